@@ -1,0 +1,39 @@
+# make demo    everything once, on a synthetic corpus (about five minutes)
+# make test    the tests
+# make bench   benchmarks -> results/benchmarks.csv
+# make tables  tables, figures and the README's results from what lies under results/
+# make report  the notebooks as one HTML report
+# make verify  a small fixed run, compared with what this project expects
+PYTHON ?= python3
+RESULTS ?= results
+BIN := .venv/bin
+.PHONY: install demo test bench tables report verify clean
+
+install: .venv/installed
+
+.venv/installed: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python %d.%d found; 3.11, 3.12 or 3.13 expected. Say which: make PYTHON=python3.12 …" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+demo: install
+	$(BIN)/python -m experiments.demo --output-dir demo
+
+test: install
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+bench: install
+	$(BIN)/python -m experiments.benchmarks --results-dir $(RESULTS)
+
+tables: install
+	$(BIN)/python -m experiments.report tables --results-dir $(RESULTS) --readme README.md
+
+report: install
+	$(BIN)/python -m experiments.report html --results-dir $(RESULTS)
+
+verify: install
+	$(BIN)/python -m experiments.verify
+
+clean:
+	rm -rf .venv demo build
