@@ -1,0 +1,169 @@
+"""Sound files to 1-s chunks: any file that libsndfile reads, mixed down to mono at 16 kHz (paper, section 3.2)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from began.errors import InputError
+
+SAMPLE_RATE = 16_000
+"""Sample rate of everything behind `read_audio`, in Hz (paper, section 3.2)."""
+
+CHUNK_SAMPLES = 16_000
+"""Length of a chunk in samples: one second (paper, section 3.2)."""
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
+"""File name endings under which folders are searched for sound."""
+
+TAILS = ("overlap", "pad", "drop")
+"""What may happen to the samples behind the last full chunk, see `cut_chunks`."""
+
+BLOCK_SECONDS = 60
+"""How much of a file is in memory at a time."""
+
+
+def stream_audio(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+    """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
+
+    Args:
+        path: any file that libsndfile reads, at any rate, with any number of channels (their mean is taken).
+    Yields:
+        float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
+    Raises:
+        InputError: missing, unreadable, not sound, truncated, without samples, or with samples that are not finite.
+    """
+    import soundfile
+
+    path = Path(path)
+    _check_file(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            n_read = 0
+            resampler = _make_resampler(file.samplerate)
+            may_hold_nan = not file.subtype.startswith("PCM")
+            # `read` allocates what is left of the file, `blocks` a whole minute for every utterance.
+            while len(block := file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
+                n_read += len(block)
+                if may_hold_nan and not np.isfinite(block).all():
+                    raise InputError.about(path, found="samples that are not finite (NaN or infinity)",
+                                           expected="finite samples", action="export the file again")
+                mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+                resampled = resampler(mono, last=n_read >= file.frames)
+                if len(resampled):
+                    yield resampled
+            if n_read == 0:
+                raise InputError.about(path, found="a sound file without samples", expected="at least one sample",
+                                       action="remove or replace the file")
+            if n_read < file.frames:
+                raise _truncated(path, f"{n_read} samples of the {file.frames} that its header names")
+    except soundfile.LibsndfileError as error:
+        raise InputError.about(path, found=f"a file that cannot be decoded ({error.error_string.rstrip('.')})",
+                               expected="an undamaged sound file that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, …)",
+                               action="copy or convert the file again") from error
+    except OSError as error:
+        raise InputError.about(path, found=f"a file that cannot be opened ({error.strerror or error})",
+                               expected="a readable sound file", action="check its permissions") from error
+
+
+def read_audio(path: str | os.PathLike[str]) -> np.ndarray:
+    """Returns a whole sound file as `stream_audio` reads it: float32, shape (n_samples,), mono, 16 kHz."""
+    blocks = list(stream_audio(path))
+    return _join(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _join(blocks: list[np.ndarray]) -> np.ndarray:
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir() or not path.exists():
+        raise InputError.about(path, found="a folder" if path.is_dir() else "no such file",
+                               expected="a sound file", action="check the path")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError.about(path, found="an empty file (0 bytes)", expected="a sound file",
+                               action="copy or download the file again")
+    try:
+        with open(path, "rb") as file:
+            header = file.read(12)
+    except OSError as error:
+        raise InputError.about(path, found=f"a file that cannot be opened ({error.strerror or error})",
+                               expected="a readable sound file", action="check its permissions") from error
+    # libsndfile reads a WAV cut off in the middle without a word; its RIFF header tells.
+    if header[:4] == b"RIFF" and header[8:] == b"WAVE":
+        declared = int.from_bytes(header[4:8], "little") + 8
+        unknown_length = declared in (8, 0xFFFFFFFF + 8)  # written by programs that stream
+        if not unknown_length and size < declared - 1:
+            raise _truncated(path, f"{size} bytes of the {declared} that its header names")
+
+
+def _truncated(path: Path, found: str) -> InputError:
+    return InputError.about(path, found=f"a truncated file: {found}", expected="the whole file",
+                            action="copy or download the file again")
+
+
+def _make_resampler(rate_hz: int):
+    if rate_hz == SAMPLE_RATE:
+        return lambda block, last: block
+    import soxr
+
+    stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    return lambda block, last: stream.resample_chunk(np.ascontiguousarray(block), last=last)
+
+
+def cut_chunks(waveform: np.ndarray, *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap") -> np.ndarray:
+    """Returns the 1-s chunks of a waveform.  Source: paper, section 3.2 (1-s chunks without overlap).
+
+    Assumption: the paper does not say what happens behind the last full second. The authors' earlier code drops it, and
+    with it every clip of a second or less; the default here loses no utterance.
+
+    Args:
+        waveform: float32, shape (n_samples,), at 16 kHz.
+        hop_samples: distance of two chunks' starts; 16 000 is the paper's "without overlap".
+        tail: "overlap", the last chunk ends where the utterance ends and overlaps the one before; "pad", the last chunk
+            is filled with zeros; "drop", the tail is lost. With "overlap" and "pad" an utterance under a second becomes
+            one chunk, filled with zeros at its end; with "drop" it gives no chunk.
+    Returns:
+        float32, shape (n_chunks, 16000).
+    Raises:
+        ValueError: `waveform` is not one-dimensional, `hop_samples` is not in 1…16000, or `tail` is unknown.
+    """
+    if waveform.ndim != 1:
+        raise ValueError(f"waveform has shape {waveform.shape}; expected one dimension")
+    blocks = list(_chunk_blocks([waveform], hop_samples, tail))
+    return np.concatenate(blocks) if blocks else np.zeros((0, CHUNK_SAMPLES), np.float32)
+
+
+def stream_chunks(path: str | os.PathLike[str], *, hop_samples: int = CHUNK_SAMPLES,
+                  tail: str = "overlap") -> Iterator[np.ndarray]:
+    """Yields the chunks of a sound file block by block, at constant memory; together they equal `cut_chunks`."""
+    return _chunk_blocks(stream_audio(path), hop_samples, tail)
+
+
+def _chunk_blocks(blocks: Iterable[np.ndarray], hop_samples: int, tail: str) -> Iterator[np.ndarray]:
+    if tail not in TAILS:
+        raise ValueError(f"tail is {tail!r}; expected one of {', '.join(TAILS)}")
+    if not 1 <= hop_samples <= CHUNK_SAMPLES:
+        raise ValueError(f"hop_samples is {hop_samples}; expected 1 to {CHUNK_SAMPLES}")
+    held = np.zeros(0, np.float32)  # samples still needed, the last chunk's among them
+    start = 0  # of the next chunk, within `held`
+    covered = 0  # samples of `held` that lie in a chunk already
+    for block in blocks:
+        block = block.astype(np.float32, copy=False)
+        held = np.concatenate([held, block]) if len(held) else block
+        if len(held) - start >= CHUNK_SAMPLES:
+            chunks = np.lib.stride_tricks.sliding_window_view(held[start:], CHUNK_SAMPLES)[::hop_samples]
+            yield np.ascontiguousarray(chunks)
+            covered = start + (len(chunks) - 1) * hop_samples + CHUNK_SAMPLES
+            start += len(chunks) * hop_samples
+            # A tail that overlaps looks back by at most one chunk.
+            drop = max(0, min(start, len(held) - CHUNK_SAMPLES))
+            held, start, covered = held[drop:], start - drop, covered - drop
+    if tail == "drop" or len(held) <= covered:
+        return
+    rest = held[max(0, len(held) - CHUNK_SAMPLES):] if tail == "overlap" else held[start:]
+    yield np.pad(rest, (0, CHUNK_SAMPLES - len(rest)))[np.newaxis]

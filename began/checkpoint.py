@@ -1,0 +1,53 @@
+"""The full state of a training in one file, without pickle and without backend: NumPy arrays and JSON."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from began.errors import InputError
+from began.files import write_atomically
+
+
+def write_checkpoint(path: Path, model: keras.Model, state: dict[str, Any]) -> None:
+    """Writes every variable of a model and its optimiser, and `state` (plain types), atomically.
+
+    The model's variables include k and the noise generator's state; the optimiser's include moments, step and rate.
+    """
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _name_variables(model).items()}
+    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, state=np.array(json.dumps(state)), **arrays)
+
+
+def read_checkpoint(path: Path, model: keras.Model) -> dict[str, Any]:
+    """Restores what `write_checkpoint` wrote, on whichever Keras backend runs, and returns the state.
+
+    Raises:
+        InputError: the file is damaged, or was written for another network.
+    """
+    variables = _name_variables(model)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        state = json.loads(str(arrays.pop("state")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError.about(path, found=f"a damaged checkpoint ({error})", expected="a whole one",
+                               action="remove it to start again") from error
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if {name: array.shape for name, array in arrays.items()} != shapes:
+        raise InputError.about(path, found="the checkpoint of another network", expected="one of this network",
+                               action="give the settings it was made with, or choose another folder")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return state
+
+
+def _name_variables(model: keras.Model) -> dict[str, Any]:
+    groups = {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {f"{group}-{number:04d}": variable
+            for group, variables in groups.items() for number, variable in enumerate(variables)}

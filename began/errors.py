@@ -1,0 +1,29 @@
+"""The one error that a user is meant to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class InputError(ValueError):
+    """Something that the user gave cannot be used: a file, a folder, an option, a results folder.
+
+    Scripts print its message on one line and exit with code 2; everything else is a defect and keeps its traceback.
+    """
+
+    @classmethod
+    def about(cls, subject: object, *, found: object, expected: object, action: str) -> InputError:
+        """Returns the error `SUBJECT: found …; expected …; what to do`.
+
+        Args:
+            subject: the file, folder or option.
+            found: what is there.
+            expected: what should be there.
+            action: what the user can do about it, as an imperative.
+        """
+        return cls(f"{subject}: found {found}; expected {expected}. {action[:1].upper()}{action[1:].rstrip('.')}.")
+
+    @classmethod
+    def listing(cls, headline: str, problems: Sequence[object]) -> InputError:
+        """Returns one error that lists every problem, a line each, under a headline."""
+        return cls("\n".join([f"{headline} ({len(problems)}):", *(f"  - {problem}" for problem in problems)]))

@@ -1,0 +1,126 @@
+"""Files that are whole or absent: atomic writing, hashes, locks, and JSON kept inside a .keras file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from began.errors import InputError
+
+
+@contextmanager
+def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path that becomes `path` when the block ends well, and vanishes when it does not.
+
+    The temporary file lies in a folder beside `path` (rename is atomic within one file system only), keeps the suffix
+    (Keras and Matplotlib read the format from it) and is flushed to disk before it is renamed.
+
+    Raises:
+        InputError: the folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        temporary = folder / path.name
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    return InputError.about(path, found=f"that it cannot be written ({error.strerror or error})",
+                            expected="a writable folder with free space",
+                            action="free some space, or choose another folder")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes UTF-8 text atomically."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def lock_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds a folder for this process, so that two runs never write into it together.
+
+    Raises:
+        InputError: another process holds it, or it cannot be written to.
+    """
+    import filelock
+
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise InputError.about(folder, found="another run that is writing into it", expected="a folder of its own",
+                               action="wait for the other run, or choose another --results-dir or --name") from error
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str, Any]) -> None:
+    """Adds `content` as the member `name.json` to a .keras file, which Keras itself ignores.
+
+    So one file carries a network and the settings it was made with, and still loads without this project's code.
+    """
+    with zipfile.ZipFile(keras_file, "a") as archive:
+        archive.writestr(f"{name}.json", json.dumps(content, indent=1, sort_keys=True))
+
+
+def read_attached_json(keras_file: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    """Returns what `attach_json` stored under `name`.
+
+    Raises:
+        InputError: no such file, not a .keras file, damaged, or without that member.
+    """
+    path = Path(keras_file)
+    expected = f"a .keras file of this project, with {name}.json inside"
+    if not path.is_file():
+        raise InputError.about(path, found="no such file", expected=expected, action="check the path")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(f"{name}.json"))
+    except KeyError as error:
+        raise InputError.about(path, found=f"a .keras file without {name}.json", expected=expected,
+                               action="give a file that this project's scripts wrote") from error
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError.about(path, found=f"a damaged or foreign file ({error})", expected=expected,
+                               action="copy it again, or make it again") from error

@@ -1,0 +1,51 @@
+"""The arithmetic of BEGAN as pure functions.  Source: Berthelot, Schumm & Metz 2017, arXiv 1703.10717, section 3.
+
+Written with `keras.ops`, so that they take tensors of any backend, NumPy arrays and Python numbers alike. Notation as in
+the paper: L(v) is the autoencoder's loss, x a real chunk, z noise, G the generator, k the balance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+
+def reconstruction_loss(target: Tensor, reconstruction: Tensor) -> Tensor:
+    """Returns L(v) = mean |v - D(v)|, a scalar.  Source: section 3.1, with the L1 norm (eta = 1).
+
+    The mean over chunks, bins and frames keeps its scale independent of batch and chunk size. Gradient flows through
+    both arguments: the generator needs the one through the target.
+
+    Args:
+        target: v, any shape.
+        reconstruction: D(v), the same shape.
+    """
+    return ops.mean(ops.absolute(target - reconstruction))
+
+
+def discriminator_loss(real_loss: Tensor, fake_loss: Tensor, k: Tensor) -> Tensor:
+    """Returns L_D = L(x) - k_t L(G(z_D)).  Source: section 3.4."""
+    return real_loss - k * fake_loss
+
+
+def generator_loss(fake_loss: Tensor) -> Tensor:
+    """Returns L_G = L(G(z_G)).  Source: section 3.4."""
+    return fake_loss
+
+
+def balance(real_loss: Tensor, fake_loss: Tensor, gamma: float) -> Tensor:
+    """Returns gamma L(x) - L(G(z_G)), which the control of k drives to zero.  Source: section 3.3, equation 5."""
+    return gamma * real_loss - fake_loss
+
+
+def update_k(k: Tensor, real_loss: Tensor, fake_loss: Tensor, gamma: float, lambda_k: float) -> Tensor:
+    """Returns k_{t+1} = clip(k_t + lambda_k (gamma L(x) - L(G(z_G))), 0, 1).  Source: section 3.4."""
+    return ops.clip(k + lambda_k * balance(real_loss, fake_loss, gamma), 0.0, 1.0)
+
+
+def convergence_measure(real_loss: Tensor, fake_loss: Tensor, gamma: float) -> Tensor:
+    """Returns M_global = L(x) + |gamma L(x) - L(G(z_G))|.  Source: section 3.4.1."""
+    return real_loss + ops.absolute(balance(real_loss, fake_loss, gamma))

@@ -1,0 +1,118 @@
+"""The BEGAN as one keras.Model, trained by Keras' own `fit`.  Source: Berthelot et al. 2017, section 3; paper, section 2.1.
+
+One training step, in the paper's order:
+
+    D(x), L(x)                      the autoencoder on real chunks
+    z ~ U(-1, 1), G(z), L(G(z))     the autoencoder on generated chunks
+    theta_D  descends  grad L(x) - k_t grad L(G(z))
+    theta_G  descends  grad L(G(z))
+    k_{t+1}  =  clip(k_t + lambda_k (gamma L(x) - L(G(z))), 0, 1)
+
+Written plainly that takes three passes through the discriminator and two gradient tapes. Here it takes two passes and
+one gradient: the discriminator reads generated chunks with the weights stop_gradient((1 + k) w) - k w. Their value is w, their
+derivative is -k, so that the gradient of the plain sum L(x) + L(G(z)) is exactly the pair of directions above. The routing
+lies in the loss, not in a training step of our own, and so runs unchanged on every Keras backend and under
+`tf.distribute`. Both networks have the same optimiser settings (paper, section 3.3), and Adam works weight by weight:
+one optimiser for both is the same as two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from began import losses
+
+NOISES = ("shared", "separate")
+
+
+class BEGAN(keras.Model):
+    """Boundary equilibrium GAN over spectrograms.
+
+    Called on real chunks it returns their reconstruction D(x), shape (batch, n_bins, n_frames, 1).
+
+    Args:
+        encoder: model (batch, n_bins, n_frames, 1) -> (batch, h).
+        decoder: model (batch, h) -> (batch, n_bins, n_frames, 1); with the encoder it is the discriminator D.
+        generator: model (batch, h) -> (batch, n_bins, n_frames, 1); None trains the autoencoder alone, which is the
+            ablation "the same autoencoder without a generator".
+        gamma: diversity ratio, in (0, 1] (paper, section 3.3: 0.7).
+        lambda_k: learning rate of k (Berthelot et al. 2017, section 3.4: 0.001).
+        noise: "shared", z_D = z_G in a step, as in the public implementations: two passes through D; "separate", as
+            the equations are written: three.
+        seed: of the noise.
+    """
+
+    def __init__(self, encoder: keras.Model, decoder: keras.Model, generator: keras.Model | None, gamma: float = 0.7,
+                 lambda_k: float = 0.001, noise: str = "shared", seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0.0 < gamma <= 1.0:
+            raise ValueError(f"gamma is {gamma}; expected more than 0 and at most 1")
+        if not lambda_k >= 0.0:
+            raise ValueError(f"lambda_k is {lambda_k}; expected at least 0")
+        if noise not in NOISES:
+            raise ValueError(f"noise is {noise!r}; expected one of {', '.join(NOISES)}")
+        self.discriminator = keras.Model(encoder.input, decoder(encoder.output), name="discriminator")
+        self.encoder, self.decoder, self.generator = encoder, decoder, generator
+        self.gamma, self.lambda_k, self.noise = gamma, lambda_k, noise
+        self.latent_size = int(encoder.output.shape[-1])
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        # "mean": replicas that see different shards agree on one k.
+        self.k = self.add_weight(shape=(), initializer="zeros", trainable=False, name="k", aggregation="mean")
+        names = ("reconstruction_loss", "generator_loss", "convergence_measure")
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing to do: the networks come built."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return self.discriminator(inputs, training=training)
+
+    def generate(self, latent: Any) -> Any:
+        """Returns G(z) for noise of shape (batch, h): float32, shape (batch, n_bins, n_frames, 1)."""
+        return self.generator(latent)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Any:
+        """Returns L(x) + L(G(z)), whose gradient is the BEGAN's step; updates k and the metrics.
+
+        Args:
+            x: real chunks, float32, shape (batch, n_bins, n_frames, 1).
+            y_pred: their reconstruction, which Keras' training step has computed.
+        """
+        real_loss = losses.reconstruction_loss(x, y_pred)
+        if self.generator is None:
+            self._track(real_loss, ops.zeros_like(real_loss))
+            return real_loss
+        batch_size = ops.shape(x)[0]
+        k = ops.convert_to_tensor(self.k)
+        generated = self.generator(self._draw_noise(batch_size), training=training)
+        if self.noise == "shared":
+            loss_of_both = fake_loss = self._fake_loss(generated, discriminator_gain=-k)
+        else:
+            fake_loss = self._fake_loss(generated, discriminator_gain=0.0)
+            for_discriminator = self.generator(self._draw_noise(batch_size), training=training)
+            loss_of_both = fake_loss + self._fake_loss(ops.stop_gradient(for_discriminator), discriminator_gain=-k)
+        if training:
+            self.k.assign(ops.stop_gradient(losses.update_k(k, real_loss, fake_loss, self.gamma, self.lambda_k)))
+        self._track(real_loss, fake_loss)
+        return real_loss + loss_of_both
+
+    def _fake_loss(self, generated: Any, discriminator_gain: Any) -> Any:
+        """Returns L(G(z)), whose gradient reaches the discriminator's weights multiplied by `discriminator_gain`."""
+        weights = [ops.stop_gradient((1.0 - discriminator_gain) * ops.convert_to_tensor(weight))
+                   + discriminator_gain * ops.convert_to_tensor(weight)
+                   for weight in self.discriminator.trainable_variables]
+        reconstruction, _ = self.discriminator.stateless_call(
+            weights, self.discriminator.non_trainable_variables, generated, training=True)
+        return losses.reconstruction_loss(generated, reconstruction)
+
+    def _draw_noise(self, batch_size: Any) -> Any:
+        return keras.random.uniform((batch_size, self.latent_size), -1.0, 1.0, seed=self.seed_generator)
+
+    def _track(self, real_loss: Any, fake_loss: Any) -> None:
+        self._trackers["reconstruction_loss"].update_state(real_loss)
+        self._trackers["generator_loss"].update_state(fake_loss)
+        self._trackers["convergence_measure"].update_state(
+            losses.convergence_measure(real_loss, fake_loss, self.gamma) if self.generator is not None else real_loss)

@@ -1,0 +1,214 @@
+"""The frozen encoder: load it, embed chunks with it, and cache what it says about a corpus (paper, section 2.3).
+
+The encoder never changes once it is trained, so every corpus goes through it once; heads read the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from began.audio import CHUNK_SAMPLES, stream_chunks
+from began.errors import InputError
+from began.files import lock_folder, read_attached_json, sha256_of, write_atomically
+from began.spectrogram import SpectrogramConfig, compute_spectrograms
+
+OUTPUTS = ("map", "embedding", "blocks")
+"""What may be read from the encoder: the last convolutional map (the default, as in the authors' earlier code), the
+embedding, or the outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side)."""
+
+CHUNKS_PER_STEP = 64
+"""Chunks that are embedded at a time: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class FrozenEncoder:
+    """A trained encoder as a function from chunks to features.
+
+    Attributes:
+        model: float32 (batch, n_bins, n_frames, 1) -> (batch, *feature_shape); not trainable.
+        config: spectrogram settings it was trained with, and is always fed with.
+        sha256: of its weights' file, or of the initial weights.
+        output: one of OUTPUTS.
+    """
+
+    model: Any
+    config: SpectrogramConfig
+    sha256: str
+    output: str
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of one chunk's features: (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks."""
+        return tuple(self.model.output_shape[1:])
+
+    def embed(self, chunks: np.ndarray) -> np.ndarray:
+        """Returns the features of chunks.
+
+        Args:
+            chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
+        Returns:
+            float32, shape (n_chunks, *feature_shape).
+        """
+        spectrograms = compute_spectrograms(chunks, self.config)[..., np.newaxis]
+        n_chunks = len(spectrograms)
+        # Every call has the same shape: one trace, and rounding that does not depend on the neighbours.
+        padding = -n_chunks % CHUNKS_PER_STEP
+        spectrograms = np.concatenate([spectrograms, np.zeros((padding, *spectrograms.shape[1:]), np.float32)])
+        steps = [np.asarray(self.model.predict_on_batch(spectrograms[i: i + CHUNKS_PER_STEP]))
+                 for i in range(0, len(spectrograms), CHUNKS_PER_STEP)]
+        return np.concatenate(steps)[:n_chunks] if steps else np.zeros((0, *self.feature_shape), np.float32)
+
+
+def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map",
+                        require: SpectrogramConfig | None = None) -> FrozenEncoder:
+    """Returns a saved encoder, frozen.
+
+    Args:
+        path: encoder.keras as the pre-training writes it.
+        output: one of OUTPUTS.
+        require: settings that the encoder must have been trained with; None takes its own.
+    Raises:
+        InputError: no such file, damaged, not an encoder of this project, or of other spectrogram settings.
+    """
+    config = SpectrogramConfig.from_dict(read_attached_json(path, "spectrogram"))
+    if require is not None:
+        require.require(config, path)
+    return freeze(load_network(path), config, sha256_of(path), output)
+
+
+def load_network(path: str | os.PathLike[str]) -> Any:
+    """Returns the Keras model of a .keras file; code inside the file is never run (safe mode).
+
+    Raises:
+        InputError: the file is damaged, or holds anything but stock layers.
+    """
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever its parsers raise for a damaged or hostile archive: there is no narrower type.
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise InputError.about(path, found=f"a model that cannot be loaded ({reason[0] if reason else type(error).__name__})",
+                               expected="an undamaged .keras file with stock Keras layers only",
+                               action="copy it again, or make it again; do not load files from strangers") from error
+
+
+def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map") -> FrozenEncoder:
+    """Returns an encoder model, as `began.networks.build_encoder` makes it, as a frozen one.
+
+    Raises:
+        InputError: the model does not fit the spectrogram settings, or has no layer named "map".
+        ValueError: `output` is unknown.
+    """
+    import keras
+
+    if output not in OUTPUTS:
+        raise ValueError(f"output is {output!r}; expected one of {', '.join(OUTPUTS)}")
+    expected = (None, config.n_bins, config.n_frames, 1)
+    names = {layer.name for layer in encoder.layers}
+    if tuple(encoder.input_shape) != expected or "map" not in names:
+        raise InputError.about("encoder", found=f"a model with input {encoder.input_shape} and layers {', '.join(sorted(names))}",
+                               expected=f"input {expected} and a layer named map", action="give an encoder of this project")
+    encoder.trainable = False
+    if output == "embedding":
+        features = encoder.output
+    elif output == "map":
+        features = encoder.get_layer("map").output
+    else:
+        features = _concatenate_blocks(encoder)
+    return FrozenEncoder(keras.Model(encoder.input, features), config, sha256, output)
+
+
+def _concatenate_blocks(encoder: Any) -> Any:
+    from keras import layers
+
+    last = encoder.get_layer("map").output
+    blocks = [encoder.get_layer(f"block{block}_conv2").output for block in (1, 2, 3)]
+    pooled = [layers.AveragePooling2D((block.shape[1] // last.shape[1], block.shape[2] // last.shape[2]))(block)
+              for block in blocks]
+    return layers.Concatenate(name="blocks")([*pooled, last])
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What the frozen encoder says about the chunks of some sound files.
+
+    Attributes:
+        features: float32, shape (n_chunks, *feature_shape); mapped from the cache, read-only.
+        utterance: int64, shape (n_chunks,), ascending; position in `paths` of the file that a chunk comes from.
+    """
+
+    features: np.ndarray
+    utterance: np.ndarray
+
+
+def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.PathLike[str],
+                     *, tail: str = "overlap", hop_samples: int = CHUNK_SAMPLES,
+                     progress: Callable[[Iterable], Iterable] = lambda files: files) -> Representation:
+    """Returns the features of all chunks of some files, from the cache where they have been computed before.
+
+    The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the content of every file:
+    whatever changes, the features are computed afresh. Memory stays flat however many files there are.
+
+    Args:
+        encoder: the frozen encoder.
+        paths: sound files.
+        cache_dir: where caches lie; they can be removed at any time.
+        tail, hop_samples: see `began.audio.cut_chunks`.
+        progress: wraps the iteration over the files, e.g. tqdm.
+    Raises:
+        InputError: a file cannot be read, or no file gives a chunk.
+    """
+    key = hashlib.sha256(json.dumps({
+        "encoder": encoder.sha256, "output": encoder.output, "spectrogram": encoder.config.to_dict(), "tail": tail,
+        "hop_samples": hop_samples, "files": [sha256_of(path) for path in paths]}, sort_keys=True).encode()).hexdigest()
+    folder = Path(cache_dir) / key[:32]
+    with lock_folder(folder):
+        # counts.npy is written last: where it lies, the features are whole.
+        if not (folder / "counts.npy").exists():
+            _compute_features(encoder, progress(paths), folder, tail, hop_samples)
+    counts = np.load(folder / "counts.npy", allow_pickle=False)
+    if counts.sum() == 0:
+        raise InputError.about("chunking", found=f"no chunk in {len(paths)} files with tail={tail}",
+                               expected="at least one chunk", action="choose tail=overlap or tail=pad")
+    features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+    return Representation(features, np.repeat(np.arange(len(paths)), counts))
+
+
+def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[str]], folder: Path, tail: str,
+                      hop_samples: int) -> None:
+    """Writes features.npy and then counts.npy; chunks of several short files share a step of the encoder."""
+    counts: list[int] = []
+    n_written = 0
+    with write_atomically(folder / "features.npy") as temporary, open(temporary, "wb") as file:
+        _write_header(file, 0, encoder.feature_shape)
+        waiting = np.zeros((0, CHUNK_SAMPLES), np.float32)
+        for path in paths:
+            counts.append(0)
+            for chunks in stream_chunks(path, hop_samples=hop_samples, tail=tail):
+                counts[-1] += len(chunks)
+                waiting = np.concatenate([waiting, chunks])
+                n_full = len(waiting) // CHUNKS_PER_STEP * CHUNKS_PER_STEP
+                encoder.embed(waiting[:n_full]).tofile(file)
+                waiting = waiting[n_full:]
+        encoder.embed(waiting).tofile(file)
+        n_written = sum(counts)
+        file.seek(0)
+        _write_header(file, n_written, encoder.feature_shape)
+    with write_atomically(folder / "counts.npy") as temporary:
+        np.save(temporary, np.array(counts, np.int64))
+
+
+def _write_header(file: Any, n_chunks: int, feature_shape: tuple[int, ...]) -> None:
+    # NumPy pads the header so that a growing first dimension never moves the data.
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f4", "fortran_order": False, "shape": (n_chunks, *feature_shape)})

@@ -1,0 +1,168 @@
+"""1-s chunks to spectrograms and back: the one implementation for pre-training, heads and prediction."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from began.audio import CHUNK_SAMPLES, SAMPLE_RATE
+from began.errors import InputError
+
+MAGNITUDES = ("log", "linear")
+
+CHUNKS_AT_ONCE = 2
+"""Chunks whose frames and Fourier transforms (0.26 MB each) fit in a core's second-level cache."""
+
+
+@dataclass(frozen=True)
+class SpectrogramConfig:
+    """How a chunk becomes the networks' input; saved with every encoder and head, and compared when they meet.
+
+    Attributes:
+        n_fft: length of the Fourier transform in samples (paper, section 3.2).
+        hop_length: distance of two frames in samples (paper, section 3.2: "a length of 512").
+        magnitude: "log", decibels below a full-scale sine, mapped from [db_min, db_max] to [-1, 1] by a fixed affine
+            map; or "linear", |STFT| as it is, which is what the authors' earlier code uses.
+        db_min, db_max: ends of the logarithmic range; values beyond are clipped. Assumption: chosen so that
+            LibriSpeech's mean lies near zero (BEGAN wants zero-centred input).
+        input_scale: factor on the result, for experiments with the scale of BEGAN's losses.
+    """
+
+    n_fft: int = 1024
+    hop_length: int = 512
+    magnitude: str = "log"
+    db_min: float = -140.0
+    db_max: float = -20.0
+    input_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.magnitude not in MAGNITUDES:
+            raise InputError.about("magnitude", found=repr(self.magnitude), expected=" or ".join(MAGNITUDES),
+                                   action="choose one of them")
+        if not self.db_min < self.db_max:
+            raise ValueError(f"db_min is {self.db_min}, db_max {self.db_max}; expected db_min < db_max")
+        if not self.input_scale > 0:
+            raise ValueError(f"input_scale is {self.input_scale}; expected a positive number")
+
+    @property
+    def n_bins(self) -> int:
+        """Frequency bins kept: the highest (Nyquist) is left out, so that the networks can halve three times."""
+        return self.n_fft // 2
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of a 1-s chunk, centred and padded as librosa does."""
+        return 1 + CHUNK_SAMPLES // self.hop_length
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the settings as plain types, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> SpectrogramConfig:
+        """Returns the settings that `to_dict` gave.
+
+        Raises:
+            InputError: a setting is missing or unknown.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(settings) != names:
+            raise InputError.about("spectrogram settings", found=", ".join(sorted(settings)),
+                                   expected=", ".join(sorted(names)), action="use a file of this version of the project")
+        return cls(**settings)
+
+    def require(self, other: SpectrogramConfig, subject: object) -> None:
+        """Refuses to combine two things made with different settings.
+
+        Raises:
+            InputError: `other`, the settings of `subject`, differ from these; the differing ones are named.
+        """
+        ours, theirs = self.to_dict(), other.to_dict()
+        differing = [name for name in ours if ours[name] != theirs[name]]
+        if differing:
+            raise InputError.about(subject, found=", ".join(f"{name}={theirs[name]}" for name in differing),
+                                   expected=", ".join(f"{name}={ours[name]}" for name in differing),
+                                   action="use files that were made with the same spectrogram settings")
+
+
+def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: Any = np.float32) -> np.ndarray:
+    """Returns the spectrograms of chunks.  Source: paper, section 3.2.
+
+    Equal to `librosa.stft` (periodic Hann window, centred frames, zeros beyond the ends) to the rounding of single
+    precision, and several times as fast: the frames are never copied from a padded whole, the Fourier transform works
+    on a few chunks that stay in the processor's cache, and everything behind it works in place.
+
+    Args:
+        chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
+        config: the settings.
+        dtype: of the result; half precision saves the chunk store a pass.
+    Returns:
+        `dtype`, shape (n_chunks, n_bins, n_frames); "log": in [-1, 1] times input_scale, 1 being db_max below
+        a full-scale sine; "linear": |STFT| times input_scale, at least 0.
+    Raises:
+        ValueError: `chunks` has another shape.
+    """
+    from scipy import fft
+
+    if chunks.ndim != 2 or chunks.shape[1] != CHUNK_SAMPLES:
+        raise ValueError(f"chunks have shape {chunks.shape}; expected (n_chunks, {CHUNK_SAMPLES})")
+    window = _hann_window(config.n_fft).astype(np.float32)
+    padded = np.zeros((CHUNKS_AT_ONCE, CHUNK_SAMPLES + 2 * (config.n_fft // 2)), np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, config.n_fft, axis=1)[:, :: config.hop_length]
+    windowed = np.empty(frames.shape, np.float32)
+    spectrograms = np.empty((len(chunks), config.n_bins, config.n_frames), dtype)
+    for start in range(0, len(chunks), CHUNKS_AT_ONCE):
+        block = chunks[start: start + CHUNKS_AT_ONCE]
+        n = len(block)
+        padded[:n, config.n_fft // 2: config.n_fft // 2 + CHUNK_SAMPLES] = block
+        np.multiply(frames[:n], window, out=windowed[:n])
+        stft = fft.rfft(windowed[:n], overwrite_x=True)[..., : config.n_bins]
+        magnitude = np.abs(stft) if config.magnitude == "linear" else _to_log(stft, config)
+        magnitude *= np.float32(config.input_scale)
+        spectrograms[start: start + n] = magnitude.transpose(0, 2, 1)
+    return spectrograms
+
+
+def _to_log(stft: np.ndarray, config: SpectrogramConfig) -> np.ndarray:
+    """Maps 20 log10 |S| - 20 log10(full scale) from [db_min, db_max] to [-1, 1], as one affine step on log(|S|^2)."""
+    power = np.square(stft.real)
+    power += np.square(stft.imag)
+    np.maximum(power, np.float32(_full_scale(config) ** 2 * 10 ** (config.db_min / 10)), out=power)
+    np.log(power, out=power)
+    gain = 2.0 / (config.db_max - config.db_min)
+    power *= np.float32(10.0 / np.log(10.0) * gain)
+    power += np.float32(-1.0 - gain * (config.db_min + 20.0 * np.log10(_full_scale(config))))
+    return np.minimum(power, np.float32(1.0), out=power)
+
+
+def invert_spectrograms(spectrograms: np.ndarray, config: SpectrogramConfig, n_iterations: int = 64) -> np.ndarray:
+    """Returns chunks whose spectrograms come close to the given ones, to be listened to (Griffin & Lim 1984).
+
+    Args:
+        spectrograms: float32, shape (n_chunks, n_bins, n_frames), as `compute_spectrograms` returns them.
+        config: the settings they were made with.
+        n_iterations: rounds of the phase search.
+    Returns:
+        float32, shape (n_chunks, 16000), at 16 kHz.
+    """
+    import librosa
+
+    scaled = np.asarray(spectrograms, np.float32) / config.input_scale
+    if config.magnitude == "linear":
+        magnitude = np.maximum(scaled, 0.0)
+    else:
+        decibels = (np.clip(scaled, -1.0, 1.0) + 1.0) / 2.0 * (config.db_max - config.db_min) + config.db_min
+        magnitude = _full_scale(config) * 10.0 ** (decibels / 20.0)
+    magnitude = np.pad(magnitude, ((0, 0), (0, 1), (0, 0)))  # the Nyquist bin that was left out
+    return np.stack([librosa.griffinlim(one, n_iter=n_iterations, n_fft=config.n_fft, hop_length=config.hop_length,
+                                        length=CHUNK_SAMPLES, random_state=0) for one in magnitude]).astype(np.float32)
+
+
+def _full_scale(config: SpectrogramConfig) -> float:
+    """|STFT| of a full-scale sine in the middle of a bin: half the sum of the Hann window."""
+    return config.n_fft / 4
+
+
+assert SAMPLE_RATE == CHUNK_SAMPLES, "a chunk is one second"

@@ -1,0 +1,130 @@
+"""The splits: disjoint where they must be, fresh where they should be, and refused where they cannot be sound."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from began.errors import InputError
+from experiments import protocols
+
+
+def make_table(n_speakers=5, per_class=4, labels=("anger", "fear", "neutral")):
+    rows = [{"utterance": f"s{speaker}-{label}-{number}", "speaker": f"s{speaker}", "sex": "FM"[speaker % 2], "label": label,
+             "video": f"v{speaker}-{number}"}
+            for speaker in range(n_speakers) for label in labels for number in range(per_class)]
+    return pd.DataFrame(rows)
+
+
+def assert_sound(split, table, column=None):
+    parts = [split.train, split.validation, split.test]
+    assert all(len(part) for part in parts)
+    assert len(np.unique(np.concatenate(parts))) == sum(map(len, parts))
+    if column:
+        assert not set(table[column].iloc[split.fitting]) & set(table[column].iloc[split.test])
+
+
+def test_leave_one_speaker_out_tests_every_utterance_once_and_mixes_no_speaker():
+    table = make_table()
+    splits = protocols.leave_one_speaker_out(table)
+    assert [split.fold for split in splits] == [f"s{i}" for i in range(5)]
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(len(table)))
+    for split in splits:
+        assert_sound(split, table, "speaker")
+        validation = table.iloc[split.validation]
+        assert set(validation["sex"]) == {"F", "M"}
+        assert not set(validation["speaker"]) & set(table["speaker"].iloc[split.train])
+
+
+def test_leave_one_speaker_out_refuses_three_speakers():
+    with pytest.raises(InputError, match="found 3 speakers"):
+        protocols.leave_one_speaker_out(make_table(3))
+
+
+def test_per_speaker_is_stratified_and_fresh_for_every_run():
+    table = make_table(2, per_class=10)
+    first, again, other = (protocols.per_speaker(table, seed) for seed in (1, 1, 2))
+    for split, same, different in zip(first, again, other, strict=True):
+        assert_sound(split, table)
+        assert set(table["speaker"].iloc[np.concatenate([split.fitting, split.test])]) == {split.fold}
+        assert table["label"].iloc[split.test].value_counts().tolist() == [4, 4, 4]
+        assert np.array_equal(split.test, same.test)
+        assert not np.array_equal(split.test, different.test)
+
+
+def test_per_speaker_refuses_a_class_with_one_utterance():
+    table = make_table(2).drop(index=[0, 1])
+    with pytest.raises(InputError, match=r"speaker s0: .*anger \(2\)"):
+        protocols.per_speaker(table, 0)
+
+
+def test_official_selects_inside_training_and_tests_on_validation_without_a_test_part():
+    table = make_table(6)
+    table["split"] = np.where(table["speaker"] == "s5", "validation", "train")
+    (split,) = protocols.official(table, 0)
+    assert set(table["split"].iloc[split.test]) == {"validation"}
+    assert set(table["split"].iloc[split.fitting]) == {"train"}
+    assert not set(table["video"].iloc[split.train]) & set(table["video"].iloc[split.validation])
+
+
+def test_official_uses_a_validation_part_for_selection_where_there_is_a_test_part():
+    table = make_table(6)
+    table["split"] = table["speaker"].map({"s5": "test", "s4": "validation"}).fillna("train")
+    (split,) = protocols.official(table, 0)
+    assert set(table["split"].iloc[split.validation]) == {"validation"}
+    assert set(table["split"].iloc[split.test]) == {"test"}
+
+
+def test_source_disjoint_leaves_shared_videos_out_of_training():
+    table = make_table(6)
+    table["split"] = np.where(table["speaker"] == "s5", "validation", "train")
+    table.loc[table["speaker"] == "s4", "video"] = table.loc[table["speaker"] == "s5", "video"].to_numpy()
+    (split,) = protocols.official(table, 0, disjoint="video")
+    assert_sound(split, table, "video")
+    assert "s4" not in set(table["speaker"].iloc[split.fitting])
+
+
+def test_official_needs_the_column_split():
+    with pytest.raises(InputError, match="no column split"):
+        protocols.official(make_table(), 0)
+
+
+def test_k_fold_keeps_speakers_together_where_there_are_enough():
+    table = make_table(6)
+    splits = protocols.k_fold(table, 3, 0)
+    for split in splits:
+        assert_sound(split, table, "speaker")
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(len(table)))
+
+
+def test_k_fold_without_speakers_is_stratified():
+    table = make_table(1, per_class=6)
+    for split in protocols.k_fold(table, 3, 0):
+        assert_sound(split, table)
+        assert table["label"].iloc[split.test].value_counts().tolist() == [2, 2, 2]
+
+
+def test_a_class_that_only_the_test_part_has_is_refused():
+    table = make_table(5)
+    table.loc[table["speaker"] == "s0", "label"] = "surprise"
+    with pytest.raises(InputError, match="no training utterance of surprise"):
+        protocols.leave_one_speaker_out(table)
+
+
+def test_a_speaker_on_both_sides_is_a_defect():
+    table = make_table()
+    with pytest.raises(AssertionError, match="on both sides"):
+        protocols.check_split(protocols.Split("x", np.arange(5), np.arange(5, 8), np.arange(8, 10)), table, "speaker")
+    with pytest.raises(AssertionError, match="two parts"):
+        protocols.check_split(protocols.Split("x", np.arange(5), np.arange(4, 8), np.arange(8, 10)), table)
+
+
+@settings(max_examples=25, deadline=None)
+@given(n_speakers=st.integers(4, 9), per_class=st.integers(3, 6), seed=st.integers(0, 1000))
+def test_splits_are_sound_whatever_the_corpus(n_speakers, per_class, seed):
+    table = make_table(n_speakers, per_class)
+    for split in protocols.leave_one_speaker_out(table, seed):
+        assert_sound(split, table, "speaker")
+    for split in protocols.per_speaker(table, seed):
+        assert_sound(split, table)

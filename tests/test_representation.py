@@ -1,0 +1,110 @@
+"""The frozen encoder: refused when it does not fit, cached by everything that decides its output, and never changed."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from began.errors import InputError
+from began.files import attach_json
+from began.spectrogram import SpectrogramConfig
+
+keras = pytest.importorskip("keras")
+
+from began.networks import build_encoder  # noqa: E402
+from began.representation import freeze, load_frozen_encoder, represent_corpus  # noqa: E402
+
+CONFIG = SpectrogramConfig()
+
+
+@pytest.fixture(scope="module")
+def encoder_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
+    build_encoder(base_filters=2, latent_size=8, seed=1).save(path)
+    attach_json(path, "spectrogram", CONFIG.to_dict())
+    return path
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    generator = np.random.default_rng(0)
+    paths = []
+    for number, seconds in enumerate((0.4, 1.0, 2.6, 1.2)):
+        paths.append(tmp_path / f"{number}.wav")
+        soundfile.write(paths[-1], 0.1 * generator.standard_normal(int(seconds * 16_000)), 16_000)
+    return paths
+
+
+@pytest.mark.parametrize(("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20))])
+def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sounds, tmp_path, output, shape):
+    encoder = load_frozen_encoder(encoder_file, output)
+    representation = represent_corpus(encoder, sounds, tmp_path / "cache")
+    assert encoder.feature_shape == shape
+    assert representation.features.shape == (1 + 1 + 3 + 2, *shape)
+    assert representation.utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
+
+
+def test_features_do_not_depend_on_the_files_around_them(encoder_file, sounds, tmp_path):
+    encoder = load_frozen_encoder(encoder_file)
+    together = represent_corpus(encoder, sounds, tmp_path / "cache")
+    alone = represent_corpus(encoder, sounds[2:3], tmp_path / "cache")
+    np.testing.assert_array_equal(together.features[together.utterance == 2], alone.features)
+
+
+def test_the_cache_is_used_and_is_keyed_by_audio_encoder_and_chunking(encoder_file, sounds, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    encoder = load_frozen_encoder(encoder_file)
+    first = represent_corpus(encoder, sounds, cache)
+    entries = set(cache.iterdir())
+    monkeypatch.setattr(type(encoder), "embed", lambda *_: pytest.fail("the cache was not used"))
+    np.testing.assert_array_equal(represent_corpus(encoder, sounds, cache).features, first.features)
+    monkeypatch.undo()
+    represent_corpus(encoder, sounds, cache, tail="pad")
+    represent_corpus(load_frozen_encoder(encoder_file, "embedding"), sounds, cache)
+    soundfile.write(sounds[0], np.full(8_000, 0.1), 16_000)
+    represent_corpus(encoder, sounds, cache)
+    assert len(set(cache.iterdir()) - entries) == 3
+
+
+def test_an_interrupted_computation_leaves_nothing_that_is_read(encoder_file, sounds, tmp_path):
+    encoder = load_frozen_encoder(encoder_file)
+
+    def interrupted(files):
+        yield from files[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        represent_corpus(encoder, sounds, tmp_path / "cache", progress=interrupted)
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+    assert len(np.unique(represent_corpus(encoder, sounds, tmp_path / "cache").utterance)) == 4
+
+
+def test_other_spectrogram_settings_are_refused(encoder_file):
+    with pytest.raises(InputError, match="found magnitude=log; expected magnitude=linear"):
+        load_frozen_encoder(encoder_file, require=SpectrogramConfig(magnitude="linear"))
+
+
+def test_an_encoder_of_another_size_is_refused():
+    with pytest.raises(InputError, match="found a model with input"):
+        freeze(build_encoder((64, 16, 1), base_filters=2), CONFIG, "hash")
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "cut", "foreign"])
+def test_damaged_and_foreign_files_are_named(encoder_file, tmp_path, damage):
+    path = tmp_path / "encoder.keras"
+    if damage == "text":
+        path.write_text("not a model")
+    elif damage == "cut":
+        path.write_bytes(encoder_file.read_bytes()[:-2000])
+    elif damage == "foreign":
+        keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)]).save(path)
+    with pytest.raises(InputError, match="encoder.keras: found"):
+        load_frozen_encoder(path)
+
+
+def test_a_file_with_code_inside_is_refused(tmp_path):
+    path = tmp_path / "encoder.keras"
+    inputs = keras.layers.Input((512, 32, 1))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x, name="map")(inputs)).save(path)
+    attach_json(path, "spectrogram", CONFIG.to_dict())
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_frozen_encoder(path)
