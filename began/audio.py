@@ -22,6 +22,12 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".a
 TAILS = ("overlap", "pad", "drop")
 """What may happen to the samples behind the last full chunk, see `cut_chunks`."""
 
+MIN_RATE_HZ, MAX_RATE_HZ = 2_000, 1_000_000
+"""Sample rates of files that are taken: others come from damaged headers, and would stretch a second to hours."""
+
+MAX_AMPLITUDE = 1_000.0
+"""Largest sample that is taken; a float file may exceed full scale, but one of integers in float samples is a mistake."""
+
 BLOCK_SECONDS = 60
 """How much of a file is in memory at a time."""
 
@@ -34,23 +40,29 @@ def stream_audio(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
     Raises:
-        InputError: missing, unreadable, not sound, truncated, without samples, or with samples that are not finite.
+        InputError: missing, unreadable, not sound, truncated, without samples, with samples that are not finite,
+            or with a sample rate that no recording has.
     """
     import soundfile
 
     path = Path(path)
     _check_file(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
+                raise InputError.about(path, found=f"a sample rate of {file.samplerate} Hz",
+                                       expected=f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz", action="export the file again")
             n_read = 0
             resampler = _make_resampler(file.samplerate)
             may_hold_nan = not file.subtype.startswith("PCM")
             # `read` allocates what is left of the file, `blocks` a whole minute for every utterance.
             while len(block := file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
                 n_read += len(block)
-                if may_hold_nan and not np.isfinite(block).all():
-                    raise InputError.about(path, found="samples that are not finite (NaN or infinity)",
-                                           expected="finite samples", action="export the file again")
+                if may_hold_nan and not np.abs(block).max() <= MAX_AMPLITUDE:  # also true where it is NaN
+                    finite = np.isfinite(block).all()
+                    raise InputError.about(path, found=f"samples up to {np.abs(block).max():g}" if finite else
+                                           "samples that are not finite (NaN or infinity)",
+                                           expected="samples from -1 to 1", action="export the file again")
                 mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
                 resampled = resampler(mono, last=n_read >= file.frames)
                 if len(resampled):

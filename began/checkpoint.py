@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -24,15 +25,19 @@ def write_checkpoint(path: Path, model: keras.Model, state: dict[str, Any]) -> N
         np.savez(file, state=np.array(json.dumps(state)), **arrays)
 
 
-def read_checkpoint(path: Path, model: keras.Model) -> dict[str, Any]:
+def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None) -> dict[str, Any]:
     """Restores what `write_checkpoint` wrote, on whichever Keras backend runs, and returns the state.
 
+    Args:
+        path: of the checkpoint.
+        model: of the same networks, compiled, its optimiser built.
+        content: the file's bytes where another machine has read it.
     Raises:
         InputError: the file is damaged, or was written for another network.
     """
     variables = _name_variables(model)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(path if content is None else io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         state = json.loads(str(arrays.pop("state")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -45,6 +50,18 @@ def read_checkpoint(path: Path, model: keras.Model) -> dict[str, Any]:
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return state
+
+
+def require_finite(model: keras.Model, folder: Path) -> None:
+    """Refuses to go on, and so to write, when a step with finite losses has made weights or moments infinite or NaN.
+
+    Raises:
+        InputError: a variable is not finite.
+    """
+    if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in _name_variables(model).values()):
+        raise InputError.about("training", found="weights that are not finite", expected="finite weights",
+                               action="lower the learning rate or the input's scale; the last good checkpoint is kept "
+                               f"in {folder}")
 
 
 def _name_variables(model: keras.Model) -> dict[str, Any]:

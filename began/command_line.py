@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -28,8 +29,21 @@ def run_script(main: Callable[[argparse.Namespace], int | None], parser: argpars
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         if arguments.debug:
             raise
         print("\nInterrupted. What was finished is kept: the same command goes on from there.", file=sys.stderr)
+        if argv is None:
+            _leave(130)
         return 130
+
+
+def _leave(code: int) -> None:
+    """Ends the process without taking TensorFlow apart, which would keep someone who pressed Ctrl-C waiting for seconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    atexit._run_exitfuncs()  # temporary folders, semaphores and worker processes are cleared away as ever
+    os._exit(code)

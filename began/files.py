@@ -5,15 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from began.errors import InputError
+
+UNFINISHED = ".writing-"
+"""How names of folders begin that hold a file on its way to completion."""
+
+MAX_JSON_BYTES = 1 << 24
+"""Largest JSON member that is read from a .keras file: a small archive can hold a huge one."""
+
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
+"""What reading JSON from a damaged archive raises; RuntimeError: a password, a later version, JSON nested too deep."""
 
 
 @contextmanager
@@ -29,7 +40,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+        folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
@@ -85,6 +96,9 @@ def lock_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock", timeout=0)
         lock.acquire()
+        # What a killed run was writing: whoever holds the folder is the only one that writes into it.
+        for unfinished in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"*/{UNFINISHED}*")]:
+            shutil.rmtree(unfinished, ignore_errors=True)
     except filelock.Timeout as error:
         raise InputError.about(folder, found="another run that is writing into it", expected="a folder of its own",
                                action="wait for the other run, or choose another --results-dir or --name") from error
@@ -99,17 +113,32 @@ def lock_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
 def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str, Any]) -> None:
     """Adds `content` as the member `name.json` to a .keras file, which Keras itself ignores.
 
-    So one file carries a network and the settings it was made with, and still loads without this project's code.
+    So one file carries a network and the settings it was made with, and still loads without this project's code. Dates and
+    memory addresses, which Keras also writes, are taken out: the same network and settings give the same bytes, and so the
+    same hash, by which runs know their encoder.
     """
-    with zipfile.ZipFile(keras_file, "a") as archive:
-        archive.writestr(f"{name}.json", json.dumps(content, indent=1, sort_keys=True))
+    with zipfile.ZipFile(keras_file) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    if "metadata.json" in members:
+        metadata = {key: value for key, value in json.loads(members["metadata.json"]).items() if key != "date_saved"}
+        members["metadata.json"] = json.dumps(metadata).encode()
+    if "config.json" in members:
+        numbers: dict[bytes, bytes] = {}
+        members["config.json"] = re.sub(
+            rb'(?<="shared_object_id": )\d+', lambda address: numbers.setdefault(address[0], b"%d" % len(numbers)),
+            members["config.json"])
+    members[f"{name}.json"] = json.dumps(content, indent=1, sort_keys=True).encode()
+    with zipfile.ZipFile(keras_file, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
 
 
-def read_attached_json(keras_file: str | os.PathLike[str], name: str) -> dict[str, Any]:
-    """Returns what `attach_json` stored under `name`.
+def read_attached_json(keras_file: str | os.PathLike[str], name: str,
+                       default: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Returns what `attach_json` stored under `name`, or `default` (where one is given) if there is nothing.
 
     Raises:
-        InputError: no such file, not a .keras file, damaged, or without that member.
+        InputError: no such file, not a .keras file, damaged, or without that member and a default.
     """
     path = Path(keras_file)
     expected = f"a .keras file of this project, with {name}.json inside"
@@ -117,10 +146,16 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str) -> dict[st
         raise InputError.about(path, found="no such file", expected=expected, action="check the path")
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(f"{name}.json"))
+            size = archive.getinfo(f"{name}.json").file_size
+            content = json.loads(archive.read(f"{name}.json")) if size <= MAX_JSON_BYTES else None
+        if not isinstance(content, dict):
+            raise ValueError(f"{name}.json is not a record of at most {MAX_JSON_BYTES} bytes")
+        return content
     except KeyError as error:
+        if default is not None:
+            return default
         raise InputError.about(path, found=f"a .keras file without {name}.json", expected=expected,
                                action="give a file that this project's scripts wrote") from error
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except ARCHIVE_ERRORS as error:
         raise InputError.about(path, found=f"a damaged or foreign file ({error})", expected=expected,
                                action="copy it again, or make it again") from error

@@ -1,7 +1,7 @@
 """The arithmetic of BEGAN as pure functions.  Source: Berthelot, Schumm & Metz 2017, arXiv 1703.10717, section 3.
 
-Written with `keras.ops`, so that they take tensors of any backend, NumPy arrays and Python numbers alike. Notation as in
-the paper: L(v) is the autoencoder's loss, x a real chunk, z noise, G the generator, k the balance.
+Written with `keras.ops`, so that they take tensors of any backend, NumPy arrays and Python numbers alike. Notation as
+in the paper: L(v) is the autoencoder's loss, x a real chunk, z noise, G the generator, k the balance.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def balance(real_loss: Tensor, fake_loss: Tensor, gamma: float) -> Tensor:
 
 def update_k(k: Tensor, real_loss: Tensor, fake_loss: Tensor, gamma: float, lambda_k: float) -> Tensor:
     """Returns k_{t+1} = clip(k_t + lambda_k (gamma L(x) - L(G(z_G))), 0, 1).  Source: section 3.4."""
-    return ops.clip(k + lambda_k * balance(real_loss, fake_loss, gamma), 0.0, 1.0)
+    return ops.clip(ops.convert_to_tensor(k + lambda_k * balance(real_loss, fake_loss, gamma)), 0.0, 1.0)
 
 
 def convergence_measure(real_loss: Tensor, fake_loss: Tensor, gamma: float) -> Tensor:

@@ -1,4 +1,6 @@
-"""The BEGAN as one keras.Model, trained by Keras' own `fit`.  Source: Berthelot et al. 2017, section 3; paper, section 2.1.
+"""The BEGAN as one keras.Model, trained by Keras' own `fit`.
+
+Source: Berthelot et al. 2017, section 3; paper, section 2.1.
 
 One training step, in the paper's order:
 
@@ -9,9 +11,9 @@ One training step, in the paper's order:
     k_{t+1}  =  clip(k_t + lambda_k (gamma L(x) - L(G(z))), 0, 1)
 
 Written plainly that takes three passes through the discriminator and two gradient tapes. Here it takes two passes and
-one gradient: the discriminator reads generated chunks with the weights stop_gradient((1 + k) w) - k w. Their value is w, their
-derivative is -k, so that the gradient of the plain sum L(x) + L(G(z)) is exactly the pair of directions above. The routing
-lies in the loss, not in a training step of our own, and so runs unchanged on every Keras backend and under
+one gradient: the discriminator reads generated chunks with the weights stop_gradient((1 + k) w) - k w. Their value is
+w, their derivative is -k, so that the gradient of the plain sum L(x) + L(G(z)) is exactly the pair of directions above.
+The routing lies in the loss, not in a training step of our own, and so runs unchanged on every Keras backend and under
 `tf.distribute`. Both networks have the same optimiser settings (paper, section 3.3), and Adam works weight by weight:
 one optimiser for both is the same as two.
 """
@@ -24,6 +26,7 @@ import keras
 from keras import ops
 
 from began import losses
+from began.distributed import average, count_replicas, take_part
 
 NOISES = ("shared", "separate")
 
@@ -59,7 +62,7 @@ class BEGAN(keras.Model):
         self.gamma, self.lambda_k, self.noise = gamma, lambda_k, noise
         self.latent_size = int(encoder.output.shape[-1])
         self.seed_generator = keras.random.SeedGenerator(seed)
-        # "mean": replicas that see different shards agree on one k.
+        # "mean": replicas compute the same k from the same averages, and this keeps their copies one.
         self.k = self.add_weight(shape=(), initializer="zeros", trainable=False, name="k", aggregation="mean")
         names = ("reconstruction_loss", "generator_loss", "convergence_measure")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
@@ -77,14 +80,16 @@ class BEGAN(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Any:
         """Returns L(x) + L(G(z)), whose gradient is the BEGAN's step; updates k and the metrics.
 
+        Under `tf.distribute` the gradients of the replicas are added up, so that each returns its share of the sum.
+
         Args:
             x: real chunks, float32, shape (batch, n_bins, n_frames, 1).
             y_pred: their reconstruction, which Keras' training step has computed.
         """
         real_loss = losses.reconstruction_loss(x, y_pred)
         if self.generator is None:
-            self._track(real_loss, ops.zeros_like(real_loss))
-            return real_loss
+            self._track(*average(real_loss, ops.zeros_like(real_loss)))
+            return real_loss / count_replicas()
         batch_size = ops.shape(x)[0]
         k = ops.convert_to_tensor(self.k)
         generated = self.generator(self._draw_noise(batch_size), training=training)
@@ -94,10 +99,12 @@ class BEGAN(keras.Model):
             fake_loss = self._fake_loss(generated, discriminator_gain=0.0)
             for_discriminator = self.generator(self._draw_noise(batch_size), training=training)
             loss_of_both = fake_loss + self._fake_loss(ops.stop_gradient(for_discriminator), discriminator_gain=-k)
+        loss = (real_loss + loss_of_both) / count_replicas()
+        real_loss, fake_loss = average(real_loss, fake_loss)
         if training:
             self.k.assign(ops.stop_gradient(losses.update_k(k, real_loss, fake_loss, self.gamma, self.lambda_k)))
         self._track(real_loss, fake_loss)
-        return real_loss + loss_of_both
+        return loss
 
     def _fake_loss(self, generated: Any, discriminator_gain: Any) -> Any:
         """Returns L(G(z)), whose gradient reaches the discriminator's weights multiplied by `discriminator_gain`."""
@@ -109,7 +116,12 @@ class BEGAN(keras.Model):
         return losses.reconstruction_loss(generated, reconstruction)
 
     def _draw_noise(self, batch_size: Any) -> Any:
-        return keras.random.uniform((batch_size, self.latent_size), -1.0, 1.0, seed=self.seed_generator)
+        n_replicas = count_replicas()
+        if n_replicas == 1:
+            return keras.random.uniform((batch_size, self.latent_size), -1.0, 1.0, seed=self.seed_generator)
+        # All replicas draw the noise of the whole batch, and each takes its part: the noise that one process would use.
+        noise = keras.random.uniform((batch_size * n_replicas, self.latent_size), -1.0, 1.0, seed=self.seed_generator)
+        return take_part(noise, batch_size)
 
     def _track(self, real_loss: Any, fake_loss: Any) -> None:
         self._trackers["reconstruction_loss"].update_state(real_loss)

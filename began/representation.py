@@ -78,10 +78,50 @@ def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map",
     Raises:
         InputError: no such file, damaged, not an encoder of this project, or of other spectrogram settings.
     """
-    config = SpectrogramConfig.from_dict(read_attached_json(path, "spectrogram"))
+    config = read_config(path)
     if require is not None:
         require.require(config, path)
     return freeze(load_network(path), config, sha256_of(path), output)
+
+
+def load_random_encoder(path: str | os.PathLike[str], output: str = "map", seed: int = 0) -> FrozenEncoder:
+    """Returns the untrained twin of a saved encoder, frozen: same layers and settings, fresh weights.
+
+    What it scores is what the architecture alone is worth.
+    """
+    return freeze(reset_weights(load_network(path), seed), read_config(path), f"{sha256_of(path)}-random-{seed}", output)
+
+
+def reset_weights(model: Any, seed: int = 0) -> Any:
+    """Draws a model's weights afresh, as its own layers initialise them, and returns it."""
+    for number, layer in enumerate(model.layers):
+        if layer.weights:
+            kernel, bias = layer.weights
+            initializer = type(layer.kernel_initializer)(seed=seed * len(model.layers) + number)
+            kernel.assign(initializer(kernel.shape))
+            bias.assign(layer.bias_initializer(bias.shape))
+    return model
+
+
+def read_config(path: str | os.PathLike[str]) -> SpectrogramConfig:
+    """Returns the spectrogram settings that a saved encoder was trained with.
+
+    Raises:
+        InputError: no such file, damaged, or not an encoder of this project.
+    """
+    settings = read_attached_json(path, "spectrogram")
+    try:
+        config = SpectrogramConfig.from_dict(settings)
+        usable = config.n_bins > 0 and config.n_frames > 0
+    except (TypeError, ValueError, ArithmeticError) as error:  # whatever JSON can hold in place of settings
+        raise InputError.about(path, found=f"spectrogram settings that cannot be used ({error})",
+                               expected="the settings that the pre-training writes",
+                               action="give an encoder that this project's scripts wrote") from error
+    if not usable:
+        raise InputError.about(path, found="spectrogram settings that give no spectrogram",
+                               expected="the settings that the pre-training writes",
+                               action="give an encoder that this project's scripts wrote")
+    return config
 
 
 def load_network(path: str | os.PathLike[str]) -> Any:
@@ -116,8 +156,9 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
     expected = (None, config.n_bins, config.n_frames, 1)
     names = {layer.name for layer in encoder.layers}
     if tuple(encoder.input_shape) != expected or "map" not in names:
-        raise InputError.about("encoder", found=f"a model with input {encoder.input_shape} and layers {', '.join(sorted(names))}",
-                               expected=f"input {expected} and a layer named map", action="give an encoder of this project")
+        raise InputError.about("encoder", found=f"a model with input {encoder.input_shape} and layers "
+                               + ", ".join(sorted(names)), expected=f"input {expected} and a layer named map",
+                               action="give an encoder of this project")
     encoder.trainable = False
     if output == "embedding":
         features = encoder.output
@@ -176,12 +217,24 @@ def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[s
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
             _compute_features(encoder, progress(paths), folder, tail, hop_samples)
-    counts = np.load(folder / "counts.npy", allow_pickle=False)
+    counts = _read_cached(folder / "counts.npy", (len(paths),), np.int64)
     if counts.sum() == 0:
         raise InputError.about("chunking", found=f"no chunk in {len(paths)} files with tail={tail}",
                                expected="at least one chunk", action="choose tail=overlap or tail=pad")
-    features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+    features = _read_cached(folder / "features.npy", (int(counts.sum()), *encoder.feature_shape), np.float32, mmap_mode="r")
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
+
+
+def _read_cached(path: Path, shape: tuple[int, ...], dtype: Any, mmap_mode: str | None = None) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        found = f"{array.dtype} of shape {array.shape}"
+    except (OSError, ValueError, EOFError) as error:
+        array, found = None, str(error)
+    if array is None or array.shape != shape or array.dtype != dtype:
+        raise InputError.about(path, found=f"a damaged cache ({found})", expected=f"{np.dtype(dtype)} of shape {shape}",
+                               action="remove its folder: it is computed afresh")
+    return array
 
 
 def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[str]], folder: Path, tail: str,

@@ -1,0 +1,274 @@
+"""Pre-training on several devices and several machines, through `tf.distribute`.
+
+Every process runs the same program over its part of every batch. The gradients, and the losses that move k, are summed
+over all replicas, so that all hold the same weights after every step: those that one process would have reached with
+the whole batch. Worker 0 writes and reports; the others get its checkpoints over the network and need no shared disk.
+
+Keras' `fit` does not run under MultiWorkerMirroredStrategy (tensorflow#72388); a plain loop of
+`strategy.run(model.train_step)` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from began.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes that train one model together.
+
+    Attributes:
+        workers: "host:port" of every process, in the same order everywhere; empty for one process alone.
+        index: which of them this process is.
+        devices: accelerators that each process uses; 1 also stands for the processor where there is none.
+    """
+
+    workers: tuple[str, ...] = ()
+    index: int = 0
+    devices: int = 1
+
+    @classmethod
+    def from_options(cls, workers: str | None, index: int | None, devices: int = 1) -> Cluster:
+        """Returns the cluster that `--workers HOST:PORT,… --worker-index N --devices N` describe.
+
+        Raises:
+            InputError: an address without port or twice, an index that is missing or none of the workers'.
+        """
+        if devices < 1:
+            raise InputError.about("--devices", found=devices, expected="1 or more", action="give a positive number")
+        if workers is None:
+            if index is not None:
+                raise InputError.about("--worker-index", found="no --workers", expected="the addresses of all workers",
+                                       action="give --workers HOST:PORT,HOST:PORT as well")
+            return cls(devices=devices)
+        names = tuple(name.strip() for name in workers.split(","))
+        for name in names:
+            host, _, port = name.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise InputError.about("--workers", found=repr(name), expected="HOST:PORT, such as 192.168.0.2:2222",
+                                       action="separate the addresses by commas, without spaces")
+        if len(set(names)) < len(names):
+            raise InputError.about("--workers", found=workers, expected="an address once",
+                                   action="give every worker a port of its own")
+        if index is None or not 0 <= index < len(names):
+            raise InputError.about("--worker-index", found=index, expected=f"0 to {len(names) - 1}",
+                                   action="say which of the workers this process is, counted from 0")
+        return cls(names, index, devices)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes and reports."""
+        return self.index == 0
+
+    @property
+    def n_workers(self) -> int:
+        """Processes in the cluster."""
+        return max(1, len(self.workers))
+
+    @property
+    def n_replicas(self) -> int:
+        """Copies of the model that train together."""
+        return self.n_workers * self.devices
+
+    def connect(self, devices: Sequence[str] | None = None) -> Any:
+        """Returns the `tf.distribute` strategy of this cluster, once all workers are there; None for one device alone.
+
+        Must come before anything else that TensorFlow does.
+
+        Args:
+            devices: names to use in place of the machine's first GPUs.
+        Raises:
+            InputError: the machine has fewer devices, or a worker cannot be reached.
+        """
+        if self.n_replicas == 1:
+            return None
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if self.devices > 1 and devices is None and len(gpus) < self.devices:
+            raise InputError.about("--devices", found=f"{len(gpus)} GPUs that TensorFlow can use",
+                                   expected=f"{self.devices}",
+                                   action="give fewer devices, or install the GPU's TensorFlow")
+        if gpus:
+            tf.config.set_visible_devices(gpus[: self.devices], "GPU")
+        if not self.workers:
+            return tf.distribute.MirroredStrategy(devices or [f"GPU:{number}" for number in range(self.devices)])
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(self.workers)},
+                                              "task": {"type": "worker", "index": self.index}})
+        with self.explain_loss("the other workers have come"):
+            return tf.distribute.MultiWorkerMirroredStrategy()
+
+    @contextlib.contextmanager
+    def explain_loss(self, of: str) -> Iterator[None]:
+        """Turns TensorFlow's error about a worker that is gone into one that says how to go on.
+
+        Raises:
+            InputError: another worker was lost inside the block.
+        """
+        import tensorflow as tf
+
+        lost = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
+                tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
+        try:
+            yield
+        except lost as error:
+            if not self.workers:
+                raise
+            raise InputError.about(
+                f"worker {self.index} of {self.n_workers}",
+                found=f"that another worker cannot be reached any more ({str(error).strip().splitlines()[0]})",
+                expected=f"all of {', '.join(self.workers)} until {of}",
+                action="start every worker again with the command it had: "
+                "training goes on from worker 0's last checkpoint",
+            ) from error
+
+
+def count_replicas() -> int:
+    """Returns how many replicas train together; 1 outside `tf.distribute`, and on every other backend."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def take_part(values: Any, size: Any) -> Any:
+    """Returns this replica's rows of a tensor that all replicas have drawn alike for the whole batch.
+
+    Args:
+        values: shape (replicas * size, …), the same on every replica.
+        size: rows a replica.
+    """
+    import tensorflow as tf
+
+    number = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return values[number * size: (number + 1) * size]
+
+
+def average(*values: Any) -> tuple[Any, ...]:
+    """Returns scalars averaged over the replicas; gradient does not flow through the average of several."""
+    if count_replicas() == 1:
+        return values
+    import tensorflow as tf
+
+    together = tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.MEAN, tf.stop_gradient(tf.stack(values)))
+    return tuple(tf.unstack(together, num=len(values)))
+
+
+class DistributedLoop:
+    """What `fit` is for one device: rounds of steps on all replicas, with Keras callbacks between them.
+
+    Args:
+        strategy: of `Cluster.connect`; the model was made in its scope.
+        cluster: of this process.
+        model: compiled, its optimiser built.
+    """
+
+    def __init__(self, strategy: Any, cluster: Cluster, model: Any) -> None:
+        import tensorflow as tf
+
+        self.strategy, self.cluster, self.model = strategy, cluster, model
+
+        @tf.function(reduce_retracing=True)
+        def step(batch: Any) -> Any:
+            return strategy.run(model.train_step, args=((batch,),))
+
+        self._step = step
+
+    def run(self, batches: Iterator[np.ndarray], steps_per_epoch: int, initial_epoch: int, epochs: int,
+            callbacks: Any) -> None:
+        """Trains, like `fit(batches, steps_per_epoch=…)`.
+
+        Args:
+            batches: this process' part of every batch, float32, shape (batch / workers, n_bins, n_frames, 1).
+            callbacks: keras.callbacks.CallbackList.
+        Raises:
+            InputError: another worker was lost.
+        """
+        with self.cluster.explain_loss("the training is done"):
+            callbacks.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                self.model.reset_metrics()
+                callbacks.on_epoch_begin(epoch)
+                logs: dict[str, float] = {}
+                for batch in range(steps_per_epoch):
+                    callbacks.on_train_batch_begin(batch)
+                    results = self._step(self._distribute(next(batches)))
+                    logs = {name: float(self.strategy.experimental_local_results(value)[0])
+                            for name, value in results.items()}
+                    callbacks.on_train_batch_end(batch, logs)
+                callbacks.on_epoch_end(epoch, logs)
+            callbacks.on_train_end()
+
+    def _distribute(self, batch: np.ndarray) -> Any:
+        import tensorflow as tf
+
+        size = len(batch) // self.cluster.devices
+        first = self.cluster.index * self.cluster.devices
+
+        def take(context: Any) -> Any:
+            number = context.replica_id_in_sync_group - first
+            return tf.constant(batch[number * size: (number + 1) * size])
+
+        return self.strategy.experimental_distribute_values_from_function(take)
+
+    def share(self, content: bytes) -> bytes:
+        """Returns worker 0's bytes on every worker.
+
+        Raises:
+            InputError: another worker was lost.
+        """
+        content = content if self.cluster.is_chief else b""
+        with self.cluster.explain_loss("the training has begun"):
+            size = int(self._sum(np.array([len(content)], np.int64))[0])
+            padded = np.zeros(-(-size // 4) * 4, np.uint8)
+            padded[: len(content)] = np.frombuffer(content, np.uint8)
+            return self._sum(padded.view(np.int32)).view(np.uint8)[:size].tobytes()
+
+    def _sum(self, values: np.ndarray) -> np.ndarray:
+        """Returns the sum over the workers (not the replicas) of integers of one shape."""
+        import tensorflow as tf
+
+        if values.size == 0:
+            return values
+        first = self.cluster.index * self.cluster.devices
+
+        def add_up(mine: Any) -> Any:
+            # An argument has no device as yet, and the reduction wants one.
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))
+
+        @tf.function
+        def add(part: Any) -> Any:
+            return self.strategy.run(add_up, args=(part,))
+
+        parts = self.strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(values if context.replica_id_in_sync_group == first else np.zeros_like(values)))
+        return self.strategy.experimental_local_results(add(parts))[0].numpy()
+
+    def require_same(self, description: Any) -> None:
+        """Refuses to train with workers that were given other settings or other data.
+
+        Args:
+            description: of settings and data, plain types.
+        Raises:
+            InputError: it differs from worker 0's.
+        """
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest()
+        if self.share(digest) != digest:
+            raise InputError.about(f"worker {self.cluster.index} of {self.cluster.n_workers}",
+                                   found="other settings or other chunks than worker 0's",
+                                   expected="the same options and the same corpus on every worker",
+                                   action="compare the commands and the data, and start all workers again")

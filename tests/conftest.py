@@ -1,0 +1,106 @@
+"""What all tests share: quiet and modest TensorFlow, the real corpora where they are at hand, a miniature chunk store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from small_results import SMALL_RUN
+
+# Before TensorFlow is imported anywhere; the scripts that tests start inherit it. Tests run side by side.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder that holds LibriSpeech/, EmoDB/ and OMG/; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real corpora: {folder} is absent (set SHARED_DATA to their folder)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """Spectrograms of 32 bins and 8 frames, for networks that train in no time."""
+    from began.spectrogram import SpectrogramConfig
+
+    return SpectrogramConfig(n_fft=64, hop_length=2200)
+
+
+@pytest.fixture(scope="session")
+def speech_files(tmp_path_factory) -> list[Path]:
+    """Nine sound files of 0.5 to 6 s, noise in place of speech."""
+    import numpy as np
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("speech")
+    generator = np.random.default_rng(0)
+    paths = []
+    for number, seconds in enumerate((6.0, 2.3, 0.5, 4.0, 3.1, 5.0, 1.0, 2.7, 5.5)):
+        level = 10.0 ** generator.uniform(-3, -0.5)
+        paths.append(folder / f"{number}.flac")
+        soundfile.write(paths[-1], level * generator.uniform(-1, 1, round(seconds * 16_000)), 16_000)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def small_store_folder(tmp_path_factory, speech_files, small_config) -> Path:
+    """A finished chunk store of 28 chunks."""
+    from began.dataset import prepare_chunk_store
+
+    folder = tmp_path_factory.mktemp("store")
+    prepare_chunk_store(speech_files, folder, small_config, workers=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_corpora(tmp_path_factory) -> Path:
+    """A folder with a miniature of every corpus in its own layout; tests copy what they damage."""
+    from experiments.corpora import synthetic
+
+    folder = tmp_path_factory.mktemp("tiny")
+    common = {"seconds": 0.3}
+    synthetic.write_librispeech(folder / "LibriSpeech", n_speakers=2, n_utterances=3, seconds=1.5)
+    synthetic.write_emodb(folder / "EmoDB", speakers=4, n_texts=1, **common)
+    for layout in ("nested", "flat"):
+        synthetic.write_savee(folder / f"SAVEE_{layout}", layout, n_per_emotion=3, speakers=("DC", "JE"),
+                              sample_rate=16_000, **common)
+    for layout in ("nested", "mp4", "flat"):
+        synthetic.write_omg(folder / f"OMG_{layout}", (5, 2, 1), n_utterances=4, layout=layout, **common)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> Path:
+    """An untrained encoder of two base filters, in a file as the pre-training writes it."""
+    from began.files import attach_json
+    from began.networks import build_encoder
+    from began.spectrogram import SpectrogramConfig
+
+    path = tmp_path_factory.mktemp("tiny_encoder") / "encoder.keras"
+    build_encoder(base_filters=2, latent_size=8, seed=1).save(path)
+    attach_json(path, "spectrogram", SpectrogramConfig().to_dict())
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory) -> Path:
+    """The folder of one undisturbed small run, made once, whichever of the test processes needs it first."""
+    import filelock
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "small_run"
+    with filelock.FileLock(f"{folder}.lock"):
+        done = folder / "done"
+        if not done.exists():
+            outcome = subprocess.run([*SMALL_RUN, folder], cwd=ROOT, capture_output=True, text=True)
+            assert outcome.returncode == 0, outcome.stderr
+            done.touch()
+    return folder

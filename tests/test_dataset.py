@@ -1,0 +1,178 @@
+"""Sound files to a chunk store, and the store to batches."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+
+from began import dataset
+from began.audio import cut_chunks, read_audio
+from began.dataset import ChunkStore, prepare_chunk_store
+from began.errors import InputError
+from began.files import lock_folder
+from began.spectrogram import SpectrogramConfig, compute_spectrograms
+
+N_CHUNKS = 28  # 6 + 2 + 0 + 4 + 3 + 5 + 1 + 2 + 5: the utterance of half a second gives none
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(dataset, "FILES_PER_SHARD", 2)
+
+
+def directly(paths, config) -> np.ndarray:
+    chunks = np.concatenate([cut_chunks(read_audio(path), tail="drop") for path in paths])
+    return compute_spectrograms(chunks, config).astype(np.float16).astype(np.float32)[..., np.newaxis]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_store_holds_every_chunk_in_order(tmp_path, speech_files, small_config, small_shards, workers):
+    store = prepare_chunk_store(speech_files, tmp_path / "store", small_config, workers=workers)
+    expected = directly(speech_files, small_config)
+    assert store.n_chunks == len(expected)
+    np.testing.assert_array_equal(store.read(np.arange(store.n_chunks)), expected)
+    assert len(list((tmp_path / "store").glob("shard-*.npy"))) == 5
+    assert np.load(tmp_path / "store" / "shard-00000.npy").shape[1:] == (32, 8)  # an ordinary .npy file
+
+
+def test_progress_passes_every_file(tmp_path, speech_files, small_config, small_shards):
+    passed = []
+
+    def progress(files):
+        for file in files:
+            passed.append(file)
+            yield file
+
+    prepare_chunk_store(speech_files, tmp_path, small_config, progress=progress)
+    assert passed == speech_files
+    prepare_chunk_store(speech_files, tmp_path, small_config, progress=progress)
+    assert passed == 2 * speech_files
+
+
+def test_interrupted_preparation_goes_on(tmp_path, speech_files, small_config, small_shards):
+    def interrupt(files):
+        for number, file in enumerate(files):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield file
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_chunk_store(speech_files, tmp_path, small_config, progress=interrupt)
+    gc.collect()
+    finished = sorted(path.name for path in tmp_path.glob("*.npy"))
+    assert finished == ["shard-00000.npy", "shard-00001.npy"]
+    assert not list(tmp_path.glob(".writing-*"))
+    with pytest.raises(InputError, match="finished shards"):
+        ChunkStore(tmp_path)
+    before = (tmp_path / "shard-00000.npy").stat().st_mtime_ns
+    store = prepare_chunk_store(speech_files, tmp_path, small_config)
+    np.testing.assert_array_equal(store.read(np.arange(store.n_chunks)), directly(speech_files, small_config))
+    assert (tmp_path / "shard-00000.npy").stat().st_mtime_ns == before
+
+
+def test_bad_file_stops_without_half_a_shard(tmp_path, speech_files, small_config):
+    bad = tmp_path / "bad.flac"
+    bad.write_bytes(speech_files[0].read_bytes()[:3000])
+    with pytest.raises(InputError, match="bad.flac"):
+        prepare_chunk_store([*speech_files, bad], tmp_path / "store", small_config)
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [".lock", "store.json"]
+
+
+def test_other_settings_or_files_are_refused(tmp_path, speech_files, small_config):
+    prepare_chunk_store(speech_files, tmp_path, small_config)
+    with pytest.raises(InputError, match="other spectrogram"):
+        prepare_chunk_store(speech_files, tmp_path, SpectrogramConfig())
+    with pytest.raises(InputError, match="other sources"):
+        prepare_chunk_store(speech_files[1:], tmp_path, small_config)
+
+
+def test_corpus_may_move(tmp_path, speech_files, small_config):
+    prepare_chunk_store(speech_files, tmp_path / "store", small_config)
+    moved = [shutil.copy(path, tmp_path) for path in speech_files]
+    assert prepare_chunk_store(moved, tmp_path / "store", small_config).n_chunks == N_CHUNKS
+
+
+def test_two_preparations_of_one_folder(tmp_path, speech_files, small_config):
+    with lock_folder(tmp_path), pytest.raises(InputError, match="another run"):
+        prepare_chunk_store(speech_files, tmp_path, small_config)
+
+
+def test_damaged_shard_is_refused(tmp_path, speech_files, small_config):
+    prepare_chunk_store(speech_files, tmp_path, small_config)
+    shard = tmp_path / "shard-00000.npy"
+    whole = shard.read_bytes()
+    for damaged in (whole[:-100], whole[:40], b"", b"x" * len(whole)):
+        shard.write_bytes(damaged)
+        with pytest.raises(InputError, match="damaged shard"):
+            ChunkStore(tmp_path)
+
+
+def test_no_store(tmp_path):
+    with pytest.raises(InputError, match="store.json"):
+        ChunkStore(tmp_path)
+
+
+def test_only_short_utterances(tmp_path, speech_files, small_config):
+    with pytest.raises(InputError, match="no chunk"):
+        prepare_chunk_store(speech_files[2:3], tmp_path, small_config)
+    assert prepare_chunk_store(speech_files[2:3], tmp_path / "padded", small_config, tail="pad").n_chunks == 1
+
+
+def test_more_shards_than_open_files(tmp_path, speech_files, small_config, small_shards, monkeypatch):
+    monkeypatch.setattr(dataset, "MAX_OPEN_SHARDS", 2)
+    store = prepare_chunk_store(speech_files, tmp_path, small_config)
+    order = np.random.default_rng(0).permutation(store.n_chunks)
+    np.testing.assert_array_equal(store.read(order), directly(speech_files, small_config)[order])
+    assert len(store._open) == 2
+    store.close()
+    assert not store._open
+
+
+def numbers(store: ChunkStore, batches, count: int) -> list[list[int]]:
+    everything = store.read(np.arange(store.n_chunks)).reshape(store.n_chunks, -1)
+    return [[int(np.flatnonzero((everything == chunk.ravel()).all(axis=1))[0]) for chunk in batch]
+            for batch in itertools.islice(batches, count)]
+
+
+def test_every_epoch_passes_every_chunk_once_in_another_order(small_store_folder):
+    store = ChunkStore(small_store_folder)
+    assert store.n_chunks == N_CHUNKS
+    steps = store.steps_per_epoch(5)
+    assert steps == 5
+    drawn = numbers(store, store.batches(5, seed=0), 2 * steps)
+    first, second = sum(drawn[:steps], []), sum(drawn[steps:], [])
+    assert len(set(first)) == len(set(second)) == 25
+    assert first != second
+    assert first != sum(numbers(store, store.batches(5, seed=1), steps), [])
+
+
+def test_batches_go_on_from_any_step(small_store_folder):
+    store = ChunkStore(small_store_folder)
+    whole = list(itertools.islice(store.batches(4, seed=3), 15))
+    for first in (1, 5, 6, 11):
+        rest = list(itertools.islice(store.batches(4, seed=3, first_step=first), 15 - first))
+        np.testing.assert_array_equal(rest, whole[first:])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_shards_of_a_batch_make_the_whole(small_store_folder, count):
+    store = ChunkStore(small_store_folder)
+    parts = [store.batches(6, seed=0, shard=(number, count)) for number in range(count)]
+    for _, whole in zip(range(8), store.batches(6, seed=0), strict=False):
+        np.testing.assert_array_equal(np.concatenate([next(part) for part in parts]), whole)
+
+
+def test_store_smaller_than_a_batch(small_store_folder):
+    with pytest.raises(InputError, match="28 chunks"):
+        ChunkStore(small_store_folder).steps_per_epoch(29)
+
+
+def test_real_speech_keeps_its_chunks(tmp_path, shared_data):
+    paths = sorted((shared_data / "LibriSpeech").rglob("*.flac"))[:6]
+    store = prepare_chunk_store(paths, tmp_path, SpectrogramConfig(), workers=2)
+    np.testing.assert_array_equal(store.read(np.arange(store.n_chunks)), directly(paths, SpectrogramConfig()))
+    assert -0.6 < store.read(np.arange(store.n_chunks)).mean() < 0.4  # zero-centred, more or less

@@ -1,0 +1,373 @@
+"""Pre-training as a whole: resumable to the bit, watchable, and stopped in time when it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from began import callbacks, checkpoint
+from began.callbacks import find_trouble, measure_diversity
+from began.checkpoint import read_checkpoint, write_checkpoint
+from began.dataset import ChunkStore
+from began.errors import InputError
+from began.files import read_attached_json
+from began.pretraining import PretrainingSettings, Schedule, build_began, pretrain
+from began.startup import start_backend
+from tests.pretrain_small import SMALL
+
+ROOT = Path(__file__).resolve().parents[1]
+COLUMNS = ["epoch", "step", "reconstruction_loss", "generator_loss", "k", "convergence_measure", "learning_rate",
+           "diversity", "chunks_per_second"]
+EPOCHS = 4
+SETTINGS = PretrainingSettings(**SMALL, epochs=EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def store(small_store_folder) -> ChunkStore:
+    return ChunkStore(small_store_folder)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(store, tmp_path_factory) -> Path:
+    """The folder of a training that ran through."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    start_backend()
+    (folder / "lines.txt").write_text("")
+    with open(folder / "lines.txt", "a") as lines:
+        pretrain(store, folder, SETTINGS, report=lambda line: print(line, file=lines))
+    return folder
+
+
+def assert_same_state(first: Path, second: Path) -> None:
+    a, b = (np.load(folder / "checkpoint.npz") for folder in (first, second))
+    assert a.files == b.files
+    for name in a.files:
+        if name != "state":
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def start(*arguments: object, **options) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, text=True, **options)
+
+
+def test_killed_and_resumed_equals_uninterrupted(store, uninterrupted, tmp_path):
+    """kill -9 of a real process, then the same training to its end: the weights of the one that ran on."""
+    process = start("tests/pretrain_small.py", store.folder, tmp_path, EPOCHS)
+    rounds = 0
+    for line in process.stdout:
+        rounds += line.startswith("epoch")
+        if rounds == 3:
+            break
+    process.kill()  # while it draws, or has begun the next round
+    process.wait()
+    assert (tmp_path / "checkpoint.npz").exists()
+    if (tmp_path / "encoder.keras").exists():  # of an epoch that was finished, and it says so
+        assert read_attached_json(tmp_path / "encoder.keras", "pretraining")["epochs_done"] < EPOCHS
+    lines = []
+    pretrain(store, tmp_path, SETTINGS, report=lines.append)
+    assert read_attached_json(tmp_path / "encoder.keras", "pretraining")["epochs_done"] == EPOCHS
+    assert "from epoch 0.00" not in lines[0]
+    assert_same_state(uninterrupted, tmp_path)
+    ours, theirs = (pd.read_csv(folder / "history.csv").drop(columns="chunks_per_second")
+                    for folder in (tmp_path, uninterrupted))
+    pd.testing.assert_frame_equal(ours, theirs)
+    for name in ("encoder", "decoder", "generator"):
+        ours, theirs = (keras.models.load_model(folder / f"{name}.keras") for folder in (tmp_path, uninterrupted))
+        for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_history_log_and_networks_are_written(uninterrupted):
+    history = pd.read_csv(uninterrupted / "history.csv")
+    schedule = Schedule.of(7, SETTINGS)
+    assert (schedule.rounds_per_epoch, schedule.steps_per_round, schedule.n_rounds) == (3, 3, 12)
+    assert list(history.columns) == COLUMNS
+    assert len(history) == schedule.n_rounds
+    assert history["step"].iloc[-1] == schedule.n_rounds * schedule.steps_per_round == 36
+    assert history["epoch"].iloc[-1] == EPOCHS
+    assert np.isfinite(history).all(axis=None)
+    assert list((uninterrupted / "logs").glob("events*"))
+    lines = (uninterrupted / "lines.txt").read_text()
+    for word in ("L(x)", "L(G(z))", "k ", "M_global", "chunks/s"):
+        assert word in lines
+    assert not list(uninterrupted.glob(".writing-*"))
+
+
+def test_finished_training_goes_on_with_more_epochs(store, uninterrupted, tmp_path):
+    pretrain(store, tmp_path, PretrainingSettings(**SMALL, epochs=2), report=str)
+    again = pretrain(store, tmp_path, PretrainingSettings(**SMALL, epochs=2), report=str)
+    assert again == tmp_path / "encoder.keras"
+    pretrain(store, tmp_path, SETTINGS, report=str)
+    assert_same_state(uninterrupted, tmp_path)
+
+
+def test_encoder_loads_without_this_project(uninterrupted, tmp_path):
+    """Stock layers only: safe_mode holds, in a process that cannot import our code."""
+    code = ("import keras, sys; model = keras.models.load_model(sys.argv[1], safe_mode=True); "
+            "print(model.output_shape, [layer.name for layer in model.layers][-3:], 'began' in sys.modules)")
+    done = subprocess.run([sys.executable, "-I", "-c", code, str(uninterrupted / "encoder.keras")], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=120)
+    assert done.stdout.split("\n")[0] == "(None, 4) ['map', 'flatten', 'embedding'] False", done.stderr
+    assert read_attached_json(uninterrupted / "encoder.keras", "spectrogram")["n_fft"] == 64
+    assert read_attached_json(uninterrupted / "encoder.keras", "pretraining")["gamma"] == 0.7
+
+
+# ------------------------------------------------------------------------------------------------------- checkpoints
+
+WRITE_FOREVER = """
+import sys
+from pathlib import Path
+from began.checkpoint import write_checkpoint
+from began.pretraining import PretrainingSettings, build_began
+model = build_began(PretrainingSettings(base_filters=2, latent_size=4), (32, 8, 1))
+for number in range(100_000):
+    write_checkpoint(Path(sys.argv[1]) / "checkpoint.npz", model, {"round": number})
+    if number == 0:
+        print("ready", flush=True)
+"""
+
+
+def test_checkpoint_is_never_half_written(tmp_path):
+    model = build_began(PretrainingSettings(base_filters=2, latent_size=4), (32, 8, 1))
+    chance = random.Random(0)
+    process = start("-c", WRITE_FOREVER, tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(30):
+        time.sleep(chance.uniform(0.0, 0.01))
+        assert read_checkpoint(tmp_path / "checkpoint.npz", model)["round"] >= 0  # while the other process writes
+    process.kill()
+    process.communicate()
+    assert read_checkpoint(tmp_path / "checkpoint.npz", model)["round"] > 0
+
+
+def test_failed_write_keeps_the_checkpoint_from_before(tmp_path, monkeypatch):
+    model = build_began(PretrainingSettings(base_filters=2, latent_size=4), (32, 8, 1))
+    write_checkpoint(tmp_path / "checkpoint.npz", model, {"round": 1})
+
+    def fill_the_disk(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.np, "savez", fill_the_disk)
+    with pytest.raises(InputError, match="No space left"):
+        write_checkpoint(tmp_path / "checkpoint.npz", model, {"round": 2})
+    assert read_checkpoint(tmp_path / "checkpoint.npz", model) == {"round": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"text"])
+def test_damaged_checkpoint_is_refused(store, tmp_path, damage):
+    model = build_began(SETTINGS, (32, 8, 1))
+    write_checkpoint(tmp_path / "checkpoint.npz", model, {})
+    (tmp_path / "checkpoint.npz").write_bytes(damage((tmp_path / "checkpoint.npz").read_bytes()))
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        pretrain(store, tmp_path, SETTINGS, report=str)
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    write_checkpoint(tmp_path / "a.npz", build_began(PretrainingSettings(base_filters=3), (32, 8, 1)), {})
+    with pytest.raises(InputError, match="another network"):
+        read_checkpoint(tmp_path / "a.npz", build_began(PretrainingSettings(base_filters=2), (32, 8, 1)))
+
+
+# ---------------------------------------------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize("poisoned", ["data", "weights"])
+def test_not_finite_stops_and_keeps_the_last_good_checkpoint(store, tmp_path, monkeypatch, poisoned):
+    if poisoned == "data":
+        original = ChunkStore.batches
+
+        def batches(self, *arguments, **named):
+            for number, batch in enumerate(original(self, *arguments, **named)):
+                yield batch * np.float32(np.nan if number == 4 else 1)
+
+        monkeypatch.setattr(ChunkStore, "batches", batches)
+    else:
+        # The losses of a round's last step are finite, and what the step has made of the weights is not.
+        class Poison(callbacks.StopWhenNotFinite):
+            def on_train_batch_end(self, batch, logs=None):
+                super().on_train_batch_end(batch, logs)
+                if int(self.model.optimizer.iterations) == 6:
+                    self.model.trainable_variables[0].assign(self.model.trainable_variables[0] * float("inf"))
+
+        monkeypatch.setattr("began.pretraining.StopWhenNotFinite", Poison)
+    with pytest.raises(InputError, match="not finite.*last good checkpoint is kept"):
+        pretrain(store, tmp_path, SETTINGS, report=str)
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 1
+    model = build_began(SETTINGS, (32, 8, 1))
+    assert read_checkpoint(tmp_path / "checkpoint.npz", model)["round"] == 1
+    assert all(np.isfinite(variable).all() for variable in model.variables)
+    if (tmp_path / "encoder.keras").exists():  # of an epoch that was finished, and it says so
+        assert read_attached_json(tmp_path / "encoder.keras", "pretraining")["epochs_done"] < EPOCHS
+
+
+def rows(k: list[float], step: int = 5_000, diversity: float = 0.5) -> list[dict[str, float]]:
+    return [{"k": value, "step": step, "diversity": diversity} for value in k]
+
+
+def test_warnings():
+    assert find_trouble(rows([0.1] * 8)) == []
+    assert find_trouble(rows([0.5, 0.5, 0.0])) == []
+    assert "k has been 0" in find_trouble(rows([0.3] + [0.0] * 5))[0]
+    assert "k has been 1" in find_trouble(rows([1.0] * 5))[0]
+    assert find_trouble(rows([0.0] * 5, step=300)) == []  # k starts at 0
+    assert "mode collapse" in find_trouble(rows([0.2] * 3, diversity=0.001))[0]
+    assert find_trouble(rows([0.2] * 3, step=100, diversity=0.001)) == []
+
+
+def test_warning_is_reported(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "COLLAPSE_AFTER_STEPS", 0)
+    monkeypatch.setattr(callbacks, "COLLAPSED_DIVERSITY", 1e9)
+    lines = []
+    pretrain(store, tmp_path, PretrainingSettings(**SMALL, epochs=1), report=lines.append)
+    assert any(line.startswith("warning: generated chunks are nearly identical") for line in lines)
+
+
+def test_diversity():
+    real = np.random.default_rng(0).normal(size=(8, 4, 4))
+    assert measure_diversity({"real": real, "generated": np.repeat(real[:1], 8, axis=0)}) < 1e-9
+    assert measure_diversity({"real": real, "generated": real / 2}) == pytest.approx(0.5)
+    assert np.isnan(measure_diversity({"real": real}))
+
+
+# ------------------------------------------------------------------------------------------------------ learning rate
+
+
+def run_plateau(plateau, model, measures) -> list[float]:
+    plateau.set_model(model)
+    plateau.on_train_begin()
+    rates = []
+    for epoch, measure in enumerate(measures):
+        plateau.on_epoch_end(epoch, {"convergence_measure": measure})
+        rates.append(float(model.optimizer.learning_rate))
+    return rates
+
+
+def test_learning_rate_is_halved_when_the_measure_stalls_down_to_a_floor():
+    model = build_began(PretrainingSettings(base_filters=2, latent_size=4, learning_rate=8e-4), (32, 8, 1))
+    plateau = callbacks.ResumablePlateau(patience=2, min_lr=2e-4)
+    rates = run_plateau(plateau, model, [0.5, 0.4, 0.41, 0.42, 0.41, 0.40, 0.43, 0.44, 0.45, 0.46])
+    np.testing.assert_allclose(rates, [8e-4] * 3 + [4e-4] * 2 + [2e-4] * 5, rtol=1e-6)
+
+
+def test_plateau_remembers_across_a_restart():
+    measures = [0.5, 0.4, 0.41, 0.39999, 0.42, 0.3]
+    model = build_began(PretrainingSettings(base_filters=2, latent_size=4), (32, 8, 1))
+    whole = run_plateau(callbacks.ResumablePlateau(patience=3, min_lr=0.0), model, measures)
+    model.optimizer.learning_rate = 5e-5
+    first, second = (callbacks.ResumablePlateau(patience=3, min_lr=0.0) for _ in range(2))
+    rates = run_plateau(first, model, measures[:3])
+    second.restore(json.loads(json.dumps(first.state)))
+    assert rates + run_plateau(second, model, measures[3:]) == whole
+    assert whole[-1] < whole[0]
+
+
+# --------------------------------------------------------------------------------------------------------- the script
+
+
+@pytest.fixture(scope="module")
+def librispeech(tmp_path_factory) -> Path:
+    """A miniature corpus in LibriSpeech's layout, of noise: 2 speakers, 4 utterances."""
+    root = tmp_path_factory.mktemp("LibriSpeech")
+    for speaker, chapter in ((11, 21), (12, 22)):
+        folder = root / "train-clean-100" / str(speaker) / str(chapter)
+        folder.mkdir(parents=True)
+        for number in range(2):
+            noise = 0.1 * np.random.default_rng(number + speaker).normal(size=16_000 * 9)
+            soundfile.write(folder / f"{speaker}-{chapter}-{number:04d}.flac", noise, 16_000)
+    return root
+
+
+def script(librispeech: Path, results: Path, *options: object) -> list[str]:
+    return ["-m", "experiments.pretrain_librispeech", "--data-dir", str(librispeech), "--results-dir", str(results),
+            "--base-filters", "1", "--latent-size", "2", *map(str, options)]
+
+
+def test_script_runs_without_a_warning(librispeech, tmp_path):
+    done = subprocess.run([sys.executable, *script(librispeech, tmp_path, "--epochs", 2)], cwd=ROOT, capture_output=True,
+                          text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no warning, no note of a library, and no progress bar where there is no terminal
+    folder = tmp_path / "pretrain_librispeech" / "began"
+    assert done.stdout.splitlines()[-1] == f"wrote {folder / 'encoder.keras'}"
+    assert "warn" not in done.stdout.lower()
+    written = {path.name for path in folder.iterdir()}
+    assert {"config.json", "environment.json", "history.csv", "encoder.keras", "decoder.keras", "generator.keras",
+            "checkpoint.npz", "convergence.png", "pictures", "logs"} <= written
+    assert json.loads((folder / "environment.json").read_text())["flags"]["TF_DETERMINISTIC_OPS"] == "1"
+    other = subprocess.run([sys.executable, *script(librispeech, tmp_path, "--epochs", 2, "--gamma", 0.5)], cwd=ROOT,
+                           capture_output=True, text=True, timeout=300)
+    assert other.returncode == 2
+    assert "gamma" in other.stderr
+
+
+def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):
+    process = start(*script(librispeech, tmp_path, "--epochs", 5000), stderr=subprocess.PIPE)
+    for line in process.stdout:
+        if line.startswith("epoch"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "Interrupted. What was finished is kept: the same command goes on from there."
+    assert (tmp_path / "pretrain_librispeech" / "began" / "checkpoint.npz").exists()
+
+
+CHECK_FIRST = """
+import sys
+from experiments import pretrain_librispeech as script
+from began.command_line import run_script
+code = run_script(script.main, script.make_parser(), sys.argv[1:])
+assert code == 2, code
+assert not {"tensorflow", "keras"} & set(sys.modules), "imported too early"
+"""
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--learning-rate", "0"], "--learning-rate"), (["--learning-rate", "nan"], "--learning-rate"),
+    (["--gamma", "1.5"], "--gamma"), (["--epochs", "-1"], "--epochs"), (["--lambda-k", "-1"], "--lambda-k"),
+    (["--seed", "-1"], "--seed"), (["--batch-size", "0"], "--batch-size"), (["--name", "a/b"], "'a/b'"),
+    (["--subsets", "train-clean-360"], "train-clean-360"), (["--workers", "here"], "HOST:PORT"),
+    (["--workers", "a:1,b:2"], "--worker-index"), (["--worker-index", "0"], "--workers"), (["--devices", "0"], "--devices"),
+    (["--data-dir", "/nowhere"], "no such folder"),
+])
+def test_bad_options_are_refused_before_tensorflow_is_imported(librispeech, tmp_path, options, words):
+    done = subprocess.run([sys.executable, "-c", CHECK_FIRST, *script(librispeech, tmp_path, *options)[2:]], cwd=ROOT,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+
+
+def test_damaged_sound_files_are_listed_before_the_work(librispeech, tmp_path):
+    corpus = tmp_path / "train-clean-100" / "11" / "21"
+    corpus.mkdir(parents=True)
+    whole = next(librispeech.rglob("*.flac")).read_bytes()
+    for number, content in enumerate((whole, b"", whole[:2000])):
+        (corpus / f"11-21-{number:04d}.flac").write_bytes(content)
+    done = subprocess.run([sys.executable, "-c", CHECK_FIRST, *script(tmp_path, tmp_path / "results")[2:]], cwd=ROOT,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "0001.flac" in done.stderr
+    assert "0002.flac" in done.stderr
+
+
+def test_help_is_quick_to_import():
+    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "experiments.pretrain_librispeech", "--help"], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60, env=dict(os.environ))
+    assert done.returncode == 0
+    for heavy in ("tensorflow", "keras", "librosa", "matplotlib", "sklearn", "scipy"):
+        assert f" {heavy}\n" not in done.stderr

@@ -1,0 +1,148 @@
+"""Chunks to spectrograms: against librosa, against arithmetic, and against a stored result."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from began.errors import InputError
+from began.spectrogram import SpectrogramConfig, _transpose, compute_spectrograms, invert_spectrograms
+from tests.golden import make_spectrogram
+
+LOG, LINEAR = SpectrogramConfig(), SpectrogramConfig(magnitude="linear")
+
+
+def tone(frequency_hz: float, amplitude: float = 1.0) -> np.ndarray:
+    return (amplitude * np.sin(2 * np.pi * frequency_hz * np.arange(16_000) / 16_000)).astype(np.float32)[np.newaxis]
+
+
+@pytest.fixture(scope="module")
+def chunks() -> np.ndarray:
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(7, 16_000)) * 10.0 ** generator.uniform(-4, -1, (7, 1))
+    return np.concatenate([noise, tone(440, 0.7), np.zeros((1, 16_000))]).astype(np.float32)
+
+
+@pytest.mark.parametrize("config", [LINEAR, SpectrogramConfig(n_fft=512, hop_length=160, magnitude="linear")])
+def test_equals_librosa(chunks, config):
+    librosa = pytest.importorskip("librosa")
+    expected = np.abs(librosa.stft(chunks, n_fft=config.n_fft, hop_length=config.hop_length))[:, : config.n_bins]
+    computed = compute_spectrograms(chunks, config)
+    assert computed.dtype == np.float32
+    assert computed.shape == expected.shape == (len(chunks), config.n_bins, config.n_frames)
+    np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6 * expected.max())
+
+
+def test_log_is_decibels_below_full_scale(chunks):
+    librosa = pytest.importorskip("librosa")
+    magnitude = np.abs(librosa.stft(chunks[:7], n_fft=1024, hop_length=512))[:, :512]
+    decibels = np.clip(20 * np.log10(np.maximum(magnitude / 256, 1e-12)), -140, -20)
+    np.testing.assert_allclose(compute_spectrograms(chunks[:7], LOG), (decibels + 80) / 60, atol=2e-4)
+
+
+def test_shape_is_the_networks():
+    assert (LOG.n_bins, LOG.n_frames) == (512, 32)
+
+
+@pytest.mark.parametrize("bin_number", [10, 64, 300])
+def test_sine_is_in_its_bin(bin_number):
+    spectrogram = compute_spectrograms(tone(bin_number * 16_000 / 1024), LINEAR)[0]
+    assert (spectrogram[:, 2:-2].argmax(axis=0) == bin_number).all()
+    np.testing.assert_allclose(spectrogram[bin_number, 2:-2], 256, rtol=1e-3)  # half the window's sum
+
+
+def test_ends_of_the_log_range():
+    np.testing.assert_allclose(compute_spectrograms(np.zeros((1, 16_000), np.float32), LOG), -1, atol=1e-6)
+    loud = compute_spectrograms(tone(1000), LOG)
+    assert loud.max() == 1  # db_max is 20 dB below full scale
+    # 60 dB below full scale lies a sixth of the range above its middle, -80 dB.
+    assert compute_spectrograms(tone(1000, 1e-3), LOG)[0, 64, 16] == pytest.approx(20 / 60, abs=1e-3)
+
+
+@pytest.mark.parametrize("config", [LOG, LINEAR])
+def test_input_scale_is_a_factor(chunks, config):
+    scaled = compute_spectrograms(chunks, dataclasses.replace(config, input_scale=0.25))
+    np.testing.assert_allclose(scaled, 0.25 * compute_spectrograms(chunks, config), rtol=1e-6)
+
+
+def test_golden_spectrogram():
+    computed = compute_spectrograms(make_spectrogram.golden_chunk()[np.newaxis], LOG)[0]
+    golden = np.load(make_spectrogram.FILE)
+    # Single precision leaves a noise floor 140 dB below the loudest bin of a frame; far above it the values agree.
+    audible = golden > -0.6
+    np.testing.assert_allclose(computed[audible], golden[audible], atol=1.5e-3)
+    assert np.abs(computed - golden).mean() < 5e-4
+    np.testing.assert_allclose(computed[:, 30:], -1, atol=1e-6)
+
+
+def test_one_by_one_equals_together(chunks):
+    one_by_one = np.concatenate([compute_spectrograms(chunk[np.newaxis], LOG) for chunk in chunks])
+    np.testing.assert_array_equal(one_by_one, compute_spectrograms(chunks, LOG))
+    assert compute_spectrograms(chunks[:0], LOG).shape == (0, 512, 32)
+
+
+@pytest.mark.parametrize("config", [LOG, LINEAR])
+def test_half_precision_is_numpys_rounding(chunks, config):
+    half = compute_spectrograms(chunks, config, dtype="<f2")
+    expected = compute_spectrograms(chunks, config).astype(np.float16)
+    normal = np.abs(expected) >= 2.0**-14
+    np.testing.assert_array_equal(half[normal], expected[normal])
+    np.testing.assert_allclose(half, expected, atol=6e-8)
+
+
+def test_half_precision_of_hard_cases():
+    generator = np.random.default_rng(0)
+    exact = generator.integers(0, 0x7C00, 5000).astype(np.uint16).view(np.float16).astype(np.float32)
+    neighbours = np.nextafter(exact, np.float32(np.inf))
+    ties = exact + np.spacing(exact.astype(np.float16)).astype(np.float32) / 2
+    values = np.concatenate([exact, neighbours, ties, [0.0, 6e-8, 2e-8, 65504.0]]).astype(np.float32)
+    values = values[values <= 65504.0]
+    values = np.concatenate([values, -values])[np.newaxis, np.newaxis]
+    out = np.empty((1, values.shape[2], 1), np.float16)
+    expected = values.astype(np.float16)[0, 0]
+    _transpose(values, out, np.empty_like(values))
+    # A double rounding may tip a subnormal (below 0.00006) to its neighbour, 0.00000006 away.
+    normal = np.abs(expected) >= 2.0**-14
+    np.testing.assert_array_equal(out[0, normal, 0], expected[normal])
+    np.testing.assert_allclose(out[0, :, 0], expected, atol=6e-8)
+
+
+def test_too_large_for_half_precision_is_infinite():
+    out = np.empty((1, 2, 1), np.float16)
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        _transpose(np.array([[[1e6, 1.0]]], np.float32), out, np.empty((1, 1, 2), np.float32))
+    assert np.isinf(out[0, 0, 0])
+    assert out[0, 1, 0] == 1
+
+
+@pytest.mark.parametrize("config", [LOG, LINEAR])
+def test_inversion_sounds_alike(config):
+    restored = invert_spectrograms(compute_spectrograms(tone(440, 0.05), config), config, n_iterations=16)
+    assert restored.shape == (1, 16_000)
+    assert np.abs(np.fft.rfft(restored[0])).argmax() == pytest.approx(440, abs=2)
+    assert restored[0, 4000:12_000].std() == pytest.approx(0.05 / np.sqrt(2), rel=0.2)
+
+
+def test_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match="16000"):
+        compute_spectrograms(np.zeros((2, 8_000), np.float32), LOG)
+
+
+def test_config_as_plain_types():
+    assert SpectrogramConfig.from_dict(LINEAR.to_dict()) == LINEAR
+    with pytest.raises(InputError, match="spectrogram settings"):
+        SpectrogramConfig.from_dict({"n_fft": 1024})
+
+
+@pytest.mark.parametrize("settings", [{"magnitude": "mel"}, {"db_min": 0.0, "db_max": -1.0}, {"input_scale": 0.0}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(ValueError):
+        SpectrogramConfig(**settings)
+
+
+def test_mismatch_is_refused_by_name():
+    LOG.require(SpectrogramConfig(), "head.keras")
+    with pytest.raises(InputError, match="magnitude=linear.*magnitude=log"):
+        LOG.require(LINEAR, "head.keras")
