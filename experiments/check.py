@@ -1,0 +1,69 @@
+"""Says what a corpus' folder holds, what is missing, and whether the counts are the published ones.
+
+    python -m experiments.check emodb data/EmoDB
+
+reads every sound file from beginning to end (LibriSpeech's 100 hours take some minutes; --quick opens them only) and
+ends with exit code 1 when something is missing, surplus or damaged.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from began.command_line import run_script
+from began.errors import InputError
+from experiments.corpora import CORPORA
+from experiments.corpora.base import Corpus, find_bad_audio, open_folder, printable
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.check", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", choices=tuple(CORPORA))
+    parser.add_argument("data_dir", type=Path, metavar="DIR", help="the corpus' folder; for `manifest` the CSV file")
+    parser.add_argument("--annotations-dir", type=Path, help="where OMG-Emotion's CSV files lie, if not in DIR")
+    parser.add_argument("--quick", action="store_true", help="open the sound files only, do not decode them")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    options = {}
+    if arguments.annotations_dir is not None:
+        if arguments.corpus != "omg":
+            raise InputError.about("--annotations-dir", found=f"it beside the corpus {arguments.corpus}",
+                                   expected="it beside omg only", action="leave it out")
+        options["annotations_dir"] = open_folder(arguments.annotations_dir, "OMG-Emotion's annotations", "")
+    if arguments.corpus == "omg":
+        options["unlabelled"] = True  # the official test part belongs to the corpus too
+    module = CORPORA[arguments.corpus]
+    corpus = module.load(arguments.data_dir, **options)
+    print(f"{module.DESCRIPTION}\nLicence: {module.LICENCE}\n")
+    print("\n".join(_count(corpus)))
+    wrong = list(corpus.notes)
+    if corpus.missing is not None and len(corpus.missing):
+        wrong += [f"missing: {row.split} {row.expected}" for row in corpus.missing.itertuples()]
+    wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick, progress=True)
+    if not wrong:
+        print("\nEverything is there and sound" + ("." if arguments.corpus == "manifest" else ": the counts are the "
+                                                   "published ones."))
+        return 0
+    print("\n" + "\n".join(f"! {printable(line)}" for line in wrong))
+    print(f"\n{len(wrong)} things to look at in {printable(arguments.data_dir)}.")
+    return 1
+
+
+def _count(corpus: Corpus) -> list[str]:
+    """Returns what is there: utterances, speakers, and utterances by label, split, subset and sex."""
+    table = corpus.utterances
+    lines = [f"found {len(table)} utterances of {table['speaker'].nunique()} speakers"]
+    for column in ("label", "split", "subset", "sex"):
+        if column in table and table[column].astype(bool).any():
+            counts = table[column].value_counts().sort_index()
+            lines.append(f"  {column}: " + ", ".join(f"{printable(name)} {count}" for name, count in counts.items()))
+    return lines
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main, make_parser()))

@@ -1,0 +1,600 @@
+"""The loaders: miniature corpora in the real layouts, the real ones where they are, and what users get wrong."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from began.errors import InputError
+from experiments import check
+from experiments.corpora import CORPORA, emodb, librispeech, load, manifest, omg, savee, synthetic
+from experiments.corpora.base import check_audio, find_files, printable, read_table
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    """A folder with a miniature of every corpus; tests copy what they damage."""
+    folder = tmp_path_factory.mktemp("corpora")
+    synthetic.write_librispeech(folder / "LibriSpeech", n_speakers=3, n_utterances=2, seconds=0.3)
+    synthetic.write_emodb(folder / "EmoDB", speakers=2, n_texts=1, seconds=0.3)
+    synthetic.write_savee(folder / "SAVEE", n_per_emotion=2, seconds=0.2, sample_rate=16000)
+    synthetic.write_savee(folder / "SAVEE_flat", "flat", n_per_emotion=2, seconds=0.2, sample_rate=16000)
+    synthetic.write_omg(folder / "OMG", (2, 2, 1), n_utterances=3, seconds=0.2)
+    return folder
+
+
+@pytest.fixture
+def copy(corpora, tmp_path):
+    def copy_corpus(name):
+        return Path(shutil.copytree(corpora / name, tmp_path / name))
+
+    return copy_corpus
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+# ---------------------------------------------------------------------------------------------------- real corpora
+
+
+def test_emodb_has_the_published_counts(shared_data):
+    corpus = load("emodb", shared_data / "EmoDB")
+    table = corpus.utterances
+    assert len(table) == emodb.EXPECTED["utterances"] == 535
+    assert table["speaker"].nunique() == 10
+    assert table["label"].value_counts().to_dict() == emodb.EXPECTED["label"]
+    assert tuple(table["utterance"]) == emodb.list_published()
+    assert corpus.notes == ()
+    assert corpus.labels == tuple(sorted(table["label"].unique()))
+    assert load("emodb", shared_data / "EmoDB" / "wav").utterances.equals(table)
+    check_audio(corpus)
+
+
+def test_librispeech_takes_the_speaker_from_the_file_name(shared_data):
+    corpus = load("librispeech", shared_data / "LibriSpeech")
+    table = corpus.utterances
+    assert len(table) == 765
+    # All 251 speakers of train-clean-100. Its folders were renamed: 246 carry a speaker's number, and one, not a
+    # number, holds utterances of others; by the folder those would have become one more speaker.
+    assert table["speaker"].nunique() == librispeech.EXPECTED["train-clean-100"]["speakers"] == 251
+    folders = {Path(path).parent.parent.name for path in table["path"]}
+    assert len([folder for folder in folders if folder[0].isdigit()]) == 246
+    assert table.groupby("speaker")["sex"].first().value_counts().to_dict() == {"M": 126, "F": 125}
+    assert set(table["split"]) == {"train"}
+    assert set(table["subset"]) == {"train-clean-100"}
+    assert load("librispeech", shared_data / "LibriSpeech" / "train-clean-100").utterances.equals(table)
+    check_audio(corpus)
+
+
+def test_omg_annotations_are_the_official_ones(shared_data):
+    rows = omg.read_annotations(shared_data / "OMG")
+    assert Counter(row["split"] for row in rows) == omg.EXPECTED["split"]
+    videos = {split: {row["video"] for row in rows if row["split"] == split} for split in omg.FILES}
+    assert len(videos["validation"]) == 46
+    assert len(videos["validation"] & videos["train"]) == 23
+    assert {row["label"] for row in rows if row["split"] != "test"} == set(omg.LABELS)
+    assert {row["label"] for row in rows if row["split"] == "test"} == {None}
+
+
+def test_omg_loads_with_the_official_annotations_elsewhere(shared_data, tmp_path):
+    touch(tmp_path, "5b44393ed/utterance_4.wav", "5b44393ed/utterance_6.mp4.wav", "74de88564-utterance_1.wav")
+    corpus = load("omg", tmp_path, annotations_dir=shared_data / "OMG")
+    assert list(corpus.utterances["utterance"]) == ["5b44393ed/utterance_4", "5b44393ed/utterance_6",
+                                                    "74de88564/utterance_1"]
+    assert list(corpus.utterances["label"]) == ["neutral", "happiness", "neutral"]
+    assert list(corpus.utterances["split"]) == ["train", "train", "validation"]
+    assert list(corpus.utterances["video"]) == ["CROcsl0lIec", "CROcsl0lIec", "xfsvvbTlR38"]
+    assert len(corpus.missing) == 5288 - 3
+
+
+# ------------------------------------------------------------------------------------------------- what they return
+
+
+def test_every_corpus_returns_the_same_kind_of_table(corpora):
+    for name, folder in (("librispeech", "LibriSpeech"), ("emodb", "EmoDB"), ("savee", "SAVEE"), ("omg", "OMG")):
+        corpus = load(name, corpora / folder)
+        table = corpus.utterances
+        assert table["utterance"].is_unique
+        assert table["utterance"].is_monotonic_increasing
+        assert all(Path(path).is_file() for path in table["path"])
+        assert all(isinstance(speaker, str) and speaker for speaker in table["speaker"])
+        assert corpus.labels == tuple(sorted(corpus.labels))
+        if corpus.labels:
+            assert set(table["label"]) <= set(corpus.labels)
+        assert table.equals(load(name, corpora / folder).utterances)
+        assert corpus.describe().startswith(f"{name}: {len(table)} utterances")
+        module = CORPORA[name]
+        for constant in ("DESCRIPTION", "CITATION", "LICENCE", "HOW_TO_OBTAIN", "LAYOUT"):
+            assert getattr(module, constant)
+        check_audio(corpus, decode=True)
+
+
+def test_savee_loads_the_same_from_both_layouts(corpora):
+    nested = load("savee", corpora / "SAVEE").utterances
+    flat = load("savee", corpora / "SAVEE_flat").utterances
+    assert len(nested) == 4 * (6 * 2 + 4)
+    assert nested.drop(columns="path").equals(flat.drop(columns="path"))
+    assert nested.equals(load("savee", corpora / "SAVEE" / "AudioData").utterances)
+    assert nested.groupby("speaker")["label"].value_counts().loc["DC"].to_dict() == {
+        label: 4 if label == "neutral" else 2 for label in savee.LABELS}
+
+
+def test_savee_publishes_480_utterances():
+    published = savee.list_published()
+    assert len(published) == len(set(published)) == 480
+    assert sum(name.startswith("KL_n") for name in published) == 30
+
+
+@pytest.mark.parametrize("layout", ["nested", "mp4", "flat"])
+def test_omg_loads_the_same_from_all_layouts(corpora, tmp_path, layout):
+    synthetic.write_omg(tmp_path / layout, (2, 2, 1), n_utterances=3, seconds=0.2, layout=layout)
+    table = load("omg", tmp_path / layout).utterances.drop(columns="path")
+    assert table.equals(load("omg", corpora / "OMG").utterances.drop(columns="path"))
+
+
+def test_omg_finds_audio_below_folders_of_the_splits(corpora, copy):
+    folder = copy("OMG")
+    (folder / "Train").mkdir()
+    for path in [path for path in folder.iterdir() if path.is_dir() and path.name != "Train"]:
+        path.rename(folder / "Train" / path.name)
+    assert len(load("omg", folder).utterances) == len(load("omg", corpora / "OMG").utterances)
+
+
+def test_omg_lists_what_is_missing_and_drops_nothing_silently(copy):
+    folder = copy("OMG")
+    whole = load("omg", folder)
+    assert len(whole.missing) == 0
+    removed = [whole.utterances["path"][0], whole.utterances["path"][4]]
+    for path in removed:
+        Path(path).unlink()
+    corpus = load("omg", folder)
+    assert sorted(corpus.missing["utterance"]) == [whole.utterances["utterance"][0], whole.utterances["utterance"][4]]
+    assert len(corpus.utterances) + len(corpus.missing) == len(whole.utterances)
+    assert "2 without audio" in corpus.describe()
+    assert any("2 of 15 utterances have no audio" in note for note in corpus.notes)
+
+
+def test_omg_test_part_has_no_labels_until_its_labels_are_there(copy):
+    folder = copy("OMG")
+    assert set(load("omg", folder).utterances["split"]) == {"train", "validation"}
+    assert any("3 test utterances have no labels" in note for note in load("omg", folder).notes)
+    with_test = load("omg", folder, unlabelled=True).utterances
+    assert with_test.loc[with_test["split"] == "test", "label"].isna().all()
+    assert with_test.loc[with_test["split"] == "test", "arousal"].isna().all()
+    lines = (folder / omg.FILES["test"]).read_text().splitlines()
+    (folder / omg.TEST_WITH_LABELS).write_text(
+        "\n".join([",".join(omg.COLUMNS), *(f"{line},0.5,-0.5,6" for line in lines[1:])]))
+    labelled = load("omg", folder).utterances
+    assert set(labelled.loc[labelled["split"] == "test", "label"]) == {"surprise"}
+
+
+def test_omg_notes_sound_that_no_annotation_names(copy):
+    folder = touch(copy("OMG"), "other/utterance_1.wav")
+    assert any("1 sound files are named in no annotation: other/utterance_1.wav" in note
+               for note in load("omg", folder).notes)
+
+
+def test_librispeech_subsets_and_splits(copy):
+    folder = touch(copy("LibriSpeech"), "dev-clean/5/7/5-7-0000.flac")
+    table = load("librispeech", folder).utterances
+    assert table["split"].value_counts().to_dict() == {"train": 6, "validation": 1}
+    only = load("librispeech", folder, subsets=["dev-clean"]).utterances
+    assert list(only["utterance"]) == ["5-7-0000"]
+    assert list(only["sex"]) == [""]  # not in SPEAKERS.TXT
+    with pytest.raises(InputError, match="the subsets dev-clean, train-clean-100; expected the subsets test-clean"):
+        load("librispeech", folder, subsets=["test-clean"])
+
+
+def test_hidden_files_of_macos_are_no_utterances(copy):
+    folder = touch(copy("EmoDB"), "wav/._03a01Fa.wav", "wav/.DS_Store")
+    assert len(load("emodb", folder).utterances) == 14
+
+
+# ----------------------------------------------------------------------------------------------- what users get wrong
+
+
+@pytest.mark.parametrize("name", ["librispeech", "emodb", "savee", "omg"])
+def test_missing_empty_and_wrong_folders(name, corpora, tmp_path):
+    own = {"librispeech": "LibriSpeech", "emodb": "EmoDB", "savee": "SAVEE", "omg": "OMG"}[name]
+    other = "OMG" if name != "omg" else "EmoDB"
+    with pytest.raises(InputError, match="no such folder.*[Cc]heck the path"):
+        load(name, tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="an empty folder"):
+        load(name, tmp_path / "empty")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="found a file.*[Gg]ive the folder"):
+        load(name, tmp_path / "file")
+    with pytest.raises(InputError, match=f"looks like {'OMG-Emotion' if other == 'OMG' else other}"):
+        load(name, corpora / other)
+    with pytest.raises(InputError, match=f"Did you mean .*{own}.*\\?"):  # one level up
+        load(name, corpora)
+
+
+@pytest.mark.parametrize(("name", "below"), [
+    ("savee", "SAVEE/AudioData/DC"), ("librispeech", "LibriSpeech/train-clean-100/19"),
+    ("librispeech", "LibriSpeech/train-clean-100/19/1000")])
+def test_one_level_down(name, below, corpora):
+    with pytest.raises(InputError, match="Did you mean .*\\?"):
+        load(name, corpora / below)
+
+
+def test_corpus_names(corpora):
+    with pytest.raises(InputError, match="found 'ravdess'; expected one of librispeech, savee, omg, emodb, manifest"):
+        load("ravdess", corpora)
+    assert len(CORPORA) == len(list(CORPORA)) == 5
+
+
+def test_all_malformed_names_are_listed_at_once(copy):
+    folder = touch(copy("EmoDB"), "wav/03a01Xa.wav", "wav/99a01Fa.wav", "wav/notes.wav")
+    with pytest.raises(InputError) as error:
+        load("emodb", folder)
+    assert "(3):" in str(error.value)
+    assert all(name in str(error.value) for name in ("03a01Xa.wav", "99a01Fa.wav", "notes.wav"))
+    folder = touch(copy("SAVEE"), "AudioData/DC/x01.wav", "AudioData/XX/a01.wav", "AudioData/DC_a01.wav")
+    with pytest.raises(InputError, match=r"\(2\):"):
+        load("savee", folder)
+    folder = touch(copy("LibriSpeech"), "train-clean-100/19/1000/19-1000.flac", "train-clean-100/x.flac")
+    with pytest.raises(InputError, match=r"\(2\):"):
+        load("librispeech", folder)
+
+
+def test_duplicates_are_listed(copy):
+    folder = touch(copy("SAVEE"), "AudioData/DC_a01.wav", "AudioData/JE_n01.wav")
+    with pytest.raises(InputError, match=r"(?s)more than once \(2\):.*DC_a01 has 2 files.*JE_n01 has 2 files"):
+        load("savee", folder)
+    folder = copy("EmoDB")
+    touch(folder, "wav/03a01Fa.WAV")
+    with pytest.raises(InputError, match="03a01Fa has 2 files"):
+        load("emodb", folder)
+    folder = touch(copy("LibriSpeech"), "train-clean-100/20/1000/19-1000-0000.flac")
+    with pytest.raises(InputError, match="19-1000-0000 has 2 files"):
+        load("librispeech", folder)
+    folder = copy("OMG")
+    clip = load("omg", folder).utterances["clip"][0]
+    touch(folder, f"{clip}-utterance_1.wav", f"{clip}/utterance_2.mp4.wav")
+    with pytest.raises(InputError, match=r"more than once \(2\):"):
+        load("omg", folder)
+
+
+def test_a_part_of_a_corpus_loads_and_says_so(copy):
+    corpus = load("emodb", copy("EmoDB"))
+    assert any("of the 535 published utterances are not there: 03a01Nc" in note for note in corpus.notes)
+    assert any("are not among the 535 published ones" in note for note in corpus.notes)
+    corpus = load("savee", copy("SAVEE"))
+    assert any("416 of the 480 published utterances are not there" in note for note in corpus.notes)
+    assert load("librispeech", copy("LibriSpeech")).notes == (
+        "train-clean-100: 6 utterances of 3 speakers, published 28539 of 251",)
+
+
+def test_unreadable_folder(copy, monkeypatch):
+    folder = copy("EmoDB")
+    scan = os.scandir
+
+    def refuse(path):  # chmod would not do: the superuser may read every folder
+        if Path(path).name == "wav":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="wav: found a folder that cannot be read .Permission denied"):
+        load("emodb", folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_names_that_are_not_utf8_are_reported_readably(copy):
+    folder = copy("EmoDB")
+    (folder / "wav" / os.fsdecode(b"03a01\xff.wav")).touch()
+    with pytest.raises(InputError, match=r"03a01\\xff\.wav"):
+        load("emodb", folder)
+    renamed = folder.rename(folder.parent / os.fsdecode(b"emo\xffdb"))
+    (renamed / "wav" / os.fsdecode(b"03a01\xff.wav")).unlink()
+    corpus = load("emodb", renamed)
+    check_audio(corpus)
+    assert printable(corpus.utterances["path"][0]).isascii()
+
+
+def test_loops_of_links_end(copy):
+    folder = copy("OMG")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(InputError, match="more than once"):
+        load("omg", folder)
+    assert find_files(folder, [".nothing"]) == []
+
+
+# ------------------------------------------------------------------------------------------------------- sound files
+
+
+def test_every_bad_sound_file_is_listed_at_once(copy):
+    folder = copy("EmoDB")
+    corpus = load("emodb", folder)
+    paths = [Path(path) for path in corpus.utterances["path"]]
+    waveform, rate = soundfile.read(paths[0])
+    paths[0].write_bytes(b"")
+    paths[1].write_bytes(paths[1].read_bytes()[:1000])
+    paths[2].write_text("this is text that was renamed to .wav, long enough for a header\n" * 10)
+    soundfile.write(paths[3], np.zeros(0), rate)
+    soundfile.write(paths[4], np.where(np.arange(len(waveform)) == 7, np.nan, waveform), rate, subtype="FLOAT")
+    paths[5].unlink()
+    paths[6].unlink()
+    paths[6].mkdir()
+    with pytest.raises(InputError) as error:
+        check_audio(corpus)
+    message = str(error.value)
+    assert "(7):" in message
+    assert all(path.name in message for path in paths[:7])
+    assert not any(path.name in message for path in paths[7:])
+    with pytest.raises(InputError) as decoded:
+        check_audio(corpus, decode=True)
+    assert str(decoded.value) == message
+
+
+def test_truncated_flac_is_found_without_decoding_it(copy):
+    corpus = load("librispeech", copy("LibriSpeech"))
+    path = Path(corpus.utterances["path"][2])
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(InputError, match=r"\(1\):"):
+        check_audio(corpus)
+
+
+def test_unusual_but_sound_files_pass(copy):
+    corpus = load("emodb", copy("EmoDB"))
+    waveform, rate = soundfile.read(corpus.utterances["path"][0])
+    kinds = [(8000, 1, "PCM_16"), (192000, 2, "PCM_24"), (44100, 6, "FLOAT"), (16000, 1, "PCM_U8"), (48000, 1, "ULAW")]
+    for path, (rate, channels, subtype) in zip(corpus.utterances["path"], kinds, strict=False):
+        soundfile.write(path, np.repeat(waveform[:, np.newaxis], channels, axis=1), rate, subtype=subtype)
+    check_audio(corpus)
+    check_audio(corpus, decode=True)
+
+
+# ---------------------------------------------------------------------------------------------------- OMG's CSV files
+
+
+def edit_line(path: Path, line: int, **cells: str) -> None:
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    for column, cell in cells.items():
+        rows[line - 1][rows[0].index(column)] = cell
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.mark.parametrize(("cells", "message"), [
+    ({"arousal": "1.01"}, "line 3: arousal is 1.01; expected 0 to 1"),
+    ({"arousal": "much"}, "line 3: arousal is 'much'; expected a number"),
+    ({"arousal": "nan"}, "line 3: arousal is nan; expected 0 to 1"),
+    ({"valence": "-1.5"}, "line 3: valence is -1.5; expected -1 to 1"),
+    ({"valence": ""}, "line 3: valence is ''; expected a number"),
+    ({"EmotionMaxVote": "7"}, "line 3: EmotionMaxVote is 7; expected 0 to 6"),
+    ({"EmotionMaxVote": "1.5"}, "line 3: EmotionMaxVote is 1.5; expected a whole number"),
+    ({"EmotionMaxVote": "happy"}, "line 3: EmotionMaxVote is 'happy'; expected a number"),
+    ({"start": "soon"}, "line 3: start is 'soon'; expected a number"),
+    ({"start": "-1"}, "line 3: start is -1; expected 0 to"),
+    ({"start": "99999"}, "expected more than start, 99999"),
+    ({"utterance": "utterance_2.mp3"}, "line 3: utterance is 'utterance_2.mp3'; expected utterance_N.mp4"),
+    ({"video": "../../etc"}, "line 3: video is '../../etc'; expected letters"),
+    ({"video": ""}, "line 3: video is ''; expected letters"),
+    ({"link": "https://[y/"}, "line 3: link is 'https://[y/'; expected https"),
+    ({"utterance": "utterance_1.mp4"}, "utterance_1 is already in omg_TrainVideos.csv line 2"),
+])
+def test_faulty_annotations(copy, cells, message):
+    folder = copy("OMG")
+    edit_line(folder / "omg_TrainVideos.csv", 3, **cells)
+    edit_line(folder / "omg_ValidationVideos.csv", 2, valence="2")
+    with pytest.raises(InputError) as error:
+        load("omg", folder)
+    assert message in str(error.value)
+    assert "omg_ValidationVideos.csv line 2: valence is 2" in str(error.value)  # all of them, not the first only
+    assert "(2):" in str(error.value)
+
+
+def test_annotations_that_are_no_tables(copy):
+    folder = copy("OMG")
+    train = folder / "omg_TrainVideos.csv"
+    text = train.read_text()
+    for content, message in (
+        ("", "an empty file"),
+        (text.splitlines()[0], "a header without rows"),
+        (text.replace("arousal", "excitement", 1), "without arousal"),
+        (text.replace(",", ";"), "Separate the columns by commas instead of ';'"),
+        (text.replace("valence", "arousal", 1), "without valence"),
+        (text.replace("link,start", "link,link,start", 1), "more than one column link"),
+        (text.replace("\n", "\nx,y\n", 1), "line 2: 2 cells"),
+        (text + '"unclosed', "not CSV"),
+        (text + "\0", "null characters"),
+    ):
+        train.write_text(content)
+        with pytest.raises(InputError, match="omg_TrainVideos.csv") as error:
+            load("omg", folder)
+        assert message in str(error.value)
+    train.write_bytes(text.encode("utf-16"))
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        load("omg", folder)
+    train.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())  # as spreadsheets save it
+    assert len(load("omg", folder).missing) == 0
+    train.unlink()
+    with pytest.raises(InputError, match="found no omg_TrainVideos.csv"):
+        load("omg", folder)
+
+
+def test_omg_without_audio_says_how_to_get_it(copy):
+    folder = copy("OMG")
+    for path in folder.glob("*/*.wav"):
+        path.rename(path.with_suffix(".mp4"))
+    with pytest.raises(InputError, match="no sound file of the 15 utterances, but 15 video files.*prepare_omg"):
+        load("omg", folder)
+
+
+# ---------------------------------------------------------------------------------------------------------- manifests
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Writes my.csv beside a.wav … d.wav and loads it."""
+    touch(tmp_path, "a.wav", "b.wav", "sub/c.flac", "d.wav")
+
+    def load_manifest(text: str):
+        (tmp_path / "my.csv").write_text(text)
+        return load("manifest", tmp_path / "my.csv")
+
+    return load_manifest
+
+
+def test_manifest_with_labels(recordings, tmp_path):
+    corpus = recordings("file,label,speaker,split\nb.wav,sad,ann,train\na.wav,glad,bob,dev\nsub/c.flac,sad,bob,test\n")
+    assert corpus.name == "my"
+    assert corpus.labels == ("glad", "sad")
+    assert list(corpus.utterances["utterance"]) == ["a.wav", "b.wav", "sub/c.flac"]
+    assert list(corpus.utterances["split"]) == ["validation", "train", "test"]
+    assert list(corpus.utterances["speaker"]) == ["bob", "ann", "bob"]
+    assert corpus.utterances["path"][2] == str(tmp_path / "sub" / "c.flac")
+    assert corpus.notes == ()
+
+
+def test_manifest_with_dimensions_and_without_speakers(recordings, tmp_path):
+    corpus = recordings(f"file,arousal,valence\n{tmp_path / 'a.wav'},0.5,-1\nb.wav,1,0.25\n")
+    assert corpus.labels == ()
+    assert sorted(corpus.utterances["valence"]) == [-1, 0.25]
+    assert set(corpus.utterances["speaker"]) == {"unknown"}
+    assert "label" not in corpus.utterances
+    assert "split" not in corpus.utterances
+
+
+def test_manifest_takes_the_columns_of_audformat_tables(recordings):
+    corpus = recordings("file,start,end,emotion,gender,duration\na.wav,0 days 00:00:00,NaT,anger,female,1\n"
+                        "b.wav,0 days,,joy,male,2\n")
+    assert corpus.labels == ("anger", "joy")
+    assert list(corpus.utterances["sex"]) == ["F", "M"]
+    assert corpus.notes == ("columns that are not used: duration",)
+    with pytest.raises(InputError, match=r"(?s)\(2\):.*line 2: start and end.*line 3: start and end.*whole files"):
+        recordings("file,start,end,emotion\na.wav,0 days 00:00:01,NaT,anger\n"
+                   "b.wav,0 days,0 days 00:00:02,joy\nd.wav,,,joy\n")
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("file\na.wav\n", "found the columns file; expected the columns file,label"),
+    ("name,label\na.wav,x\n", "found the columns name, label"),
+    ("file;label\na.wav;x\n", "Separate the columns by commas"),
+    ("file,arousal\na.wav,1\n", "found the columns file, arousal"),
+    ("file,label,emotion\na.wav,x,x\n", "label, emotion, which mean the same"),
+    ("file,label\nnone.wav,x\nb.wav,\n,x\n", "(3):"),
+    ("file,label\na.wav,x\n./a.wav,y\n", "line 3: a.wav is already in line 2"),
+    ("file,label,speaker\na.wav,x,\n", "line 2: speaker is empty"),
+    ("file,label,split\na.wav,x,trian\n", "line 2: split is 'trian'; expected train, validation or test"),
+    ("file,label,split\na.wav,x,\n", "line 2: split is ''"),
+    ("file,arousal,valence\na.wav,-0.1,0\nb.wav,x,1.1\n", "(3):"),
+    ("file,label\nsub,x\n", "no such file"),
+    ("file,label\n" + "x" * 5000 + ".wav,x\n", "(1):"),
+    ("", "an empty file"),
+    ("file,label\n", "a header without rows"),
+    ("file,label\na.wav,x,y\n", "line 2: 3 cells"),
+])
+def test_faulty_manifests(recordings, text, message):
+    with pytest.raises(InputError, match="my.csv") as error:
+        recordings(text)
+    assert message in str(error.value)
+
+
+def test_manifest_must_be_a_file(recordings, tmp_path):
+    recordings("file,label\na.wav,x\n")
+    with pytest.raises(InputError, match="found a folder with my.csv; expected a CSV file"):
+        load("manifest", tmp_path)
+    with pytest.raises(InputError, match="found no such file"):
+        load("manifest", tmp_path / "absent.csv")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.one_of(
+    st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.lists(st.lists(st.sampled_from(["file", "label", "a.wav", "", "x", '"', "nan", "1e999", "\u2028", "\x85", " ",
+                                       "start", "..", "/", "\x0c", "arousal", "valence", "0", "-1", "split", "train"]),
+                      max_size=4), max_size=5).map(lambda rows: "\n".join(",".join(row) for row in rows).encode())))
+def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
+    touch(tmp_path, "a.wav")
+    (tmp_path / "fuzz.csv").write_bytes(content)
+    try:
+        corpus = load("manifest", tmp_path / "fuzz.csv")
+    except InputError as error:
+        assert "fuzz.csv" in str(error)
+        str(error).encode()  # can be printed
+    else:
+        assert len(corpus.utterances) >= 1
+    (tmp_path / "omg_TrainVideos.csv").write_bytes(content)
+    (tmp_path / "omg_ValidationVideos.csv").write_bytes(content)
+    with pytest.raises(InputError):
+        load("omg", tmp_path)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1,
+                                       max_size=8).map(str.strip).filter(bool),
+                               st.floats(0, 1), st.floats(-1, 1)), min_size=1, max_size=6))
+def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
+    with open(tmp_path / "all.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "label", "arousal", "valence"])
+        for index, row in enumerate(rows):
+            touch(tmp_path, f"{index}.wav")
+            writer.writerow([f"{index}.wav", *row])
+    table = load("manifest", tmp_path / "all.csv").utterances
+    assert [(row.label, row.arousal, row.valence) for row in table.itertuples()] == rows
+
+
+def test_read_table_numbers_lines_as_an_editor_does(tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n\n1,"two\nlines"\n3,4\n')
+    assert read_table(tmp_path / "t.csv", ["a"]) == [(4, {"a": "1", "b": "two\nlines"}), (5, {"a": "3", "b": "4"})]
+
+
+# -------------------------------------------------------------------------------------------------------- the script
+
+
+def run_check(*arguments: object) -> int:
+    from began.command_line import run_script
+
+    return run_script(check.main, check.make_parser(), [str(argument) for argument in arguments])
+
+
+def test_check_says_that_all_is_well(shared_data, capsys):
+    assert run_check("emodb", shared_data / "EmoDB") == 0
+    said = capsys.readouterr().out
+    assert "found 535 utterances of 10 speakers" in said
+    assert "anger 127" in said
+    assert "the counts are the published ones" in said
+
+
+def test_check_lists_everything_that_is_wrong(copy, capsys):
+    folder = copy("OMG")
+    table = load("omg", folder).utterances
+    path, other = (Path(path) for path in table.loc[table["split"] == "train", "path"].iloc[:2])
+    path.unlink()
+    other.write_bytes(b"")
+    assert run_check("omg", folder, "--annotations-dir", folder) == 1
+    said = capsys.readouterr().out
+    assert f"missing: train {path.relative_to(folder)}" in said
+    assert f"{other}: found an empty file" in said
+    assert "train: 6 annotated utterances, published 2442" in said
+    assert "test 3" in said
+
+
+def test_check_of_manifests_and_wrong_folders(recordings, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 16000)
+    recordings("file,label\na.wav,x\n")
+    assert run_check("manifest", tmp_path / "my.csv", "--quick") == 0
+    assert run_check("emodb", tmp_path / "absent") == 2
+    assert "absent: found no such folder" in capsys.readouterr().err
+    assert run_check("emodb", tmp_path, "--annotations-dir", tmp_path) == 2
+    assert manifest.LABELS == ()
