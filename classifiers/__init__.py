@@ -1,0 +1,1 @@
+"""First floor: supervised heads on the frozen representation."""

@@ -1,0 +1,249 @@
+"""Emotion of your own recordings.
+
+    python -m classifiers.predict --model results/table3_emodb/paper/model.keras recording.wav folder/
+
+prints a line a file: the emotion with the probabilities of all, or arousal and valence. --timeline adds each second,
+--output csv or json is meant for programs (notes go to stderr), --plot DIR saves a picture a file. Any format that
+libsndfile reads: WAV, FLAC, OGG, MP3, AIFF and more, at any rate and length. A file that cannot be used is reported and
+skipped, and the exit code is then 1.
+
+    python -m classifiers.predict --model model.keras --export onnx
+
+writes model.onnx, for programs without Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from began.audio import AUDIO_SUFFIXES
+from began.command_line import run_script
+from began.errors import InputError
+from began.startup import start_backend
+from classifiers.predictor import read_description, shown
+
+if TYPE_CHECKING:
+    from classifiers.predictor import Prediction, Predictor
+
+DIGITS = 4
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m classifiers.predict", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER",
+                        help="sound files, and folders that are searched for them")
+    parser.add_argument("--model", type=Path, required=True,
+                        help="model.keras (emotions) or model-arousal_valence.keras, as every table writes them")
+    parser.add_argument("--timeline", action="store_true", help="say what each second sounds like, too")
+    parser.add_argument("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
+    parser.add_argument("--plot", type=Path, metavar="DIR",
+                        help="save waveform, spectrogram and emotion over time of each file as a PNG picture")
+    parser.add_argument("--export", choices=("onnx", "saved_model"), help="write the model in another format")
+    parser.add_argument("--export-to", type=Path, metavar="PATH", help="where (default: beside the model)")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if not arguments.sounds and not arguments.export:
+        raise InputError.about("FILE_OR_FOLDER", found="nothing", expected="at least one sound file or folder",
+                               action="name your recordings, or use --export")
+    if arguments.export_to and not arguments.export:
+        raise InputError.about("--export-to", found="it without --export", expected="both",
+                               action="add --export onnx or --export saved_model")
+    read_description(arguments.model)
+    paths = find_sounds(arguments.sounds)
+    pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
+    if arguments.export:
+        from classifiers.export import export_model
+
+        exported = export_model(arguments.model, arguments.export, arguments.export_to)
+        print(f"wrote {shown(exported)}, which gives the same numbers", file=sys.stderr)
+        if not paths:
+            return 0
+    return _predict(arguments, paths, pictures)
+
+
+def _predict(arguments: argparse.Namespace, paths: list[Path], pictures: dict[Path, Path]) -> int:
+    from tqdm import tqdm
+
+    from classifiers.picture import plot_prediction
+    from classifiers.predictor import load_predictor
+
+    start_backend()
+    predictor = load_predictor(arguments.model)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files and labels need not fit the terminal
+    # A bar on the same terminal has to make room for each line.
+    write = partial(tqdm.write, file=sys.stdout, end="") if sys.stdout.isatty() else sys.stdout.write
+    n_bad = n_seconds = 0
+    with tqdm(total=len(paths), unit="file", desc="predicting", file=sys.stderr, delay=1.0, leave=False) as bar:
+
+        def count(n_chunks: int) -> None:
+            nonlocal n_seconds
+            n_seconds += n_chunks
+            bar.set_postfix_str(f"{n_seconds} s of sound")
+
+        def good_ones() -> Iterator[Prediction]:
+            nonlocal n_bad
+            for path, outcome in predictor.predict_files(paths, count):
+                bar.update()
+                if isinstance(outcome, InputError):
+                    n_bad += 1
+                    tqdm.write(f"skipped: {str(outcome).encode('utf-8', 'backslashreplace').decode()}", file=sys.stderr)
+                    continue
+                if path in pictures:
+                    plot_prediction(outcome, predictor, pictures[path])
+                yield outcome
+
+        for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline):
+            write(text)
+    sys.stdout.flush()
+    if n_bad:
+        print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
+    if pictures:
+        print(f"pictures are in {shown(arguments.plot)}", file=sys.stderr)
+    return 1 if n_bad else 0
+
+
+def find_sounds(sounds: list[Path]) -> list[Path]:
+    """Returns the files themselves and the sound files below the folders, each once, hidden ones left out.
+
+    Raises:
+        InputError: lists every path that does not exist, folder without sound, and folder that cannot be read.
+    """
+    problems: list[str] = []
+    found: dict[Path, None] = {}
+    for sound in sounds:
+        inside = [sound]
+        if sound.is_dir():
+            inside = _search_folder(sound, problems)
+            if not inside:
+                problems.append(f"{shown(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
+        elif not sound.exists():
+            problems.append(f"{shown(sound)}: no such file or folder")
+        found.update(dict.fromkeys(inside))
+    if problems:
+        raise InputError.listing("recordings that cannot be found", problems)
+    return list(found)
+
+
+def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
+    """Returns the sound files below a folder, sorted; adds folders that cannot be read to `problems`."""
+    found = []
+    for where, folders, names in os.walk(folder, onerror=lambda error: problems.append(
+            f"{shown(error.filename)}: a folder that cannot be read ({error.strerror})")):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(where, name) for name in sorted(names)
+                  if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")]
+    return found
+
+
+def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
+    """Returns a PNG file for each sound file, named after it; equal names get a number. Makes the folder.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError.about(f"--plot {shown(folder)}", found=f"that it cannot be made ({error.strerror})",
+                               expected="a folder to write into", action="choose another one") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError.about(f"--plot {shown(folder)}", found="a folder that cannot be written to",
+                               expected="a writable folder", action="choose another one")
+    pictures: dict[Path, Path] = {}
+    taken: set[str] = set()
+    for path in paths:
+        number, name = 1, path.stem
+        while name.lower() in taken:
+            number += 1
+            name = f"{path.stem}-{number}"
+        taken.add(name.lower())
+        pictures[path] = folder / f"{name}.png"
+    return pictures
+
+
+# ---------------------------------------------------------------------------------------------------------- output
+
+
+def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
+    """Yields lines for people: a line a file, and with `timeline` an indented one each second."""
+    for prediction in predictions:
+        yield f"{shown(prediction.path)}  {_describe(predictor, prediction.scores)}\n"
+        if timeline:
+            times = [f"{start:.1f}–{end:.1f} s" for start, end in
+                     zip(prediction.start_seconds, prediction.end_seconds, strict=True)]
+            width = max(len(time) for time in times)
+            for time, scores in zip(times, prediction.chunk_scores, strict=True):
+                yield f"    {time:>{width}}  {_describe(predictor, scores)}\n"
+
+
+def _describe(predictor: Predictor, scores) -> str:
+    if predictor.kind != "softmax":
+        return "  ".join(f"{name} {score:+.2f}" for name, score in zip(predictor.columns, scores, strict=True))
+    order = scores.argsort(kind="stable")[::-1]
+    first, *others = (f"{predictor.columns[index]} {100 * scores[index]:.0f} %" for index in order)
+    width = max(map(len, predictor.columns)) + len(" 100 %")
+    return f"{first:<{width}}  ({', '.join(others)})"
+
+
+def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
+    """Yields a table: a row a file (level `utterance`) and with `timeline` one each second (level `chunk`)."""
+    classes = ["prediction"] if predictor.kind == "softmax" else []
+    yield _csv_line(["file", "level", "start_seconds", "end_seconds", *classes, *predictor.columns])
+    for prediction in predictions:
+        rows = [("utterance", 0.0, prediction.seconds, prediction.scores)]
+        if timeline:
+            rows += [("chunk", *row) for row in zip(prediction.start_seconds, prediction.end_seconds,
+                                                    prediction.chunk_scores, strict=True)]
+        yield "".join(
+            _csv_line([prediction.path, level, round(float(start), 3), round(float(end), 3),
+                       *([predictor.label_of(scores)] if classes else []),
+                       *(round(float(score), DIGITS) for score in scores)])
+            for level, start, end, scores in rows)
+
+
+def _csv_line(cells: list[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
+    """Yields a list with an object a file; with `timeline` it holds a list of seconds."""
+
+    def describe(scores) -> dict[str, object]:
+        named = {name: round(float(score), DIGITS) for name, score in zip(predictor.columns, scores, strict=True)}
+        if predictor.kind != "softmax":
+            return named
+        return {"prediction": predictor.label_of(scores), "probabilities": named}
+
+    separator = "[\n"
+    for prediction in predictions:
+        entry = {"file": str(prediction.path), "seconds": round(prediction.seconds, 3), **describe(prediction.scores)}
+        if timeline:
+            entry["timeline"] = [
+                {"start_seconds": round(float(start), 3), "end_seconds": round(float(end), 3), **describe(scores)}
+                for start, end, scores in zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores,
+                                              strict=True)]
+        yield separator + json.dumps(entry)
+        separator = ",\n"
+    yield "[]\n" if separator == "[\n" else "\n]\n"
+
+
+FORMATS: dict[str, Callable[..., Iterator[str]]] = {"text": as_text, "csv": as_csv, "json": as_json}
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, make_parser()))

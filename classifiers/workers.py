@@ -1,0 +1,190 @@
+"""Processes that train heads side by side; `training.train_heads` and the search use them.
+
+The number of threads decides the order of floating-point sums. Every worker therefore has one, and a head's weights
+are bit-identical for a seed, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from began.errors import InputError
+from began.startup import start_backend
+from classifiers.heads import build_head, resolve_parameters
+from classifiers.trained import TrainedHead, count_columns
+from classifiers.training import HeadJob, train_job
+
+HEADS_PER_WORKER = 100
+"""Heads after which a worker is replaced: TensorFlow keeps about 9 MB of every graph it has traced."""
+
+
+@contextmanager
+def head_workers(workers: int = 1) -> Iterator[HeadWorkers]:
+    """This process' workers, started once and kept for later calls; an error, Ctrl-C included, ends them at once.
+
+    Raises:
+        InputError: fewer than one worker.
+    """
+    global _workers
+    if workers < 1:
+        raise InputError.about("workers", found=workers, expected="at least 1", action="give a number of processes")
+    if _workers is None or _workers.workers != workers or _workers.n_heads >= HEADS_PER_WORKER * workers:
+        if _workers is not None:
+            _workers.stop()
+        _workers = HeadWorkers(workers)
+    try:
+        yield _workers
+    except BaseException:
+        if _workers is not None:
+            _workers.stop()
+            _workers = None
+        raise
+
+
+class HeadWorkers:
+    """Processes that train heads, on one TensorFlow thread and the CPU each; features reach them as mapped files.
+
+    One worker is this process itself where it already runs on one thread. Made by `head_workers`.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.n_heads = 0
+        self._stored: dict[int, tuple[np.ndarray, StoredArray]] = {}
+        self._pool: ProcessPoolExecutor | None = None
+        if workers > 1 or not _on_one_thread():
+            context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+            self._stop = context.Event()
+            self._folder = tempfile.TemporaryDirectory(prefix="features-")
+            self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(self._stop,))
+
+    def submit(self, job: HeadJob) -> PendingHead:
+        """Starts a head; where this process is the worker, it is trained when its result is asked for."""
+        if self._pool is None:
+            return PendingHead(job, None)
+        self.n_heads += 1
+        return PendingHead(job, self._pool.submit(_train_in_worker, replace(job, features=self._store(job.features))))
+
+    def stop(self) -> None:
+        """Ends the processes, without waiting for heads half trained."""
+        if self._pool is not None:
+            self._stop.set()
+            ending = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+            ending.start()
+            ending.join(1.5)  # they end within a quarter of a second, unless they are still starting
+            self._folder.cleanup()
+
+    def _store(self, features: np.ndarray) -> StoredArray:
+        """Where workers find the features: the memory-mapped file they come from, or a private copy, written once."""
+        if id(features) not in self._stored:
+            # The array itself is kept beside, so that no other array gets its id.
+            self._stored[id(features)] = (features, store_array(features, self._folder.name))
+        return self._stored[id(features)][1]
+
+
+_workers: HeadWorkers | None = None
+
+
+class PendingHead:
+    """A head that is being trained."""
+
+    def __init__(self, job: HeadJob, future: Future | None) -> None:
+        self.job, self._future = job, future
+        self._trained: TrainedHead | None = None
+
+    def history(self) -> tuple[pd.DataFrame, int, float]:
+        """Waits for the head; its history, best epoch and seconds of training."""
+        if self._future is None:
+            trained = self.result()
+            return trained.history, trained.best_epoch, trained.seconds
+        _, _, history, best_epoch, seconds = self._future.result()
+        return pd.DataFrame(history), best_epoch, seconds
+
+    def result(self) -> TrainedHead:
+        """Waits for the head.
+
+        Raises:
+            InputError, FloatingPointError: see `train_head`.
+        """
+        if self._trained is None and self._future is None:
+            self._trained = train_job(self.job)
+        elif self._trained is None:
+            weights, n_outputs, history, best_epoch, seconds = self._future.result()
+            job, parameters = self.job, resolve_parameters(self.job.kind, self.job.parameters)
+            head = build_head(job.kind, job.features.shape[1:], n_outputs, parameters, job.seed)
+            head.set_weights(weights)
+            head.get_layer("normalization").finalize_state()
+            self._trained = TrainedHead(head, job.kind, parameters, pd.DataFrame(history), best_epoch, seconds)
+        return self._trained
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a file, without its values."""
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    def open(self) -> np.ndarray:
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+
+
+def store_array(array: np.ndarray, folder: str | os.PathLike[str]) -> StoredArray:
+    """Where another process finds an array: the file it is memory-mapped from, or a copy written to `folder`."""
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
+        return StoredArray(str(Path(array.filename).resolve()), array.dtype.str, array.shape, array.offset)
+    handle, path = tempfile.mkstemp(suffix=".raw", dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        np.ascontiguousarray(array).tofile(file)
+    return StoredArray(path, array.dtype.str, array.shape, 0)
+
+
+def _on_one_thread() -> bool:
+    """Whether TensorFlow in this process runs on the CPU with one thread an operation."""
+    import tensorflow as tf
+
+    set_here = tf.config.threading.get_intra_op_parallelism_threads()
+    threads = set_here or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))
+    return threads == 1 and not tf.config.get_visible_devices("GPU")
+
+
+def _start_worker(stop: Any) -> None:
+    """Prepares a worker process: one thread, no GPU, no Ctrl-C of its own, and no life after its parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        while parent.is_alive() and not stop.wait(0.25):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    start_backend()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.set_visible_devices([], "GPU")
+
+
+def _train_in_worker(job: HeadJob) -> tuple[list[np.ndarray], int, list[dict[str, float]], int, float]:
+    """A head's weights, number of outputs, history, best epoch and seconds, for `PendingHead`."""
+    head = train_job(replace(job, features=job.features.open()))
+    history = head.history.to_dict("records")
+    return head.model.get_weights(), count_columns(head.model), history, head.best_epoch, head.seconds

@@ -1,0 +1,235 @@
+"""The search: repeatable, resumable, the same serial and parallel, undisturbed by neighbours, deaf to the test part."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # so that this process trains as its workers do
+
+from began.errors import InputError
+from classifiers import search
+from classifiers.heads import DEFAULT_PARAMETERS, resolve_parameters
+from classifiers.search import compile_space, search_head
+from classifiers.training import HeadJob, train_job
+
+ROOT = Path(__file__).parent.parent
+
+
+def make_corpus() -> dict[str, np.ndarray]:
+    """72 chunks of 36 utterances; the last 12 utterances are the test part."""
+    generator = np.random.default_rng(0)
+    utterance = np.repeat(np.arange(36), 2)
+    targets = utterance % 3
+    pattern = generator.normal(size=(3, 8, 1, 4))
+    features = (generator.normal(size=(72, 8, 2, 4)) + 0.5 * pattern[targets]).astype(np.float32)
+    rows, validation_rows = np.flatnonzero(utterance < 15), np.flatnonzero((utterance >= 15) & (utterance < 24))
+    return {"features": features, "targets": targets, "utterance": utterance, "rows": rows,
+            "validation_rows": validation_rows}
+
+
+def run_search(corpus=None, **changes) -> search.SearchResult:
+    settings = {"kind": "softmax", "max_evals": 5, "epochs": 2, "seed": 3, "n_outputs": 3, "progress": None}
+    with mock.patch.object(search, "RANDOM_TRIALS", 2):  # so that TPE's model has a say in five trials
+        return search_head(**{**(corpus or make_corpus()), **settings, **changes})
+
+
+def untimed(trials: pd.DataFrame) -> pd.DataFrame:
+    return trials.drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> search.SearchResult:
+    return run_search()
+
+
+def test_result(undisturbed):
+    trials = undisturbed.trials
+    assert trials["trial"].tolist() == list(range(5)) and set(trials["status"]) == {"ok"}
+    best = trials.loc[trials["loss"].idxmin()]
+    assert undisturbed.epochs == best["epochs"]
+    assert set(undisturbed.parameters) == set(DEFAULT_PARAMETERS["softmax"])
+    assert all(undisturbed.parameters[name] == best[name] for name in undisturbed.parameters)
+    assert {type(value) for value in undisturbed.parameters.values()} <= {int, float, str}
+    assert trials["learning_rate"].nunique() == 5
+
+
+def test_same_seed_same_trials_other_seed_other_trials(undisturbed):
+    pd.testing.assert_frame_equal(untimed(run_search().trials), untimed(undisturbed.trials))
+    other = run_search(seed=4, max_evals=1)
+    assert other.trials["learning_rate"][0] != undisturbed.trials["learning_rate"][0]
+
+
+def test_parallel_search_gives_the_same_trials(undisturbed):
+    parallel = run_search(workers=2)
+    pd.testing.assert_frame_equal(untimed(parallel.trials), untimed(undisturbed.trials))
+    assert parallel.parameters == undisturbed.parameters
+
+
+def test_a_trial_is_the_head_that_its_parameters_train(undisturbed):
+    from classifiers.training import selection_score
+
+    corpus = make_corpus()
+    job = HeadJob(**corpus, parameters=undisturbed.parameters, kind="softmax", epochs=2, seed=3, n_outputs=3)
+    head = train_job(job)
+    assert 1 - selection_score("softmax", head.history, head.best_epoch) == undisturbed.trials["loss"].min()
+
+
+def test_longer_search_begins_with_the_shorter_one(undisturbed, tmp_path):
+    path = tmp_path / "trials.csv"
+    run_search(max_evals=2, trials_path=path)
+    longer = run_search(trials_path=path)
+    pd.testing.assert_frame_equal(untimed(longer.trials), untimed(undisturbed.trials))
+    assert len(pd.read_csv(path)) == 5
+
+
+def test_finished_search_is_read_from_its_file(undisturbed, tmp_path, monkeypatch):
+    path = tmp_path / "trials.csv"
+    first = run_search(trials_path=path)
+    monkeypatch.setattr(search, "_search_here", None)
+    again = run_search(trials_path=path)
+    pd.testing.assert_frame_equal(again.trials, first.trials)
+    assert again.parameters == undisturbed.parameters and again.epochs == undisturbed.epochs
+
+
+SCRIPT = textwrap.dedent("""
+    import sys
+    sys.path[:0] = sys.argv[1:3]
+    from test_search import run_search
+    if __name__ == "__main__":
+        run_search(seed=int(sys.argv[3]), trials_path=sys.argv[4])
+""")
+
+
+def start_search(seed: int, folder: Path) -> subprocess.Popen:
+    arguments = [str(ROOT), str(ROOT / "tests"), str(seed), str(folder / f"trials{seed}.csv")]
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *arguments], cwd=folder, stderr=subprocess.DEVNULL,
+        env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},
+    )
+
+
+def test_killed_search_ends_as_an_undisturbed_one_and_neighbours_do_not_disturb(undisturbed, tmp_path):
+    first, second = start_search(3, tmp_path), start_search(4, tmp_path)
+    path = tmp_path / "trials3.csv"
+    deadline = time.monotonic() + 240
+    while not (path.exists() and len(pd.read_csv(path)) >= 2) and first.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert second.wait(timeout=240) == 0
+    resumed = run_search(trials_path=path)
+    pd.testing.assert_frame_equal(untimed(resumed.trials), untimed(undisturbed.trials))
+    neighbour, alone = pd.read_csv(tmp_path / "trials4.csv", float_precision="round_trip"), run_search(seed=4)
+    pd.testing.assert_series_equal(neighbour["learning_rate"], alone.trials["learning_rate"])
+    pd.testing.assert_series_equal(neighbour["loss"], alone.trials["loss"])
+    left = {file.name for file in tmp_path.iterdir() if not file.name.startswith(".writing-")}
+    assert left == {"trials3.csv", "trials4.csv"}  # no temp_model.py
+
+
+def test_test_part_is_never_read(undisturbed):
+    corpus = make_corpus()
+    corpus["features"][corpus["utterance"] >= 24] = np.nan
+    pd.testing.assert_frame_equal(untimed(run_search(corpus).trials), untimed(undisturbed.trials))
+
+
+def test_failing_trial_is_recorded_and_the_search_goes_on(monkeypatch, tmp_path, undisturbed):
+    from classifiers import workers
+
+    train, calls = workers.train_job, []
+
+    def fail_second(job):
+        calls.append(job)
+        if len(calls) == 2:
+            raise FloatingPointError("the loss is not finite, on purpose")
+        return train(job)
+
+    monkeypatch.setattr(workers, "train_job", fail_second)
+    path = tmp_path / "trials.csv"
+    trials = run_search(trials_path=path).trials
+    assert trials["status"].tolist() == ["ok", "fail", "ok", "ok", "ok"]
+    assert "on purpose" in trials["error"][1] and np.isnan(trials["loss"][1])
+    again = run_search(trials_path=path, max_evals=6).trials
+    pd.testing.assert_frame_equal(again.head(5), trials)
+
+
+def test_search_of_failures_says_why():
+    corpus = make_corpus()
+    corpus["features"][0] = np.inf
+    with pytest.raises(InputError, match="all failed.*not finite"):
+        run_search(corpus, max_evals=1)
+
+
+def test_file_of_another_search_is_refused(tmp_path):
+    path = tmp_path / "trials.csv"
+    run_search(trials_path=path, max_evals=1)
+    for changes in ({"seed": 9}, {"epochs": 3}, {"fixed": {"filters": 2}}):
+        with pytest.raises(InputError, match="another search"):
+            run_search(trials_path=path, max_evals=2, **changes)
+    path.write_text("trial,loss\n0,0.5\n")
+    with pytest.raises(InputError, match="columns"):
+        run_search(trials_path=path)
+    path.write_bytes(b"\xff\x00garbage")
+    with pytest.raises(InputError, match="trials.csv"):
+        run_search(trials_path=path)
+
+
+def test_utterance_in_both_parts_is_refused():
+    corpus = make_corpus()
+    corpus["validation_rows"] = np.append(corpus["validation_rows"], 1)
+    with pytest.raises(InputError, match="1 utterances in"):
+        run_search(corpus)
+
+
+def test_fixed_parameters_and_arousal_valence():
+    corpus = make_corpus()
+    corpus["targets"] = np.stack([corpus["targets"] / 2, 1.0 - corpus["targets"]], axis=1)
+    result = run_search(corpus, kind="arousal_valence", n_outputs=2, max_evals=2, fixed={"loss_function": "mae"})
+    assert set(result.trials["loss_function"]) == {"mae"} and len(result.trials) == 2
+
+
+@pytest.mark.parametrize("kind", search.SPACES)
+def test_every_point_of_a_space_is_a_valid_head(kind):
+    from hyperopt.pyll.stochastic import sample
+
+    module = compile_space(kind)
+    assert module.__name__.startswith("hyperas_space_") and module.__name__ not in sys.modules
+    space, generator = module.get_space(), np.random.default_rng(0)
+    points = [resolve_parameters(kind, module.keras_fmin_fnct(sample(space, generator))) for _ in range(60)]
+    assert {point["momentum"] > 0 for point in points if point["optimizer"] == "sgd"} == {True}
+    assert {point["momentum"] for point in points if point["optimizer"] != "sgd"} == {0.0}  # conditional
+    assert {point["dense_dropout"] for point in points if point["dense_units"] == 0} == {0.0}
+
+
+def test_hyperas_leaves_the_import_path_as_it_was():
+    compile_space("softmax")
+    assert "." not in sys.path
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyspark") is not None, reason="pyspark is installed")
+def test_spark_without_pyspark_says_what_to_install():
+    with pytest.raises(InputError, match="pip install pyspark"):
+        run_search(spark_master="local[2]")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed (optional)")
+def test_spark_trains_the_same_heads_as_this_machine(tmp_path):
+    from classifiers.training import selection_score
+
+    corpus = make_corpus()
+    result = run_search(corpus, spark_master="local[2]", workers=2, max_evals=2, trials_path=tmp_path / "trials.csv")
+    job = HeadJob(**corpus, parameters=result.parameters, kind="softmax", epochs=2, seed=3, n_outputs=3)
+    head = train_job(job)
+    assert 1 - selection_score("softmax", head.history, head.best_epoch) == pytest.approx(result.trials["loss"].min())
