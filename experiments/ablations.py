@@ -1,0 +1,128 @@
+"""What makes the score? Named differences to one base configuration, EmoDB, leave one speaker out.
+
+    python -m experiments.ablations --data-dir EmoDB --results-dir results
+
+The base is the published encoder, its last map, and the default head without a search: every condition differs from it in one
+point. Encoders other than the base's are looked for in results/pretrain_librispeech/<name>; the help says how each is
+made. A condition whose encoder is not there is left out, and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from began.command_line import run_script
+from began.errors import InputError
+from experiments.arguments import add_training_arguments, check_training_arguments, describe_encoder
+from experiments.corpora import load
+from experiments.corpora.base import check_audio
+
+EXPERIMENT = "ablations"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One difference to the base.
+
+    Attributes:
+        description: for the table.
+        method: "head" on frozen features, "whole" network, "functionals" or "majority".
+        encoder: folder under results/pretrain_librispeech; "random" for initial weights of the base's size.
+        features: what is read from the encoder.
+        pretraining: options of experiments.pretrain_librispeech that make the encoder.
+    """
+
+    description: str
+    method: str = "head"
+    encoder: str = "began"
+    features: str = "map"
+    pretraining: str = ""
+
+
+CONDITIONS = {
+    "began": Ablation("BEGAN, frozen; head on the last map (base)"),
+    "random": Ablation("encoder with its initial weights, frozen", encoder="random"),
+    "autoencoder": Ablation("the same autoencoder, trained without a generator", encoder="autoencoder",
+                            pretraining="--no-generator --name autoencoder"),
+    "linear": Ablation("linear magnitude, as in the authors' earlier code", encoder="began-linear",
+                       pretraining="--magnitude linear --name began-linear"),
+    "gamma_0.5": Ablation("gamma 0.5 in place of 0.7", encoder="began-gamma-0.5",
+                          pretraining="--gamma 0.5 --name began-gamma-0.5"),
+    "embedding": Ablation("head on the embedding", features="embedding"),
+    "blocks": Ablation("head on the maps of all four blocks", features="blocks"),
+    "fine_tuned": Ablation("BEGAN, fine-tuned with the head", method="whole"),
+    "from_scratch": Ablation("the same network, trained from scratch", method="whole", encoder="random"),
+    "functionals": Ablation("functionals of librosa's features, linear SVC", method="functionals"),
+    "majority": Ablation("the most frequent class", method="majority"),
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    made = "\n".join(f"  {name}: python -m experiments.pretrain_librispeech … {ablation.pretraining}"
+                     for name, ablation in CONDITIONS.items() if ablation.pretraining)
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{EXPERIMENT}", description=__doc__,
+                                     epilog=f"encoders:\n{made}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True, help="the folder of EmoDB (holds wav/)")
+    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--conditions", nargs="+", choices=tuple(CONDITIONS), default=tuple(CONDITIONS))
+    add_training_arguments(parser, runs=5)
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> None:
+    check_training_arguments(arguments)
+    arguments.search = "fixed"
+    encoders = arguments.results_dir / "pretrain_librispeech"
+    if not find_encoder(encoders, "began").is_file():
+        raise InputError.about(encoders / "began" / "encoder.keras", found="no such file", expected="the base's encoder",
+                               action="run python -m experiments.pretrain_librispeech first")
+    corpus = load("emodb", arguments.data_dir)
+    check_audio(corpus)
+    print(corpus.describe())
+    missing = [name for name in arguments.conditions if not find_encoder(encoders, CONDITIONS[name].encoder).is_file()]
+    for name in arguments.conditions:
+        if name not in missing:
+            print(f"\n{name}: {CONDITIONS[name].description}")
+            _run(name, arguments, corpus, encoders)
+
+    from experiments.report import render
+
+    render(arguments.results_dir)
+    for name in missing:
+        print(f"left out: {name}; make its encoder with python -m experiments.pretrain_librispeech … "
+              f"{CONDITIONS[name].pretraining}")
+    print(f"wrote {arguments.results_dir / EXPERIMENT} and {arguments.results_dir / 'tables'}")
+
+
+def find_encoder(encoders: Path, name: str) -> Path:
+    """Returns an encoder's file; the random one has the base's file as its model."""
+    return encoders / ("began" if name == "random" else name) / "encoder.keras"
+
+
+def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> None:
+    from experiments.evaluation import Condition, evaluate
+    from experiments.protocols import leave_one_speaker_out
+    from experiments.representations import prepare_method
+
+    ablation = CONDITIONS[name]
+    path = find_encoder(encoders, ablation.encoder)
+    data, train = prepare_method(ablation.method, path, corpus, arguments, random=ablation.encoder == "random",
+                                 features=ablation.features)
+    encoder = describe_encoder(path)
+    if ablation.encoder == "random" or ablation.method in ("functionals", "majority"):
+        encoder["note"] = ""  # only the trained weights can be unfinished
+    splits = leave_one_speaker_out(corpus.utterances, arguments.seed)
+    # The default head was picked on four of EmoDB's speakers (see classifiers.heads), and the table has to say so.
+    condition = Condition(EXPERIMENT, name, make_splits=lambda run: splits, train=train)
+    evaluate(data, condition, arguments, {
+        "corpus": "EmoDB", "protocol": "leave one speaker out", "description": ablation.description, "base": name == "began",
+        "encoder": ablation.encoder, **encoder, "features": ablation.features, "tail": arguments.tail,
+        "method": ablation.method, "selected_after_test": ablation.method in ("head", "whole")})
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, make_parser()))

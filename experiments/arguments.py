@@ -1,0 +1,101 @@
+"""The options that all tables share, and what they check before anything heavy is imported."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from began.audio import TAILS
+from began.errors import InputError
+from began.files import read_attached_json, sha256_of
+from began.representation import read_config
+
+POOLINGS = ("mean", "median", "mode")
+
+
+def make_table_parser(module: str, description: str, corpus: str) -> argparse.ArgumentParser:
+    """Returns a table's parser.
+
+    Args:
+        module: the script's name.
+        description: its docstring.
+        corpus: what --data-dir holds.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = parser.add_argument_group("data")
+    data.add_argument("--data-dir", type=Path, required=True, help=f"the folder of {corpus}")
+    data.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
+    add_table_arguments(parser)
+    return parser
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of representation, search and training."""
+    representation = parser.add_argument_group("representation")
+    representation.add_argument("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
+    representation.add_argument("--features", choices=("map", "embedding", "blocks"), default="map",
+                                help="what the heads read: last convolutional map (default), embedding, or all blocks")
+    search = parser.add_argument_group("search")
+    search.add_argument("--max-evals", type=int, default=20, help="trials (the authors' code: 20)")
+    search.add_argument("--search", choices=("per_fold", "once"), default="per_fold",
+                        help="per_fold: in every fold's own training part (default); once: in the first fold's, cheaper "
+                        "and optimistic, and the table says so")
+    search.add_argument("--spark-master", help="URL of a Spark cluster to search on (needs pyspark)")
+    add_training_arguments(parser)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser, runs: int = 10) -> None:
+    """Adds the options of chunking, training and scoring."""
+    training = parser.add_argument_group("training")
+    training.add_argument("--runs", type=int, default=runs, help=f"executions (default: {runs}; paper, section 4: 10)")
+    training.add_argument("--epochs", type=int, default=100, help="at most (paper, section 3.3: 100)")
+    training.add_argument("--tail", choices=TAILS, default="overlap",
+                          help="the samples behind the last full second (default: overlap, loses no utterance)")
+    training.add_argument("--class-pooling", choices=POOLINGS, default="mean", help="utterance score from its chunks'")
+    training.add_argument("--dimension-pooling", choices=POOLINGS, default="median",
+                          help="the same for arousal and valence (the authors' code: median)")
+    training.add_argument("--class-weight", choices=("none", "balanced"), default="none")
+    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one a core)")
+
+
+def check_training_arguments(arguments: argparse.Namespace) -> None:
+    """Checks and completes the options of `add_training_arguments`.
+
+    Raises:
+        InputError: a number is not positive.
+    """
+    for name, value in (("max_evals", 1), ("spark_master", None)):  # of scripts that search nothing
+        vars(arguments).setdefault(name, value)
+    for name in ("runs", "max_evals", "epochs", "workers"):
+        if getattr(arguments, name) < 1:
+            raise InputError.about(f"--{name.replace('_', '-')}", found=getattr(arguments, name), expected="at least 1",
+                                   action="give a positive number")
+    arguments.pooling = {"softmax": arguments.class_pooling, "arousal_valence": arguments.dimension_pooling}
+    arguments.class_weight = None if arguments.class_weight == "none" else arguments.class_weight
+
+
+def check_table_arguments(arguments: argparse.Namespace) -> dict[str, object]:
+    """Completes the options, and returns what a run folder says about them.
+
+    Raises:
+        InputError: a number is not positive, or the encoder is not a file of this project.
+    """
+    check_training_arguments(arguments)
+    spectrogram = read_config(arguments.encoder)
+    return {**describe_encoder(arguments.encoder), "spectrogram": spectrogram.to_dict(), "features": arguments.features,
+            "tail": arguments.tail}
+
+
+def describe_encoder(path: Path) -> dict[str, object]:
+    """Returns what a run folder says about an encoder: its hash, and a note where its training was not finished.
+
+    Raises:
+        InputError: no such file, or damaged.
+    """
+    training = read_attached_json(path, "pretraining", default={})
+    done, epochs = training.get("epochs_done", 0), training.get("epochs", 0)
+    return {"encoder_sha256": sha256_of(path),
+            "note": f"unfinished encoder: {done:g} of {epochs} epochs" if done < epochs else ""}

@@ -1,0 +1,157 @@
+"""What a frozen representation is held against: no learning, classical features, and the same network trained as a whole."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.corpora.base import Corpus
+from experiments.evaluation import Data, Outcome
+from experiments.protocols import Split
+
+NO_TRIALS = pd.DataFrame({"fold": pd.Series(dtype=str), "kind": pd.Series(dtype=str), "loss": pd.Series(dtype=float)})
+STATISTICS = (np.mean, np.std, np.min, np.max)
+
+
+def predict_majority(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
+                     folder: Path) -> Outcome:
+    """Predicts the most frequent class among the training utterances: what knowing nothing scores."""
+    from sklearn.dummy import DummyClassifier
+
+    return _fit_utterances(data, kind, splits, lambda seed: DummyClassifier(strategy="prior"))
+
+
+def classify_functionals(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
+                         folder: Path) -> Outcome:
+    """Fits a linear support vector machine on functionals; its C is selected on the validation part."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    targets = data.targets(kind)
+    best: dict[str, float] = {}
+    for split in splits:
+        scores = {}
+        for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
+            model = make_pipeline(StandardScaler(), SVC(kernel="linear", C=c))
+            model.fit(data.features[split.train], targets[split.train])
+            scores[c] = model.score(data.features[split.validation], targets[split.validation])
+        best[split.fold] = max(scores, key=scores.get)
+
+    def make(split: Split) -> Any:
+        machine = SVC(kernel="linear", C=best[split.fold])
+        return make_pipeline(StandardScaler(), CalibratedClassifierCV(machine, ensemble=False, cv=3))
+
+    return _fit_utterances(data, kind, splits, make)
+
+
+def _fit_utterances(data: Data, kind: str, splits: Sequence[Split], make: Callable[[Any], Any]) -> Outcome:
+    targets, n_classes = data.targets(kind), len(data.corpus.labels)
+    scores = []
+    for split in splits:
+        model = make(split).fit(data.features[split.fitting], targets[split.fitting])
+        of_fold = np.zeros((len(split.test), n_classes), np.float32)
+        of_fold[:, model.classes_] = model.predict_proba(data.features[split.test])
+        scores.append(of_fold)
+    return Outcome(scores, NO_TRIALS, pd.DataFrame({"fold": [split.fold for split in splits], "kind": kind, "epoch": 1}))
+
+
+def compute_functionals(corpus: Corpus, progress: Callable[[Iterable], Iterable]) -> Data:
+    """Returns a corpus with classical features: statistics of librosa's MFCCs, their derivatives, energy, pitch and spectrum.
+
+    Returns:
+        Data with one "chunk" an utterance; features float32, shape (n_utterances, n_functionals).
+    """
+    from began.audio import read_audio
+
+    features = np.stack([_describe_waveform(read_audio(path)) for path in progress(list(corpus.utterances["path"]))])
+    return Data(corpus, features.astype(np.float32), np.arange(len(features)))
+
+
+def _describe_waveform(waveform: np.ndarray) -> np.ndarray:
+    import librosa
+
+    from began.audio import SAMPLE_RATE
+
+    common = {"n_fft": 512, "hop_length": 160}
+    waveform = np.pad(waveform, (0, max(0, 2048 - len(waveform))))
+    mfcc = librosa.feature.mfcc(y=waveform, sr=SAMPLE_RATE, n_mfcc=20, **common)
+    log_mel = librosa.power_to_db(librosa.feature.melspectrogram(y=waveform, sr=SAMPLE_RATE, n_mels=40, **common))
+    pitch_hz = librosa.yin(waveform, fmin=60, fmax=500, sr=SAMPLE_RATE, frame_length=1024, hop_length=160)
+    rows = [mfcc, librosa.feature.delta(mfcc, mode="nearest"), log_mel, np.log(pitch_hz)[np.newaxis],
+            librosa.feature.rms(y=waveform, frame_length=512, hop_length=160),
+            librosa.feature.zero_crossing_rate(waveform, frame_length=512, hop_length=160),
+            librosa.feature.spectral_centroid(y=waveform, sr=SAMPLE_RATE, **common),
+            librosa.feature.spectral_rolloff(y=waveform, sr=SAMPLE_RATE, **common)]
+    return np.concatenate([statistic(row, axis=1) for row in rows for statistic in STATISTICS])
+
+
+def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
+    """Returns a corpus with its spectrograms as features, float32, (n_chunks, n_bins, n_frames, 1): input of whole networks."""
+    from began.audio import cut_chunks, read_audio
+    from began.spectrogram import compute_spectrograms
+
+    of_files = [compute_spectrograms(cut_chunks(read_audio(path), tail=tail), config)
+                for path in corpus.utterances["path"]]
+    utterance = np.repeat(np.arange(len(of_files)), [len(chunks) for chunks in of_files])
+    return Data(corpus, np.concatenate(of_files)[..., np.newaxis], utterance)
+
+
+def train_whole_network(make_encoder: Callable[[], Any], learning_rate: float) -> Callable[..., Outcome]:
+    """Returns a trainer of encoder and head together, on spectrograms: from scratch, or fine-tuning a trained encoder.
+
+    The validation part stops the training and gives the number of epochs for the final fit, as it does for the heads.
+
+    Args:
+        make_encoder: returns a fresh encoder, with the weights to start from.
+        learning_rate: of Adam, for all weights.
+    """
+
+    def train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
+              folder: Path) -> Outcome:
+        import keras
+        from tqdm import tqdm
+
+        targets, scores, history = data.targets(kind), [], []
+        for number, split in enumerate(tqdm(splits, desc=f"run {run_number}, whole networks", unit="fold")):
+            seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
+            rows = {part: data.chunks_of(getattr(split, part)) for part in ("train", "validation", "fitting", "test")}
+            keras.utils.set_random_seed(seed)
+            probe = _build_whole(make_encoder(), data, rows["train"], kind, learning_rate, seed)
+            stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=3)
+            fitted = probe.fit(data.features[rows["train"]], targets[rows["train"]], batch_size=32, epochs=settings.epochs,
+                               validation_data=(data.features[rows["validation"]], targets[rows["validation"]]),
+                               callbacks=[stopping], verbose=0)
+            n_epochs = int(np.argmin(fitted.history["val_loss"])) + 1
+            keras.utils.set_random_seed(seed)
+            model = _build_whole(make_encoder(), data, rows["fitting"], kind, learning_rate, seed)
+            fitted = model.fit(data.features[rows["fitting"]], targets[rows["fitting"]], batch_size=32, epochs=n_epochs,
+                               verbose=0)
+            scores.append(model.predict(data.features[rows["test"]], batch_size=64, verbose=0))
+            history.append(pd.DataFrame({"fold": split.fold, "kind": kind, "epoch": np.arange(1, n_epochs + 1),
+                                         "loss": fitted.history["loss"]}))
+        return Outcome(scores, NO_TRIALS, pd.concat(history, ignore_index=True))
+
+    return train
+
+
+def _build_whole(encoder: Any, data: Data, rows: np.ndarray, kind: str, learning_rate: float, seed: int) -> Any:
+    """Returns encoder and default head as one model; the head's input is standardised with the start weights' statistics."""
+    import keras
+
+    from classifiers.heads import build_head, measure_normalization
+
+    features = keras.Model(encoder.input, encoder.get_layer("map").output)
+    maps = features.predict(data.features[rows], batch_size=64, verbose=0)
+    normalization = measure_normalization(maps, np.arange(len(maps)))
+    head = build_head(kind, maps.shape[1:], len(data.corpus.labels), None, seed, normalization)
+    model = keras.Model(encoder.input, head(features.output))
+    model.trainable = True
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss="sparse_categorical_crossentropy")
+    return model

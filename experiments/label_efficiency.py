@@ -1,0 +1,101 @@
+"""The semi-supervised claim: how many labels does a head need? EmoDB, leave one speaker out, fewer and fewer labels.
+
+    python -m experiments.label_efficiency --data-dir EmoDB --results-dir results
+
+5, 10, 25, 50 and 100 % of the labelled training utterances, drawn afresh for every run (at least one a class), for three
+networks: frozen BEGAN encoder with a head, frozen random encoder with a head, and the same network trained from scratch. The
+test part is always the whole held-out speaker. Head parameters are the defaults; nothing is searched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from began.command_line import run_script
+from began.errors import InputError
+from experiments.arguments import add_training_arguments, check_training_arguments, describe_encoder
+from experiments.corpora import load
+from experiments.corpora.base import check_audio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.protocols import Split
+
+EXPERIMENT = "label_efficiency"
+PERCENTS = (5, 10, 25, 50, 100)
+ENCODERS = {"began": ("head", False), "random": ("head", True), "from_scratch": ("whole", True)}
+"""Name -> (method, starts from initial weights)."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{EXPERIMENT}", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True, help="the folder of EmoDB (holds wav/)")
+    parser.add_argument("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
+    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--encoders", nargs="+", choices=tuple(ENCODERS), default=tuple(ENCODERS))
+    parser.add_argument("--percents", nargs="+", type=int, default=PERCENTS)
+    add_training_arguments(parser, runs=5)
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> None:
+    check_training_arguments(arguments)
+    arguments.search = "fixed"
+    for percent in arguments.percents:
+        if not 1 <= percent <= 100:
+            raise InputError.about("--percents", found=percent, expected="1 to 100", action="give whole percents")
+    encoder = describe_encoder(arguments.encoder)
+    corpus = load("emodb", arguments.data_dir)
+    check_audio(corpus)
+    print(corpus.describe())
+
+    from experiments.evaluation import Condition, evaluate
+    from experiments.representations import prepare_method
+
+    for name in arguments.encoders:
+        method, random = ENCODERS[name]
+        data, train = prepare_method(method, arguments.encoder, corpus, arguments, random=random)
+        for percent in arguments.percents:
+            print(f"\n{name}, {percent} % of the labels")
+            condition = Condition(EXPERIMENT, f"{name}_{percent:03d}", train=train,
+                                  make_splits=lambda run, percent=percent: draw_splits(corpus.utterances, percent,
+                                                                                       arguments.seed, run))
+            evaluate(data, condition, arguments, {
+                "corpus": "EmoDB", "protocol": f"leave one speaker out, {percent} % of the training labels",
+                **encoder, "method": method, "tail": arguments.tail})
+
+    from experiments.report import render
+
+    render(arguments.results_dir)
+    print(f"wrote {arguments.results_dir / EXPERIMENT} and {arguments.results_dir / 'tables'}")
+
+
+def draw_splits(utterances: pd.DataFrame, percent: int, seed: int, run: int) -> list[Split]:
+    """Returns leave-one-speaker-out folds with a part of their training and validation utterances, at least one a class."""
+    import numpy as np
+
+    from experiments.protocols import check_split, leave_one_speaker_out
+
+    labels = utterances["label"].to_numpy()
+    splits = []
+    for number, split in enumerate(leave_one_speaker_out(utterances, seed)):
+        generator = np.random.default_rng([seed, run, number, percent])
+
+        def draw(rows: np.ndarray, generator: np.random.Generator = generator) -> np.ndarray:
+            of_classes = [generator.permutation(rows[labels[rows] == label]) for label in np.unique(labels[rows])]
+            return np.sort(np.concatenate([members[: max(1, round(len(members) * percent / 100))] for members in of_classes]))
+
+        part = replace(split, train=draw(split.train), validation=draw(split.validation))
+        splits.append(check_split(part, utterances, disjoint="speaker"))
+    return splits
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, make_parser()))

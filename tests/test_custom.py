@@ -1,0 +1,212 @@
+"""A user's own data set: every protocol, all of the tables' machinery, and the model it leaves for prediction."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from began.command_line import run_script
+from began.errors import InputError
+from began.files import attach_json, read_attached_json
+from began.spectrogram import SpectrogramConfig
+from experiments import custom
+from experiments.corpora import load, synthetic
+from experiments.final_model import FILES, find_best_trial, write_final_models
+
+EMOTIONS = ("anger", "neutral", "sadness")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Rows of a manifest: 4 speakers, 3 emotions, 3 sentences."""
+    folder = synthetic.write_emodb(tmp_path_factory.mktemp("own"), speakers=4, n_texts=3, emotions=EMOTIONS, seconds=1.2)
+    codes = {"W": "anger", "N": "neutral", "T": "sadness"}
+    rows = []
+    for number, path in enumerate(sorted((folder / "wav").glob("*.wav"))):
+        emotion = synthetic.EMOTIONS[codes[path.name[5]]]
+        rows.append({"file": str(path), "label": codes[path.name[5]], "speaker": f"voice {path.name[:2]}",
+                     "arousal": emotion.arousal, "valence": emotion.valence,
+                     "split": ("train", "train", "validation", "test")[number * 4 // 36]})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    pytest.importorskip("keras")
+    from began.networks import build_encoder
+
+    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
+    build_encoder(base_filters=2, latent_size=4, seed=1).save(path)
+    attach_json(path, "spectrogram", SpectrogramConfig().to_dict())
+    return path
+
+
+@pytest.fixture
+def manifest(recordings, tmp_path):
+    """Writes the named columns to a manifest."""
+
+    def write(*columns):
+        recordings[["file", *columns]].to_csv(tmp_path / "my.csv", index=False)
+        return tmp_path / "my.csv"
+
+    return write
+
+
+def run(*argv):
+    return run_script(custom.main, custom.make_parser(), [str(word) for word in argv])
+
+
+def small(manifest, encoder, results, *more):
+    return ["--manifest", manifest, "--encoder", encoder, "--results-dir", results, "--name", "mine", "--runs", 1,
+            "--max-evals", 2, "--epochs", 2, "--workers", 1, *more]
+
+
+def arguments_of(*argv):
+    return custom.make_parser().parse_args([str(word) for word in argv])
+
+
+@pytest.mark.parametrize(("protocol", "folds", "n_folds"), [
+    ("official", None, 1), ("loso", None, 4), ("kfold", 3, 3), ("kfold", 6, 6), ("speaker-dependent", None, 4)])
+def test_every_protocol_splits_the_manifest(manifest, protocol, folds, n_folds):
+    path = manifest("label", "speaker", "split")
+    arguments = arguments_of("--manifest", path, "--encoder", "e", "--name", "n", "--protocol", protocol,
+                             *(["--folds", folds] if folds else []))
+    corpus = load("manifest", path)
+    custom.check_protocol(arguments, corpus)
+    splits = custom.make_splits(arguments, corpus, 1)
+    assert len(splits) == n_folds
+    if protocol != "official":
+        tested = np.concatenate([split.test for split in splits])
+        assert len(set(tested)) == len(tested) and (protocol == "speaker-dependent" or len(tested) == 36)
+    again = custom.make_splits(arguments, corpus, 2)
+    assert (splits[0].test.tolist() == again[0].test.tolist()) == (protocol != "speaker-dependent")
+
+
+def read_everything(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_path, capsys):
+    """The whole way: search, run, table, model, prediction."""
+    results = tmp_path / "results"
+    path = manifest("label", "speaker")
+    argv = small(path, encoder, results, "--protocol", "kfold", "--folds", 2)
+    assert run(*argv) == 0
+    folder = results / "custom" / "mine"
+    assert f"--model {folder / 'model.keras'}" in capsys.readouterr().out
+    metrics = pd.read_csv(folder / "run1" / "metrics.csv")
+    assert set(metrics["fold"]) == {"fold1", "fold2", "pooled"}
+    assert len(pd.read_csv(folder / "run1" / "predictions.csv")) == 36
+    config = json.loads((folder / "run1" / "config.json").read_text())
+    assert config["protocol"] == "2 folds" and len(config["manifest_sha256"]) == 64
+    assert "mine" in (results / "tables" / "custom.md").read_text()
+    assert run(*argv) == 0  # complete: nothing to do
+
+    from classifiers.predictor import load_predictor
+    from experiments.arguments import check_table_arguments
+    from experiments.evaluation import Condition
+    from experiments.representations import represent
+
+    settings = arguments_of(*argv)
+    config = check_table_arguments(settings)
+    data = represent(load("manifest", path), encoder, results)
+    condition = Condition("custom", "mine", make_splits=lambda run: [])
+    scores = read_everything(folder / "run1") | read_everything(folder / "search")
+    model = folder / FILES["softmax"]
+    model.unlink(missing_ok=True)
+    assert write_final_models(data, condition, settings, config) == [model]
+    assert read_everything(folder / "run1") | read_everything(folder / "search") == scores
+    description = read_attached_json(model, "head")
+    best = find_best_trial(folder / "search", "softmax")
+    assert description["parameters"] == best.parameters and description["best_epoch"] == best.epochs
+    assert description["labels"] == list(EMOTIONS) and description["n_utterances"] == 36
+    written = model.stat().st_mtime_ns, model.read_bytes()
+    assert write_final_models(data, condition, settings, config) == [model]
+    assert (model.stat().st_mtime_ns, model.read_bytes()) == written  # it was there already
+    model.write_bytes(b"half")
+    write_final_models(data, condition, settings, config)
+    prediction = load_predictor(model).predict_file(data.corpus.utterances["path"][0])
+    assert prediction.scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encoder, tmp_path):
+    results = tmp_path / "results"
+    path = manifest("label", "arousal", "valence", "split", "speaker")
+    argv = small(path, encoder, results, "--protocol", "official", "--max-evals", 1)
+    assert run(*argv) == 0
+    metrics = pd.read_csv(results / "custom" / "mine" / "run1" / "metrics.csv")
+    assert {"accuracy", "concordance_correlation_coefficient_valence"} <= set(metrics["metric"])
+    assert set(metrics["fold"]) == {"pooled"}
+
+    from classifiers.predictor import load_predictor
+    from experiments.arguments import check_table_arguments
+    from experiments.evaluation import CLASSES, DIMENSIONS, Condition
+    from experiments.representations import represent
+
+    settings = arguments_of(*argv)
+    config = check_table_arguments(settings)
+    data = represent(load("manifest", path), encoder, results)
+    condition = Condition("custom", "mine", make_splits=lambda run: [], kinds=(CLASSES, DIMENSIONS))
+    written = write_final_models(data, condition, settings, config)
+    assert [model.name for model in written] == ["model.keras", "model-arousal_valence.keras"]
+    arousal, valence = load_predictor(written[1]).predict_file(data.corpus.utterances["path"][0]).scores
+    assert 0 <= arousal <= 1 and -1 <= valence <= 1
+
+
+def test_no_model_where_none_can_be_made(tmp_path):
+    from experiments.evaluation import Condition
+
+    settings = argparse.Namespace(results_dir=tmp_path, encoder=Path("encoder.keras"))
+    config = {"encoder_sha256": "", "features": "map", "spectrogram": {}, "tail": "overlap"}
+    chunks = Condition("table1_savee", "chunk_split_leaking", make_splits=lambda run: [], levels=("chunk",))
+    assert write_final_models(None, chunks, settings, config) == []
+    other = Condition("ablations", "majority", make_splits=lambda run: [], train=lambda *_: None)
+    assert write_final_models(None, other, settings, config) == []
+    functionals = Condition("ablations", "functionals", make_splits=lambda run: [])
+    assert write_final_models(None, functionals, argparse.Namespace(results_dir=tmp_path), config) == []
+    assert write_final_models(None, functionals, settings, {}) == []
+
+
+def test_the_best_trial_is_the_best_of_all_folds(tmp_path):
+    from classifiers.heads import resolve_parameters
+
+    rows = [{"trial": 0, "loss": 0.1, "status": "fail", "epochs": 0, "seconds": 0, "seed": 0, "search": "x", "error": "e"},
+            {"trial": 1, "loss": 0.4, "status": "ok", "epochs": 9, "seconds": 1, "seed": 0, "search": "x", "error": ""}]
+    for fold, loss in (("a-softmax", 0.4), ("b", 0.3), ("c", 0.3)):
+        rows[1] |= {"loss": loss, "epochs": 5 if fold == "b" else 9}
+        parameters = resolve_parameters("softmax", {"filters": 16 if fold == "b" else 32})
+        pd.DataFrame([row | parameters for row in rows]).to_csv(tmp_path / f"{fold}-softmax-0123abcd.csv", index=False)
+    best = find_best_trial(tmp_path, "softmax")
+    assert (best.fold, best.loss, best.epochs, best.parameters["filters"]) == ("b", 0.3, 5, 16)
+    with pytest.raises(InputError, match="no successful trial"):
+        find_best_trial(tmp_path, "arousal_valence")
+
+
+@pytest.mark.parametrize(("columns", "argv", "said"), [
+    (["label", "speaker"], ["--protocol", "loso", "--folds", "3"], "--protocol kfold"),
+    (["label", "speaker"], ["--protocol", "kfold", "--folds", "1"], "at least 2"),
+    (["label"], ["--protocol", "kfold", "--folds", "37"], "at most as many as recordings"),
+    (["label"], ["--protocol", "kfold", "--folds", "13"], "at least 13 utterances a class"),
+    (["label"], ["--protocol", "loso"], "no column speaker"),
+    (["label"], ["--protocol", "speaker-dependent"], "no column speaker"),
+    (["arousal", "valence", "speaker"], ["--protocol", "speaker-dependent"], "no column label"),
+    (["label"], ["--protocol", "official"], "no column split"),
+    (["speaker"], ["--protocol", "kfold"], "label"),
+    (["label"], ["--protocol", "kfold", "--name", "../mine"], "name of the condition"),
+    (["label"], ["--protocol", "kfold", "--runs", "0"], "--runs"),
+    (["label"], ["--protocol", "kfold", "--encoder", "nowhere.keras"], "no such file"),
+    (["label"], ["--protocol", "kfold", "--manifest", "nowhere.csv"], "no such file"),
+])
+def test_mistakes_get_one_message_before_long_work(manifest, encoder, tmp_path, capsys, columns, argv, said):
+    assert run(*small(manifest(*columns), encoder, tmp_path / "results", *argv)) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_one_class_is_not_enough(recordings, encoder, tmp_path, capsys):
+    recordings[recordings["label"] == "anger"][["file", "label"]].to_csv(tmp_path / "my.csv", index=False)
+    assert run(*small(tmp_path / "my.csv", encoder, tmp_path / "results", "--protocol", "kfold")) == 2
+    assert "one class only (anger)" in capsys.readouterr().err

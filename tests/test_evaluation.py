@@ -1,0 +1,246 @@
+"""How tables are made: nothing of a test part leaks before the final scores, and every table's script runs to its end."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from began.command_line import run_script
+from experiments.corpora.base import Corpus
+from experiments.evaluation import CLASSES, DIMENSIONS, Data, search_and_train
+from experiments.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
+from experiments.runs import read_metrics, read_predictions, read_table, read_trials
+
+LABELS = ("anger", "neutral", "sadness")
+SETTINGS = argparse.Namespace(search="per_fold", max_evals=1, epochs=2, seed=0, workers=1, spark_master=None, class_weight=None,
+                              pooling={CLASSES: "mean", DIMENSIONS: "median"})
+
+# -------------------------------------------------------------------------------------------------------- leakage
+
+
+def make_data(n_chunks: int = 2, n_speakers: int = 5, per_class: int = 4) -> Data:
+    """Noise features of a corpus with speakers, videos, labels, dimensions and an official split."""
+    generator = np.random.default_rng(7)
+    rows = [{"utterance": f"{speaker}-{label}-{number}", "path": "", "speaker": f"s{speaker}", "label": label,
+             "arousal": float(generator.random()), "valence": float(generator.uniform(-1, 1)),
+             "split": "validation" if number == 0 else "train", "video": f"v{speaker}-{number}"}
+            for speaker in range(n_speakers) for label in LABELS for number in range(per_class)]
+    table = pd.DataFrame(rows)
+    utterance = np.repeat(np.arange(len(table)), n_chunks)
+    features = generator.standard_normal((len(utterance), 6)).astype(np.float32)
+    return Data(Corpus("noise", table, LABELS), features, utterance)
+
+
+def poison(data: Data, test: np.ndarray) -> Data:
+    """Returns the data with other features and other labels in some utterances."""
+    features = data.features.copy()
+    features[data.chunks_of(test)] = 1e6
+    table = data.corpus.utterances.copy()
+    following = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
+    table.loc[test, "label"] = table.loc[test, "label"].map(following)
+    table.loc[test, "arousal"] = 1.0 - table.loc[test, "arousal"]
+    table.loc[test, "valence"] = -table.loc[test, "valence"]
+    return Data(replace(data.corpus, utterances=table), features, data.utterance)
+
+
+PROTOCOLS = {
+    "leave one speaker out": lambda data: leave_one_speaker_out(data.corpus.utterances)[1],
+    "each speaker alone": lambda data: per_speaker(data.corpus.utterances, 1)[0],
+    "folds by speaker": lambda data: k_fold(data.corpus.utterances, 3, 0)[2],
+    "folds by label": lambda data: k_fold(data.corpus.utterances.assign(speaker="unknown"), 3, 0)[0],
+    "official": lambda data: official(data.corpus.utterances, 0)[0],
+    "official, source-disjoint": lambda data: official(data.corpus.utterances, 0, disjoint="video")[0],
+}
+
+
+def train(data: Data, kind: str, split: Split, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: object):
+    """Returns the trials, all weights of the final head (normalisation statistics are among them), and its test scores."""
+    from classifiers import training
+
+    heads, plain = [], training.train_heads
+    monkeypatch.setattr(training, "train_heads", lambda *arguments, **options: heads.extend(
+        plain(*arguments, **options)) or heads)
+    outcome = search_and_train(data, kind, [split], argparse.Namespace(**{**vars(SETTINGS), **changes}), 1, folder)
+    monkeypatch.undo()
+    return outcome.trials.drop(columns="seconds"), heads[0].model.get_weights(), outcome.scores[0]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_poisoned_test_part_changes_nothing_before_the_final_scores(name, tmp_path, monkeypatch):
+    data = make_data()
+    split = PROTOCOLS[name](data)
+    kind = DIMENSIONS if name.startswith("official") else CLASSES
+    poisoned = poison(data, split.test)
+    trials, weights, scores = train(data, kind, split, tmp_path / "clean", monkeypatch)
+    trials_after, weights_after, scores_after = train(poisoned, kind, split, tmp_path / "poisoned", monkeypatch)
+    pd.testing.assert_frame_equal(trials, trials_after)
+    assert len(weights) == len(weights_after) > 4
+    for before, after in zip(weights, weights_after, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert not np.array_equal(scores, scores_after)  # the poison does arrive in the scores
+
+
+def test_a_poisoned_training_part_is_noticed(tmp_path, monkeypatch):
+    """The test above could see a leak: the same poison elsewhere changes statistics, trials and weights."""
+    data = make_data()
+    split = PROTOCOLS["leave one speaker out"](data)
+    trials, weights, _ = train(data, CLASSES, split, tmp_path / "clean", monkeypatch)
+    trials_after, weights_after, _ = train(poison(data, split.train[:3]), CLASSES, split, tmp_path / "poisoned", monkeypatch)
+    assert not trials.equals(trials_after)
+    assert any(not np.array_equal(before, after) for before, after in zip(weights, weights_after, strict=True))
+
+
+def test_validation_is_outside_the_statistics_that_the_search_uses():
+    from classifiers.heads import measure_normalization
+
+    data = make_data()
+    split = PROTOCOLS["leave one speaker out"](data)
+    rows = data.chunks_of(split.train)
+    poisoned = poison(data, np.concatenate([split.validation, split.test]))
+    for clean, after in zip(measure_normalization(data.features, rows), measure_normalization(poisoned.features, rows),
+                            strict=True):
+        np.testing.assert_array_equal(clean, after)
+
+
+def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
+    data = make_data()
+    trials, _, _ = train(data, CLASSES, PROTOCOLS["official"](data), tmp_path, monkeypatch, search="fixed")
+    assert len(trials) == 1
+
+
+def test_one_search_for_all_folds(tmp_path):
+    data = make_data()
+    splits = leave_one_speaker_out(data.corpus.utterances)[:2]
+    outcome = search_and_train(data, CLASSES, splits, argparse.Namespace(**{**vars(SETTINGS), "search": "once"}), 1, tmp_path)
+    assert set(outcome.trials["fold"]) == {splits[0].fold}
+    assert len(outcome.scores) == 2
+
+
+def test_chunks_as_utterances_keep_speaker_and_label():
+    data = make_data()
+    chunks = data.as_chunks()
+    assert len(chunks.corpus.utterances) == len(data.features)
+    assert chunks.corpus.utterances["utterance"].is_unique
+    np.testing.assert_array_equal(chunks.targets(CLASSES), data.targets(CLASSES))
+    np.testing.assert_array_equal(chunks.utterance, np.arange(len(data.features)))
+
+
+# ------------------------------------------------------------------------------------------------- frozen encoder
+
+
+def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_files, tmp_path):
+    from began.representation import load_frozen_encoder, represent_corpus
+    from classifiers.predictor import build_predictor
+    from classifiers.training import train_head
+
+    file_hash = hashlib.sha256(tiny_encoder.read_bytes()).hexdigest()
+    encoder = load_frozen_encoder(tiny_encoder)
+    before = encoder.model.get_weights()
+    representation = represent_corpus(encoder, speech_files, tmp_path)
+    targets = representation.utterance % 2
+    head = train_head(representation.features, targets, kind=CLASSES, epochs=2, seed=0)
+    predictor = build_predictor(encoder, head, {"labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"})
+    assert encoder.model.trainable_variables == []
+    for old, new in zip(before, encoder.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    inside = predictor.head.model.get_weights()
+    assert all(any(np.array_equal(old, new) for new in inside) for old in before)
+    assert hashlib.sha256(tiny_encoder.read_bytes()).hexdigest() == file_hash
+
+
+# --------------------------------------------------------------------------------------- the scripts, end to end
+
+
+def run_table(script: str, data: Path, encoder: Path, results: Path, *more: object) -> None:
+    module = importlib.import_module(f"experiments.{script}")
+    argv = ["--data-dir", data, "--encoder", encoder, "--results-dir", results, "--runs", 1, "--max-evals", 2, "--epochs", 2,
+            "--workers", 1, *more]
+    assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 0
+
+
+@pytest.fixture(scope="module")
+def table1(tiny_corpora, tiny_encoder, tmp_path_factory) -> Path:
+    results = tmp_path_factory.mktemp("table1")
+    run_table("table1_savee", tiny_corpora / "SAVEE_nested", tiny_encoder, results)
+    return results
+
+
+@pytest.fixture(scope="module")
+def table2(tiny_corpora, tiny_encoder, tmp_path_factory) -> Path:
+    results = tmp_path_factory.mktemp("table2")
+    run_table("table2_omg", tiny_corpora / "OMG_nested", tiny_encoder, results, "--conditions", "official")
+    return results
+
+
+def test_table1(table1):
+    metrics = read_metrics(table1, "table1_savee")
+    assert set(metrics["condition"]) == {"utterance_split", "chunk_split_leaking"}
+    of_test = metrics[metrics["split"] == "test"]
+    assert set(of_test["fold"]) == {"DC", "JE", "pooled"}
+    assert set(of_test.loc[of_test["condition"] == "chunk_split_leaking", "level"]) == {"chunk"}
+    predictions = read_predictions(table1, "table1_savee", "utterance_split")
+    assert predictions["utterance"].is_unique
+    assert set(read_trials(table1, "table1_savee")["fold"]) == {"DC", "JE"}
+    assert (table1 / "tables" / "table1.md").is_file()
+
+
+def test_table1_flat_layout_gives_the_same(table1, tiny_corpora, tiny_encoder, tmp_path):
+    run_table("table1_savee", tiny_corpora / "SAVEE_flat", tiny_encoder, tmp_path, "--conditions", "utterance_split")
+    same_results(table1, tmp_path, "table1_savee", "utterance_split")
+
+
+def test_table2(table2):
+    metrics = read_metrics(table2, "table2_omg", "official")
+    assert set(metrics["fold"]) == {"pooled"}
+    assert {"f1_micro", "concordance_correlation_coefficient_arousal", "concordance_correlation_coefficient_valence"} <= set(
+        metrics["metric"])
+    predictions = read_predictions(table2, "table2_omg", "official")
+    assert len(predictions) == 8  # the validation part: two videos of four utterances
+    assert predictions["arousal_prediction"].between(0, 1).all()
+    assert predictions["valence_prediction"].between(-1, 1).all()
+
+
+@pytest.mark.parametrize("layout", ["mp4", "flat"])
+def test_table2_other_layouts_give_the_same(table2, tiny_corpora, tiny_encoder, tmp_path, layout):
+    run_table("table2_omg", tiny_corpora / f"OMG_{layout}", tiny_encoder, tmp_path, "--conditions", "official")
+    same_results(table2, tmp_path, "table2_omg", "official")
+
+
+def test_table2_source_disjoint(tiny_corpora, tiny_encoder, tmp_path):
+    run_table("table2_omg", tiny_corpora / "OMG_nested", tiny_encoder, tmp_path, "--conditions", "source_disjoint")
+    assert len(read_predictions(tmp_path, "table2_omg", "source_disjoint")) == 8
+
+
+def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_path, capsys):
+    before = tiny_encoder.read_bytes()
+    run_table("table3_emodb", tiny_corpora / "EmoDB", tiny_encoder, tmp_path, "--runs", 2)
+    metrics = read_metrics(tmp_path, "table3_emodb", "paper")
+    assert sorted(set(metrics["run"])) == [1, 2]
+    assert set(metrics.loc[metrics["split"] == "test", "fold"]) == {"03", "08", "09", "10", "pooled"}
+    predictions = read_predictions(tmp_path, "table3_emodb", "paper")
+    assert (predictions.groupby("run")["utterance"].nunique() == 28).all()
+    assert (predictions["fold"] == predictions["speaker"]).all()
+    run = tmp_path / "table3_emodb" / "paper" / "run1"
+    assert {"config.json", "environment.json", "history.csv", "trials.csv", "predictions.csv", "metrics.csv"} == {
+        path.name for path in run.iterdir()}
+    assert len(read_table(run / "trials.csv")) == 4 * 2
+    assert tiny_encoder.read_bytes() == before
+    written = (run / "metrics.csv").stat().st_mtime_ns
+    capsys.readouterr()
+    run_table("table3_emodb", tiny_corpora / "EmoDB", tiny_encoder, tmp_path, "--runs", 2)
+    assert capsys.readouterr().out.count("complete in") == 2
+    assert (run / "metrics.csv").stat().st_mtime_ns == written
+
+
+def same_results(first: Path, second: Path, experiment: str, condition: str) -> None:
+    """Metrics and predictions are equal to the bit."""
+    for name in ("metrics.csv", "predictions.csv"):
+        place = Path(experiment) / condition / "run1" / name
+        assert (first / place).read_bytes() == (second / place).read_bytes()

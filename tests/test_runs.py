@@ -1,0 +1,199 @@
+"""Run folders: settings, completion, resumption, and reading back exactly what was written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from began.errors import InputError
+from experiments import runs
+from experiments.runs import RunFolder, metrics_rows
+
+CONFIG = {"epochs": 100, "search": "per_fold", "encoder": Path("encoder.keras"), "workers": 1}
+
+
+def scores(run, value=0.5, **changes):
+    row = {"fold": "pooled", "split": "test", "level": "utterance"} | changes
+    return metrics_rows({"accuracy": value}, run.experiment, run.condition, run.run, **row)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path / "results", "table3_emodb", "paper", 1)
+
+
+def test_layout_and_order_of_completion(run):
+    assert run.start(CONFIG) is False
+    assert run.path.parts[-3:] == ("table3_emodb", "paper", "run1")
+    assert run.is_started and not run.is_complete
+    run.write_table("history", pd.DataFrame({"epoch": [1], "loss": [0.25]}))
+    run.finish(scores(run))
+    assert run.is_complete
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "config.json", "environment.json", "history.csv", "metrics.csv"
+    ]
+    assert run.read_json("config")["encoder"] == "encoder.keras"
+
+
+def test_work_done_once_has_no_run_number(tmp_path):
+    run = RunFolder(tmp_path, "pretrain_librispeech", "published")
+    run.start({"gamma": 0.7})
+    assert (tmp_path / "pretrain_librispeech" / "published" / "config.json").is_file()
+
+
+def test_the_same_settings_resume_and_other_settings_are_refused(run):
+    run.start(CONFIG)
+    assert run.start(CONFIG) is True
+    assert len(run.read_json("environment")["resumed"]) == 1
+    with pytest.raises(InputError) as error:
+        run.start(CONFIG | {"epochs": 50, "new": True})
+    message = str(error.value)
+    assert "epochs=100" in message and "epochs=50" in message and "new not set" in message
+    assert "search" not in message
+    assert "name for the condition" in message and "remove" in message
+
+
+def test_settings_that_change_no_result_may_differ(run):
+    run.start(CONFIG)
+    assert run.start(CONFIG | {"workers": 8}, may_differ=("workers",)) is True
+    with pytest.raises(InputError, match="workers=1"):
+        run.start(CONFIG | {"workers": 8})
+    assert run.read_json("config")["workers"] == 1
+
+
+def test_a_complete_run_is_not_reopened_with_other_settings(run):
+    run.start(CONFIG)
+    run.finish(scores(run))
+    before = (run.path / "environment.json").read_bytes()
+    run.start(CONFIG)
+    assert (run.path / "environment.json").read_bytes() == before
+    with pytest.raises(InputError):
+        run.start(CONFIG | {"epochs": 1})
+
+
+def test_scores_without_settings_are_refused(run):
+    run.finish(scores(run))
+    with pytest.raises(InputError, match="epochs not set"):
+        run.start(CONFIG)
+
+
+def test_a_write_that_fails_leaves_nothing(run, monkeypatch):
+    run.start(CONFIG)
+
+    def fail(self, path, **options):
+        Path(path).write_text("experiment,cond")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    with pytest.raises(InputError, match="No space left"):
+        run.finish(scores(run))
+    assert not run.is_complete
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "environment.json"]
+    assert runs.read_metrics(run.results_dir).empty
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_an_input_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be written"):
+        RunFolder(tmp_path, "custom", "a", 1).start(CONFIG)
+
+
+def test_a_results_folder_that_is_a_file_is_an_input_error(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(InputError):
+        RunFolder(tmp_path / "results", "custom", "a", 1).start(CONFIG)
+
+
+@pytest.mark.parametrize("names", [("", "a"), ("a", "b/c"), ("..", "a"), ("a", ".hidden"), ("a", "b c")])
+def test_names_that_are_not_folders_are_refused(tmp_path, names):
+    with pytest.raises(InputError, match="name of the"):
+        RunFolder(tmp_path, *names, 1)
+
+
+def test_negative_run(tmp_path):
+    with pytest.raises(InputError, match="-1"):
+        RunFolder(tmp_path, "a", "b", -1)
+
+
+def test_text_stays_text_and_numbers_are_exact(run):
+    table = pd.DataFrame({
+        "utterance": ["0101", "NA", "a,\"b\""], "speaker": ["03", "08", "nan"], "fold": ["03", "08", "1e5"],
+        "target": ["anger", "null", "é"], "anger": [1 / 3, np.nan, 1e-17], "count": [1, 2, 3],
+    })
+    run.write_table("predictions.csv", table)
+    pd.testing.assert_frame_equal(run.read_table("predictions"), table, check_exact=True)
+
+
+def test_reading_gathers_complete_runs_only_in_order(tmp_path):
+    for number in (10, 2, 1):
+        run = RunFolder(tmp_path, "table3_emodb", "paper", number)
+        run.start(CONFIG)
+        run.write_table("predictions", pd.DataFrame({"utterance": ["03a"], "speaker": ["03"]}))
+        if number != 2:
+            run.finish(scores(run, number / 10))
+    (tmp_path / "table3_emodb" / "paper" / "run01").mkdir()
+    (tmp_path / "tables").mkdir()
+    metrics = runs.read_metrics(tmp_path)
+    assert metrics["run"].tolist() == [1, 10] and metrics["value"].tolist() == [0.1, 1.0]
+    assert list(metrics.columns) == list(runs.METRICS_COLUMNS)
+    assert runs.read_metrics(tmp_path, "table1_savee").empty
+    assert len(runs.read_metrics(tmp_path, "table3_emodb", "paper")) == 2
+    assert runs.read_predictions(tmp_path)["run"].tolist() == [1, 10]
+    assert runs.read_trials(tmp_path).empty
+    assert list(runs.read_configs(tmp_path)) == [("table3_emodb", "paper", 1), ("table3_emodb", "paper", 10)]
+    assert [found.run for found in runs.find_runs(tmp_path, complete=False)] == [1, 2, 10]
+
+
+def test_nothing_there(tmp_path):
+    assert runs.read_metrics(tmp_path / "absent").empty
+
+
+@pytest.mark.parametrize("text", ["", "experiment,value\na,1\n", "\x00\x01"])
+def test_a_damaged_metrics_file_is_named(run, text):
+    run.start(CONFIG)
+    (run.path / "metrics.csv").write_text(text)
+    with pytest.raises(InputError, match="metrics.csv"):
+        runs.read_metrics(run.results_dir)
+
+
+def test_metrics_out_of_the_schema_are_a_fault_of_the_caller(run):
+    good = scores(run)
+    for wrong in (
+        good.drop(columns="level"), good.iloc[:0], good.assign(split="train"), good.assign(level="frame"),
+        good.assign(value="high"), pd.concat([good, good]),
+    ):
+        with pytest.raises(ValueError):
+            run.finish(wrong)
+    assert not run.is_complete
+
+
+def test_plain_types():
+    value = {"a": np.float32(0.5), "b": (1, np.int64(2)), "c": np.arange(2), "d": float("nan"), "e": {"z", "y"}}
+    assert runs.plain(value) == {"a": 0.5, "b": [1, 2], "c": [0, 1], "d": None, "e": ["y", "z"]}
+    with pytest.raises(TypeError):
+        runs.plain(object())
+
+
+def test_environment():
+    environment = runs.describe_environment()
+    assert environment["versions"]["numpy"] == np.__version__
+    assert environment["cpu_count"] >= 1 and environment["date"].startswith("20")
+    json.dumps(environment)
+
+
+def test_environment_without_git(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert runs.describe_environment()["commit"] is None
+
+
+def test_imports_nothing_heavy():
+    code = "import sys, experiments.runs; print([m for m in ('tensorflow','librosa','sklearn') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=Path(runs.__file__).parents[1])
+    assert done.stdout.strip() == "[]"
