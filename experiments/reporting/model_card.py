@@ -1,0 +1,64 @@
+"""The card beside a pre-trained encoder: what it learned from, how long, how far it came, and what it is not for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from began.files import read_attached_json, sha256_of, write_text
+from experiments.runs import read_json, read_table
+
+CARD = """# Encoder `{name}`
+
+The encoder of a BEGAN trained without labels on LibriSpeech spectrograms, to be used frozen (paper, section 2.3).
+
+| | |
+|---|---|
+| file | `encoder.keras`, {megabytes:.1f} MB, {n_weights:,} weights |
+| SHA-256 | `{sha256}` |
+| data | {n_utterances} utterances of {corpus}{synthetic}; read English, 16 kHz |
+| input | 1-s chunks, {magnitude} magnitude, (512, 32, 1); settings inside the file (`spectrogram.json`) |
+| networks | n = {base_filters}, h = {latent_size} |
+| training | gamma {gamma}, lambda_k {lambda_k}, Adam {learning_rate:g}, batch {batch_size}, {noise} noise, seed {seed} |
+| length | {epochs_done:g} of {epochs} epochs, {steps} steps{unfinished} |
+| M_global | {first:.4f} in the first round, {last:.4f} in the last, {best:.4f} at best (`history.csv`, `convergence.png`) |
+| learning rate at the end | {rate:.1e} |
+| k at the end | {k:.3f} |
+
+```python
+from began.representation import load_frozen_encoder
+encoder = load_frozen_encoder("encoder.keras")   # or keras.models.load_model("encoder.keras"): stock layers only
+```
+
+**Limits.** It has heard read English audio books alone: no acted or spontaneous emotion, no noise, no telephone, few
+accents. It sees one second at a time and no phase. It was never meant to identify speakers, and nothing prevents that.
+
+**Licence.** The weights: MIT, like the code. LibriSpeech: CC BY 4.0 (Panayotov et al. 2015).
+"""
+
+
+def write_model_card(folder: Path) -> Path:
+    """Writes README.md beside an encoder, from its run folder alone, and returns its path.
+
+    Args:
+        folder: holds config.json, history.csv and encoder.keras, as the pre-training writes them.
+    Raises:
+        InputError: one of these is missing or damaged.
+    """
+    from began.representation import load_network
+
+    config, history = read_json(folder / "config.json"), read_table(folder / "history.csv")
+    encoder = folder / "encoder.keras"
+    training = read_attached_json(encoder, "pretraining")
+    measure = history.loc[history["step"] <= training["steps"], "convergence_measure"]
+    text = CARD.format(
+        **{name: training[name] for name in ("base_filters", "latent_size", "gamma", "lambda_k", "learning_rate", "batch_size",
+                                             "noise", "seed", "epochs", "epochs_done", "steps")},
+        name=folder.name, megabytes=encoder.stat().st_size / 1e6, n_weights=load_network(encoder).count_params(),
+        sha256=sha256_of(encoder), n_utterances=config["n_utterances"], corpus="LibriSpeech",
+        synthetic=" (synthetic speech in its layout)" if config.get("synthetic") else "",
+        magnitude=read_attached_json(encoder, "spectrogram")["magnitude"],
+        unfinished="" if training["epochs_done"] >= training["epochs"] else ": **unfinished**, the training goes on",
+        first=measure.iloc[0], last=measure.iloc[-1], best=measure.min(), rate=history["learning_rate"].iloc[len(measure) - 1],
+        k=history["k"].iloc[len(measure) - 1])
+    write_text(folder / "README.md", text)
+    return folder / "README.md"

@@ -1,0 +1,233 @@
+"""The notebooks executed on fabricated results and on none, and the HTML report made of them."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import classes, emodb, omg, savee, search
+from nbformat import v4
+
+from began.command_line import run_script
+from began.errors import InputError
+from experiments import report
+from experiments.reporting import errors, pretraining
+from experiments.reporting.corpora import find_corpora, pick_chunks, pick_speakers
+from experiments.reporting.execution import execute_notebooks, read_notebooks, save_notebook
+from experiments.reporting.html import render_html
+from experiments.reporting.results import Results
+from experiments.reporting.search import best_trials, validation_and_test
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NAMES = ["01_corpora_and_spectrograms", "02_began_representation", "03_tables", "04_search", "05_ablations_and_errors"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two tiny corpora of synthetic speech."""
+    from experiments.corpora import synthetic
+
+    folder = tmp_path_factory.mktemp("data")
+    synthetic.write_librispeech(folder / "LibriSpeech", n_speakers=3, n_utterances=2, seconds=2.2)
+    synthetic.write_emodb(folder / "EmoDB", speakers=2, n_texts=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, data):
+    """Something of every experiment, and the smallest networks, untrained."""
+    from began.networks import build_decoder, build_encoder, build_generator
+    from began.pretraining import save_networks
+    from began.spectrogram import SpectrogramConfig
+
+    folder = tmp_path_factory.mktemp("results")
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), 30)
+    predictions = classes().assign(**dict(zip(("anger", "neutral", "sadness"), probabilities.T, strict=True)))
+    savee(folder, predictions=predictions, trials=search())
+    omg(folder, predictions=classes(dimensions=True),
+        trials=pd.concat([search(), search(seed=1).assign(kind="arousal_valence")]))
+    emodb(folder, predictions=predictions, trials=pd.concat([search(), search("08", seed=2)]))
+    for name, value in (("began", 0.7), ("random_frozen", 0.6)):
+        emodb(folder, name, "ablations", (value, value + 0.02))
+        for percent in (10, 100):
+            emodb(folder, f"{name}_{percent:03d}", "label_efficiency", (value, value + 0.02))
+    run = folder / "pretrain_librispeech" / "began"
+    run.mkdir(parents=True)
+    pd.DataFrame({"epoch": [1, 2], "step": [10, 20], "reconstruction_loss": [0.2, 0.1], "generator_loss": 0.1, "k": 0.0,
+                  "convergence_measure": [0.3, 0.2], "learning_rate": 5e-5}).to_csv(run / "history.csv", index=False)
+    sizes = {"base_filters": 1, "latent_size": 4, "seed": 0}
+    networks = SimpleNamespace(encoder=build_encoder(**sizes), decoder=build_decoder(**sizes),
+                               generator=build_generator(**sizes))
+    save_networks(networks, run, SpectrogramConfig(), {})
+    return folder
+
+
+def outputs(notebook):
+    """All that a notebook shows, as text; pictures and sounds count by their kind."""
+    shown = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert output.output_type == "display_data", output  # nothing printed, no warning, no error
+            data = output["data"]
+            shown.append("<image>" if "image/png" in data else data.get("text/html", data.get("text/markdown", "")))
+    return "\n".join("".join(text) for text in shown)
+
+
+def test_notebooks_on_results(results, data, tmp_path):
+    before = {path: path.read_bytes() for path in NOTEBOOKS.glob("*.ipynb")}
+    executed = execute_notebooks(NOTEBOOKS, results, data)
+    assert [path.stem for path in executed] == NAMES
+    shown = {path.stem: outputs(notebook) for path, notebook in executed.items()}
+    pictures = {name: text.count("<image>") for name, text in shown.items()}
+    assert pictures == {NAMES[0]: 6, NAMES[1]: 6, NAMES[2]: 2, NAMES[3]: 8, NAMES[4]: 7}
+    assert not any(re.search(r"not run yet", text, re.IGNORECASE) for text in shown.values())
+    assert "LibriSpeech (synthetic)" in shown[NAMES[0]] and shown[NAMES[0]].count("<audio") == 4
+    assert shown[NAMES[1]].count("<audio") == 15 and "by chance (%)" in shown[NAMES[1]]
+    for text in ("80.69 ± 2.96", "72.0 ± 2.0", "67.0 to 77.0", "0.320 ± 0.020"):
+        assert text in shown[NAMES[2]]
+    assert "Mean gain: 10.0 points." in shown[NAMES[4]] and "Of 30 utterances" in shown[NAMES[4]]
+    assert {path: path.read_bytes() for path in before} == before
+
+    for path, notebook in executed.items():
+        save_notebook(notebook, tmp_path / path.name)
+        text = (tmp_path / path.name).read_text()
+        assert str(results) not in text and str(data) not in text and "iopub" not in text
+        assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
+    check_html(render_html(executed, tmp_path / "html"))
+
+
+def check_html(index):
+    pages = [path.stem for path in sorted(index.parent.glob("0*.html"))]
+    assert pages == NAMES
+    contents = index.read_text()
+    assert [contents.index(f'href="{name}.html"') for name in NAMES] == sorted(
+        contents.index(f'href="{name}.html"') for name in NAMES)
+    for name in NAMES:
+        text = (index.parent / f"{name}.html").read_text()
+        assert text.count('href="index.html"') == 2 and "<details" in text
+        # It opens from disk, without a network.
+        assert not re.search(r'(?:src|href)="https?://[^"]*\.(?:js|css)', text) and "<script" not in text
+
+
+def test_notebooks_say_what_has_not_been_run(tmp_path):
+    (tmp_path / "results").mkdir()
+    executed = execute_notebooks(NOTEBOOKS, tmp_path / "results", tmp_path / "data")
+    for path, notebook in executed.items():
+        shown = outputs(notebook)
+        assert "Not run yet" in shown, path.stem
+        assert "<image>" not in shown, path.stem
+
+
+def test_notebooks_are_clean():
+    for path, notebook in read_notebooks(NOTEBOOKS).items():
+        nbformat.validate(notebook)
+        # Pictures and sounds are text, too, and may hold any letters.
+        text = re.sub(r"[A-Za-z0-9+/=\\]{200,}", "", path.read_text())
+        assert notebook.metadata.kernelspec.name == "python3"
+        assert all(not cell.metadata for cell in notebook.cells), path
+        assert not re.search(r"/(?:home|root|Users|tmp|work)/", text), path
+        source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        assert not re.search(r"\.fit\(|train_head|pretrain\(|import librosa|def (?!show\b)", source), path
+
+
+def test_notebook_without_a_results_folder(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        execute_notebooks(NOTEBOOKS, tmp_path / "absent")
+    assert run_script(report.main, report.make_parser(), ["html", "--results-dir", str(tmp_path / "absent")]) == 2
+
+
+def test_failing_and_damaged_notebooks(tmp_path):
+    with pytest.raises(InputError, match="no notebook"):
+        execute_notebooks(tmp_path, tmp_path)
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("raise KeyError('speaker')")])
+    save_notebook(notebook, tmp_path / "a.ipynb")
+    with pytest.raises(InputError, match=r"a.ipynb: found a cell that fails with KeyError"):
+        execute_notebooks(tmp_path, tmp_path)
+    (tmp_path / "a.ipynb").write_text("{")
+    with pytest.raises(InputError, match="no readable notebook"):
+        execute_notebooks(tmp_path, tmp_path)
+
+
+def test_html_pages(tmp_path):
+    made = {}
+    for name, title in (("01_first", "First & <b>"), ("02_second", "Second")):
+        shown = v4.new_output("display_data", {"text/markdown": "72.0 ± 2.0"})
+        cells = [v4.new_markdown_cell(f"# {title}\n\nWhat *this* shows, see [x](y).\n\n## More"),
+                 v4.new_code_cell("print('a result')", outputs=[shown], execution_count=1)]
+        made[tmp_path / f"{name}.ipynb"] = v4.new_notebook(cells=cells)
+    index = render_html(made, tmp_path / "html")
+    assert "First &amp; &lt;b&gt;" in index.read_text() and "What this shows, see x." in index.read_text()
+    page = (tmp_path / "html" / "01_first.html").read_text()
+    assert page.count('href="02_second.html"') == 2 and "72.0\u00a0±\u00a02.0" in page
+    assert "<title>First &amp; &lt;b&gt;</title>" in page
+
+
+# What the notebooks show
+
+
+def test_errors_of_known_predictions():
+    predictions = pd.DataFrame({
+        "run": [1] * 4 + [2] * 4, "utterance": list("abcd") * 2, "speaker": ["03", "03", "08", "08"] * 2,
+        "target": ["anger", "anger", "anger", "sadness"] * 2,
+        "prediction": ["anger", "sadness", "anger", "sadness", "anger", "sadness", "sadness", "sadness"],
+        "anger": [0.9, 0.4, 0.8, 0.3, 0.9, 0.4, 0.45, 0.3],
+    }).assign(sadness=lambda table: 1 - table["anger"])
+    assert errors.count_confusions(predictions).to_numpy().tolist() == [[3, 3], [0, 2]]
+    assert errors.rank_confusions(predictions).values.tolist() == [["anger", "sadness", 50.0, 100.0]]
+    by_speaker = errors.recall_by(predictions, "speaker").set_index("speaker")
+    assert by_speaker["accuracy"].tolist() == [50, 75] and by_speaker["utterances"].tolist() == [2, 2]
+    assert by_speaker["sd"].tolist() == pytest.approx([0, np.std([100, 50], ddof=1)])
+    assert errors.share_right(predictions).to_dict() == {"a": 1.0, "b": 0.0, "c": 0.5, "d": 1.0}
+    sure = errors.confidence(predictions, n_bins=2)
+    assert sure["predictions"].tolist() == [4, 4] and sure["accuracy"].tolist()[1] >= sure["accuracy"].tolist()[0]
+    lengths = errors.group_lengths(pd.Series([0.5, 1.5, 10.0]))
+    assert lengths.astype(str).tolist() == ["< 1.5 s", "1.5–2 s", "≥ 4 s"]
+
+
+def test_chunk_against_utterance(results):
+    table = errors.chunk_against_utterance(Results.read(results), "table3_emodb", "paper").set_index("fold")
+    assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10])
+
+
+def test_search_tables(results):
+    from experiments import runs
+
+    trials = runs.read_trials(results, "table3_emodb", "paper")
+    best = best_trials(trials[trials["run"] == 1])
+    assert best["fold"].tolist() == ["03", "08"]
+    assert best["loss"].tolist() == trials[trials["run"] == 1].groupby("fold")["loss"].min().tolist()
+    assert validation_and_test(Results.read(results), "table3_emodb", "paper").empty
+    metrics = Results.read(results).metrics
+    found = metrics[(metrics["fold"] == "03") & (metrics["metric"] == "unweighted_average_recall")]
+    both = Results(pd.concat([metrics, found.assign(split="validation", value=0.8)]), {}, {})
+    scores = validation_and_test(both, "table3_emodb", "paper")
+    assert scores["fold"].tolist() == ["03"] and scores["validation"].tolist() == pytest.approx([80])
+    assert scores["test"].tolist() == pytest.approx([69])
+
+
+def test_neighbours_of_two_clusters():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(40, 3)) + 50 * (np.arange(40) % 2)[:, np.newaxis]
+    labels = pd.Series(np.arange(40) % 2)
+    agreeing, by_chance = pretraining.neighbour_agreement(features, labels)
+    assert agreeing == 100 and by_chance == pytest.approx(100 * 19 / 39)
+    # Where neighbours of the same label do not count, none agrees.
+    assert pretraining.neighbour_agreement(features, labels, apart=labels) == (0, 0)
+
+
+def test_pick_chunks_and_speakers(data):
+    corpora, absent = find_corpora(data)
+    assert list(corpora) == ["LibriSpeech", "EmoDB"] and absent == [
+        "SAVEE: no such folder under DATA_DIR", "OMG: no such folder under DATA_DIR"]
+    utterances = corpora["LibriSpeech"].utterances
+    assert pick_speakers(utterances, 2)["speaker"].nunique() == 2
+    chunks, rows = pick_chunks(utterances, n_per_utterance=1)
+    assert chunks.shape == (len(utterances), 16000) and rows["utterance"].tolist() == utterances["utterance"].tolist()
+    every, rows = pick_chunks(utterances)
+    assert len(every) == len(rows) > len(chunks)
+    # One chunk of three is the one in the middle.
+    assert (chunks[0] == every[1]).all()
