@@ -1,0 +1,206 @@
+"""Killed at random moments, started twice, interrupted: nothing is lost, and nothing half-written is read.
+
+The tests kill a small real run (pre-training, features, search, leave one speaker out, report) a few times; by hand,
+
+    CRASH_KILLS=50 python -m pytest tests/test_crashes.py -k killed -s
+
+kills it fifty times, starting the run over whenever it reaches its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_results import SMALL_RUN, read_results
+
+from began.files import lock_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+KILLS = int(os.environ.get("CRASH_KILLS", "3"))
+SEED = int(os.environ.get("CRASH_SEED", "0"))
+linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds child processes through /proc, as Linux has it")
+
+
+def start(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen([*SMALL_RUN, folder], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True)
+
+
+def list_files(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {}
+    for where, _, names in os.walk(folder):
+        for name in names:
+            path = Path(where, name)
+            with contextlib.suppress(FileNotFoundError):  # it was temporary
+                found[str(path.relative_to(folder))] = (path.stat().st_size, path.stat().st_mtime_ns)
+    return found
+
+
+def kill_at_random(folder: Path, draw: random.Random) -> str | None:
+    """Starts the run and kills it a random time after a random number of changes in its folder.
+
+    Waiting for changes spreads the kills over the phases of the run: a stopwatch alone would mostly hit the imports. Many
+    changes are as likely as few, so that some attempts get far.
+
+    Returns:
+        What changed last, None where the run came to its end before.
+    """
+    process = start(folder)
+    n_changes, delay = round(2 ** draw.uniform(0, 7)), draw.uniform(0, 0.5)
+    before, last = list_files(folder), "nothing"
+    while n_changes > 0 and process.poll() is None:
+        now = list_files(folder)
+        changed = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+        if changed:
+            n_changes, last = n_changes - 1, changed[-1]
+        before = now
+        time.sleep(0.01)
+    try:
+        process.wait(delay)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    _, error = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), error
+    return None if process.returncode == 0 else last
+
+
+def test_killed_anywhere_and_restarted_it_ends_as_an_undisturbed_run(small_run, tmp_path):
+    expected, draw = read_results(small_run), random.Random(SEED)
+    n_kills = n_ends = 0
+    while n_kills < KILLS or n_ends == 0:
+        if n_kills < KILLS:
+            last = kill_at_random(tmp_path / "run", draw)
+        else:
+            process = start(tmp_path / "run")
+            _, error = process.communicate()
+            assert process.returncode == 0, error
+            last = None
+        if last is not None:
+            n_kills += 1
+            print(f"kill {n_kills}: after {last}", flush=True)
+            continue
+        found = read_results(tmp_path / "run")
+        assert sorted(found) == sorted(expected)
+        assert not [name for name in expected if found[name] != expected[name]]
+        n_ends += 1
+        shutil.rmtree(tmp_path / "run")
+    print(f"{n_kills} kills survived, {n_ends} runs ended as the undisturbed one", flush=True)
+
+
+def test_the_next_run_clears_away_what_a_killed_one_was_writing(tmp_path):
+    for folder in (".writing-1", "run1/.writing-2"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "metrics.csv").write_text("half a", encoding="utf-8")
+    with lock_folder(tmp_path):
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "run1"]
+
+
+# ------------------------------------------------------------------------------------------- two at once, Ctrl-C
+
+
+def start_quietly(command: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True)
+
+
+def script(name: str, *words: object) -> list[str]:
+    return [sys.executable, "-m", f"experiments.{name}", *(str(word) for word in words)]
+
+
+def pretrain_command(data: Path, results: Path, epochs: int) -> list[str]:
+    return script("pretrain_librispeech", "--data-dir", data / "LibriSpeech", "--results-dir", results, "--base-filters", 2,
+                  "--latent-size", 8, "--batch-size", 4, "--epochs", epochs)
+
+
+def test_of_two_runs_started_at_once_one_refuses(tiny_corpora, tmp_path):
+    command = pretrain_command(tiny_corpora, tmp_path, 1)
+    both = [start_quietly(command) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], said
+    refusal = said[[process.returncode for process in both].index(2)]
+    assert "found another run that is writing into it" in refusal
+    assert "Traceback" not in refusal
+    assert (tmp_path / "pretrain_librispeech" / "began" / "encoder.keras").is_file()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> bool:
+    """Waits for something that another process does; the limit is for a test that fails."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+    return direct + [grandchild for child in direct for grandchild in children_of(child)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = re.search(r"\) (\w)", Path(f"/proc/{pid}/stat").read_text())
+    except FileNotFoundError:
+        return False
+    return state is not None and state[1] not in "ZX"
+
+
+def start_search(small_run: Path, results: Path) -> subprocess.Popen:
+    """Starts a table whose search has two worker processes and would take hours."""
+    command = script("table3_emodb", "--data-dir", small_run / "data" / "EmoDB", "--encoder",
+                     small_run / "results" / "pretrain_librispeech" / "began" / "encoder.keras", "--results-dir", results,
+                     "--max-evals", 500, "--epochs", 5, "--workers", 2)
+    return start_quietly(command)
+
+
+def has_trials(results: Path) -> bool:
+    return any((results / "table3_emodb" / "paper" / "search").glob("*.csv"))
+
+
+@linux
+@pytest.mark.parametrize("moment", ["pre-training", "search"])
+def test_control_c_ends_soon_with_a_note_and_leaves_no_process(small_run, tiny_corpora, tmp_path, moment):
+    if moment == "search":
+        process = start_search(small_run, tmp_path)
+        assert wait_until(lambda: has_trials(tmp_path))
+        children = children_of(process.pid)
+        assert len(children) >= 2
+    else:
+        process = start_quietly(pretrain_command(tiny_corpora, tmp_path, 100_000))
+        assert wait_until(lambda: (tmp_path / "pretrain_librispeech" / "began" / "checkpoint.npz").is_file())
+        children = children_of(process.pid)
+    pressed = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
+    _, error = process.communicate(timeout=60)
+    print(f"{moment}: ended {time.monotonic() - pressed:.2f} s after Ctrl-C")
+    assert process.returncode == 130, error
+    assert "the same command goes on from there" in error
+    assert "Traceback" not in error
+    assert wait_until(lambda: not any(map(is_alive, children)), 20)
+    assert not list(tmp_path.rglob(".writing-*"))
+
+
+@linux
+def test_workers_do_not_outlive_a_killed_search(small_run, tmp_path):
+    process = start_search(small_run, tmp_path)
+    assert wait_until(lambda: has_trials(tmp_path))
+    children = children_of(process.pid)
+    assert len(children) >= 2
+    process.kill()
+    process.communicate()
+    assert wait_until(lambda: not any(map(is_alive, children)), 20)

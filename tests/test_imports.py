@@ -1,0 +1,85 @@
+"""Imports go one way, began -> classifiers -> experiments -> notebooks, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FLOORS = ("began", "classifiers", "experiments", "notebooks")
+HEAVY = ("tensorflow", "keras", "librosa", "matplotlib", "sklearn", "hyperopt", "hyperas", "pyspark")
+MODULES = [path for floor in FLOORS[:3] for path in sorted((ROOT / floor).rglob("*.py"))]
+SCRIPTS = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__") for path in MODULES
+           if "run_script(main, make_parser()" in path.read_text(encoding="utf-8")]
+
+
+def imported_by(path: Path) -> set[str]:
+    """Returns the full names of all modules that a file imports anywhere, also inside functions."""
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.util.resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
+            names.add(module)
+    return names
+
+
+def test_there_are_modules_and_scripts():
+    assert len(MODULES) > 30
+    assert {"experiments.table3_emodb", "experiments.pretrain_librispeech", "classifiers.predict"} <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    floor = FLOORS.index(path.relative_to(ROOT).parts[0])
+    upward = {name for name in imported_by(path) if name.split(".")[0] in (*FLOORS[floor + 1:], "tests")}
+    assert not upward
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_imports_nothing_heavy(script):
+    """Quick help, measured by what is imported: a stopwatch would measure the machine."""
+    code = (f"import sys, runpy\nsys.argv = ['script', '--help']\ntry:\n    runpy.run_module({script!r}, run_name='__main__')\n"
+            f"except SystemExit as end:\n    assert not end.code, end.code\n"
+            f"found = sorted(set(sys.modules) & set({HEAVY!r}))\nassert not found, found")
+    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                             env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert outcome.returncode == 0, outcome.stderr
+    assert "usage: python -m " + script.removesuffix(".__main__") in outcome.stdout
+
+
+@pytest.mark.parametrize("module", ["began.audio", "began.spectrogram", "began.files", "experiments.corpora.emodb",
+                                    "classifiers.metrics", "experiments.runs", "experiments.protocols"])
+def test_light_modules_stay_light(module):
+    code = f"import sys, {module}\nfound = sorted(set(sys.modules) & set({HEAVY!r}))\nassert not found, found"
+    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_no_module_of_a_forbidden_name():
+    """House style: a module is named after its role."""
+    assert not [path for path in MODULES if path.stem in ("utils", "helpers", "misc", "common", "data2", "manager")]
+
+
+@pytest.mark.parametrize("script", ["experiments.table1_savee", "experiments.table2_omg", "experiments.table3_emodb"])
+def test_defaults_are_the_papers(script):
+    module = importlib.import_module(script)
+    arguments = module.make_parser().parse_args(["--data-dir", "x", "--encoder", "y"])
+    # Paper, sections 3.3 and 4; 20 evaluations as the name of the authors' file says.
+    assert (arguments.max_evals, arguments.epochs, arguments.runs) == (20, 100, 10)
+
+
+def test_defaults_of_the_pre_training_are_the_papers():
+    from experiments import pretrain_librispeech
+
+    arguments = pretrain_librispeech.make_parser().parse_args(["--data-dir", "x"])
+    assert (arguments.gamma, arguments.learning_rate, arguments.batch_size, arguments.epochs) == (0.7, 5e-5, 16, 100)

@@ -1,0 +1,214 @@
+"""Files from strangers: none of them runs code, whatever it holds."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from began.command_line import run_script
+from began.errors import InputError
+from began.files import attach_json
+from began.spectrogram import SpectrogramConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [path for floor in ("began", "classifiers", "experiments") for path in sorted((ROOT / floor).rglob("*.py"))]
+
+
+class Trap:
+    """Runs code when it is unpickled: it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self):
+        return Path.mkdir, (self.folder,)
+
+
+HEAD = {"kind": "softmax", "labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean", "parameters": {},
+        "spectrogram": SpectrogramConfig().to_dict()}
+
+
+def attach_all(path: Path) -> Path:
+    """Adds what a file of this project has beside the network, so that nothing but the network can be refused."""
+    attach_json(path, "spectrogram", SpectrogramConfig().to_dict())
+    attach_json(path, "head", HEAD)
+    return path
+
+
+def write_lambda(path: Path, sprung: Path) -> Path:
+    """A network with a Lambda layer whose function leaves a trace when it runs."""
+    import keras
+
+    inputs = keras.layers.Input((512, 32, 1))
+    code = f"__import__('pathlib').Path({str(sprung)!r}).mkdir(exist_ok=True)"
+    outputs = keras.layers.Lambda(eval(f"lambda x: ({code}, x)[1]"), output_shape=(512, 32, 1), name="map")(inputs)
+    keras.Model(inputs, outputs).save(path)
+    if sprung.exists():
+        sprung.rmdir()
+    return attach_all(path)
+
+
+def write_foreign_class(path: Path, sprung: Path, module: str, name: str) -> Path:
+    """A network whose configuration names a function of another module as the class of a layer."""
+    import keras
+
+    inputs = keras.layers.Input((512, 32, 1))
+    keras.Model(inputs, keras.layers.Dense(2, name="map")(inputs)).save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    config = json.loads(members["config.json"])
+    layer = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Dense")
+    layer |= {"module": module, "class_name": name, "registered_name": name}
+    layer["config"] = {"path": str(sprung), "name": str(sprung), "command": f"mkdir {sprung}", "args": [f"mkdir {sprung}"]}
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    return attach_all(path)
+
+
+def write_disguised_hdf5(path: Path, sprung: Path) -> Path:
+    """An HDF5 model of old Keras with a Lambda layer, and a ZIP archive behind it: both formats find their own part."""
+    hdf5 = path.with_suffix(".h5")
+    import keras
+
+    inputs = keras.layers.Input((512, 32, 1))
+    code = f"__import__('pathlib').Path({str(sprung)!r}).mkdir(exist_ok=True)"
+    outputs = keras.layers.Lambda(eval(f"lambda x: ({code}, x)[1]"), output_shape=(512, 32, 1), name="map")(inputs)
+    keras.Model(inputs, outputs).save(hdf5)
+    if sprung.exists():
+        sprung.rmdir()
+    with zipfile.ZipFile(hdf5, "a") as archive:
+        for member, content in (("spectrogram", HEAD["spectrogram"]), ("head", HEAD), ("config", {})):
+            archive.writestr(f"{member}.json", json.dumps(content))
+    return hdf5
+
+
+HOSTILE = {
+    "Lambda layer": write_lambda,
+    "os.system as a layer": lambda path, sprung: write_foreign_class(path, sprung, "os", "system"),
+    "os.mkdir as a layer": lambda path, sprung: write_foreign_class(path, sprung, "os", "mkdir"),
+    "subprocess as a layer": lambda path, sprung: write_foreign_class(path, sprung, "subprocess", "Popen"),
+    "HDF5 in disguise": write_disguised_hdf5,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("script", ["classifiers.predict", "experiments.table3_emodb", "experiments.ablations"])
+def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, capsys):
+    sprung = tmp_path / "sprung"
+    path = HOSTILE[name](tmp_path / "encoder.keras", sprung)
+    data, results = tiny_corpora / "EmoDB", tmp_path / "results"
+    if script == "experiments.ablations":
+        (results / "pretrain_librispeech" / "began").mkdir(parents=True)
+        path = Path(shutil.copy(path, results / "pretrain_librispeech" / "began" / "encoder.keras"))
+    argv = {
+        "classifiers.predict": ["--model", path, data / "wav" / "03a01Wa.wav"],
+        "experiments.table3_emodb": ["--data-dir", data, "--encoder", path, "--results-dir", results],
+        "experiments.ablations": ["--data-dir", data, "--results-dir", results, "--conditions", "began", "--runs", 1],
+    }[script]
+    module = importlib.import_module(script)
+    assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 2
+    assert not sprung.exists()
+    message = capsys.readouterr().err
+    assert path.name in message
+    assert "expected" in message
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_the_traps_would_spring(tmp_path):
+    """Else the tests above and below would prove nothing."""
+    import keras
+
+    sprung = tmp_path / "sprung"
+    keras.models.load_model(write_lambda(tmp_path / "a.keras", sprung), safe_mode=False).predict(
+        np.zeros((1, 512, 32, 1), np.float32), verbose=0)
+    assert sprung.exists()
+    sprung.rmdir()
+    pickle.loads(pickle.dumps(Trap(sprung)))
+    assert sprung.exists()
+
+
+def save_pickled(path: Path, sprung: Path) -> None:
+    np.save(path, np.array([Trap(sprung)], dtype=object), allow_pickle=True)
+
+
+@pytest.mark.parametrize("member", ["counts.npy", "features.npy"])
+def test_a_pickle_in_the_cache_is_not_opened(member, tiny_encoder, speech_files, tmp_path):
+    from began.representation import load_frozen_encoder, represent_corpus
+
+    encoder = load_frozen_encoder(tiny_encoder)
+    represent_corpus(encoder, speech_files[:2], tmp_path / "cache")
+    path, = (tmp_path / "cache").rglob(member)
+    save_pickled(path, tmp_path / "sprung")
+    with pytest.raises(InputError, match=member.replace(".", r"\.")):
+        represent_corpus(encoder, speech_files[:2], tmp_path / "cache")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_pickle_as_a_shard_or_checkpoint_is_not_opened(small_store_folder, tmp_path):
+    from began.checkpoint import read_checkpoint
+    from began.dataset import ChunkStore
+    from began.pretraining import PretrainingSettings, build_began
+
+    folder = Path(shutil.copytree(small_store_folder, tmp_path / "store"))
+    save_pickled(folder / "shard-00000.npy", tmp_path / "sprung")
+    with pytest.raises(InputError, match="shard-00000"):
+        ChunkStore(folder)
+    np.savez(tmp_path / "checkpoint.npz", state=np.array([Trap(tmp_path / "sprung")], dtype=object))
+    model = build_began(PretrainingSettings(base_filters=2, latent_size=8), (32, 8, 1))
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        read_checkpoint(tmp_path / "checkpoint.npz", model)
+    assert not (tmp_path / "sprung").exists()
+
+
+# ----------------------------------------------------------------------------------------------------- the sources
+
+CALLS_OF_DATA = {"eval", "exec", "compile"}
+FORBIDDEN_MODULES = {"pickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sources_open_nothing_unsafely(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+            assert not {name.split(".")[0] for name in names} & FORBIDDEN_MODULES
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        owner = getattr(getattr(node.func, "value", None), "id", "")
+        given = {word.arg: getattr(word.value, "value", None) for word in node.keywords}
+        # The one exception runs our own templates through Hyperas' compiler, in memory.
+        if isinstance(node.func, ast.Name) and name in CALLS_OF_DATA:
+            assert path.name == "search.py"
+        if owner == "np" and name == "load":
+            assert given.get("allow_pickle") is False
+        if name == "load_model":
+            assert given.get("safe_mode") is True
+        if name in ("extractall", "extract"):
+            # ZIP archives know no filter; tests/test_download.py holds that their names are checked.
+            assert given.get("filter") == "data" or path.name == "download.py"
+        assert given.get("shell") is not True
+        assert given.get("allow_pickle") is not True
+        assert name not in ("system", "popen", "read_pickle", "enable_unsafe_deserialization", "mktemp")
+
+
+def test_hyperas_leaves_no_code_on_the_disk(tmp_path, monkeypatch):
+    """Its driver would write temp_model.py into the working directory, where anybody may wait for it."""
+    from classifiers.search import SPACES, compile_space
+
+    monkeypatch.chdir(tmp_path)
+    compile_space.cache_clear()
+    for kind in SPACES:
+        compile_space(kind)
+    assert list(tmp_path.iterdir()) == []
