@@ -84,7 +84,7 @@ def pretrain(store: ChunkStore, folder: Path, settings: PretrainingSettings, *, 
              draw: Draw | None = None, report: Callable[[str], None] = print) -> Path | None:
     """Trains a BEGAN, or goes on where an earlier call was stopped, and returns the path of the encoder.
 
-    Writes into `folder`: checkpoint.npz and history.csv after every round, logs/ for TensorBoard, and after every epoch
+    Writes into `folder`: checkpoint.npz and history.csv after every round, logs/ for TensorBoard, and in the end
     encoder.keras, decoder.keras and generator.keras.
 
     Args:
@@ -124,11 +124,6 @@ def pretrain(store: ChunkStore, folder: Path, settings: PretrainingSettings, *, 
     state = read_checkpoint(path, model, content) if content else {"round": 0, "plateau": {}, "rows": []}
     plateau.restore(state["plateau"])
 
-    def save(n_rounds_done: int) -> Path:
-        return save_networks(model, folder, store.config, {
-            **asdict(settings), "steps": n_rounds_done * schedule.steps_per_round,
-            "epochs_done": n_rounds_done / schedule.rounds_per_epoch})
-
     callbacks = [plateau, StopWhenNotFinite(folder)]
     if cluster.is_chief:
         rounds = RoundReport(folder, batch_size=settings.batch_size, steps_per_round=schedule.steps_per_round,
@@ -136,10 +131,7 @@ def pretrain(store: ChunkStore, folder: Path, settings: PretrainingSettings, *, 
                              examples=_read_examples(store), report=report,
                              draw=[*([draw] if draw else []), *_tensorboard_logs(folder, report)])
         rounds.rows = state["rows"]
-        # Also an unfinished training can be used: what was learned so far, and how far that is, lies beside the checkpoint.
-        save_early = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda done, logs: (done + 1) % schedule.rounds_per_epoch == 0 and save(done + 1))
-        callbacks += [ProgressBar(schedule.steps_per_round, schedule.rounds_per_epoch, settings.batch_size), save_early, rounds]
+        callbacks += [ProgressBar(schedule.steps_per_round, schedule.rounds_per_epoch, settings.batch_size), rounds]
         report(f"{store.n_chunks} chunks, {schedule.steps_per_epoch} steps an epoch; from epoch "
                f"{state['round'] / schedule.rounds_per_epoch:.2f} to {settings.epochs}; writing to {folder}")
     else:
@@ -157,7 +149,10 @@ def pretrain(store: ChunkStore, folder: Path, settings: PretrainingSettings, *, 
                      keras.callbacks.CallbackList(callbacks, model=model))
     if not cluster.is_chief:
         return None
-    return save(max(state["round"], schedule.n_rounds))
+    n_rounds_done = max(state["round"], schedule.n_rounds)
+    return save_networks(model, folder, store.config, {
+        **asdict(settings), "steps": n_rounds_done * schedule.steps_per_round,
+        "epochs_done": n_rounds_done / schedule.rounds_per_epoch})
 
 
 @dataclass(frozen=True)
