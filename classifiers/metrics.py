@@ -210,7 +210,7 @@ def validate_dimension(name: str, target: np.ndarray, prediction: np.ndarray) ->
 def concordance_correlation_coefficient(target: np.ndarray, prediction: np.ndarray) -> float:
     """Lin's concordance correlation coefficient with population moments, in [-1, 1].
 
-    2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))^2); 0 where both are the same constant, which shows no
+    2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))^2); 0 where one side is constant, which shows no
     concordance.
     Source: Lin 1989; OMG-Emotion challenge, final script.
 
@@ -218,10 +218,12 @@ def concordance_correlation_coefficient(target: np.ndarray, prediction: np.ndarr
         target, prediction: float, shape (n,).
     """
     target, prediction = validate_dimension("dimension", target, prediction)
+    if np.ptp(target) == 0 or np.ptp(prediction) == 0:
+        return 0.0  # exactly, also where rounding leaves the mean of a constant a little beside it
     deviation_target, deviation_prediction = target - target.mean(), prediction - prediction.mean()
     spread = np.mean(deviation_target**2) + np.mean(deviation_prediction**2)
     denominator = spread + (target.mean() - prediction.mean()) ** 2
-    if denominator < 1e-24:
+    if denominator == 0:
         return 0.0
     return float(2 * np.mean(deviation_target * deviation_prediction) / denominator)
 
@@ -233,9 +235,11 @@ def pearson_correlation(target: np.ndarray, prediction: np.ndarray) -> float:
         target, prediction: float, shape (n,).
     """
     target, prediction = validate_dimension("dimension", target, prediction)
+    if np.ptp(target) == 0 or np.ptp(prediction) == 0:
+        return 0.0
     deviation_target, deviation_prediction = target - target.mean(), prediction - prediction.mean()
-    scale = np.sqrt(np.mean(deviation_target**2) * np.mean(deviation_prediction**2))
-    if scale < 1e-12:
+    scale = np.sqrt(np.mean(deviation_target**2)) * np.sqrt(np.mean(deviation_prediction**2))
+    if scale == 0:
         return 0.0
     return float(np.clip(np.mean(deviation_target * deviation_prediction) / scale, -1, 1))
 
