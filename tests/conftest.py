@@ -7,12 +7,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from small_results import SMALL_RUN
 
 # Before TensorFlow is imported anywhere; the scripts that tests start inherit it. Tests run side by side.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# At home new examples every time; where a whole submission hangs on it, the same ones.
+settings.register_profile("repeatable", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]
 
