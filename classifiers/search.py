@@ -24,7 +24,7 @@ import os
 import sys
 import tempfile
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ import pandas as pd
 
 from began.errors import InputError
 from classifiers.heads import resolve_parameters
-from classifiers.training import HeadJob, selection_score, train_job
+from classifiers.training import HeadJob, selection_scores, train_job
 from classifiers.trials import TrialTable, hash_search
 from classifiers.workers import head_workers, store_array
 
@@ -137,9 +137,9 @@ def compile_space(kind: str) -> types.ModuleType:
 class SearchResult:
     """The best trial's parameters and best number of epochs, and a row for every trial.
 
-    `trials` has the columns trial, loss (1 - unweighted average recall, or 1 - mean CCC, of validation utterances),
-    status (ok or fail), epochs (the best), seconds, seed, search (hash of all that the search depends on), error, and
-    one a parameter.
+    `trials` has the columns trial, loss (1 - unweighted average recall, or 1 - mean CCC, of validation utterances, in the
+    mean over inner folds), status (ok or fail), epochs (the best for all folds), seconds (of all folds), seed, search (hash
+    of all that the search depends on), error, and one a parameter.
     """
 
     parameters: dict[str, Any]
@@ -151,8 +151,7 @@ def search_head(
     features: np.ndarray,
     targets: np.ndarray,
     utterance: np.ndarray,
-    rows: np.ndarray,
-    validation_rows: np.ndarray,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
     kind: str,
     max_evals: int,
@@ -168,16 +167,16 @@ def search_head(
     fixed: dict[str, Any] | None = None,
     progress: str | None = "search",
 ) -> SearchResult:
-    """Searches the parameters whose head scores best on the validation utterances.
+    """Searches the parameters whose heads score best on validation utterances, in the mean over inner folds.
 
-    Every trial trains with the same seed, so that trials differ in their parameters alone. A failing trial is
-    recorded and the search goes on.
+    Every trial trains a head an inner fold, with the same seed, so that trials differ in their parameters alone. A failing
+    trial is recorded and the search goes on.
 
     Args:
         features: float32, shape (n_chunks, ...), of the whole corpus; rows in neither part are never read.
         targets: int class indices (n_chunks,), or arousal and valence (n_chunks, 2).
         utterance: int (n_chunks,), the utterance of each chunk.
-        rows, validation_rows: int, chunks to train and to select on; no utterance may be in both.
+        folds: for each inner fold, the chunks to train and to select on, int; no utterance may be in both.
         kind: "softmax" or "arousal_valence".
         max_evals: number of trials.
         epochs, patience, aggregation, class_weight, n_outputs: see `training.train_head`.
@@ -195,25 +194,24 @@ def search_head(
     """
     fixed = dict(fixed or {})
     resolve_parameters(kind, fixed)
-    rows, validation_rows = (np.asarray(part, dtype=np.int64) for part in (rows, validation_rows))
+    folds = [tuple(np.asarray(part, dtype=np.int64) for part in fold) for fold in folds]
     if max_evals < 1:
         raise InputError.about("max_evals", found=max_evals, expected="at least 1", action="ask for a trial")
-    shared = np.intersect1d(np.asarray(utterance)[rows], np.asarray(utterance)[validation_rows])
-    if len(shared):
+    shared = {number for rows, validation_rows in folds
+              for number in np.intersect1d(np.asarray(utterance)[rows], np.asarray(utterance)[validation_rows])}
+    if shared:
         raise InputError.about(
             "search", found=f"{len(shared)} utterances in the training and the validation part",
             expected="none", action="split by utterance before cutting chunks",
         )
-    job = HeadJob(
-        features, np.asarray(targets), {}, kind, epochs, seed, n_outputs, rows, validation_rows,
-        np.asarray(utterance), patience, aggregation, class_weight,
-    )
+    jobs = [HeadJob(features, np.asarray(targets), {}, kind, epochs, seed, n_outputs, rows, validation_rows,
+                    np.asarray(utterance), patience, aggregation, class_weight) for rows, validation_rows in folds]
     space_source = inspect.getsource(SPACES[kind])
-    search = hash_search(job, [fixed, space_source, TOGETHER, RANDOM_TRIALS])
+    search = hash_search(jobs, [fixed, space_source, TOGETHER, RANDOM_TRIALS])
     table = TrialTable(trials_path, kind, seed, search)
     if len(table) < max_evals:
         run = _search_on_spark if spark_master else _search_here
-        run(job, fixed, table, max_evals, workers, *([spark_master] if spark_master else []), progress)
+        run(jobs, fixed, table, max_evals, workers, *([spark_master] if spark_master else []), progress)
     trials = table.frame().head(max_evals)
     good = trials[trials["status"] == "ok"]
     if good.empty:
@@ -225,17 +223,25 @@ def search_head(
     return SearchResult(table.parameters_of(best), int(best["epochs"]), trials)
 
 
-def _result_of(train: Callable[[], tuple[pd.DataFrame, int, float]], kind: str) -> dict[str, Any]:
-    """A trial's outcome, in the trial table's terms; a failure is an outcome too."""
+def _result_of(histories: Iterable[Callable[[], tuple[pd.DataFrame, int, float]]], kind: str) -> dict[str, Any]:
+    """A trial's outcome, in the trial table's terms; a failure is an outcome too.
+
+    Args:
+        histories: of the head of each inner fold: waits for its history, best epoch and seconds.
+        kind: of head.
+    """
     try:
-        history, epochs, seconds = train()
+        trained = [wait() for wait in histories]
     except BrokenExecutor:  # a worker was killed: that says nothing about the trial
         raise
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}".splitlines()[0]
         return {"loss": float("nan"), "status": "fail", "epochs": 0, "seconds": 0.0, "error": error}
-    loss = 1.0 - selection_score(kind, history, epochs)
-    return {"loss": loss, "status": "ok", "epochs": epochs, "seconds": round(seconds, 3), "error": ""}
+    # One number of epochs for all folds; a head that stopped early keeps its last score.
+    scores = pd.concat([selection_scores(kind, history) for history, _, _ in trained], axis=1).ffill().mean(axis=1)
+    seconds = sum(seconds for _, _, seconds in trained)
+    return {"loss": 1.0 - float(scores.max()), "status": "ok", "epochs": int(scores.idxmax()), "seconds": round(seconds, 3),
+            "error": ""}
 
 
 def _parameters_at(kind: str, point: dict[str, Any], fixed: dict[str, Any]) -> dict[str, Any]:
@@ -244,21 +250,25 @@ def _parameters_at(kind: str, point: dict[str, Any], fixed: dict[str, Any]) -> d
 
 
 def _search_here(
-    job: HeadJob, fixed: dict[str, Any], table: TrialTable, max_evals: int, workers: int, progress: str | None
+    jobs: Sequence[HeadJob], fixed: dict[str, Any], table: TrialTable, max_evals: int, workers: int, progress: str | None
 ) -> None:
     """Fills the table with trials on this machine.
 
     `fmin` asks for a group of suggestions and then evaluates them in order. The training of a suggestion starts as
     soon as it is made, so that a group trains at the same time; trials that are in the table already are not trained
     again.
+
+    Args:
+        jobs: an inner fold each, which differ in their rows alone.
     """
     from hyperopt import Trials, fmin, space_eval, tpe
     from hyperopt.base import spec_from_misc
     from hyperopt.exceptions import AllTrialsFailed
     from tqdm.auto import tqdm
 
-    space = compile_space(job.kind).get_space()
-    waiting: list[tuple[dict[str, Any], Any]] = []  # parameters and the pending head, None for a stored trial
+    kind = jobs[0].kind
+    space = compile_space(kind).get_space()
+    waiting: list[tuple[dict[str, Any], Any]] = []  # parameters and the pending heads, None for a stored trial
     stored, suggested, done = len(table), 0, 0
     bar = tqdm(total=max_evals, desc=progress, unit="trial", disable=progress is None)
 
@@ -266,10 +276,10 @@ def _search_here(
         nonlocal suggested
         documents = tpe.suggest(new_ids, domain, trials, seed, n_startup_jobs=RANDOM_TRIALS, verbose=False)
         for document in documents:
-            parameters = _parameters_at(job.kind, space_eval(space, spec_from_misc(document["misc"])), fixed)
+            parameters = _parameters_at(kind, space_eval(space, spec_from_misc(document["misc"])), fixed)
             pending = None
             if suggested >= stored:
-                pending = pool.submit(dataclasses.replace(job, parameters=parameters))
+                pending = [pool.submit(dataclasses.replace(job, parameters=parameters)) for job in jobs]
             elif table.parameters_of(table.rows[suggested]) != parameters:
                 raise InputError.about(
                     table.path, found=f"other parameters in trial {suggested} than this search suggests",
@@ -283,7 +293,7 @@ def _search_here(
         nonlocal done
         parameters, pending = waiting.pop(0)
         if pending is not None:
-            table.add(parameters, _result_of(pending.history, job.kind))
+            table.add(parameters, _result_of([head.history for head in pending], kind))
         row = table.rows[done]
         done += 1
         bar.set_postfix_str(f"best loss {table.frame()['loss'].min():.3f}", refresh=False)
@@ -294,13 +304,13 @@ def _search_here(
     with head_workers(workers) as pool, bar, contextlib.suppress(AllTrialsFailed):
         fmin(
             objective, space, algo=suggest_and_start, max_evals=max_evals, trials=Trials(),
-            rstate=np.random.default_rng(seed=job.seed), max_queue_len=max(TOGETHER, workers), return_argmin=False,
+            rstate=np.random.default_rng(seed=jobs[0].seed), max_queue_len=max(TOGETHER, workers), return_argmin=False,
             show_progressbar=False, verbose=False,
         )
 
 
 def _search_on_spark(
-    job: HeadJob,
+    jobs: Sequence[HeadJob],
     fixed: dict[str, Any],
     table: TrialTable,
     max_evals: int,
@@ -319,36 +329,37 @@ def _search_on_spark(
     from hyperopt.exceptions import AllTrialsFailed
     from pyspark.sql import SparkSession
 
-    space = compile_space(job.kind).get_space()
+    kind = jobs[0].kind
+    space = compile_space(kind).get_space()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     session = SparkSession.builder.master(master).appName("head-search").getOrCreate()
     folder = table.path.parent if table.path is not None else None  # reachable for every machine of the cluster
     with tempfile.TemporaryDirectory(prefix="features-", dir=folder) as private:
-        light = dataclasses.replace(job, features=None)
-        objective = functools.partial(_train_on_spark, light, store_array(job.features, private), fixed)
+        light = [dataclasses.replace(job, features=None) for job in jobs]
+        objective = functools.partial(_train_on_spark, light, store_array(jobs[0].features, private), fixed)
         trials = SparkTrials(parallelism=workers, spark_session=session)
         algorithm = functools.partial(tpe.suggest, n_startup_jobs=RANDOM_TRIALS, verbose=False)
         with contextlib.suppress(AllTrialsFailed):
             fmin(
                 objective, space, algo=algorithm, max_evals=max_evals, trials=trials,
-                rstate=np.random.default_rng(seed=job.seed), return_argmin=False, verbose=False,
+                rstate=np.random.default_rng(seed=jobs[0].seed), return_argmin=False, verbose=False,
                 show_progressbar=progress is not None,
             )
     table.rows.clear()
     for trial in sorted(trials.trials, key=lambda trial: trial["tid"]):
-        parameters = _parameters_at(job.kind, space_eval(space, spec_from_misc(trial["misc"])), fixed)
+        parameters = _parameters_at(kind, space_eval(space, spec_from_misc(trial["misc"])), fixed)
         failed = {"loss": float("nan"), "status": "fail", "epochs": 0, "seconds": 0.0, "error": "failed on Spark"}
         table.add(parameters, trial["result"] if trial["result"]["status"] == "ok" else failed | trial["result"])
 
 
-def _train_on_spark(job: HeadJob, features: Any, fixed: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
+def _train_on_spark(jobs: Sequence[HeadJob], features: Any, fixed: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
     """Objective of a Spark trial, on one TensorFlow thread as everywhere."""
     os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", CUDA_VISIBLE_DEVICES="-1")
 
-    def train() -> tuple[pd.DataFrame, int, float]:
+    def train(job: HeadJob) -> tuple[pd.DataFrame, int, float]:
         parameters = _parameters_at(job.kind, point, fixed)
         head = train_job(dataclasses.replace(job, features=features.open(), parameters=parameters))
         return head.history, head.best_epoch, head.seconds
 
-    result = _result_of(train, job.kind)
+    result = _result_of([functools.partial(train, job) for job in jobs], jobs[0].kind)
     return result if result["status"] == "ok" else {**result, "loss": None}

@@ -24,7 +24,7 @@ from classifiers.trained import BLOCK, TrainedHead, as_columns, load_head, save_
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["HeadJob", "TrainedHead", "load_head", "save_head", "selection_score", "train_head", "train_heads",
+__all__ = ["HeadJob", "TrainedHead", "load_head", "save_head", "selection_scores", "train_head", "train_heads",
 "train_job"]
 
 @dataclass(frozen=True)
@@ -300,18 +300,17 @@ def measure_validation(
     return {**measured, "score": float(score)}
 
 
-def selection_score(kind: str, history: pd.DataFrame, epoch: int) -> float:
-    """What `train_head` selects the epoch on and the search maximises, at an epoch: UAR, or the mean of both CCCs.
+def selection_scores(kind: str, history: pd.DataFrame) -> pd.Series:
+    """What `train_head` selects the epoch on and the search maximises, an epoch: UAR, or the mean of both CCCs.
 
     Args:
         history: of a head trained with validation data.
-        epoch: from 1.
+    Returns:
+        Series indexed by epoch, from 1.
     """
-    row = history.loc[history["epoch"] == epoch].iloc[0]
-    if kind == "softmax":
-        return float(row["validation_unweighted_average_recall"])
-    columns = [f"validation_concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
-    return float(np.mean([row[column] for column in columns]))
+    names = (["unweighted_average_recall"] if kind == "softmax" else
+             [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")])
+    return history.set_index("epoch")[[f"validation_{name}" for name in names]].mean(axis=1)
 
 
 def train_heads(

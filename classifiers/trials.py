@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +72,19 @@ class TrialTable:
         return resolve_parameters(self.kind, {name: row[name] for name in resolve_parameters(self.kind)})
 
 
-def hash_search(job: HeadJob, settings: list[Any]) -> str:
+def hash_search(jobs: Sequence[HeadJob], settings: list[Any]) -> str:
     """Hash of all that a search's trials depend on; of the features, a sample.
 
     Args:
-        job: what every trial trains; its parameters do not count.
+        jobs: what every trial trains, one an inner fold; their parameters do not count.
         settings: of the search, as JSON can hold them.
     """
+    job = jobs[0]
     settings = [*settings, job.kind, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation,
                 job.class_weight, list(job.features.shape[1:])]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for part in (job.rows, job.validation_rows, job.targets[job.rows], job.targets[job.validation_rows],
-                 job.utterance[job.validation_rows], job.features[job.rows[:: max(1, len(job.rows) // 16)]]):
-        digest.update(np.ascontiguousarray(part).tobytes())
+    for job in jobs:
+        for part in (job.rows, job.validation_rows, job.targets[job.rows], job.targets[job.validation_rows],
+                     job.utterance[job.validation_rows], job.features[job.rows[:: max(1, len(job.rows) // 16)]]):
+            digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:12]

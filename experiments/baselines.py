@@ -28,7 +28,7 @@ def predict_majority(data: Data, kind: str, splits: Sequence[Split], settings: a
 
 def classify_functionals(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
                          folder: Path) -> Outcome:
-    """Fits a linear support vector machine on functionals; its C is selected on the validation part."""
+    """Fits a linear support vector machine on functionals; its C is selected on the inner folds."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -40,8 +40,8 @@ def classify_functionals(data: Data, kind: str, splits: Sequence[Split], setting
         scores = {}
         for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
             model = make_pipeline(StandardScaler(), SVC(kernel="linear", C=c))
-            model.fit(data.features[split.train], targets[split.train])
-            scores[c] = model.score(data.features[split.validation], targets[split.validation])
+            scores[c] = np.mean([model.fit(data.features[inner.train], targets[inner.train])
+                                 .score(data.features[inner.validation], targets[inner.validation]) for inner in split.inner])
         best[split.fold] = max(scores, key=scores.get)
 
     def make(split: Split) -> Any:
@@ -106,7 +106,8 @@ def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
 def train_whole_network(make_encoder: Callable[[], Any], learning_rate: float) -> Callable[..., Outcome]:
     """Returns a trainer of encoder and head together, on spectrograms: from scratch, or fine-tuning a trained encoder.
 
-    The validation part stops the training and gives the number of epochs for the final fit, as it does for the heads.
+    The first inner fold (the others would triple the time) stops the training and gives the number of epochs for the final
+    fit, as all of them do for the heads.
 
     Args:
         make_encoder: returns a fresh encoder, with the weights to start from.
@@ -121,7 +122,8 @@ def train_whole_network(make_encoder: Callable[[], Any], learning_rate: float) -
         targets, scores, history = data.targets(kind), [], []
         for number, split in enumerate(tqdm(splits, desc=f"run {run_number}, whole networks", unit="fold")):
             seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
-            rows = {part: data.chunks_of(getattr(split, part)) for part in ("train", "validation", "fitting", "test")}
+            parts = {**split.inner[0]._asdict(), "fitting": split.fitting, "test": split.test}
+            rows = {part: data.chunks_of(utterances) for part, utterances in parts.items()}
             keras.utils.set_random_seed(seed)
             probe = _build_whole(make_encoder(), data, rows["train"], kind, learning_rate, seed)
             stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=3)

@@ -86,6 +86,7 @@ class Condition:
         kinds: of head: CLASSES, DIMENSIONS or both.
         levels: that are reported; "chunk" alone where chunks were split.
         train: how a fold is trained; None takes `search_and_train`.
+        settings: names of the settings that, beside the seed, decide what `train` gives.
     """
 
     experiment: str
@@ -94,6 +95,7 @@ class Condition:
     kinds: tuple[str, ...] = (CLASSES,)
     levels: tuple[str, ...] = ("chunk", "utterance")
     train: Trainer | None = None
+    settings: tuple[str, ...] = ("max_evals", "epochs", "search", "pooling", "class_weight")
 
 
 def evaluate(data: Data, condition: Condition, settings: argparse.Namespace, config: dict[str, Any]) -> Path:
@@ -112,8 +114,7 @@ def evaluate(data: Data, condition: Condition, settings: argparse.Namespace, con
         for number in range(1, settings.runs + 1):
             run = RunFolder(settings.results_dir, condition.experiment, condition.name, number)
             # Neither the number of runs nor of processes changes what a run computes.
-            run.start({**config, "max_evals": settings.max_evals, "epochs": settings.epochs, "search": settings.search,
-                       "pooling": settings.pooling, "class_weight": settings.class_weight,
+            run.start({**config, **{name: getattr(settings, name) for name in condition.settings},
                        "seed": settings.seed, "synthetic": data.corpus.synthetic})
             if run.is_complete:
                 print(f"run {number} of {settings.runs}: complete in {run.path}")
@@ -150,10 +151,10 @@ def _execute(data: Data, condition: Condition, settings: argparse.Namespace, run
 
 def search_and_train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
                      search_folder: Path) -> Outcome:
-    """Searches every fold's hyper-parameters on its validation part, then trains its head on training and validation part.
+    """Searches every fold's hyper-parameters on its inner folds, then trains its head on the whole training part.
 
     Runs that share a split share its search. With settings.search "fixed" nothing is searched: the default parameters are
-    used, and the validation part gives the number of epochs alone.
+    used, and the inner folds give the number of epochs alone.
     """
     from classifiers.heads import DEFAULT_PARAMETERS
     from classifiers.search import search_head
@@ -171,9 +172,9 @@ def search_and_train(data: Data, kind: str, splits: Sequence[Split], settings: a
             found.append(found[0])
             continue
         name = f"{split.fold}-{kind}-{_fingerprint(split)}"
-        result = search_head(**common, rows=data.chunks_of(split.train), validation_rows=data.chunks_of(split.validation),
-                             max_evals=1 if fixed else settings.max_evals, epochs=settings.epochs, seed=settings.seed,
-                             fixed=DEFAULT_PARAMETERS[kind] if fixed else None,
+        folds = [tuple(data.chunks_of(part) for part in inner) for inner in split.inner]
+        result = search_head(**common, folds=folds, max_evals=1 if fixed else settings.max_evals, epochs=settings.epochs,
+                             seed=settings.seed, fixed=DEFAULT_PARAMETERS[kind] if fixed else None,
                              trials_path=search_folder / f"{name}.csv", workers=settings.workers,
                              spark_master=settings.spark_master, progress=f"search, fold {split.fold}")
         found.append(result)
@@ -190,8 +191,9 @@ def search_and_train(data: Data, kind: str, splits: Sequence[Split], settings: a
 
 
 def _fingerprint(split: Split) -> str:
-    """What a search depends on: runs whose training and validation parts agree share it."""
-    return hashlib.sha256(split.train.tobytes() + b"/" + split.validation.tobytes()).hexdigest()[:8]
+    """What a search depends on: runs whose inner folds agree share it."""
+    parts = b"/".join(part.tobytes() for inner in split.inner for part in inner)
+    return hashlib.sha256(parts).hexdigest()[:8]
 
 
 class _Scores:

@@ -2,9 +2,9 @@
 
     python -m experiments.label_efficiency --data-dir EmoDB --results-dir results
 
-5, 10, 25, 50 and 100 % of the labelled training utterances, drawn afresh for every run (at least one a class), for three
-networks: frozen BEGAN encoder with a head, frozen random encoder with a head, and the same network trained from scratch. The
-test part is always the whole held-out speaker. Head parameters are the defaults; nothing is searched.
+5, 10, 25, 50 and 100 % of the labelled training utterances, drawn afresh for every run (at least one a class and inner
+fold), for three networks: frozen BEGAN encoder with a head, frozen random encoder with a head, and the same network trained
+from scratch. The test part is always the whole held-out speaker. Head parameters are the defaults; nothing is searched.
 """
 
 from __future__ import annotations
@@ -78,21 +78,26 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def draw_splits(utterances: pd.DataFrame, percent: int, seed: int, run: int) -> list[Split]:
-    """Returns leave-one-speaker-out folds with a part of their training and validation utterances, at least one a class."""
+    """Returns leave-one-speaker-out folds with a part of their training utterances.
+
+    Drawn from each inner fold's validation part, at least one a class: so every inner fold has something to select on.
+    """
     import numpy as np
 
-    from experiments.protocols import check_split, leave_one_speaker_out
+    from experiments.protocols import Inner, check_split, leave_one_speaker_out
 
     labels = utterances["label"].to_numpy()
     splits = []
     for number, split in enumerate(leave_one_speaker_out(utterances, seed)):
         generator = np.random.default_rng([seed, run, number, percent])
 
-        def draw(rows: np.ndarray, generator: np.random.Generator = generator) -> np.ndarray:
-            of_classes = [generator.permutation(rows[labels[rows] == label]) for label in np.unique(labels[rows])]
-            return np.sort(np.concatenate([members[: max(1, round(len(members) * percent / 100))] for members in of_classes]))
-
-        part = replace(split, train=draw(split.train), validation=draw(split.validation))
+        kept = []
+        for rows in (inner.validation for inner in split.inner):
+            for label in np.unique(labels[rows]):
+                members = generator.permutation(rows[labels[rows] == label])
+                kept.extend(members[: max(1, round(len(members) * percent / 100))])
+        inner = tuple(Inner(*(rows[np.isin(rows, kept)] for rows in fold)) for fold in split.inner)
+        part = replace(split, inner=inner)
         splits.append(check_split(part, utterances, disjoint="speaker"))
     return splits
 

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from began.errors import InputError
 
-VALIDATION_SPEAKERS = 2
-"""Speakers of the training part that leave-one-speaker-out selects hyper-parameters on. Assumption."""
+INNER_FOLDS = 3
+"""Inner folds that hyper-parameters are selected on: each training utterance is validated on once. Assumption. Two of EmoDB's
+speakers alone, a hundred utterances, select by luck."""
+
+ENOUGH_UTTERANCES = 1000
+"""Training utterances from which on a single held-out part is large enough to select on. Assumption."""
 
 VALIDATION_FRACTION = 0.2
-"""Fraction of the training utterances that the other protocols select hyper-parameters on. Assumption."""
+"""Fraction of the training utterances in that single part. Assumption."""
+
+
+class Inner(NamedTuple):
+    """One inner fold of the training part: positions of utterances to train and to select on, int64 each."""
+
+    train: np.ndarray
+    validation: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -27,20 +39,18 @@ class Split:
 
     Attributes:
         fold: the held-out speaker's name, or "pooled" where there is one fold only.
-        train: int64; what heads are fitted on, after the search together with `validation`.
-        validation: int64; what the search selects on.
+        inner: what the search trains and selects on; each covers the whole training part.
         test: int64; touched once, at the end.
     """
 
     fold: str
-    train: np.ndarray
-    validation: np.ndarray
+    inner: tuple[Inner, ...]
     test: np.ndarray
 
     @property
     def fitting(self) -> np.ndarray:
-        """Training and validation utterances together: what the final heads are fitted on."""
-        return np.sort(np.concatenate([self.train, self.validation]))
+        """The whole training part: what the final heads are fitted on."""
+        return np.sort(np.concatenate(self.inner[0]))
 
 
 def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
@@ -52,15 +62,18 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         disjoint: a column, such as "speaker" or "video", of which no value may lie on both sides of training and test.
     Raises:
         InputError: a part is empty, or a class of the test part is missing from training.
-        AssertionError: an utterance or a value of `disjoint` lies on both sides: a defect of the protocol.
+        AssertionError: an utterance or a value of `disjoint` lies on both sides, or inner folds cover different
+            utterances: a defect of the protocol.
     """
-    parts = {"training": split.train, "validation": split.validation, "test": split.test}
-    for name, part in parts.items():
-        if len(part) == 0:
-            raise InputError.about(f"fold {split.fold}", found=f"no utterance in the {name} part",
-                                   expected="at least one", action="give more utterances or speakers")
-    together = np.concatenate(list(parts.values()))
-    assert len(np.unique(together)) == len(together), f"fold {split.fold}: an utterance lies in two parts"
+    for inner in split.inner:
+        parts = {"training": inner.train, "validation": inner.validation, "test": split.test}
+        for name, part in parts.items():
+            if len(part) == 0:
+                raise InputError.about(f"fold {split.fold}", found=f"no utterance in the {name} part",
+                                       expected="at least one", action="give more utterances or speakers")
+        together = np.concatenate(list(parts.values()))
+        assert len(np.unique(together)) == len(together), f"fold {split.fold}: an utterance lies in two parts"
+        assert np.array_equal(np.sort(np.concatenate(inner)), split.fitting), f"fold {split.fold}: inner folds differ"
     names = utterances["utterance"].to_numpy()
     assert not set(names[split.fitting]) & set(names[split.test]), f"fold {split.fold}: an utterance on both sides"
     if disjoint is not None:
@@ -80,17 +93,17 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
 def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split]:
     """Returns a fold a speaker (paper, section 3.3: EmoDB).
 
-    The search selects on VALIDATION_SPEAKERS of the remaining speakers, drawn by the seed; where the corpus knows the
-    speakers' sex, one of each.
+    The search selects on inner folds that leave out a third of the remaining speakers each, dealt by the seed; where the
+    corpus knows the speakers' sex, both sexes are dealt evenly.
 
     Raises:
         InputError: fewer than four speakers.
     """
     speakers = sorted(utterances["speaker"].unique())
-    if len(speakers) < VALIDATION_SPEAKERS + 2:
+    if len(speakers) < INNER_FOLDS + 1:
         raise InputError.about("leave one speaker out", found=f"{len(speakers)} speakers",
-                               expected=f"at least {VALIDATION_SPEAKERS + 2}: one for the test, {VALIDATION_SPEAKERS} for the "
-                               "search, one to train on", action="use the protocol kfold")
+                               expected=f"at least {INNER_FOLDS + 1}: one for the test, {INNER_FOLDS} for the search",
+                               action="use the protocol kfold")
     return [check_split(split, utterances, disjoint="speaker") for split in _held_out_speakers(utterances, speakers, seed)]
 
 
@@ -100,12 +113,11 @@ def _held_out_speakers(utterances: pd.DataFrame, speakers: list[str], seed: int)
     for number, speaker in enumerate(speakers):
         generator = np.random.default_rng([seed, number])
         others = list(generator.permutation([other for other in speakers if other != speaker]))
-        # Taking turns between the sexes in a random order of speakers.
-        turn = pd.Series(others).groupby([sexes[other] for other in others]).cumcount()
-        validation = [others[i] for i in np.argsort(turn.to_numpy(), kind="stable")[:VALIDATION_SPEAKERS]]
-        is_test, is_validation = speaker_of == speaker, np.isin(speaker_of, validation)
-        yield Split(speaker, np.flatnonzero(~is_test & ~is_validation), np.flatnonzero(is_validation),
-                    np.flatnonzero(is_test))
+        dealt = sorted(others, key=lambda other: sexes[other])  # one sex after the other, each in a random order
+        is_test = speaker_of == speaker
+        held_out = [np.isin(speaker_of, dealt[first::INNER_FOLDS]) for first in range(INNER_FOLDS)]
+        inner = tuple(Inner(np.flatnonzero(~is_test & ~part), np.flatnonzero(part)) for part in held_out)
+        yield Split(speaker, inner, np.flatnonzero(is_test))
 
 
 def per_speaker(utterances: pd.DataFrame, seed: int, test_fraction: float = 0.4) -> list[Split]:
@@ -115,7 +127,9 @@ def per_speaker(utterances: pd.DataFrame, seed: int, test_fraction: float = 0.4)
         rows = np.flatnonzero(utterances["speaker"].to_numpy() == speaker)
         # One each for training, search and test.
         _require_members(utterances["label"].to_numpy()[rows].astype(str), 3, f"speaker {speaker}")
-        splits.append(check_split(_stratified(speaker, rows, utterances, [seed, number], test_fraction), utterances))
+        random_states = np.random.default_rng([seed, number]).integers(2**31, size=2)
+        fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), test_fraction)
+        splits.append(check_split(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
     return splits
 
 
@@ -136,8 +150,8 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
         folds = KFold(n_folds, shuffle=True, random_state=seed).split(rows)
     splits = []
     for number, (fitting, test) in enumerate(folds, start=1):
-        train, validation = _hold_out(fitting, utterances, [seed, number])
-        split = Split(f"fold{number}", train, validation, test)
+        random_state = int(np.random.default_rng([seed, number]).integers(2**31))
+        split = Split(f"fold{number}", _inner_folds(fitting, utterances, random_state), test)
         splits.append(check_split(split, utterances, disjoint="speaker" if by_speaker else None))
     return splits
 
@@ -171,29 +185,32 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None) -
     if len(fitting) < 2 or len(test) == 0:
         raise InputError.about("protocol official", found=f"{len(fitting)} training and {len(test)} test utterances",
                                expected="at least two and one", action="check the column split, and that the audio is there")
-    train, validation = (fitting, held_out) if has_test and len(held_out) else _hold_out(fitting, utterances, [seed])
-    return [check_split(Split("pooled", train, validation, test), utterances, disjoint)]
+    if has_test and len(held_out):
+        inner = (Inner(fitting, held_out),)
+    else:
+        inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))
+    return [check_split(Split("pooled", inner, test), utterances, disjoint)]
 
 
-def _hold_out(rows: np.ndarray, utterances: pd.DataFrame, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns training and validation rows, disjoint by video or speaker where that leaves both parts filled."""
-    from sklearn.model_selection import GroupShuffleSplit
+def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) -> tuple[Inner, ...]:
+    """Returns inner folds of training rows, disjoint by video or speaker where that leaves all of them filled."""
+    from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, StratifiedKFold
 
-    random_state = int(np.random.default_rng(seed).integers(2**31))
+    large = len(rows) >= ENOUGH_UTTERANCES
     for column in ("video", "speaker"):
         if column in utterances and utterances[column].iloc[rows].nunique() >= 5:
             groups = utterances[column].to_numpy()[rows]
-            splitter = GroupShuffleSplit(1, test_size=VALIDATION_FRACTION, random_state=random_state)
-            train, validation = next(splitter.split(rows, groups=groups))
-            return rows[train], rows[validation]
-    return _stratified_pair(rows, utterances, random_state, VALIDATION_FRACTION)
-
-
-def _stratified(fold: str, rows: np.ndarray, utterances: pd.DataFrame, seed: list[int], test_fraction: float) -> Split:
-    random_states = np.random.default_rng(seed).integers(2**31, size=2)
-    fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), test_fraction)
-    train, validation = _stratified_pair(fitting, utterances, int(random_states[1]), VALIDATION_FRACTION)
-    return Split(fold, train, validation, test)
+            splitter = (GroupShuffleSplit(1, test_size=VALIDATION_FRACTION, random_state=random_state) if large else
+                        GroupKFold(INNER_FOLDS, shuffle=True, random_state=random_state))
+            return tuple(Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, groups=groups))
+    if large:
+        return (Inner(*_stratified_pair(rows, utterances, random_state, VALIDATION_FRACTION)),)
+    n_folds = min(INNER_FOLDS, len(rows))
+    labels = _strata(utterances)
+    fits = labels is not None and np.unique(labels[rows], return_counts=True)[1].min() >= n_folds
+    splitter = (StratifiedKFold if fits else KFold)(n_folds, shuffle=True, random_state=random_state)
+    return tuple(Inner(rows[train], rows[validation])
+                 for train, validation in splitter.split(rows, labels[rows] if fits else None))
 
 
 def _stratified_pair(rows: np.ndarray, utterances: pd.DataFrame, random_state: int,

@@ -92,7 +92,7 @@ def test_a_poisoned_training_part_is_noticed(tmp_path, monkeypatch):
     data = make_data()
     split = PROTOCOLS["leave one speaker out"](data)
     trials, weights, _ = train(data, CLASSES, split, tmp_path / "clean", monkeypatch)
-    trials_after, weights_after, _ = train(poison(data, split.train[:3]), CLASSES, split, tmp_path / "poisoned", monkeypatch)
+    trials_after, weights_after, _ = train(poison(data, split.fitting[:3]), CLASSES, split, tmp_path / "poisoned", monkeypatch)
     assert not trials.equals(trials_after)
     assert any(not np.array_equal(before, after) for before, after in zip(weights, weights_after, strict=True))
 
@@ -102,8 +102,9 @@ def test_validation_is_outside_the_statistics_that_the_search_uses():
 
     data = make_data()
     split = PROTOCOLS["leave one speaker out"](data)
-    rows = data.chunks_of(split.train)
-    poisoned = poison(data, np.concatenate([split.validation, split.test]))
+    inner = split.inner[0]
+    rows = data.chunks_of(inner.train)
+    poisoned = poison(data, np.concatenate([inner.validation, split.test]))
     for clean, after in zip(measure_normalization(data.features, rows), measure_normalization(poisoned.features, rows),
                             strict=True):
         np.testing.assert_array_equal(clean, after)

@@ -17,10 +17,18 @@ def make_table(n_speakers=5, per_class=4, labels=("anger", "fear", "neutral")):
     return pd.DataFrame(rows)
 
 
+def make_split(train, validation, test):
+    return protocols.Split("x", (protocols.Inner(train, validation),), test)
+
+
 def assert_sound(split, table, column=None):
-    parts = [split.train, split.validation, split.test]
-    assert all(len(part) for part in parts)
-    assert len(np.unique(np.concatenate(parts))) == sum(map(len, parts))
+    for inner in split.inner:
+        parts = [*inner, split.test]
+        assert all(len(part) for part in parts)
+        assert len(np.unique(np.concatenate(parts))) == sum(map(len, parts))
+        np.testing.assert_array_equal(np.sort(np.concatenate(inner)), split.fitting)
+    if len(split.inner) > 1:  # every training utterance is validated on once
+        np.testing.assert_array_equal(np.sort(np.concatenate([inner.validation for inner in split.inner])), split.fitting)
     if column:
         assert not set(table[column].iloc[split.fitting]) & set(table[column].iloc[split.test])
 
@@ -32,9 +40,14 @@ def test_leave_one_speaker_out_tests_every_utterance_once_and_mixes_no_speaker()
     assert sorted(np.concatenate([split.test for split in splits])) == list(range(len(table)))
     for split in splits:
         assert_sound(split, table, "speaker")
-        validation = table.iloc[split.validation]
-        assert set(validation["sex"]) == {"F", "M"}
-        assert not set(validation["speaker"]) & set(table["speaker"].iloc[split.train])
+        for inner in split.inner:
+            assert not set(table["speaker"].iloc[inner.validation]) & set(table["speaker"].iloc[inner.train])
+
+
+def test_inner_folds_of_leave_one_speaker_out_deal_both_sexes():
+    table = make_table(9)
+    for split in protocols.leave_one_speaker_out(table):
+        assert [set(table["sex"].iloc[inner.validation]) for inner in split.inner] == [{"F", "M"}] * 3
 
 
 def test_leave_one_speaker_out_refuses_three_speakers():
@@ -65,14 +78,15 @@ def test_official_selects_inside_training_and_tests_on_validation_without_a_test
     (split,) = protocols.official(table, 0)
     assert set(table["split"].iloc[split.test]) == {"validation"}
     assert set(table["split"].iloc[split.fitting]) == {"train"}
-    assert not set(table["video"].iloc[split.train]) & set(table["video"].iloc[split.validation])
+    for inner in split.inner:
+        assert not set(table["video"].iloc[inner.train]) & set(table["video"].iloc[inner.validation])
 
 
 def test_official_uses_a_validation_part_for_selection_where_there_is_a_test_part():
     table = make_table(6)
     table["split"] = table["speaker"].map({"s5": "test", "s4": "validation"}).fillna("train")
     (split,) = protocols.official(table, 0)
-    assert set(table["split"].iloc[split.validation]) == {"validation"}
+    assert [set(table["split"].iloc[inner.validation]) for inner in split.inner] == [{"validation"}]
     assert set(table["split"].iloc[split.test]) == {"test"}
 
 
@@ -115,9 +129,9 @@ def test_a_class_that_only_the_test_part_has_is_refused():
 def test_a_speaker_on_both_sides_is_a_defect():
     table = make_table()
     with pytest.raises(AssertionError, match="on both sides"):
-        protocols.check_split(protocols.Split("x", np.arange(5), np.arange(5, 8), np.arange(8, 10)), table, "speaker")
+        protocols.check_split(make_split(np.arange(5), np.arange(5, 8), np.arange(8, 10)), table, "speaker")
     with pytest.raises(AssertionError, match="two parts"):
-        protocols.check_split(protocols.Split("x", np.arange(5), np.arange(4, 8), np.arange(8, 10)), table)
+        protocols.check_split(make_split(np.arange(5), np.arange(4, 8), np.arange(8, 10)), table)
 
 
 @settings(max_examples=25, deadline=None)
