@@ -15,14 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, stream_chunks
+from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, stream_chunks
 from began.errors import InputError
 from began.files import lock_folder, read_attached_json, sha256_of, write_atomically
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
-OUTPUTS = ("map", "embedding", "blocks")
+OUTPUTS = ("map", "embedding", "blocks", "statistics")
 """What may be read from the encoder: the last convolutional map (the default, as in the authors' earlier code), the
-embedding, or the outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side)."""
+embedding, the outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side), or
+statistics of all four blocks in mel bands over the chunk's frames."""
+
+N_MEL_BANDS = 40
+"""Bands of the output "statistics". A block's bins are equally wide in hertz; what tells voices apart lies in the lowest."""
 
 CHUNKS_PER_STEP = 64
 """Chunks that are embedded at a time: bounds the memory."""
@@ -46,7 +50,11 @@ class FrozenEncoder:
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        """Shape of one chunk's features: (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks."""
+        """Shape of one chunk's features.
+
+        (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks; for the statistics (4, 40, 10n): mean,
+        mean square, maximum and minimum over the frames, of 40 mel bands of all blocks' channels side by side.
+        """
         return tuple(self.model.output_shape[1:])
 
     def embed(self, chunks: np.ndarray) -> np.ndarray:
@@ -164,19 +172,56 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
         features = encoder.output
     elif output == "map":
         features = encoder.get_layer("map").output
-    else:
+    elif output == "blocks":
         features = _concatenate_blocks(encoder)
+    else:
+        features = _measure_blocks(encoder)
     return FrozenEncoder(keras.Model(encoder.input, features), config, sha256, output)
 
 
 def _concatenate_blocks(encoder: Any) -> Any:
     from keras import layers
 
-    last = encoder.get_layer("map").output
-    blocks = [encoder.get_layer(f"block{block}_conv2").output for block in (1, 2, 3)]
+    *blocks, last = _block_outputs(encoder)
     pooled = [layers.AveragePooling2D((block.shape[1] // last.shape[1], block.shape[2] // last.shape[2]))(block)
               for block in blocks]
     return layers.Concatenate(name="blocks")([*pooled, last])
+
+
+def _measure_blocks(encoder: Any) -> Any:
+    from keras import layers, ops
+
+    measured = []
+    for block in _block_outputs(encoder):
+        n_bins, n_frames, n_channels = block.shape[1:]
+        into_bands = layers.EinsumDense("nftc,fk->nktc", (N_MEL_BANDS, n_frames, n_channels))
+        into_bands.build(block.shape)
+        into_bands.set_weights([_mel_filters(n_bins)])
+        bands = into_bands(block)
+        measured.append(ops.stack([ops.mean(bands, axis=2), ops.mean(ops.square(bands), axis=2), ops.max(bands, axis=2),
+                                   ops.min(bands, axis=2)], axis=1))
+    return layers.Concatenate(name="statistics")(measured)
+
+
+def _mel_filters(n_bins: int) -> np.ndarray:
+    """Returns triangular filters of equal sums, float32, shape (n_bins, N_MEL_BANDS), for bins from 0 to 8 kHz.
+
+    Where bins are wider than the lowest bands, these take the bin at their centre.
+    """
+    import librosa
+
+    frequencies_hz = np.arange(n_bins) * SAMPLE_RATE / (2 * n_bins)
+    edges_hz = librosa.mel_frequencies(N_MEL_BANDS + 2, fmax=SAMPLE_RATE / 2)
+    rising = (frequencies_hz[:, None] - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
+    falling = (edges_hz[2:] - frequencies_hz[:, None]) / np.diff(edges_hz)[1:]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    empty = np.flatnonzero(filters.sum(axis=0) == 0)
+    filters[np.abs(frequencies_hz[:, None] - edges_hz[1:-1]).argmin(axis=0)[empty], empty] = 1.0
+    return (filters / filters.sum(axis=0)).astype(np.float32)
+
+
+def _block_outputs(encoder: Any) -> list[Any]:
+    return [encoder.get_layer(name).output for name in ("block1_conv2", "block2_conv2", "block3_conv2", "map")]
 
 
 @dataclass(frozen=True)
@@ -193,7 +238,7 @@ class Representation:
 
 
 def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.PathLike[str],
-                     *, tail: str = "overlap", hop_samples: int = CHUNK_SAMPLES,
+                     *, tail: str = "overlap", hop_samples: int = CHUNK_SAMPLES, speed: float = 1.0,
                      progress: Callable[[Iterable], Iterable] = lambda files: files) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
@@ -205,18 +250,20 @@ def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[s
         paths: sound files.
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
+        speed: see `began.audio.stream_audio`.
         progress: wraps the iteration over the files, e.g. tqdm.
     Raises:
         InputError: a file cannot be read, or no file gives a chunk.
     """
+    chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
     key = hashlib.sha256(json.dumps({
-        "encoder": encoder.sha256, "output": encoder.output, "spectrogram": encoder.config.to_dict(), "tail": tail,
-        "hop_samples": hop_samples, "files": [sha256_of(path) for path in paths]}, sort_keys=True).encode()).hexdigest()
+        "encoder": encoder.sha256, "output": encoder.output, "spectrogram": encoder.config.to_dict(), **chunking,
+        "files": [sha256_of(path) for path in paths]}, sort_keys=True).encode()).hexdigest()
     folder = Path(cache_dir) / key[:32]
     with lock_folder(folder):
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
-            _compute_features(encoder, progress(paths), folder, tail, hop_samples)
+            _compute_features(encoder, progress(paths), folder, chunking)
     counts = _read_cached(folder / "counts.npy", (len(paths),), np.int64)
     if counts.sum() == 0:
         raise InputError.about("chunking", found=f"no chunk in {len(paths)} files with tail={tail}",
@@ -237,8 +284,8 @@ def _read_cached(path: Path, shape: tuple[int, ...], dtype: Any, mmap_mode: str 
     return array
 
 
-def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[str]], folder: Path, tail: str,
-                      hop_samples: int) -> None:
+def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[str]], folder: Path,
+                      chunking: dict[str, Any]) -> None:
     """Writes features.npy and then counts.npy; chunks of several short files share a step of the encoder."""
     counts: list[int] = []
     n_written = 0
@@ -247,7 +294,7 @@ def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[
         waiting = np.zeros((0, CHUNK_SAMPLES), np.float32)
         for path in paths:
             counts.append(0)
-            for chunks in stream_chunks(path, hop_samples=hop_samples, tail=tail):
+            for chunks in stream_chunks(path, **chunking):
                 counts[-1] += len(chunks)
                 waiting = np.concatenate([waiting, chunks])
                 n_full = len(waiting) // CHUNKS_PER_STEP * CHUNKS_PER_STEP

@@ -37,7 +37,13 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     representation.add_argument("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
     representation.add_argument("--features", choices=("map", "embedding", "blocks"), default="map",
                                 help="what the heads read: last convolutional map (default), embedding, or all blocks")
-    search = parser.add_argument_group("search")
+    representation.add_argument("--method", choices=("head", "statistics"), default="head",
+                                help="head: the paper's, tuned and trained on the representation (default); statistics: of "
+                                "all blocks over the utterance, and a linear SVM (experiments/utterance_statistics.py)")
+    representation.add_argument("--normalize-speakers", action="store_true",
+                                help="with --method statistics: standardise each speaker's utterances, all of the test "
+                                "speaker's among them, though none of their labels")
+    search = parser.add_argument_group("search", "of the heads; the statistics' few choices are all tried")
     search.add_argument("--max-evals", type=int, default=20, help="trials (the authors' code: 20)")
     search.add_argument("--search", choices=("per_fold", "once"), default="per_fold",
                         help="per_fold: in every fold's own training part (default); once: in the first fold's, cheaper "
@@ -81,12 +87,36 @@ def check_table_arguments(arguments: argparse.Namespace) -> dict[str, object]:
     """Completes the options, and returns what a run folder says about them.
 
     Raises:
-        InputError: a number is not positive, or the encoder is not a file of this project.
+        InputError: a number is not positive, options do not go together, or the encoder is not a file of this project.
     """
     check_training_arguments(arguments)
+    if arguments.method == "statistics":
+        if arguments.tail == "drop" or arguments.features != "map":
+            raise InputError.about("--method statistics", found=f"--tail {arguments.tail} --features {arguments.features}",
+                                   expected="every utterance, and all blocks", action="leave out --tail and --features")
+        arguments.features = "statistics"
+    elif arguments.normalize_speakers:
+        raise InputError.about("--normalize-speakers", found="it with --method head", expected="--method statistics",
+                               action="add that, or leave it out")
     spectrogram = read_config(arguments.encoder)
     return {**describe_encoder(arguments.encoder), "spectrogram": spectrogram.to_dict(), "features": arguments.features,
-            "tail": arguments.tail}
+            "tail": arguments.tail, **({"normalize_speakers": arguments.normalize_speakers}
+                                       if arguments.method == "statistics" else {})}
+
+
+def name_condition(arguments: argparse.Namespace, name: str) -> str:
+    """Returns a condition's name, which tells the method unless it is the paper's."""
+    suffix = "_speaker_normalized" if arguments.normalize_speakers else ""
+    return name if arguments.method == "head" else f"{name}_statistics{suffix}"
+
+
+def seed_splits(arguments: argparse.Namespace, run: int) -> int:
+    """Returns the seed of a run's folds.
+
+    Runs of heads share their folds, and so one search. A support vector machine draws nothing at random: its runs differ in
+    how the inner folds are dealt.
+    """
+    return arguments.seed if arguments.method == "head" else arguments.seed + run
 
 
 def describe_encoder(path: Path) -> dict[str, object]:

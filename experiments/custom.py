@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import sha256_of
-from experiments.arguments import add_table_arguments, check_table_arguments
+from experiments.arguments import add_table_arguments, check_table_arguments, seed_splits
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -65,14 +65,15 @@ def main(arguments: argparse.Namespace) -> None:
 
     from experiments.evaluation import CLASSES, DIMENSIONS, Condition, evaluate
     from experiments.final_model import FILES
-    from experiments.representations import represent
+    from experiments.representations import SETTINGS, prepare_table
 
     folds = arguments.folds or DEFAULT_FOLDS
     make_splits(arguments, corpus, 1)  # a split that cannot be made is refused before long work starts
     kinds = tuple(kind for kind, column in ((CLASSES, "label"), (DIMENSIONS, "arousal")) if column in corpus.utterances)
-    condition = Condition(EXPERIMENT, arguments.name, kinds=kinds,
+    data, train = prepare_table(corpus, arguments)
+    condition = Condition(EXPERIMENT, arguments.name, kinds=kinds, train=train, settings=SETTINGS[arguments.method],
+                          levels=("utterance",) if train else ("chunk", "utterance"),
                           make_splits=lambda run: make_splits(arguments, corpus, run))
-    data = represent(corpus, arguments.encoder, arguments.results_dir, arguments.features, arguments.tail)
     evaluate(data, condition, arguments, {
         **config, "corpus": corpus.name, "protocol": PROTOCOLS[arguments.protocol].format(folds=folds),
         "manifest_sha256": sha256_of(arguments.manifest)})
@@ -81,7 +82,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     render(arguments.results_dir)
     print(f"wrote {folder} and {arguments.results_dir / 'tables'}")
-    for kind in kinds:
+    for kind in kinds if train is None else ():
         print(f"try it: python -m classifiers.predict --model {folder / FILES[kind]} FILE_OR_FOLDER")
 
 
@@ -95,10 +96,11 @@ def check_protocol(arguments: argparse.Namespace, corpus: Corpus) -> None:
         raise InputError.about(f"--folds {arguments.folds}", found=f"it with --protocol {arguments.protocol}",
                                expected="at least 2, with --protocol kfold", action="correct or leave it out")
     table = corpus.utterances
-    if arguments.protocol in ("loso", "speaker-dependent") and set(table["speaker"]) == {"unknown"}:
-        raise InputError.about(arguments.manifest, found="no column speaker",
-                               expected=f"one, for the protocol {arguments.protocol}",
-                               action="add the column, or use the protocol kfold")
+    if (arguments.protocol in ("loso", "speaker-dependent") or arguments.normalize_speakers) and set(
+            table["speaker"]) == {"unknown"}:
+        asked = "--normalize-speakers" if arguments.normalize_speakers else f"the protocol {arguments.protocol}"
+        raise InputError.about(arguments.manifest, found="no column speaker", expected=f"one, for {asked}",
+                               action="add the column, or leave that out and use the protocol kfold")
     if arguments.protocol == "speaker-dependent" and "label" not in table:
         raise InputError.about(arguments.manifest, found="no column label",
                                expected="one: the protocol speaker-dependent keeps the shares of the classes",
@@ -116,7 +118,7 @@ def make_splits(arguments: argparse.Namespace, corpus: Corpus, run: int) -> list
     """
     from experiments import protocols
 
-    table, seed = corpus.utterances, arguments.seed
+    table, seed = corpus.utterances, seed_splits(arguments, run)
     if arguments.protocol == "official":
         return protocols.official(table, seed)
     if arguments.protocol == "loso":
@@ -127,7 +129,7 @@ def make_splits(arguments: argparse.Namespace, corpus: Corpus, run: int) -> list
             raise InputError.about("--folds", found=f"{folds} for {len(table)} recordings",
                                    expected="at most as many as recordings", action="choose fewer")
         return protocols.k_fold(table, folds, seed)
-    return protocols.per_speaker(table, seed + run)
+    return protocols.per_speaker(table, arguments.seed + run)
 
 
 if __name__ == "__main__":

@@ -57,14 +57,14 @@ def main(arguments: argparse.Namespace) -> None:
     print(corpus.describe())
 
     from experiments.evaluation import Condition, evaluate
-    from experiments.representations import prepare_method
+    from experiments.representations import SETTINGS, prepare_method
 
     for name in arguments.encoders:
         method, random = ENCODERS[name]
         data, train = prepare_method(method, arguments.encoder, corpus, arguments, random=random)
         for percent in arguments.percents:
             print(f"\n{name}, {percent} % of the labels")
-            condition = Condition(EXPERIMENT, f"{name}_{percent:03d}", train=train,
+            condition = Condition(EXPERIMENT, f"{name}_{percent:03d}", train=train, settings=SETTINGS[method],
                                   make_splits=lambda run, percent=percent: draw_splits(corpus.utterances, percent,
                                                                                        arguments.seed, run))
             evaluate(data, condition, arguments, {

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from experiments.corpora.base import Corpus
 from experiments.evaluation import Data, Trainer
 
-METHODS = ("head", "whole", "functionals", "majority")
+METHODS = ("head", "statistics", "whole", "functionals", "majority")
+
+SETTINGS = {"head": ("max_evals", "epochs", "search", "pooling", "class_weight"), "statistics": ("class_weight",),
+            "whole": ("epochs", "pooling"), "functionals": (), "majority": ()}
+"""Settings that, beside the seed, decide what a method gives (`experiments.evaluation.Condition`)."""
 
 WHOLE_LEARNING_RATE = 5e-4
 """Of networks trained as a whole. Assumption: fits both from scratch and fine-tuning within 30 epochs."""
 
 
 def represent(corpus: Corpus, encoder_path: Path, results_dir: Path, features: str = "map", tail: str = "overlap",
-              hop_seconds: float = 1.0, random: bool = False) -> Data:
+              hop_seconds: float = 1.0, random: bool = False, speed: float = 1.0) -> Data:
     """Returns a corpus with a frozen encoder's features, computed once and cached under the results folder.
 
     Args:
         corpus: whose files are embedded.
         encoder_path: encoder.keras of the pre-training.
         results_dir: holds cache/.
-        features: "map", "embedding" or "blocks".
+        features: one of `began.representation.OUTPUTS`.
         tail: see `began.audio.cut_chunks`.
         hop_seconds: distance of two chunks' starts.
         random: take initial weights in place of the trained ones.
+        speed: see `began.audio.stream_audio`.
     """
     from began.audio import SAMPLE_RATE
     from began.representation import load_frozen_encoder, load_random_encoder, represent_corpus
@@ -37,7 +43,7 @@ def represent(corpus: Corpus, encoder_path: Path, results_dir: Path, features: s
     load = load_random_encoder if random else load_frozen_encoder
     representation = represent_corpus(load(encoder_path, features), list(corpus.utterances["path"]),
                                       results_dir / "cache" / "features", tail=tail,
-                                      hop_samples=round(hop_seconds * SAMPLE_RATE), progress=show_embedding)
+                                      hop_samples=round(hop_seconds * SAMPLE_RATE), speed=speed, progress=show_embedding)
     return Data(corpus, representation.features, representation.utterance)
 
 
@@ -48,27 +54,52 @@ def show_embedding(files: Iterable) -> Iterable:
     return tqdm(files, desc="embedding", unit="file")
 
 
+def prepare_table(corpus: Corpus, arguments: argparse.Namespace) -> tuple[Data, Trainer | None]:
+    """Returns what a table's options ask for, see `prepare_method`."""
+    return prepare_method(arguments.method, arguments.encoder, corpus, arguments, features=arguments.features,
+                          normalize_speakers=arguments.normalize_speakers)
+
+
 def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, *, random: bool = False,
-                   features: str = "map") -> tuple[Data, Trainer | None]:
+                   features: str = "map", hop_seconds: float = 1.0, normalize_speakers: bool = False,
+                   copies: bool = True) -> tuple[Data, Trainer | None]:
     """Returns the data that a method works on, and its trainer (None: the heads' own).
 
     Args:
-        method: "head", on a frozen encoder's features; "whole", encoder and head trained together on spectrograms;
-            "functionals", a support vector machine on classical features; "majority".
+        method: "head", on a frozen encoder's features; "statistics", `experiments.utterance_statistics`; "whole", encoder
+            and head trained together on spectrograms; "functionals", a support vector machine on classical features;
+            "majority".
         encoder_path: encoder.keras; gives the weights, or with `random` the sizes alone.
         corpus: the corpus.
         arguments: with results_dir and tail.
         random: start from initial weights.
-        features: of the method "head".
+        features, hop_seconds: of the method "head".
+        normalize_speakers, copies: of the method "statistics": see there.
     """
     from experiments import baselines
 
     if method == "head":
-        return represent(corpus, encoder_path, arguments.results_dir, features, arguments.tail, random=random), None
+        return represent(corpus, encoder_path, arguments.results_dir, features, arguments.tail, hop_seconds, random), None
+    if method == "statistics":
+        return _prepare_statistics(encoder_path, corpus, arguments, random, normalize_speakers, copies)
     if method == "whole":
         return _prepare_whole(encoder_path, corpus, arguments.tail, random)
     data = baselines.compute_functionals(corpus, show_embedding)
     return data, baselines.classify_functionals if method == "functionals" else baselines.predict_majority
+
+
+def _prepare_statistics(encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, random: bool,
+                        normalize_speakers: bool, copies: bool) -> tuple[Data, Trainer]:
+    from experiments import utterance_statistics as statistics
+
+    def pool(speed: float) -> Data:
+        data = represent(corpus, encoder_path, arguments.results_dir, "statistics", arguments.tail, random=random, speed=speed)
+        data = statistics.as_utterances(data)
+        if not normalize_speakers:
+            return data
+        return replace(data, features=statistics.normalize_speakers(data.features, corpus.utterances["speaker"].to_numpy()))
+
+    return pool(1.0), statistics.make_trainer([pool(speed).features for speed in statistics.SPEEDS if copies])
 
 
 def _prepare_whole(encoder_path: Path, corpus: Corpus, tail: str, random: bool) -> tuple[Data, Trainer]:

@@ -14,7 +14,8 @@ import argparse
 import sys
 
 from began.command_line import run_script
-from experiments.arguments import check_table_arguments, make_table_parser
+from began.errors import InputError
+from experiments.arguments import check_table_arguments, make_table_parser, name_condition
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -25,27 +26,34 @@ CONDITIONS = ("utterance_split", "chunk_split_leaking")
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_table_parser(f"experiments.{EXPERIMENT}", __doc__, "SAVEE (holds AudioData/, or DC_a01.wav …)")
-    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, help="default: both; with --method statistics, "
+                        "which knows no chunks, utterance_split")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> None:
     config = check_table_arguments(arguments)
+    conditions = arguments.conditions or (CONDITIONS if arguments.method == "head" else CONDITIONS[:1])
+    if arguments.method != "head" and "chunk_split_leaking" in conditions:
+        raise InputError.about("--conditions", found="chunk_split_leaking with --method statistics", expected="utterance_split",
+                               action="leave one of them out: statistics are of whole utterances")
     corpus = load("savee", arguments.data_dir)
     check_audio(corpus)
     print(corpus.describe())
 
     from experiments.evaluation import Condition, evaluate
     from experiments.protocols import per_speaker
-    from experiments.representations import represent
+    from experiments.representations import SETTINGS, prepare_table
 
     per_speaker(corpus.utterances, arguments.seed + 1)  # a split that cannot be made is refused before long work starts
-    utterances = represent(corpus, arguments.encoder, arguments.results_dir, arguments.features, arguments.tail)
+    utterances, train = prepare_table(corpus, arguments)
     config |= {"corpus": "SAVEE", "protocol": "each speaker alone, 60 % train, 40 % test"}
-    for name in arguments.conditions:
+    for name in conditions:
         leaking = name == "chunk_split_leaking"
         data = utterances.as_chunks() if leaking else utterances
-        condition = Condition(EXPERIMENT, name, levels=("chunk",) if leaking else ("chunk", "utterance"),
+        levels = ("utterance",) if train else ("chunk",) if leaking else ("chunk", "utterance")
+        condition = Condition(EXPERIMENT, name_condition(arguments, name), levels=levels, train=train,
+                              settings=SETTINGS[arguments.method],
                               make_splits=lambda run, data=data: per_speaker(data.corpus.utterances, arguments.seed + run))
         evaluate(data, condition, arguments, config)
 

@@ -11,11 +11,12 @@ leaves those out of training.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
 from began.command_line import run_script
-from experiments.arguments import check_table_arguments, make_table_parser
+from experiments.arguments import check_table_arguments, make_table_parser, name_condition, seed_splits
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -39,15 +40,22 @@ def main(arguments: argparse.Namespace) -> None:
     print(corpus.describe())
 
     from experiments.evaluation import CLASSES, DIMENSIONS, Condition, evaluate
-    from experiments.protocols import official
-    from experiments.representations import represent
+    from experiments.protocols import Split, official
+    from experiments.representations import SETTINGS, prepare_table
 
-    splits_of = {name: official(corpus.utterances, arguments.seed, disjoint=CONDITIONS[name]) for name in arguments.conditions}
-    data = represent(corpus, arguments.encoder, arguments.results_dir, arguments.features, arguments.tail)
+    def make_splits(name: str, run: int = 0) -> list[Split]:
+        return official(corpus.utterances, seed_splits(arguments, run), disjoint=CONDITIONS[name])
+
+    for name in arguments.conditions:  # a split that cannot be made is refused before long work starts
+        make_splits(name)
+    data, train = prepare_table(corpus, arguments)
     config |= {"corpus": "OMG-Emotion", "protocol": "official training part, tested on the official validation part",
                "n_missing": 0 if corpus.missing is None else len(corpus.missing)}
-    for name, splits in splits_of.items():
-        condition = Condition(EXPERIMENT, name, make_splits=lambda run, splits=splits: splits, kinds=(CLASSES, DIMENSIONS))
+    for name in arguments.conditions:
+        condition = Condition(EXPERIMENT, name_condition(arguments, name), kinds=(CLASSES, DIMENSIONS), train=train,
+                              make_splits=functools.partial(make_splits, name),
+                              levels=("utterance",) if train else ("chunk", "utterance"),
+                              settings=SETTINGS[arguments.method])
         evaluate(data, condition, arguments, config)
 
     from experiments.report import render

@@ -137,3 +137,12 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
 def test_librispeech_file(shared_data):
     path = next(iter(sorted((shared_data / "LibriSpeech").rglob("*.flac"))))
     np.testing.assert_array_equal(read_audio(path), soundfile.read(path, dtype="float32")[0])
+
+
+def test_speed_shortens_the_sound_and_raises_its_pitch(tmp_path):
+    path = tmp_path / "sine.wav"
+    soundfile.write(path, np.sin(2 * np.pi * 400 * np.arange(32_000) / 16_000), 16_000)
+    faster = read_audio(path, speed=1.25)
+    assert len(faster) == pytest.approx(32_000 / 1.25, abs=2)
+    spectrum = np.abs(np.fft.rfft(faster[:16_000] * np.hanning(16_000)))
+    assert spectrum.argmax() == pytest.approx(500, abs=1)

@@ -34,13 +34,34 @@ def sounds(tmp_path):
     return paths
 
 
-@pytest.mark.parametrize(("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20))])
+@pytest.mark.parametrize(("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20)),
+                                               ("statistics", (4, 40, 20))])
 def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sounds, tmp_path, output, shape):
     encoder = load_frozen_encoder(encoder_file, output)
     representation = represent_corpus(encoder, sounds, tmp_path / "cache")
     assert encoder.feature_shape == shape
     assert representation.features.shape == (1 + 1 + 3 + 2, *shape)
     assert representation.utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
+
+
+def test_statistics_are_those_of_the_blocks_in_mel_bands(encoder_file):
+    from began.representation import N_MEL_BANDS, _mel_filters
+
+    chunks = np.random.default_rng(0).standard_normal((2, 16_000)).astype(np.float32) / 10
+    maps = load_frozen_encoder(encoder_file).embed(chunks)
+    filters = _mel_filters(maps.shape[1])
+    np.testing.assert_allclose(filters.sum(axis=0), np.ones(N_MEL_BANDS), rtol=1e-5)
+    bands = np.einsum("nftc,fk->nktc", maps, filters)
+    measured = load_frozen_encoder(encoder_file, "statistics").embed(chunks)[..., -maps.shape[-1]:]  # the last block is the map
+    expected = [bands.mean(axis=2), np.square(bands).mean(axis=2), bands.max(axis=2), bands.min(axis=2)]
+    np.testing.assert_allclose(measured, np.stack(expected, axis=1), atol=1e-5)
+
+
+def test_another_speed_has_a_cache_of_its_own(encoder_file, sounds, tmp_path):
+    encoder = load_frozen_encoder(encoder_file)
+    slow = represent_corpus(encoder, sounds, tmp_path / "cache", speed=0.5)
+    assert slow.utterance.tolist() == [0, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3]
+    assert represent_corpus(encoder, sounds, tmp_path / "cache").utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
 
 
 def test_features_do_not_depend_on_the_files_around_them(encoder_file, sounds, tmp_path):

@@ -22,7 +22,7 @@ from experiments import runs
 EXPECTED = {
     "table1_savee": ("utterance_split", "chunk_split_leaking"),
     "table2_omg": ("official", "source_disjoint"),
-    "table3_emodb": ("paper",),
+    "table3_emodb": ("paper", "statistics", "statistics_speaker_normalized"),
 }
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
 
@@ -209,6 +209,8 @@ class Results:
             notes.append("optimistic: one search for all folds")
         if any(config.get("selected_after_test") for config in settings):
             notes.append("chosen after looking at test scores")
+        if any(config.get("normalize_speakers") for config in settings):
+            notes.append("each test speaker's recordings are standardised together, without their labels")
         missing_audio = {config["n_missing"] for config in settings if config.get("n_missing")}
         if missing_audio:
             notes.append(f"{max(missing_audio)} utterances without audio left out")
