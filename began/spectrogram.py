@@ -44,6 +44,8 @@ class SpectrogramConfig:
                                    action="choose one of them")
         if not self.db_min < self.db_max:
             raise ValueError(f"db_min is {self.db_min}, db_max {self.db_max}; expected db_min < db_max")
+        if self.n_fft % 2:
+            raise ValueError(f"n_fft is {self.n_fft}; expected an even number")
         if not self.input_scale > 0:
             raise ValueError(f"input_scale is {self.input_scale}; expected a positive number")
 
@@ -105,22 +107,20 @@ def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: A
     Raises:
         ValueError: `chunks` has another shape.
     """
-    from scipy import fft
+    from scipy import fftpack
 
     if chunks.ndim != 2 or chunks.shape[1] != CHUNK_SAMPLES:
         raise ValueError(f"chunks have shape {chunks.shape}; expected (n_chunks, {CHUNK_SAMPLES})")
     half_window = config.n_fft // 2
-    window = _hann_window(config.n_fft).astype(np.float32)
     buffers = _buffers(config)
-    frames = np.lib.stride_tricks.sliding_window_view(buffers.padded, config.n_fft, axis=1)[:, :: config.hop_length]
     spectrograms = np.empty((len(chunks), config.n_bins, config.n_frames), dtype)
     for start in range(0, len(chunks), CHUNKS_AT_ONCE):
         block = chunks[start: start + CHUNKS_AT_ONCE]
         n = len(block)
         buffers.padded[:n, half_window: half_window + CHUNK_SAMPLES] = block
-        windowed = np.multiply(frames[:n], window, out=buffers.windowed[:n])
-        stft = fft.rfft(windowed, overwrite_x=True)
-        magnitude = np.abs(stft[..., : config.n_bins], out=buffers.magnitude[:n])
+        windowed = np.multiply(buffers.frames[:n], buffers.window, out=buffers.windowed[:n])
+        # Not scipy.fft, which returns fresh memory: its pages cost as much as the transform.
+        magnitude = _magnitude(fftpack.rfft(windowed, overwrite_x=True), buffers.magnitude[:n])
         if config.magnitude == "log":
             _to_log(magnitude, config)
         if config.input_scale != 1.0:
@@ -129,11 +129,24 @@ def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: A
     return spectrograms
 
 
+def _magnitude(packed: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Returns |STFT| without the Nyquist bin from FFTPACK's packing, in `out`, (n, n_frames, n_bins).
+
+    A row of `packed`, (n, n_frames, n_fft), is Re 0, Re 1, Im 1, Re 2, Im 2, ..., Re n_fft / 2: from the second number on,
+    all rows together are complex numbers already, but for Nyquist bins paired with the next row's Re 0, which replaces them.
+    """
+    np.abs(packed.reshape(-1)[1:-1].view(np.complex64), out=out.reshape(-1)[1:])
+    np.abs(packed[..., 0], out=out[..., 0])
+    return out
+
+
 class _Buffers:
     """Memory of one thread's transforms. To allocate it for every file costs as much as the transform itself.
 
     Attributes:
         padded: float32, (CHUNKS_AT_ONCE, n_samples), zeros beyond a chunk's ends.
+        frames: the same memory as overlapping frames, (CHUNKS_AT_ONCE, n_frames, n_fft).
+        window: float32, (n_fft,).
         windowed: float32, (CHUNKS_AT_ONCE, n_frames, n_fft).
         magnitude: float32, (CHUNKS_AT_ONCE, n_frames, n_bins).
         scratch: the same.
@@ -142,6 +155,9 @@ class _Buffers:
     def __init__(self, config: SpectrogramConfig) -> None:
         shape = (CHUNKS_AT_ONCE, config.n_frames, config.n_bins)
         self.padded = np.zeros((CHUNKS_AT_ONCE, CHUNK_SAMPLES + 2 * (config.n_fft // 2)), np.float32)
+        self.frames = np.lib.stride_tricks.sliding_window_view(
+            self.padded, config.n_fft, axis=1)[:, :: config.hop_length]
+        self.window = _hann_window(config.n_fft).astype(np.float32)
         self.windowed = np.empty((*shape[:2], config.n_fft), np.float32)
         self.magnitude = np.empty(shape, np.float32)
         self.scratch = np.empty(shape, np.float32)
@@ -185,11 +201,11 @@ def _transpose(values: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> None
     np.subtract(scratch, values, out=values)
     np.subtract(scratch, values, out=values)
     values *= np.float32(2.0**-112)
-    sign = values.view(np.uint16)[..., 1::2] & np.uint16(0x8000)
     bits = values.view(np.uint32)
-    bits >>= 13
-    half = scratch.reshape(-1).view(np.uint16)[: bits.size].reshape(bits.shape)
-    np.copyto(half, bits, casting="unsafe")  # the sign is lost at bit 18
+    half, sign = scratch.reshape(-1).view(np.uint16).reshape(2, *values.shape)
+    np.right_shift(bits, 13, out=half, casting="unsafe")  # the sign is lost at bit 18
+    np.right_shift(bits, 16, out=sign, casting="unsafe")
+    sign &= np.uint16(0x8000)
     half |= sign
     out.view(np.uint16)[:] = half.transpose(0, 2, 1)
 
