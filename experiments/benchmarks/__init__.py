@@ -7,6 +7,8 @@ the note says otherwise), unit and note.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,3 +40,31 @@ def make_row(name: str, ours: float | None, alternative: float | None, ratio: fl
     numbers = {"ours": ours, "alternative": alternative, "ratio": ratio}
     rounded = {key: None if value is None else float(f"{value:.4g}") for key, value in numbers.items()}
     return {"name": name, **rounded, "unit": unit, "note": note}
+
+
+class RoundsProcess:
+    """A module of this package in a process of its own, that takes a round when it is told to and answers in numbers."""
+
+    def __init__(self, module: str, *arguments: object) -> None:
+        self._process = subprocess.Popen([sys.executable, "-m", module, *map(str, arguments)],
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run_round(self) -> list[float]:
+        """Returns what the process measured in the next round."""
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        return [float(number) for number in self._process.stdout.readline().split()]
+
+    def close(self) -> list[float]:
+        """Ends the process and returns what it says in the end."""
+        self._process.stdin.close()
+        said = self._process.stdout.read()
+        self._process.wait()
+        return [float(number) for number in said.split()]
+
+
+def peak_memory_gb() -> float:
+    """Returns the most memory that this process has held so far."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

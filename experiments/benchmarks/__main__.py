@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks --results-dir results
 
-takes about six minutes on two cores that do nothing else. With other work on the machine the figures are lower, and the
+takes about nine minutes on two cores that do nothing else. With other work on the machine the figures are lower, and the
 ratios less certain.
 """
 
@@ -21,7 +21,7 @@ from began.errors import InputError
 from began.files import write_atomically
 from experiments.benchmarks import COLUMNS
 
-PARTS = ("preparation", "memory", "training_step", "heads")
+PARTS = ("preparation", "memory", "many_files", "training_step", "heads")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -88,6 +88,12 @@ def _measure_memory(files: list[Path] | None) -> list[dict[str, Any]]:
     return benchmark_memory()
 
 
+def _measure_many_files(files: list[Path] | None) -> list[dict[str, Any]]:
+    from experiments.benchmarks.many_files import benchmark_many_files
+
+    return benchmark_many_files()
+
+
 def _measure_training_step(files: list[Path] | None) -> list[dict[str, Any]]:
     from experiments.benchmarks.training_step import benchmark_training_step
 
@@ -101,8 +107,8 @@ def _measure_heads(files: list[Path] | None) -> list[dict[str, Any]]:
 
 
 _PARTS: dict[str, Callable[[list[Path] | None], list[dict[str, Any]]]] = {
-    "preparation": _measure_preparation, "memory": _measure_memory, "training_step": _measure_training_step,
-    "heads": _measure_heads}
+    "preparation": _measure_preparation, "memory": _measure_memory, "many_files": _measure_many_files,
+    "training_step": _measure_training_step, "heads": _measure_heads}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks import make_row
+from experiments.benchmarks import RoundsProcess, make_row, peak_memory_gb
 
 BUDGET_GB = 2.5
 STEPS = 10
@@ -34,9 +33,10 @@ def benchmark_memory(rounds: int = 4) -> list[dict[str, Any]]:
         shard_bytes = _write_store(small, n_shards=1)
         n_shards = int(np.ceil(10 * BUDGET_GB * 1e9 / shard_bytes))
         _write_store(large, n_shards, shard=small / "shard-00000.npy")
-        trainings = [_Training(store, Path(folder) / f"{store.name}-run") for store in (large, small)]
-        speeds = np.array([[training.run_round() for training in trainings] for _ in range(rounds + 1)])[1:]
-        peaks = [training.close() for training in trainings]
+        trainings = [RoundsProcess("experiments.benchmarks.memory", store, Path(folder) / f"{store.name}-run")
+                     for store in (large, small)]
+        speeds = np.array([[training.run_round()[0] for training in trainings] for _ in range(rounds + 1)])[1:]
+        peaks = [training.close()[0] for training in trainings]
     gigabytes = n_shards * shard_bytes / 1e9
     return [
         make_row("peak memory, large store vs small", peaks[0], peaks[1], peaks[0] / peaks[1], "GB",
@@ -69,35 +69,12 @@ def _write_store(folder: Path, n_shards: int, shard: Path | None = None) -> int:
     return shard.stat().st_size
 
 
-class _Training:
-    """A pre-training in a process of its own, that takes a round when it is told to."""
-
-    def __init__(self, store: Path, folder: Path) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "experiments.benchmarks.memory", store, folder],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def run_round(self) -> float:
-        """Returns the round's chunks per second."""
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-    def close(self) -> float:
-        """Ends the process and returns its peak memory in GB."""
-        self._process.stdin.close()
-        peak = float(self._process.stdout.readline())
-        self._process.wait()
-        return peak
-
-
 class _Enough(Exception):
     pass
 
 
 def _train(store: Path, folder: Path) -> None:
     """Takes a round for every line on standard input; says each one's chunks per second, and the peak memory in the end."""
-    import resource
-
     from began.startup import start_backend
 
     start_backend()
@@ -114,7 +91,7 @@ def _train(store: Path, folder: Path) -> None:
     try:
         pretrain(ChunkStore(store), folder, PretrainingSettings(max_steps_per_round=STEPS), draw=draw, report=lambda line: None)
     except _Enough:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, flush=True)
+        print(peak_memory_gb(), flush=True)
 
 
 if __name__ == "__main__":
