@@ -213,10 +213,14 @@ def _fit_trunk(
             total += loss * tf.cast(tf.size(chosen), tf.float32)
         return total / n_chunks
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def predict(block: tf.Tensor) -> Any:
         return trunk(block, training=False)
 
+    # A head has graphs of its own, traced once and for all epochs. They are called as such: counting calls of the functions
+    # of several heads, TensorFlow would warn of retracing, in the midst of the progress lines.
+    train_epoch = train_epoch.get_concrete_function(tf.TensorSpec((n_chunks,), tf.int32))
+    predict = predict.get_concrete_function(tf.TensorSpec((None, *inputs.shape[1:]), tf.float32))
     generator = np.random.default_rng(seed)
     history: list[dict[str, float]] = []
     best: tuple[tuple[float, float], int, list[np.ndarray]] | None = None
@@ -234,7 +238,7 @@ def _fit_trunk(
         if validation is None:
             continue
         scores = np.concatenate([
-            as_columns(predict(validation[0][i : i + BLOCK])) for i in range(0, len(validation[0]), BLOCK)
+            as_columns(predict(tf.constant(validation[0][i : i + BLOCK]))) for i in range(0, len(validation[0]), BLOCK)
         ])
         measured = measure_validation(kind, parameters["loss_function"], scores, *validation[1:], aggregation)
         row.update({f"validation_{name}": value for name, value in measured.items() if name != "score"})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +89,25 @@ def test_same_seed_same_weights_serial_and_parallel(corpus):
         assert first.history.equals(second.history)
     assert equal_weights(serial[0], serial[2]) and not equal_weights(serial[0], serial[1])
     assert equal_weights(serial[0], alone)
+
+
+MANY_HEADS = """
+import numpy as np
+from classifiers.training import train_head
+features, targets = np.random.default_rng(0).normal(size=(20, 8, 4, 6)).astype("float32"), np.arange(20) % 2
+for seed in range(6):
+    train_head(features[:8], targets[:8], {"filters": 4}, kind="softmax", epochs=1, seed=seed,
+               validation=(features[8:], targets[8:], np.arange(12)))
+print("trained")
+"""
+
+
+def test_tensorflow_does_not_complain_about_many_heads():
+    """In a process of its own: TensorFlow warns twice at most, whoever calls."""
+    done = subprocess.run([sys.executable, "-c", MANY_HEADS], cwd=Path(__file__).resolve().parents[1], capture_output=True,
+                          text=True)
+    assert done.stdout == "trained\n", done.stderr
+    assert "retracing" not in done.stderr
 
 
 def test_memory_mapped_features_train_the_same_head(corpus, tmp_path):
