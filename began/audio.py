@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from began.errors import InputError
+from began.files import describe_no_file
 
 SAMPLE_RATE = 16_000
 """Sample rate of everything behind `read_audio`, in Hz (paper, section 3.2)."""
@@ -93,9 +94,8 @@ def _join(blocks: list[np.ndarray]) -> np.ndarray:
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir() or not path.exists():
-        raise InputError.about(path, found="a folder" if path.is_dir() else "no such file",
-                               expected="a sound file", action="check the path")
+    if not path.is_file():
+        raise InputError.about(path, found=describe_no_file(path), expected="a sound file", action="check the path")
     size = path.stat().st_size
     if size == 0:
         raise InputError.about(path, found="an empty file (0 bytes)", expected="a sound file",

@@ -76,6 +76,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def describe_no_file(path: Path) -> str:
+    """Returns what is there in place of a file: pipes and devices would never end, or be read only once."""
+    if path.is_dir():
+        return "a folder"
+    return "a pipe or device" if path.exists() else "no such file"
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
@@ -143,7 +150,7 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str,
     path = Path(keras_file)
     expected = f"a .keras file of this project, with {name}.json inside"
     if not path.is_file():
-        raise InputError.about(path, found="no such file", expected=expected, action="check the path")
+        raise InputError.about(path, found=describe_no_file(path), expected=expected, action="check the path")
     try:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(f"{name}.json").file_size

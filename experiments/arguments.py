@@ -79,6 +79,8 @@ def check_training_arguments(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) < 1:
             raise InputError.about(f"--{name.replace('_', '-')}", found=getattr(arguments, name), expected="at least 1",
                                    action="give a positive number")
+    if not 0 <= arguments.seed < 2**31:
+        raise InputError.about("--seed", found=arguments.seed, expected="0 to 2147483647", action="give another number")
     arguments.pooling = {"softmax": arguments.class_pooling, "arousal_valence": arguments.dimension_pooling}
     arguments.class_weight = None if arguments.class_weight == "none" else arguments.class_weight
 

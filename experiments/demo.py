@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from began.command_line import run_script
+from began.files import lock_folder
 
 NOTICE = ("These numbers come from synthetic speech, made to be easy to tell apart. They show that everything runs; "
           "they are not comparable with the paper.")
@@ -37,8 +38,9 @@ def main(arguments: argparse.Namespace) -> int:
     folder = arguments.output_dir
     results = folder / "results"
     print(f"1. Synthesising corpora in {folder / 'data'}", flush=True)
-    librispeech = synthetic.write_librispeech(folder / "data" / "LibriSpeech", n_speakers=8, n_utterances=7, seconds=5.0)
-    emodb = synthetic.write_emodb(folder / "data" / "EmoDB", speakers=5, n_texts=3)
+    with lock_folder(folder):
+        librispeech = synthetic.write_librispeech(folder / "data" / "LibriSpeech", n_speakers=8, n_utterances=7, seconds=5.0)
+        emodb = synthetic.write_emodb(folder / "data" / "EmoDB", speakers=5, n_texts=3)
 
     from experiments import pretrain_librispeech, table3_emodb
 

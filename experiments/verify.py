@@ -20,7 +20,7 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import write_text
+from began.files import lock_folder, write_text
 
 EXPECTED = Path(__file__).with_name("verify_expected.json")
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
@@ -120,12 +120,13 @@ def run_small(folder: Path) -> int:
         "LibriSpeech": lambda path: synthetic.write_librispeech(path, n_speakers=3, n_utterances=3, seconds=3.5),
         "EmoDB": lambda path: synthetic.write_emodb(path, speakers=4, n_texts=1, seconds=0.9),
     }
-    for name, write in writers.items():
-        target = folder / "data" / name
-        if not target.is_dir():  # it appears whole, or not at all
-            unfinished = folder / "data" / f"unfinished-{name}"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            write(unfinished).rename(target)
+    with lock_folder(folder):
+        for name, write in writers.items():
+            target = folder / "data" / name
+            if not target.is_dir():  # it appears whole, or not at all
+                unfinished = folder / "data" / f"unfinished-{name}"
+                shutil.rmtree(unfinished, ignore_errors=True)
+                write(unfinished).rename(target)
 
     from experiments import pretrain_librispeech, table3_emodb
 

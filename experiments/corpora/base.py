@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from began.errors import InputError
+from began.files import describe_no_file
 
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
     import pandas as pd
@@ -231,23 +232,27 @@ def read_table(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str,
         InputError: missing, unreadable, not UTF-8 text, without a header or rows, columns missing or named twice, rows
             that are too long or too short (all of them are listed).
     """
-    expected = f"a comma-separated UTF-8 file with the columns {', '.join(required)}"
+    expected = "a comma-separated UTF-8 file with " + (f"the columns {', '.join(required)}" if required else "a header")
 
     def refuse(found: str, action: str) -> InputError:
         return InputError.about(printable(path), found=found, expected=expected, action=action)
 
     try:
+        if not path.is_file():
+            raise refuse(describe_no_file(path), "check the path")
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", "save it as UTF-8 CSV") from error
     except OSError as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else f"that it cannot be read ({error.strerror})"
-        raise refuse(found, "check the path and its permissions") from error
+        raise refuse(f"that it cannot be read ({error.strerror})", "check its permissions") from error
     if "\0" in text:
         raise refuse("null characters, so not a text file", "save it as UTF-8 CSV")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+        lines, first = [], 1
+        for cells in reader:
+            lines.append((first, [cell.strip() for cell in cells]))
+            first = reader.line_num + 1  # a quoted cell may go over several lines
     except csv.Error as error:
         raise refuse(f"text that is not CSV (line {reader.line_num}: {error})", "correct that line") from error
     lines = [(number, cells) for number, cells in lines if any(cells)]

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from began.errors import InputError
+from began.files import describe_no_file
 from experiments.corpora.base import Corpus, build_corpus, parse_number, printable, read_table, refuse_problems
 
 NAME = "manifest"
@@ -67,7 +68,7 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
     known = {"file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end"}
     notes = [f"columns that are not used: {', '.join(other)}"] if (
-        other := [printable(column) for column in header if names[column] not in known]) else []
+        other := [printable(column) or "one without a name" for column in header if names[column] not in known]) else []
     return build_corpus(path.stem, rows, labels=sorted({row["label"] for row in rows if "label" in row}), notes=notes)
 
 
@@ -98,15 +99,17 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> dict[str, object] | list[
     else:
         try:
             if not (folder / file).is_file():
-                problems.append(f"{printable(folder / file)}: no such file")
+                problems.append(f"{printable(folder / file)}: {describe_no_file(folder / file)}")
         except (OSError, ValueError) as error:  # a name that is too long for the file system
             problems.append(f"file {printable(file)[:60]!r}… is not a path ({error})")
-    if not row["speaker"]:
-        problems.append("speaker is empty; expected a name")
-    if "label" in cells:
-        row["label"] = cells["label"]
-        if not cells["label"]:
-            problems.append("label is empty; expected a name")
+    for column in ("speaker", "label"):
+        if column in cells:
+            row[column] = cells[column]
+            # A line feed or a no-break space in a name would only show in a table, or when a trained model is opened.
+            if not cells[column]:
+                problems.append(f"{column} is empty; expected a name")
+            elif not cells[column].isprintable():
+                problems.append(f"{column} is {cells[column][:40]!r}; expected a name of printable characters")
     if "arousal" in cells and "valence" in cells:
         for column, low in (("arousal", 0), ("valence", -1)):
             row[column] = parse_number(cells, column, low, 1)
