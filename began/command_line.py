@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
 
 from began.errors import InputError
+
+INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes on from there."
 
 
 def run_script(main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser,
@@ -22,28 +27,78 @@ def run_script(main: Callable[[argparse.Namespace], int | None], parser: argpars
     arguments = parser.parse_args(argv)
     # TensorFlow reads this once, when it is imported: its start-up notes would bury the progress lines.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored, as under nohup
+        signal.signal(signal.SIGINT, _interrupt)
     try:
-        return main(arguments) or 0
+        code = _call(main, arguments)
+        sys.stdout.flush()  # where a full disk would else show after the end
+        return code
     except InputError as error:
         if arguments.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read the output has enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:
+        if arguments.debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Results say so themselves: this is a temporary file, or what the shell redirects the output to.
+        print(f"error: {error.filename or 'output'}: found that it cannot be written ({error.strerror}); expected free space. "
+              "Free some space, or redirect the output to another disk.", file=sys.stderr)
+        _discard_output()
+        return 2
     except KeyboardInterrupt:
         if arguments.debug:
             raise
-        print("\nInterrupted. What was finished is kept: the same command goes on from there.", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         if argv is None:
             _leave(130)
         return 130
+
+
+_interrupted = False
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
+
+
+def _call(main: Callable[[argparse.Namespace], int | None], arguments: argparse.Namespace) -> int:
+    try:
+        return main(arguments) or 0
+    except Exception as error:
+        if _interrupted:  # TensorFlow's import, for one, makes an ImportError of it
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _discard_output() -> None:
+    """Sends standard output nowhere, so that Python does not fail to write what it still holds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(code: int) -> None:
     """Ends the process without taking TensorFlow apart, which would keep someone who pressed Ctrl-C waiting for seconds."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # Workers that are still starting, or kept for the next training, would be waited for.
+    if "multiprocessing" in sys.modules:
+        for child in sys.modules["multiprocessing"].active_children():
+            child.kill()
     atexit._run_exitfuncs()  # temporary folders, semaphores and worker processes are cleared away as ever
     os._exit(code)
+
+
+def _say_interrupted(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt) and "--debug" not in sys.argv:
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+# Ctrl-C while a script's own imports run, before `run_script` can catch it.
+sys.excepthook = _say_interrupted

@@ -12,12 +12,12 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,9 +68,8 @@ class HeadWorkers:
         self._pool: ProcessPoolExecutor | None = None
         if workers > 1 or not _on_one_thread():
             context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-            self._stop = context.Event()
             self._folder = tempfile.TemporaryDirectory(prefix="features-")
-            self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(self._stop,))
+            self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
 
     def submit(self, job: HeadJob) -> PendingHead:
         """Starts a head; where this process is the worker, it is trained when its result is asked for."""
@@ -82,10 +81,11 @@ class HeadWorkers:
     def stop(self) -> None:
         """Ends the processes, without waiting for heads half trained."""
         if self._pool is not None:
-            self._stop.set()
+            for process in list((self._pool._processes or {}).values()):  # from Python 3.14 on: kill_workers
+                process.kill()
             ending = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
             ending.start()
-            ending.join(1.5)  # they end within a quarter of a second, unless they are still starting
+            ending.join(1.0)
             self._folder.cleanup()
 
     def _store(self, features: np.ndarray) -> StoredArray:
@@ -164,14 +164,14 @@ def _on_one_thread() -> bool:
     return threads == 1 and not tf.config.get_visible_devices("GPU")
 
 
-def _start_worker(stop: Any) -> None:
+def _start_worker() -> None:
     """Prepares a worker process: one thread, no GPU, no Ctrl-C of its own, and no life after its parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        while parent.is_alive() and not stop.wait(0.25):
-            pass
+        while parent.is_alive():
+            time.sleep(0.25)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -372,6 +373,40 @@ TABLES = [
         "manifest: no column label", CUSTOM, lambda b: b.custom("file\na.wav\n"), ("mine.csv: found the columns file", "label")
     ),
     Case("manifest: semicolons", CUSTOM, lambda b: b.custom("file;label\na.wav;x\n"), ("[Ss]eparate the columns by commas",)),
+    Case(
+        "manifest: a device",
+        CHECK,
+        lambda b: ["manifest", "/dev/null"],
+        ("/dev/null: found a pipe or device", "with a header", "[Cc]heck the path"),
+    ),
+    Case(
+        "manifest: a quote that is never closed",
+        CUSTOM,
+        lambda b: b.custom('file,label\n"a.wav,x\n'),
+        (r"not CSV \(line 2: .*\); expected a comma-separated UTF-8 file with a header", "[Cc]orrect that line"),
+    ),
+    Case(
+        "manifest: a folder in place of a recording",
+        CUSTOM,
+        lambda b: b.custom("file,label\n.,x\n"),
+        ("line 2: .*: a folder",),
+    ),
+    *(
+        Case(
+            f"manifest: {name} in a label",
+            CUSTOM,
+            lambda b, c=character: b.custom(b.recordings("ab").replace(",b", f',"b{c}b"')),
+            (rf"line 3: label is 'b{shown}b'; expected a name of printable characters",),
+        )
+        for name, character, shown in (("a line feed", "\n", r"\\n"), ("a no-break space", "\xa0", r"\\xa0"))
+    ),
+    Case(
+        "manifest: a column without a name",
+        CHECK,
+        lambda b: ["manifest", b.file("mine.csv", b.recordings("a").replace("label", "label,").replace(",a", ",a,"))],
+        ("columns that are not used: one without a name",),
+        code=1,
+    ),
     Case("manifest: empty", CUSTOM, lambda b: b.custom(""), ("mine.csv: found an empty file",)),
     Case("manifest: header only", CUSTOM, lambda b: b.custom("file,label\n"), ("a header without rows",)),
     Case("manifest: null characters", CUSTOM, lambda b: b.custom("file,label\n\0,x\n"), ("null characters",)),
@@ -466,6 +501,11 @@ def _unreadable(b: Bench, data: Path) -> Path:
     return data
 
 
+def _mkfifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
 def _several_bad(b: Bench) -> Path:
     folder = b.copy("EmoDB")
     for path, damage in zip(sorted(folder.rglob("*.wav")), (_empty, _cut, _text), strict=False):
@@ -505,6 +545,13 @@ AUDIO = [
         PREDICT,
         lambda b: ["--model", b.model, b.folder / "a.wav"],
         (r"a\.wav: no such file or folder",),
+    ),
+    Case(
+        "predict: a pipe",
+        PREDICT,
+        lambda b: ["--model", b.model, _mkfifo(b.folder / "a.wav")],
+        (r"skipped: .*a\.wav: found a pipe or device; expected a sound file",),
+        code=1,
     ),
     Case(
         "predict: a folder without sound",
@@ -604,6 +651,15 @@ NETWORKS = [
         lambda b: ["--model", b.encoder, b.folder],
         (r"encoder\.keras", r"without head\.json"),
     ),
+    *(
+        Case(
+            f"predict: {what} in place of a model",
+            PREDICT,
+            lambda b, m=make: ["--model", m(b), b.folder],
+            (f"found {what}; expected", "[Cc]heck the path"),
+        )
+        for what, make in (("a folder", lambda b: b.folder), ("a pipe or device", lambda b: Path("/dev/null")))
+    ),
     Case(
         "predict: model cut in the middle",
         PREDICT,
@@ -623,6 +679,10 @@ OPTIONS = [
             (f"{option}: found {value}; expected at least 1",),
         )
         for option, value in (("--runs", 0), ("--max-evals", 0), ("--epochs", -3), ("--workers", 0))
+    ),
+    *(
+        Case(f"table 3: --seed {seed}", TABLE3, lambda b, s=seed: b.table3(None, "--seed", s), (f"--seed: found {seed}",))
+        for seed in (-1, 2**31)
     ),
     Case(
         "table 3: a condition that is no name",
@@ -835,6 +895,15 @@ RESULTS = [
         (r"checkpoint\.npz: found a damaged checkpoint", "[Rr]emove it"),
         leaves=r"cache/.*|.*/(config|environment)\.json|.*/logs/.*",
     ),
+    *(
+        Case(
+            f"{script}: output folder is a file",
+            f"experiments.{script}",
+            lambda b: ["--output-dir", b.file("mine", "")],
+            ("mine: found that it cannot be written", "[Cc]hoose another folder"),
+        )
+        for script in ("demo", "verify")
+    ),
     Case(
         "report: a damaged metrics.csv",
         REPORT,
@@ -983,6 +1052,17 @@ def test_ten_hours_of_sound_are_read_block_by_block(tmp_path, monkeypatch):
     assert len(sizes) >= 400
     assert sum(sizes) == 640 * 16_000 * 4
     assert max(sizes) <= 3 * 16_000 * 4
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full, as Linux has it")
+def test_output_redirected_to_a_full_disk(tmp_path):
+    soundfile.write(tmp_path / "a.wav", LOUD, 16_000)
+    (tmp_path / "mine.csv").write_text("file,label\na.wav,x\n", encoding="utf-8")
+    command = [sys.executable, "-m", "experiments.check", "manifest", str(tmp_path / "mine.csv")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=Path(__file__).resolve().parents[1], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: output: found .*No space left.*; expected free space\. Free some space.*\n", done.stderr)
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -195,6 +195,61 @@ def test_control_c_ends_soon_with_a_note_and_leaves_no_process(small_run, tiny_c
     assert not list(tmp_path.rglob(".writing-*"))
 
 
+HEADS_THEN_NOTHING = """
+import argparse, sys, time
+import numpy as np
+from began.command_line import run_script
+from classifiers.training import HeadJob, train_heads
+
+def main(arguments):
+    features, targets = np.zeros((8, 8, 4, 6), "float32"), np.arange(8) % 2
+    train_heads([HeadJob(features, targets, {"filters": 2}, "softmax", 1, seed) for seed in range(2)], 2, progress=None)
+    print("trained", flush=True)
+    time.sleep(1000)
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, argparse.ArgumentParser()))
+"""
+
+
+@linux
+def test_control_c_between_two_trainings_ends_the_workers_that_wait_for_the_next(tmp_path):
+    (tmp_path / "heads.py").write_text(HEADS_THEN_NOTHING, encoding="utf-8")
+    process = subprocess.Popen([sys.executable, tmp_path / "heads.py"], env={**os.environ, "PYTHONPATH": str(ROOT)},
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout.readline() == "trained\n"
+    children = children_of(process.pid)
+    assert len(children) >= 2
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert wait_until(lambda: not any(map(is_alive, children)), 20)
+
+
+PRESSED = {
+    "while a script imports": "import began.command_line\npress()",
+    "and a library makes another error of it": """
+from argparse import ArgumentParser
+from began.command_line import run_script
+def main(arguments):
+    try:
+        press()
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
+sys.exit(run_script(main, ArgumentParser()))
+""",
+}
+
+
+@pytest.mark.parametrize("moment", PRESSED)
+def test_control_c_has_no_traceback(moment):
+    press = "import os, signal, sys, time\ndef press():\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)\n"
+    done = subprocess.run([sys.executable, "-c", press + PRESSED[moment]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in (130, -signal.SIGINT)  # a shell shows both as 130
+    assert "the same command goes on from there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @linux
 def test_workers_do_not_outlive_a_killed_search(small_run, tmp_path):
     process = start_search(small_run, tmp_path)

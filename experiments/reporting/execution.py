@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,8 +79,14 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
             channel = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
             client = NotebookClient(
                 notebook, timeout=SECONDS_PER_CELL, kernel_name=_KERNEL["name"], record_timing=False,
-                resources={"metadata": {"path": str(path.parent)}}, config=Config({"KernelManager": channel}))
-            client.execute(env={**os.environ, **settings})
+                resources={"metadata": {"path": str(path.parent)}}, config=Config({"KernelManager": channel}),
+                shutdown_kernel="immediate")
+            # In the main thread it would answer Ctrl-C itself, by waiting for the kernel and then failing.
+            thread = ThreadPoolExecutor(1)
+            try:
+                thread.submit(client.execute, env={**os.environ, **settings}).result()
+            finally:
+                thread.shutdown(wait=False)
     except CellExecutionError as error:
         raise InputError.about(path, found=f"a cell that fails with {error.ename}: {error.evalue}",
                                expected="notebooks that run on this results folder",
