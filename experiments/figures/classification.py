@@ -31,9 +31,10 @@ def plot_confusion(
     size = 1.9 + 0.68 * len(labels)
     with make_figure((size + 0.6, size), path) as figure:
         axes = figure.subplots()
-        image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+        # Square cells would leave the layout a margin that it miscounts, and cut the axis' name off.
+        image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
         for row, column in np.ndindex(*shares.shape):
-            colour = "white" if shares[row, column] > 0.55 else BLACK
+            colour = "white" if shares[row, column] > 0.65 else BLACK
             axes.text(column, row - 0.13, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=colour,
                       fontsize=10, fontweight="bold" if row == column else "normal")
             axes.text(column, row + 0.25, f"{values[row, column]:.0f}", ha="center", va="center", color=colour,

@@ -59,7 +59,8 @@ def plot_search(
         axes.set(xlabel="trial", ylabel=_loss_name(trials))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(True)
-        legend = axes.legend(loc="upper right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)
+        # Below the axes, where it hides no trial.
+        legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
         for handle in legend.legend_handles:
             handle.set_alpha(0.9)
         add_titles(figure, axes, title, note)
@@ -165,7 +166,8 @@ def _marginal(axes: Axes, values: pd.Series, loss: pd.Series, name: str) -> None
         order = np.argsort(x, kind="stable")
         window = max(3, len(x) // 6)
         smooth = pd.Series(y[order]).rolling(window, center=True, min_periods=2).median()
-        axes.plot(x[order], smooth, color=RED)
+        # One value where several trials share one: the order among those is chance.
+        axes.plot(np.unique(x), smooth.groupby(x[order]).median(), color=RED)
         # Drawn log-uniformly: many octaves, and the median far below the mean.
         if (x > 0).all() and x.max() / x.min() > 30 and np.median(x) < 0.6 * x.mean():
             axes.set_xscale("log")
@@ -181,8 +183,8 @@ def _marginal(axes: Axes, values: pd.Series, loss: pd.Series, name: str) -> None
             axes.plot([position, position], [low, high], color=RED, linewidth=2)
             axes.plot(position, middle, "o", color=RED, markersize=5)
         crowded = max(len(label) for label in labels) * len(labels) > 26
-        axes.set_xticks(range(len(labels)), labels, rotation=30 if crowded else 0, ha="right" if crowded else "center",
-                        rotation_mode="anchor" if crowded else "default")
+        # Slanted words would reach below the neighbour's axes, and push it aside.
+        axes.set_xticks(range(len(labels)), [label.replace("_", "\n") if crowded else label for label in labels])
         axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.set_title(words(name), fontsize=9, fontweight="normal", loc="center")
     axes.tick_params(labelsize=8)
