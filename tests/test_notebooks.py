@@ -1,7 +1,11 @@
 """The notebooks executed on fabricated results and on none, and the HTML report made of them."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +26,8 @@ from experiments.reporting.html import render_html
 from experiments.reporting.results import Results
 from experiments.reporting.search import best_trials, validation_and_test
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
 NAMES = ["01_corpora_and_spectrograms", "02_began_representation", "03_tables", "04_search", "05_ablations_and_errors"]
 
 
@@ -77,9 +82,21 @@ def outputs(notebook):
     return "\n".join("".join(text) for text in shown)
 
 
+def run_nbmake(folder, results, data):
+    """Executes the notebooks of a folder through nbmake, in place, as a test of each."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "-q", "-p", "no:cacheprovider", folder],
+        cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "RESULTS_DIR": str(results), "DATA_DIR": str(data), "PYTHONPATH": str(ROOT)})
+
+
 def test_notebooks_on_results(results, data, tmp_path):
-    before = {path: path.read_bytes() for path in NOTEBOOKS.glob("*.ipynb")}
-    executed = execute_notebooks(NOTEBOOKS, results, data)
+    """By nbmake, on copies, which find the results as the notebooks always do: by RESULTS_DIR."""
+    folder = tmp_path / "notebooks"
+    shutil.copytree(NOTEBOOKS, folder)
+    done = run_nbmake(folder, results, data)
+    assert done.returncode == 0 and f"{len(NAMES)} passed" in done.stdout, done.stdout
+    executed = read_notebooks(folder)
     assert [path.stem for path in executed] == NAMES
     shown = {path.stem: outputs(notebook) for path, notebook in executed.items()}
     pictures = {name: text.count("<image>") for name, text in shown.items()}
@@ -90,14 +107,15 @@ def test_notebooks_on_results(results, data, tmp_path):
     for text in ("80.69 ± 2.96", "72.0 ± 2.0", "67.0 to 77.0", "0.320 ± 0.020"):
         assert text in shown[NAMES[2]]
     assert "Mean gain: 10.0 points." in shown[NAMES[4]] and "Of 30 utterances" in shown[NAMES[4]]
-    assert {path: path.read_bytes() for path in before} == before
-
-    for path, notebook in executed.items():
-        save_notebook(notebook, tmp_path / path.name)
-        text = (tmp_path / path.name).read_text()
-        assert str(results) not in text and str(data) not in text and "iopub" not in text
-        assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
+    for path in executed:
+        assert str(results) not in path.read_text() and str(data) not in path.read_text()
     check_html(render_html(executed, tmp_path / "html"))
+
+
+def test_nbmake_notices_a_notebook_that_fails(tmp_path):
+    save_notebook(v4.new_notebook(cells=[v4.new_code_cell("raise KeyError('speaker')")]), tmp_path / "a.ipynb")
+    done = run_nbmake(tmp_path, tmp_path, tmp_path)
+    assert done.returncode == 1 and "KeyError" in done.stdout
 
 
 def check_html(index):
@@ -114,12 +132,19 @@ def check_html(index):
 
 
 def test_notebooks_say_what_has_not_been_run(tmp_path):
+    """And: what is saved of an execution names no folder and no time of this machine; the originals stay as they are."""
     (tmp_path / "results").mkdir()
+    before = {path: path.read_bytes() for path in NOTEBOOKS.glob("*.ipynb")}
     executed = execute_notebooks(NOTEBOOKS, tmp_path / "results", tmp_path / "data")
+    assert {path: path.read_bytes() for path in before} == before
     for path, notebook in executed.items():
         shown = outputs(notebook)
         assert "Not run yet" in shown, path.stem
         assert "<image>" not in shown, path.stem
+        save_notebook(notebook, tmp_path / path.name)
+        text = (tmp_path / path.name).read_text()
+        assert str(tmp_path) not in text and "iopub" not in text
+        assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
 
 
 def test_notebooks_are_clean():
