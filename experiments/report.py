@@ -49,12 +49,14 @@ def render_tables(results_dir: str | os.PathLike) -> list[Path]:
 
 
 def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
-    """Writes tables and figures, and the README's results where a README is named; returns the paths."""
+    """Writes tables and figures, and the README's results and architecture where a README is named; returns the paths."""
     from experiments import figures
 
     written = render_tables(results_dir)
     written += figures.draw_all(results_dir)
     if readme is not None:
+        written.append(Path(results_dir) / "figures" / "architecture.png")
+        figures.draw_architecture(written[-1])
         update_readme(readme, readme_section(results_dir, readme))
         written.append(Path(readme))
     return written

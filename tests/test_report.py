@@ -329,7 +329,7 @@ def test_script_renders_everything_twice_the_same(full, tmp_path, capsys):
         "table2_omg_official_confusion", "table2_omg_official_arousal_valence",
         *(f"table2_omg_official_{kind}_{head}" for kind in ("search", "search_parameters")
           for head in ("softmax", "arousal_valence")),
-        "ablations", "label_efficiency", "pretrain_published_convergence",
+        "ablations", "label_efficiency", "pretrain_published_convergence", "architecture",
     }
     assert "(results/figures/ablations.png)" in readme.read_text()
     files = [readme, *sorted((full / "tables").iterdir())]
@@ -390,3 +390,42 @@ def test_figures_of_awkward_data():
     figures.plot_speakers(pd.DataFrame({"only": [50.0]}))
 
 
+
+
+# The architecture
+
+
+def test_the_architecture_says_what_the_networks_are(tmp_path):
+    """Shapes and layers in the picture follow the networks, whatever their size."""
+    from began.networks import build_decoder, build_encoder
+    from classifiers.heads import build_head
+    from experiments.figures.architecture import read_stages
+
+    encoder = read_stages(build_encoder((64, 16, 1), base_filters=2, latent_size=5, seed=0))
+    assert [stage.shape for stage in encoder] == [(64, 16, 1), (32, 8, 2), (16, 4, 4), (8, 2, 6), (8, 2, 8), (5,)]
+    assert [stage.words for stage in encoder[1:]] == 3 * ["2 conv 3×3\nstride 2"] + ["2 conv 3×3", "dense"]
+    decoder = read_stages(build_decoder((64, 16, 1), base_filters=2, latent_size=5, seed=0))
+    assert [stage.shape for stage in decoder] == [
+        (5,), (8, 2, 2), (16, 4, 2), (32, 8, 2), (64, 16, 2), (64, 16, 2), (64, 16, 1)]
+    parameters = {"n_convolutions": 1, "filters": 3, "stride_frequency": 1, "pooling": "max_time", "dense_units": 9}
+    softmax = read_stages(build_head("softmax", (8, 2, 8), 4, parameters))
+    assert [(stage.shape, stage.words) for stage in softmax[1:]] == [
+        ((2, 2, 8), "standardise\nmean 4×1"), ((2, 2, 3), "conv 3×3"), ((2, 1, 3), "max 1×2"), ((9,), "dense\nelu"),
+        ((4,), "dense\nsoftmax")]
+    both = read_stages(build_head("arousal_valence", (8, 2, 8), 2))
+    assert (both[-1].shape, both[-1].words) == ((2,), "dense\ntanh")
+
+
+def test_the_architecture_is_legible(tmp_path):
+    """No words lie on others or outside, and the same networks give the same file."""
+    for name in "ab":
+        figure = figures.draw_architecture(tmp_path / f"{name}.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    words = [text for text in figure.axes[0].texts if text.get_text().strip()]
+    figure.draw_without_rendering()  # places were last worked out for the file's resolution
+    boxes = [text.get_window_extent() for text in words]
+    assert len(words) > 60
+    for number, box in enumerate(boxes):
+        assert figure.bbox.x0 < box.x0 and box.x1 < figure.bbox.x1 and figure.bbox.y0 < box.y0 and box.y1 < figure.bbox.y1
+        on = [words[other].get_text() for other in range(number) if box.overlaps(boxes[other])]
+        assert not on, (words[number].get_text(), on)

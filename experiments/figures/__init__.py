@@ -1,9 +1,10 @@
 """Every picture of the project, in one style.
 
 Each ``plot_*`` function takes plain data, returns a Matplotlib figure and, given a path, saves it.  `draw_all` draws
-what the run folders allow, `draw_pretraining` how far a pre-training has come.
+what the run folders allow, `draw_pretraining` how far a pre-training has come, `draw_architecture` the networks.
 """
 
+from experiments.figures.architecture import draw_architecture, plot_architecture
 from experiments.figures.began import draw_pretraining, plot_convergence, plot_spectrograms
 from experiments.figures.classification import plot_arousal_valence, plot_confusion, plot_speakers
 from experiments.figures.comparison import plot_ablations, plot_label_efficiency
@@ -19,7 +20,8 @@ from experiments.figures.search import (
 )
 
 __all__ = [
-    "distinct_searches", "draw_all", "draw_pretraining", "plot_ablations", "plot_arousal_valence", "plot_chunking",
+    "distinct_searches", "draw_all", "draw_architecture", "draw_pretraining", "plot_ablations", "plot_architecture",
+    "plot_arousal_valence", "plot_chunking",
     "plot_confidence", "plot_confusion", "plot_convergence", "plot_groups", "plot_label_efficiency", "plot_labels",
     "plot_lengths", "plot_levels", "plot_map", "plot_recall", "plot_search", "plot_search_parameters",
     "plot_speaker_emotions", "plot_speakers", "plot_spectrograms", "plot_validation_against_test",
