@@ -1,0 +1,450 @@
+"""The README as a newcomer reads it: every command, snippet, option, file and link in it, tried on miniature data.
+
+Each command is first parsed as it stands there by its own script's parser, and then run with the options of `SMALLER`
+behind it, in the README's order, in a folder where everything lies under the README's own names. A command that this
+test does not know how to try makes it fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import http.server
+import importlib
+import importlib.util
+import io
+import itertools
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+import soundfile
+from packaging.requirements import Requirement
+
+from began.command_line import run_script
+from experiments import download, figures
+from experiments.corpora import emodb, omg, synthetic
+from experiments.reporting.readme import README_BEGIN, README_END
+from experiments.verify import compare_versions
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+_SMALL_TRAINING = ["--runs", "1", "--epochs", "1", "--workers", "1"]
+_SMALL_TABLE = [*_SMALL_TRAINING, "--max-evals", "1"]
+_SMALL_NETWORKS = ["--base-filters", "2", "--latent-size", "4", "--batch-size", "2", "--epochs", "1"]
+SMALLER = {
+    "classifiers.predict": [],
+    "experiments.ablations": _SMALL_TRAINING,
+    "experiments.check": [],
+    "experiments.custom": _SMALL_TABLE,
+    "experiments.demo": [],
+    "experiments.download": [],
+    "experiments.label_efficiency": [*_SMALL_TRAINING, "--percents", "50", "--encoders", "began"],
+    "experiments.prepare_omg": [],
+    "experiments.pretrain_librispeech": _SMALL_NETWORKS,
+    "experiments.report": [],
+    "experiments.table1_savee": _SMALL_TABLE,
+    "experiments.table2_omg": _SMALL_TABLE,
+    "experiments.table3_emodb": _SMALL_TABLE,
+}
+"""Module -> what makes its command cheap."""
+PARSED_ONLY = ("experiments.benchmarks", "experiments.verify")
+"""They take minutes and have no smaller form; tests of their own: test_benchmark_heads.py, test_repeatability.py."""
+
+
+# ------------------------------------------------------------------------------------------------ reading the README
+
+
+def find_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def find_commands() -> list[str]:
+    """Returns the lines of the shell blocks, then the commands within the text, each once and in their order."""
+    lines = [line for block in find_blocks("bash") for line in block.splitlines()]
+    text = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    spans = re.findall(r"`([^`\n]+)`", text.replace(README[README.index(README_BEGIN):README.index(README_END)], ""))
+    first_words = r"(?:python3?|pip|make|source|tensorboard|cat|git|cd|sudo|apt|curl|wget|jupyter|ffmpeg|\.venv/\S+)\s"
+    lines += [span for span in spans if re.match(first_words, span)]
+    return list(dict.fromkeys(line for line in lines if shlex.split(line, comments=True)))
+
+
+def find_scripts() -> dict[str, argparse.ArgumentParser]:
+    """Returns the parser of every script of the project, by the name that `python -m` takes."""
+    parsers = {}
+    for folder in ("began", "classifiers", "experiments"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if re.search(r"^def make_parser\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+                module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                parsers[module.removesuffix(".__main__")] = importlib.import_module(module).make_parser()
+    return parsers
+
+
+# --------------------------------------------------------------------------------------------- the newcomer's folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with the project's own files that the README's commands touch, and a user's recordings and manifest."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    for name in ("README.md", "Makefile", "requirements.txt"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / "03_tables.ipynb", folder / "notebooks")  # the others: test_notebooks.py
+    synthetic.write_savee(folder / "data" / "SAVEE", n_per_emotion=3, speakers=("DC", "JE"), sample_rate=16_000, seconds=0.3)
+    write_videos(folder)
+    for name in ("recording.wav", "new_recording.wav", "one.wav", "two.flac", "folder/a.wav", "folder/b.ogg"):
+        record(folder / name)
+    write_manifest(folder / "my.csv")
+    return folder
+
+
+def record(path: Path, emotion: str = "neutral", speaker: str = "me") -> None:
+    path.parent.mkdir(exist_ok=True)
+    soundfile.write(path, synthetic.synthesize_utterance(speaker, "F", emotion, seconds=1.2, seed=0), 16_000)
+
+
+def write_videos(folder: Path) -> None:
+    """Writes OMG's CSV files, and a video (a sound file is one, to ffmpeg) for every link in them."""
+    data = synthetic.write_omg(folder / "data" / "OMG", (5, 2, 1), n_utterances=4, seconds=0.3)
+    rows = omg.read_annotations(data)
+    if shutil.which("ffmpeg") is None:
+        return  # then the utterances stay as they are
+    for path in [path for path in data.iterdir() if path.is_dir()]:
+        shutil.rmtree(path)
+    (folder / "videos").mkdir()
+    for link in {str(row["video"]) for row in rows}:
+        seconds = max(float(row["end"]) for row in rows if row["video"] == link)
+        voice = synthetic.synthesize_utterance(link, "F", "neutral", seconds=seconds + 1, seed=0)
+        soundfile.write(folder / "videos" / f"{link}.wav", voice, 16_000)
+
+
+def write_manifest(path: Path) -> None:
+    """Writes the manifest that the README shows, with more recordings of more speakers, in the same columns."""
+    shown = re.search(r"^cat my\.csv.*\n((?:# .*\n)+)", README, re.MULTILINE)[1]
+    header, *rows = (line.removeprefix("# ").split(",") for line in shown.splitlines())
+    assert header == ["file", "label", "speaker"]
+    labels, speakers = sorted({row[1] for row in rows}), [*(row[2] for row in rows), "clara", "dan"]
+    rows += [[f"wav/{speaker}_{label}.wav", label, speaker] for speaker in speakers for label in labels]
+    for name, label, speaker in rows:
+        record(path.parent / name, label, speaker)
+    path.write_text("\n".join(",".join(row) for row in [header, *rows]) + "\n", encoding="utf-8")
+
+
+def pack_corpora(folder: Path) -> None:
+    """Writes miniature archives in the layout of the published ones, to be fetched from this disk's server."""
+    synthetic.write_librispeech(folder / "LibriSpeech", n_speakers=2, n_utterances=3, seconds=1.5)
+    with tarfile.open(folder / "train-clean-100.tar.gz", "w:gz") as archive:
+        archive.add(folder / "LibriSpeech", "LibriSpeech")
+    sound = io.BytesIO()
+    soundfile.write(sound, np.full(1600, 0.1), 16_000, format="WAV", subtype="PCM_16")
+    with zipfile.ZipFile(folder / "download.zip", "w") as archive:
+        for name in emodb.list_published():
+            archive.writestr(f"wav/{name}.wav", sound.getvalue())
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Puts a server on this machine in the place of the corpora's own."""
+    pack_corpora(tmp_path)
+    handler = functools.partial(QuietHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_address[1]}"
+
+        def move(archive: download.Archive) -> download.Archive:
+            return download.Archive(f"{here}/{PurePosixPath(archive.url).name}", None, 0)
+
+        monkeypatch.setattr(download, "LIBRISPEECH", {name: move(one) for name, one in download.LIBRISPEECH.items()})
+        monkeypatch.setattr(download, "EMODB", move(download.EMODB))
+        yield
+        server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+# -------------------------------------------------------------------------------------------------- trying a command
+
+
+def split_command(line: str) -> Iterator[tuple[dict[str, str], list[str], str | None]]:
+    """Yields environment, words and the file that takes the output, of each command of a line."""
+    words = shlex.split(line, comments=True)
+    for mark, part in itertools.groupby(words, lambda word: word == "&&"):
+        if mark:
+            continue
+        part = list(part)
+        environment = dict(word.split("=", 1) for word in itertools.takewhile(re.compile(r"[A-Z_]+=").match, part))
+        part = part[len(environment):]
+        target = None
+        if ">" in part:
+            assert part[-2] == ">", line
+            target, part = part[-1], part[:-2]
+        yield environment, part, target
+
+
+def try_command(line: str) -> None:
+    """Tries a line of the README in the current folder.
+
+    Raises:
+        AssertionError: it fails, or is not known here.
+    """
+    for environment, words, target in split_command(line):
+        assert not environment and words, f"{line!r}: no way known to try it"
+        program, *rest = words
+        known = PROGRAMS.get(re.sub(r"^(?:\.venv/bin/)?(\w+?)3?$", r"\1", program))
+        assert known is not None, f"{line!r}: no way known to try {program!r}"
+        if target is None:
+            known(rest)
+        else:
+            with open(target, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+                known(rest)
+            assert Path(target).stat().st_size, line
+
+
+def try_python(words: list[str]) -> None:
+    option, module, *rest = words
+    if option == "-c":
+        subprocess.run([sys.executable, *words], check=True)
+        return
+    assert option == "-m", words
+    if module == "venv":
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", *rest], check=True)
+    elif module == "pytest":
+        assert importlib.util.find_spec("xdist"), "-n belongs to pytest-xdist"
+        assert subprocess.run([sys.executable, "-m", "pytest", *rest[:-1], "--version"], cwd=ROOT).returncode == 0
+        assert (ROOT / rest[-1]).is_dir()
+    elif module == "pip":
+        try_pip([word for word in rest if word not in ("--quiet", "--disable-pip-version-check")])
+    else:
+        try_script(module, rest)
+
+
+def try_script(module: str, words: list[str]) -> None:
+    """Parses a script's options as the README has them, and runs it with them and what makes it cheap."""
+    assert (ROOT / Path(*module.split("."))).with_suffix(".py").is_file() or module in PARSED_ONLY, module
+    if module in PARSED_ONLY:
+        importlib.import_module(f"{module}.__main__" if module == "experiments.benchmarks" else module).make_parser(
+            ).parse_args(words)
+        return
+    script = importlib.import_module(module)
+    arguments = script.make_parser().parse_args(words)
+    assert module in SMALLER, f"{module}: say in SMALLER how it is made cheap"
+    if getattr(arguments, "worker_index", None) is not None:
+        return  # all workers have to run at once: test_every_machine_of_the_readme
+    if module == "experiments.demo":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(script, "_run", lambda inner, *argv: try_script(inner.__name__, [str(word) for word in argv]) or 0)
+            small = {"write_librispeech": {"n_speakers": 2, "n_utterances": 2, "seconds": 1.5},
+                     "write_emodb": {"speakers": 4, "n_texts": 1, "seconds": 0.3}}
+            for name, sizes in small.items():
+                write = getattr(synthetic, name)
+                patch.setattr(synthetic, name, lambda to, write=write, sizes=sizes, **large: write(to, **{**large, **sizes}))
+            assert run_script(script.main, script.make_parser(), words) == 0
+        return
+    outcome = io.StringIO()
+    with contextlib.redirect_stderr(outcome), pytest.MonkeyPatch.context() as patch:
+        if module != "experiments.report":  # every table ends with drawing them all; once is enough
+            patch.setattr(figures, "draw_all", lambda results_dir: [])
+        smaller = [*SMALLER[module]]
+        if module == "experiments.ablations" and "--conditions" not in words:  # those of another command are run as named
+            smaller += ["--conditions", "random", "majority"]
+        code = run_script(script.main, script.make_parser(), [*words, *smaller])
+    said = outcome.getvalue()
+    if getattr(arguments, "export", None) == "onnx" and not has_packages(ONNX):
+        assert code == 2 and f"pip install {' '.join(ONNX)}" in said
+    elif module == "experiments.prepare_omg" and shutil.which("ffmpeg") is None:
+        assert code == 2 and "install it" in said
+    else:
+        assert code == 0, f"python -m {module} {shlex.join(words)}\n{said}"
+    if module == "experiments.check":  # it was whole, with a tenth of a second each; from here on it is small
+        shutil.rmtree("data/EmoDB")
+        synthetic.write_emodb("data/EmoDB", speakers=4, n_texts=1, seconds=0.3)
+
+
+ONNX = ("tf2onnx", "onnx", "onnxruntime")
+
+
+def has_packages(names: tuple[str, ...]) -> bool:
+    return all(importlib.util.find_spec(name) for name in names)
+
+
+def try_pip(words: list[str]) -> None:
+    """Checks that what is to be installed can be named so; nothing is installed."""
+    assert words[0] == "install", words
+    if words[1] == "-r":
+        assert compare_versions(Path(words[2])) == []
+        return
+    for word in words[1:]:
+        Requirement(word)
+
+
+def try_make(words: list[str]) -> None:
+    """Tries what a target's recipe would run."""
+    for target in words:
+        listed = subprocess.run(["make", "--dry-run", target], capture_output=True, text=True)
+        assert listed.returncode == 0, listed.stderr
+        for line in listed.stdout.splitlines():
+            try_command(line)
+
+
+def try_source(words: list[str]) -> None:
+    subprocess.run(["bash", "-c", 'source "$1" && [[ $VIRTUAL_ENV = "$PWD"/.venv ]]', "bash", *words], check=True)
+
+
+def try_cat(words: list[str]) -> None:
+    for word in words:
+        print(Path(word).read_text(encoding="utf-8"))
+
+
+def try_touch(words: list[str]) -> None:
+    for word in words:
+        Path(word).touch()
+
+
+def try_tensorboard(words: list[str]) -> None:
+    """Looks into the logs as TensorBoard does, without serving them."""
+    done = subprocess.run([sys.executable, "-m", "tensorboard.main", *words, "--inspect"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("reconstruction_loss", "generator_loss", "k", "convergence_measure", "learning_rate", "diversity"):
+        assert name in done.stdout, done.stdout
+
+
+PROGRAMS: dict[str, Callable[[list[str]], None]] = {
+    "python": try_python, "pip": try_pip, "make": try_make, "source": try_source, "cat": try_cat,
+    "tensorboard": try_tensorboard, "touch": try_touch}
+
+
+# ----------------------------------------------------------------------------------------------------------- the tests
+
+
+def test_every_command_of_the_readme_works(folder, published, monkeypatch, subtests):
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the notebooks' kernels
+    commands = find_commands()
+    assert len(commands) > 25
+    for command in commands:
+        with subtests.test(command):
+            try_command(command)
+    with subtests.test("python"):
+        for snippet in find_blocks("python"):
+            names: dict[str, object] = {}
+            exec(compile(snippet, "README.md", "exec"), names)
+            assert names["representation"].features.shape[1:] == (64, 4, 4 * 2)
+            assert set(names["representation"].utterance) == {0, 1}
+
+
+@pytest.mark.parametrize("line", [
+    "python -m experiments.table9_unknown --data-dir data", "ruby run.rb", "X=1 python -m experiments.check emodb data/EmoDB",
+    "python -m experiments.table3_emodb --data-dir data/EmoDB --encoder e --no-such-option",
+    "python -m experiments.ablations --data-dir data/EmoDB --conditions no_such", "make no-such-target"])
+def test_a_command_that_is_wrong_or_unknown_fails(folder, monkeypatch, line):
+    monkeypatch.chdir(folder)
+    with pytest.raises((AssertionError, SystemExit)):
+        try_command(line)
+
+
+def test_every_machine_of_the_readme(folder, tmp_path):
+    """The commands for several machines, with addresses on this one."""
+    from began.distributed import Cluster
+    from experiments import pretrain_librispeech
+
+    synthetic.write_librispeech(tmp_path / "LibriSpeech", n_speakers=2, n_utterances=2, seconds=1.5)
+    lines = [line for line in find_commands() if "--worker-index" in line]
+    parsed = [pretrain_librispeech.make_parser().parse_args(shlex.split(line)[3:]) for line in lines]
+    clusters = [Cluster.from_options(one.workers, one.worker_index, one.devices) for one in parsed]
+    assert [cluster.index for cluster in clusters] == list(range(clusters[0].n_workers))
+    assert len({cluster.workers for cluster in clusters}) == 1
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in clusters]
+    here = ",".join(f"127.0.0.1:{one.getsockname()[1]}" for one in sockets)
+    for one in sockets:
+        one.close()
+    processes = []
+    for number, line in enumerate(lines):
+        machine = tmp_path / f"machine{number}"
+        machine.mkdir()
+        (machine / "data").symlink_to(tmp_path)
+        words = shlex.split(line.replace(parsed[number].workers, here))
+        processes.append(subprocess.Popen([sys.executable, *words[1:], *_SMALL_NETWORKS], cwd=machine, text=True,
+                                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                          env={**os.environ, "PYTHONPATH": str(ROOT)}))
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    assert (tmp_path / "machine0" / "results/pretrain_librispeech/began/encoder.keras").is_file()
+
+
+def test_every_option_of_the_readme_exists():
+    """Options in the text, such as `--tail pad`, are known to a script, with these values."""
+    parsers = find_scripts()
+    text = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    spans = [span for span in re.findall(r"`([^`\n]+)`", text) if span.startswith("--")]
+    assert len(spans) > 15
+    for span in spans:
+        assert any(accepts(parser, shlex.split(span)) for parser in parsers.values()), span
+
+
+def accepts(parser: argparse.ArgumentParser, words: list[str]) -> bool:
+    """Tells whether a parser knows all options among words with the values behind them; N stands for any number."""
+    actions = parser._option_string_actions
+    for word, following in itertools.pairwise([*words, "--"]):
+        if not word.startswith("--"):
+            continue
+        action = actions.get(word)
+        if action is None:
+            return False
+        if following.startswith("--"):
+            continue
+        value = "1" if following == "N" else following
+        if action.nargs == 0 or (action.choices is not None and value not in action.choices):
+            return False
+        with contextlib.suppress(TypeError):
+            try:
+                (action.type or str)(value)
+            except ValueError:
+                return False
+    return True
+
+
+def test_options_with_wrong_values_are_noticed():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tail", choices=("pad", "drop"))
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--debug", action="store_true")
+    assert accepts(parser, ["--tail", "pad", "--runs", "N", "--debug"])
+    for words in (["--tail", "cut"], ["--runs", "two"], ["--debug", "1"], ["--tails"]):
+        assert not accepts(parser, words)
+
+
+def test_every_file_and_link_of_the_readme_exists():
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    named = re.findall(r"`(tests/\w+\.py|\w+/\w+\.py)`", README)
+    promised = re.findall(r"`(test_\w+\.py)`", README)
+    assert links and promised
+    for name in [*links, *named, *(f"tests/{name}" for name in promised)]:
+        assert (ROOT / name).exists(), name
+
+
+def test_every_module_of_the_code_map_exists():
+    block = re.search(r"^```\n(began/ .*?)^```$", README, re.DOTALL | re.MULTILINE)[1]
+    package = ""
+    for line in block.splitlines():
+        package = line.split("/")[0] if not line.startswith(" ") else package
+        for name in re.findall(r"\b(\w+\.py|\w+/)(?=[\s,;]|$)", line):
+            assert any((ROOT / package).rglob(name.rstrip("/"))) or (ROOT / name).is_dir(), f"{package}/{name}"
