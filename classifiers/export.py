@@ -47,6 +47,10 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
             raise InputError.about("--export onnx", found=f"no {', '.join(absent)} in this Python",
                                    expected="tf2onnx, onnx and onnxruntime",
                                    action="install them (pip install tf2onnx onnx onnxruntime), or use --export saved_model")
+    from began.startup import start_backend
+
+    start_backend()
+
     from classifiers.predictor import load_predictor
 
     head = load_predictor(model_path).head

@@ -86,7 +86,7 @@ def _predict(arguments: argparse.Namespace, paths: list[Path], pictures: dict[Pa
     # A bar on the same terminal has to make room for each line.
     write = partial(tqdm.write, file=sys.stdout, end="") if sys.stdout.isatty() else sys.stdout.write
     n_bad = n_seconds = 0
-    with tqdm(total=len(paths), unit="file", desc="predicting", file=sys.stderr, delay=1.0, leave=False) as bar:
+    with tqdm(total=len(paths), unit="file", desc="predicting", file=sys.stderr, delay=1.0, leave=False, disable=None) as bar:
 
         def count(n_chunks: int) -> None:
             nonlocal n_seconds

@@ -309,7 +309,7 @@ def find_bad_audio(paths: Iterable[str], *, decode: bool = False, progress: bool
     from tqdm import tqdm
 
     problems = []
-    for path in tqdm(list(paths), desc="checking audio", unit="file", disable=not progress, leave=False):
+    for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None if progress else True, leave=False):
         try:
             _decode(path) if decode else _probe(path)
         except InputError as error:

@@ -105,7 +105,7 @@ def plot_speakers(
         spread = scores.std(ddof=1).to_numpy() if len(scores) > 1 else None
         axes.bar(x, scores.mean().to_numpy(), width=0.62, color=SKY, yerr=spread,
                  error_kw={"ecolor": "#4A4A4A", "elinewidth": 1.1},
-                 label=f"ours (mean ± sd, {count(len(scores), 'run')})")
+                 label=f"ours ({'mean ± sd, ' * (len(scores) > 1)}{count(len(scores), 'run')})")
         for position, (system, values) in enumerate((marks or {}).items()):
             known = [name for name in speakers if name in values]
             place = [speakers.index(name) + (position - (len(marks) - 1) / 2) * 0.2 for name in known]

@@ -216,7 +216,7 @@ def _condition_blocks(ours: pd.DataFrame) -> list[str]:
             shown = fold == runs.POOLED and metric not in ("f1_micro", "fbeta_0.5_macro", "fbeta_0.5_rounded")
             if shown or (fold == MEAN_OF_FOLDS and metric in ("accuracy", "unweighted_average_recall")):
                 row = group.iloc[0]
-                over = f"{row['n']} {row['spread_over']}"
+                over = f"{row['n']} {row['spread_over'].removesuffix('s') if row['n'] == 1 else row['spread_over']}"
                 name = METRIC_NAMES.get(metric, dimension_name(metric))
                 rows.append([name, level, fold, *ours_cells(row)[:3], over])
         heads = ["measure", "level", "scope", *OURS_HEADS[:3], "± and interval over"]
