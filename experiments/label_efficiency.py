@@ -1,6 +1,6 @@
 """The semi-supervised claim: how many labels does a head need? EmoDB, leave one speaker out, fewer and fewer labels.
 
-    python -m experiments.label_efficiency --data-dir EmoDB --results-dir results
+    python -m experiments.label_efficiency --data-dir EmoDB --encoder ENCODER --results-dir results
 
 5, 10, 25, 50 and 100 % of the labelled training utterances, drawn afresh for every run (at least one a class and inner
 fold), for three networks: frozen BEGAN encoder with a head, frozen random encoder with a head, and the same network trained

@@ -148,7 +148,8 @@ class RunFolder:
                 f"{self.path} (a run with other settings)",
                 found=_show({key: before[key] for key in differing if key in before}, differing),
                 expected=_show({key: config[key] for key in differing if key in config}, differing),
-                action="choose another name for the condition, repeat the settings found, or remove that folder",
+                action="choose another name for the condition or another --results-dir, repeat the settings found, or remove "
+                       "that folder",
             )
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> Path:

@@ -262,8 +262,8 @@ def try_script(module: str, words: list[str]) -> None:
         if module != "experiments.report":  # every table ends with drawing them all; once is enough
             patch.setattr(figures, "draw_all", lambda results_dir: [])
         smaller = [*SMALLER[module]]
-        if module == "experiments.ablations" and "--conditions" not in words:  # those of another command are run as named
-            smaller += ["--conditions", "random", "majority"]
+        if module == "experiments.ablations":  # those that train nothing large; of conditions named, the first
+            smaller += ["--conditions", *(arguments.conditions[:1] if "--conditions" in words else ["random", "majority"])]
         code = run_script(script.main, script.make_parser(), [*words, *smaller])
     said = outcome.getvalue()
     if getattr(arguments, "export", None) == "onnx" and not has_packages(ONNX):
@@ -388,6 +388,17 @@ def test_every_machine_of_the_readme(folder, tmp_path):
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
     assert (tmp_path / "machine0" / "results/pretrain_librispeech/began/encoder.keras").is_file()
+
+
+def test_every_command_in_a_help_text_is_accepted():
+    """The examples in the scripts' own descriptions, as far as they are whole."""
+    n_commands = 0
+    for module, parser in find_scripts().items():
+        for line in re.findall(rf"^ +python -m {re.escape(module)}\b(.*)$", parser.description, re.MULTILINE):
+            if "…" not in line:
+                parser.parse_args(shlex.split(line, comments=True))
+                n_commands += 1
+    assert n_commands >= 15
 
 
 def test_every_option_of_the_readme_exists():

@@ -56,7 +56,7 @@ def plot_lengths(
             axes.annotate(f"median {values.median():.1f} s", (values.median(), 0.97), xycoords=("data", "axes fraction"),
                           xytext=(5, 0), textcoords="offset points", fontsize=8, va="top",
                           bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1})
-            axes.set(ylabel=f"{name}\nutterances", xlim=(0, None))
+            axes.set(ylabel=f"{name}\nutterances", xlim=(0, None), ylim=(0, 1.2 * axes.get_ylim()[1]))  # room for the words
             axes.grid(True, axis="y")
         grid[-1].set_xlabel("length (s)")
         add_titles(figure, grid[0], title, note)

@@ -96,9 +96,9 @@ thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
 img { max-width: 100%; height: auto; }
 audio { height: 2.2em; width: 13em; vertical-align: middle; }
 pre, code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .88em; }
-code { background: #f3f4f5; padding: .08em .3em; border-radius: 3px; }
+code { background: #f3f4f5; padding: .08em .3em; border-radius: 3px; white-space: nowrap; }
 pre { overflow-x: auto; margin: .5em 0; }
-pre code { background: none; padding: 0; }
+pre code { background: none; padding: 0; white-space: inherit; }
 details.code { margin: .8em 0 .3em; color: #666; font-size: .9em; }
 details.code summary { cursor: pointer; }
 details.code pre { background: #f6f7f8; padding: .7em .9em; color: #222; }

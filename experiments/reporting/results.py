@@ -178,7 +178,7 @@ class Results:
                  or _PROTOCOLS.get((experiment, None), "")]
         if "search" in first:
             parts.append(_SEARCHES.get(str(first["search"]), f"search: {first['search']}"))
-        if first.get("max_evals") and first.get("search") != "none":
+        if first.get("max_evals") and first.get("search") not in ("none", "fixed"):
             parts.append(f"{first['max_evals']} trials")
         if first.get("epochs"):
             parts.append(f"{first['epochs']} epochs")
