@@ -155,7 +155,7 @@ def _draw_pretraining(axes: Axes, encoder: list[Stage], decoder: list[Stage], ge
         _write(axes, box[0] + 0.15, box[3] - down - 0.19, meaning, size=8, color=GREY)
     assert rebuilt < _WIDTH
     last = middle + _PITCH * (len(decoder) - 2)
-    _draw_path(axes, [(last, lower + 0.86), (last, box[1] - 0.03)])
+    _draw_path(axes, [(last, lower + 0.92), (last, box[1] - 0.03)])
     _write(axes, last - 0.08, gap - 0.08, "D(x), D(G(z))", size=9, ha="right")
 
 
