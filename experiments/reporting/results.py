@@ -182,7 +182,9 @@ class Results:
             parts.append(f"{first['max_evals']} trials")
         if first.get("epochs"):
             parts.append(f"{first['epochs']} epochs")
-        if first.get("features", "map") != "map":
+        if first.get("features") == "statistics" or first.get("method") == "statistics":
+            parts.append("statistics of the encoder's blocks over the utterance, linear SVM; blocks and C from inner folds")
+        elif first.get("features", "map") != "map":
             parts.append(f"heads read: {first['features']}")
         if first.get("class_weight"):
             parts.append(f"class weights: {first['class_weight']}")
