@@ -44,20 +44,21 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 _SMALL_TRAINING = ["--runs", "1", "--epochs", "1", "--workers", "1"]
 _SMALL_TABLE = [*_SMALL_TRAINING, "--max-evals", "1"]
+_SMALL_SEARCH = [*_SMALL_TABLE, "--search", "once"]
 _SMALL_NETWORKS = ["--base-filters", "2", "--latent-size", "4", "--batch-size", "2", "--epochs", "1"]
 SMALLER = {
     "classifiers.predict": [],
     "experiments.ablations": _SMALL_TRAINING,
     "experiments.check": [],
-    "experiments.custom": _SMALL_TABLE,
+    "experiments.custom": _SMALL_SEARCH,
     "experiments.demo": [],
     "experiments.download": [],
     "experiments.label_efficiency": [*_SMALL_TRAINING, "--percents", "50", "--encoders", "began"],
     "experiments.prepare_omg": [],
     "experiments.pretrain_librispeech": _SMALL_NETWORKS,
     "experiments.report": [],
-    "experiments.table1_savee": _SMALL_TABLE,
-    "experiments.table2_omg": _SMALL_TABLE,
+    "experiments.table1_savee": _SMALL_SEARCH,
+    "experiments.table2_omg": _SMALL_SEARCH,
     "experiments.table3_emodb": _SMALL_TABLE,
 }
 """Module -> what makes its command cheap."""
