@@ -396,9 +396,9 @@ TABLES = [
             f"manifest: {name} in a label",
             CUSTOM,
             lambda b, c=character: b.custom(b.recordings("ab").replace(",b", f',"b{c}b"')),
-            (rf"line 3: label is 'b{shown}b'; expected a name of printable characters",),
+            (rf"line {line}: label is 'b{shown}b'; expected a name of printable characters",),
         )
-        for name, character, shown in (("a line feed", "\n", r"\\n"), ("a no-break space", "\xa0", r"\\xa0"))
+        for name, character, shown, line in (("a line feed", "\n", r"\\n", 4), ("a no-break space", "\xa0", r"\\xa0", 3))
     ),
     Case(
         "manifest: a column without a name",

@@ -249,10 +249,7 @@ def read_table(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str,
         raise refuse("null characters, so not a text file", "save it as UTF-8 CSV")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        lines, first = [], 1
-        for cells in reader:
-            lines.append((first, [cell.strip() for cell in cells]))
-            first = reader.line_num + 1  # a quoted cell may go over several lines
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
         raise refuse(f"text that is not CSV (line {reader.line_num}: {error})", "correct that line") from error
     lines = [(number, cells) for number, cells in lines if any(cells)]
