@@ -18,6 +18,7 @@ import numpy as np
 from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, stream_chunks
 from began.errors import InputError
 from began.files import lock_folder, read_attached_json, sha256_of, write_atomically
+from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 OUTPUTS = ("map", "embedding", "blocks", "statistics")
@@ -130,24 +131,6 @@ def read_config(path: str | os.PathLike[str]) -> SpectrogramConfig:
                                expected="the settings that the pre-training writes",
                                action="give an encoder that this project's scripts wrote")
     return config
-
-
-def load_network(path: str | os.PathLike[str]) -> Any:
-    """Returns the Keras model of a .keras file; code inside the file is never run (safe mode).
-
-    Raises:
-        InputError: the file is damaged, or holds anything but stock layers.
-    """
-    import keras
-
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever its parsers raise for a damaged or hostile archive: there is no narrower type.
-    except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise InputError.about(path, found=f"a model that cannot be loaded ({reason[0] if reason else type(error).__name__})",
-                               expected="an undamaged .keras file with stock Keras layers only",
-                               action="copy it again, or make it again; do not load files from strangers") from error
 
 
 def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map") -> FrozenEncoder:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +10,14 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError
-from began.files import ARCHIVE_ERRORS, attach_json, read_attached_json, write_atomically
+from began.files import attach_json, read_attached_json, write_atomically
+from began.network_file import load_network
 from classifiers.heads import resolve_parameters
 
 if TYPE_CHECKING:
     import keras
 
 BLOCK = 512  # chunks predicted at a time
-
-# The layers a head is made of; a file that holds anything else is not one of ours and is not opened.
-HEAD_CLASSES = frozenset({
-    "Functional", "InputLayer", "Normalization", "AveragePooling2D", "MaxPooling2D", "Reshape", "Conv2D", "Dense",
-    "Dropout", "SpatialDropout2D", "Flatten", "Concatenate", "Rescaling", "Identity", "GlorotUniform", "Zeros",
-    "DTypePolicy", "__keras_tensor__",
-})
-
 
 @dataclass
 class TrainedHead:
@@ -98,7 +89,7 @@ def load_head(path: str | os.PathLike[str]) -> TrainedHead:
     """A saved head, its metadata in `TrainedHead.metadata`; a stranger's file cannot run code.
 
     Raises:
-        InputError: no such file, damaged, not a head, or holding layers that no head has.
+        InputError: no such file, damaged, not a head, or holding layers that no network of this project has.
     """
     metadata = read_attached_json(path, "head")
     missing = sorted({"kind", "parameters"} - set(metadata))
@@ -107,42 +98,11 @@ def load_head(path: str | os.PathLike[str]) -> TrainedHead:
             path, found=f"a file without {missing}", expected="a head saved by this project",
             action="choose another file",
         )
+    model = load_network(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            foreign = sorted(_find_foreign(json.loads(archive.read("config.json"))))
-    except (*ARCHIVE_ERRORS, KeyError) as error:
-        raise InputError.about(
-            path, found=f"a damaged file ({error})", expected="a .keras file", action="copy it again"
-        ) from error
-    if foreign:
-        raise InputError.about(
-            path, found=f"the layers {foreign}", expected="only layers that a head has",
-            action="do not trust this file",
-        )
-    import keras
-
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
         parameters = resolve_parameters(metadata["kind"], metadata["parameters"])
-    except InputError:
-        raise
-    except Exception as error:  # Keras raises many types for a damaged file
-        raise InputError.about(
-            path, found=f"a damaged file ({str(error).splitlines()[0] if str(error) else type(error).__name__})",
-            expected="a whole .keras file", action="copy it again",
-        ) from error
+    except TypeError as error:  # whatever JSON can hold in their place
+        raise InputError.about(path, found=f"parameters that cannot be used ({error})", expected="those of a head",
+                               action="choose another file") from error
     best_epoch = int(metadata.get("best_epoch", 0))
     return TrainedHead(model, metadata["kind"], parameters, pd.DataFrame(), best_epoch, metadata=metadata)
-
-
-def _find_foreign(config: Any) -> set[str]:
-    """Every class and module named anywhere in a Keras configuration that no head has."""
-    if isinstance(config, list):
-        return set().union(*(_find_foreign(value) for value in config))
-    if not isinstance(config, dict):
-        return set()
-    foreign = {str(config["class_name"])} - HEAD_CLASSES if "class_name" in config else set()
-    module = config.get("module") or "keras"
-    if "class_name" in config and str(module).split(".")[0] != "keras":
-        foreign.add(str(module))
-    return foreign.union(*(_find_foreign(value) for value in config.values()))

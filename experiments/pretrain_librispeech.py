@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from began.command_line import run_script
 from began.distributed import Cluster
 from began.errors import InputError
-from began.files import lock_folder
+from began.files import lock_folder, read_attached_json
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from experiments.corpora import load
 from experiments.corpora.base import Corpus, check_audio
@@ -125,10 +125,24 @@ def _pretrain(arguments: argparse.Namespace, cluster: Cluster, corpus: Corpus, c
         lambda_k=arguments.lambda_k, noise=arguments.noise, adversarial=not arguments.no_generator,
         learning_rate=arguments.learning_rate, batch_size=arguments.batch_size, epochs=arguments.epochs,
         patience_epochs=arguments.patience_epochs, min_learning_rate=arguments.min_learning_rate, seed=arguments.seed)
+    encoder_path, checkpoint = run.path / "encoder.keras", run.path / "checkpoint.npz"
     if cluster.is_chief:
+        if not encoder_path.exists() and not checkpoint.exists():
+            # A run that was refused before its first checkpoint binds nobody to its settings.
+            (run.path / "config.json").unlink(missing_ok=True)
         # More epochs than before is how one goes on with a finished training.
         run.start({**asdict(settings), "spectrogram": config.to_dict(), "n_utterances": len(corpus.utterances),
                    "n_chunks": store.n_chunks, "synthetic": corpus.synthetic}, may_differ=["epochs"])
+
+    # A clone has the published encoder without its checkpoint.
+    if cluster.n_workers == 1 and encoder_path.exists() and not checkpoint.exists():
+        done = read_attached_json(encoder_path, "pretraining", default={}).get("epochs_done", 0)
+        if done >= arguments.epochs:
+            print(f"complete after {done:g} epochs; nothing to do")
+            return encoder_path
+        raise InputError.about(run.path, found=f"an encoder after {done:g} epochs without the checkpoint to go on from",
+                               expected="checkpoint.npz beside it", action="give another --name or --results-dir, or remove "
+                               "that folder to start again")
 
     def draw(pictured, history) -> None:
         from experiments.figures import draw_pretraining

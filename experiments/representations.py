@@ -103,7 +103,8 @@ def _prepare_statistics(encoder_path: Path, corpus: Corpus, arguments: argparse.
 
 
 def _prepare_whole(encoder_path: Path, corpus: Corpus, tail: str, random: bool) -> tuple[Data, Trainer]:
-    from began.representation import load_network, read_config, reset_weights
+    from began.network_file import load_network
+    from began.representation import read_config, reset_weights
     from began.startup import start_backend
     from experiments import baselines
 

@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 from began.command_line import run_script
-from began.files import lock_folder
+from began.files import attach_json, lock_folder
 
 LEFT_BEHIND = re.compile(r"\.lock|SYNTHETIC\.txt")
 """Files that a refused command may leave: locks are empty, and reused."""
@@ -604,10 +604,9 @@ def _keras_file(b: Bench, shape: tuple[int, ...], name: str = "encoder.keras", a
     """Writes a small foreign network."""
     import keras
 
-    from began.files import attach_json
-
     path = b.folder / name
-    keras.Sequential([keras.layers.Input(shape), keras.layers.Flatten(), keras.layers.Dense(1)]).save(path)
+    inputs = keras.layers.Input(shape)
+    keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs))).save(path)
     for member, content in (attach or {}).items():
         attach_json(path, member, content)
     return path
@@ -628,6 +627,30 @@ def _cut_weights(b: Bench) -> Path:
     return b.file("encoder.keras", bytes(content))
 
 
+def _lose_weights(b: Bench) -> Path:
+    """Writes the encoder with a weight that is no number."""
+    from began.network_file import load_network
+    from began.representation import read_config
+
+    encoder = load_network(b.encoder)
+    encoder.set_weights([np.full_like(weight, np.nan) for weight in encoder.get_weights()])
+    encoder.save(b.folder / "encoder.keras")
+    attach_json(b.folder / "encoder.keras", "spectrogram", read_config(b.encoder).to_dict())
+    return b.folder / "encoder.keras"
+
+
+def _add_foreign_layer(b: Bench) -> Path:
+    """Writes an encoder with a layer of Keras that none of ours has."""
+    import keras
+
+    from began.spectrogram import SpectrogramConfig
+
+    inputs = keras.layers.Input((512, 32, 1))
+    keras.Model(inputs, keras.layers.GaussianNoise(0.1, name="map")(inputs)).save(b.folder / "encoder.keras")
+    attach_json(b.folder / "encoder.keras", "spectrogram", SpectrogramConfig().to_dict())
+    return b.folder / "encoder.keras"
+
+
 ENCODERS: dict[str, tuple[Callable[[Bench], Path], tuple[str, ...]]] = {
     "no such file": (lambda b: b.folder / "encoder.keras", ("no such file", "[Cc]heck the path")),
     "a folder": (lambda b: _mkdir(b.folder / "encoder.keras"), ("found",)),
@@ -638,6 +661,8 @@ ENCODERS: dict[str, tuple[Callable[[Bench], Path], tuple[str, ...]]] = {
     "a foreign network": (lambda b: _keras_file(b, (4,)), (r"without spectrogram\.json",)),
     "settings that are none": (lambda b: _keras_file(b, (4,), attach={"spectrogram": {"loudness": 11}}), ("found",)),
     "settings that are a list": (lambda b: _keras_file(b, (4,), attach={"spectrogram": [1]}), ("found",)),
+    "weights that are not finite": (_lose_weights, ("found weights that are not finite", "[Cc]opy it again")),
+    "a layer that none of ours has": (_add_foreign_layer, ("GaussianNoise", "[Dd]o not trust")),
     "a network that does not fit its settings": (_other_spectrogram, (r"found .*32, 8, 1", r"expected .*512, 32, 1")),
 }
 NETWORKS = [

@@ -314,6 +314,28 @@ def test_script_runs_without_a_warning(librispeech, tmp_path):
     assert "gamma" in other.stderr
 
 
+def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is_complete(librispeech, tmp_path, capsys):
+    folder = tmp_path / "pretrain_librispeech" / "began"
+
+    def run(*options: object) -> int:
+        from began.command_line import run_script
+        from experiments import pretrain_librispeech
+
+        arguments = [*script(librispeech, tmp_path, "--epochs", 1)[2:], *map(str, options)]
+        return run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments)
+
+    assert run("--batch-size", 4096) == 2
+    assert run() == 0
+    (folder / "checkpoint.npz").unlink()  # as in a clone
+    before = (folder / "encoder.keras").read_bytes()
+    assert run() == 0
+    assert "complete after 1 epochs; nothing to do" in capsys.readouterr().out
+    assert (folder / "encoder.keras").read_bytes() == before
+    assert run("--epochs", 2) == 2
+    assert "without the checkpoint to go on from" in capsys.readouterr().err
+    assert (folder / "encoder.keras").read_bytes() == before
+
+
 def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):
     process = start(*script(librispeech, tmp_path, "--epochs", 5000), stderr=subprocess.PIPE)
     for line in process.stdout:

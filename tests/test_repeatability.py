@@ -60,8 +60,8 @@ def test_expectations_of_make_verify(small_run, monkeypatch, capsys):
 
 
 def test_a_network_file_has_the_same_bytes_whenever_it_is_written(tmp_path):
+    from began.network_file import load_network
     from began.networks import build_encoder
-    from began.representation import load_network
 
     hashes = []
     for number in range(2):

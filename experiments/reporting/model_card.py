@@ -44,7 +44,7 @@ def write_model_card(folder: Path) -> Path:
     Raises:
         InputError: one of these is missing or damaged.
     """
-    from began.representation import load_network
+    from began.network_file import load_network
 
     config, history = read_json(folder / "config.json"), read_table(folder / "history.csv")
     encoder = folder / "encoder.keras"

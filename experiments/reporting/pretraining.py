@@ -46,7 +46,7 @@ class Pretraining:
 
     def load(self, network: str) -> Any | None:
         """Returns ``encoder``, ``decoder`` or ``generator`` as a Keras model, None where it was not saved."""
-        from began.representation import load_network
+        from began.network_file import load_network
 
         path = self.folder / f"{network}.keras"
         return load_network(path) if path.is_file() else None
