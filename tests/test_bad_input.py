@@ -216,6 +216,13 @@ FOLDERS = [
     Case(
         "table 3: no such folder", TABLE3, lambda b: b.table3(b.folder / "EmoDB"), ("EmoDB: found no such folder", "download")
     ),
+    Case("table 1: statistics of chunks", TABLE1, lambda b: b.table1(
+        b.corpora / "SAVEE_nested", "--method", "statistics", "--conditions", "chunk_split_leaking"),
+        ("found chunk_split_leaking", "expected utterance_split")),
+    Case("table 3: statistics of utterances that may be dropped", TABLE3, lambda b: b.table3(
+        None, "--method", "statistics", "--tail", "drop"), ("--tail drop", "expected every utterance")),
+    Case("table 3: normalised speakers for heads", TABLE3, lambda b: b.table3(None, "--normalize-speakers"),
+         ("--normalize-speakers", "--method statistics")),
     Case("table 1: another corpus", TABLE1, lambda b: b.table1(b.corpora / "EmoDB"), ("looks like EmoDB", "expected SAVEE")),
     Case(
         "pre-training: unknown subset",

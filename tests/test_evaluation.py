@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,6 +239,21 @@ def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_pa
     run_table("table3_emodb", tiny_corpora / "EmoDB", tiny_encoder, tmp_path, "--runs", 2)
     assert capsys.readouterr().out.count("complete in") == 2
     assert (run / "metrics.csv").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(("script", "folder", "condition"), [
+    ("table1_savee", "SAVEE_nested", "utterance_split_statistics_speaker_normalized"),
+    ("table2_omg", "OMG_nested", "source_disjoint_statistics_speaker_normalized"),
+    ("table3_emodb", "EmoDB", "statistics_speaker_normalized"),
+])
+def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_path, script, folder, condition):
+    run_table(script, tiny_corpora / folder, tiny_encoder, tmp_path, "--method", "statistics", "--normalize-speakers")
+    metrics = read_metrics(tmp_path, script, condition)
+    assert set(metrics.loc[metrics["split"] == "test", "level"]) == {"utterance"}
+    trials = read_trials(tmp_path, script)
+    assert set(trials["blocks"].astype(str)) == {"1", "4", "1+4", "1+2+3+4"}
+    config = json.loads((tmp_path / script / condition / "run1" / "config.json").read_text())
+    assert config["normalize_speakers"] and not {"epochs", "max_evals", "search", "pooling"} & set(config)
 
 
 def same_results(first: Path, second: Path, experiment: str, condition: str) -> None:
