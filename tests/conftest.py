@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from small_results import SMALL_RUN
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# Where the tests run in the background of a script, Ctrl-C is ignored, and whatever they start would ignore it, too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # At home new examples every time; where a whole submission hangs on it, the same ones.
 settings.register_profile("repeatable", derandomize=True)

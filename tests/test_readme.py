@@ -298,7 +298,8 @@ def try_pip(words: list[str]) -> None:
 def try_make(words: list[str]) -> None:
     """Tries what a target's recipe would run."""
     for target in words:
-        listed = subprocess.run(["make", "--dry-run", target], capture_output=True, text=True)
+        # The tests may themselves be run by make.
+        listed = subprocess.run(["make", "--dry-run", "--no-print-directory", target], capture_output=True, text=True)
         assert listed.returncode == 0, listed.stderr
         for line in listed.stdout.splitlines():
             try_command(line)
