@@ -18,7 +18,7 @@ import numpy as np
 
 from began.audio import stream_chunks
 from began.errors import InputError
-from began.files import lock_folder, write_atomically, write_text
+from began.files import lock_folder, write_atomically, write_npy_header, write_text
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 FILES_PER_SHARD = 256
@@ -118,14 +118,14 @@ def _write_shards(folder: Path, paths: Sequence[str | os.PathLike[str]], config:
                 with ExitStack() as stack:
                     file = stack.enter_context(open(stack.enter_context(write_atomically(target)), "wb"))
                     n_chunks = 0
-                    _write_header(file, n_chunks, shape)
+                    write_npy_header(file, "<f2", (n_chunks, *shape))
                     for path in shard:
                         spectrograms = next(results).result()
                         file.write(spectrograms.data)
                         n_chunks += len(spectrograms)
                         yield path
                     file.seek(0)
-                    _write_header(file, n_chunks, shape)
+                    write_npy_header(file, "<f2", (n_chunks, *shape))
                     finished.result()
                     finished = finisher.submit(stack.pop_all().close)
             finished.result()
@@ -140,12 +140,6 @@ def _hold_ready(jobs: Iterator[Future], count: int) -> Iterator[Future]:
     while started:
         yield started.popleft()
         started.extend(islice(jobs, 1))
-
-
-def _write_header(file: Any, n_chunks: int, shape: tuple[int, int]) -> None:
-    # NumPy pads the header so that a growing first dimension never moves the data.
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f2", "fortran_order": False, "shape": (n_chunks, *shape)})
 
 
 def _read_spectrograms(path: str | os.PathLike[str], config: SpectrogramConfig, tail: str,

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from began.errors import InputError
 
@@ -74,6 +74,16 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes UTF-8 text atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_npy_header(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> None:
+    """Writes the header of a .npy file that grows: again at the start, with the final length, when all rows are written.
+
+    NumPy pads it so that a growing first dimension never moves the data.
+    """
+    import numpy as np
+
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
 
 
 def describe_no_file(path: Path) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, stream_chunks
 from began.errors import InputError
-from began.files import lock_folder, read_attached_json, sha256_of, write_atomically
+from began.files import lock_folder, read_attached_json, sha256_of, write_atomically, write_npy_header
 from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
@@ -273,7 +273,7 @@ def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[
     counts: list[int] = []
     n_written = 0
     with write_atomically(folder / "features.npy") as temporary, open(temporary, "wb") as file:
-        _write_header(file, 0, encoder.feature_shape)
+        write_npy_header(file, "<f4", (0, *encoder.feature_shape))
         waiting = np.zeros((0, CHUNK_SAMPLES), np.float32)
         for path in paths:
             counts.append(0)
@@ -286,12 +286,6 @@ def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[
         encoder.embed(waiting).tofile(file)
         n_written = sum(counts)
         file.seek(0)
-        _write_header(file, n_written, encoder.feature_shape)
+        write_npy_header(file, "<f4", (n_written, *encoder.feature_shape))
     with write_atomically(folder / "counts.npy") as temporary:
         np.save(temporary, np.array(counts, np.int64))
-
-
-def _write_header(file: Any, n_chunks: int, feature_shape: tuple[int, ...]) -> None:
-    # NumPy pads the header so that a growing first dimension never moves the data.
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f4", "fortran_order": False, "shape": (n_chunks, *feature_shape)})
