@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.corpora.base import Corpus
 from experiments.evaluation import Data, Trainer
 
@@ -84,8 +86,10 @@ def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: a
         return _prepare_statistics(encoder_path, corpus, arguments, random, normalize_speakers, copies)
     if method == "whole":
         return _prepare_whole(encoder_path, corpus, arguments.tail, random)
-    data = baselines.compute_functionals(corpus, show_embedding)
-    return data, baselines.classify_functionals if method == "functionals" else baselines.predict_majority
+    if method == "majority":  # looks at labels alone
+        n_utterances = len(corpus.utterances)
+        return Data(corpus, np.zeros((n_utterances, 1), np.float32), np.arange(n_utterances)), baselines.predict_majority
+    return baselines.compute_functionals(corpus, show_embedding), baselines.classify_functionals
 
 
 def _prepare_statistics(encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, random: bool,
