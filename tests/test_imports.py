@@ -65,6 +65,15 @@ def test_light_modules_stay_light(module):
     assert outcome.returncode == 0, outcome.stderr
 
 
+@pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
+def test_onednn_is_on_unless_the_user_says_otherwise(given, expected):
+    """Without it, TensorFlow takes a multiple of the time on processors without AVX-512 VNNI."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"} | given
+    code = "import os, classifiers.training\nprint(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert outcome.stdout.strip() == expected, outcome.stderr
+
+
 def test_no_module_of_a_forbidden_name():
     """House style: a module is named after its role."""
     assert not [path for path in MODULES if path.stem in ("utils", "helpers", "misc", "common", "data2", "manager")]
