@@ -180,8 +180,6 @@ def build_head(
             expected="2" if kind == "arousal_valence" else "at least 2 classes",
             action="check the labels of the corpus",
         )
-    seeds = iter(int(value) >> 1 for value in np.random.SeedSequence(seed).generate_state(64))
-
     inputs = keras.Input(tuple(input_shape), name="map")
     x = inputs if len(input_shape) == 3 else layers.Reshape((1, 1, n_channels), name="as_map")(inputs)
     normalize = layers.Normalization(axis=(1, 3), name="normalization")
@@ -193,16 +191,24 @@ def build_head(
     pool = (min(p["input_pool_frequency"], n_bins), min(p["input_pool_time"], n_frames))
     stem = layers.AveragePooling2D(pool, name="stem")(normalize(x))  # (n_bins / pool, n_frames / pool, n_channels)
 
-    trunk = _build_trunk(kind, tuple(stem.shape[1:]), n_outputs, p, seeds)
+    trunk = build_trunk(kind, tuple(stem.shape[1:]), n_outputs, p, seed)
     head = keras.Model(inputs, trunk(stem), name=f"{kind}_head")
     head.compile(optimizer=build_optimizer(p), **_losses(kind, p))
     return head
 
 
-def _build_trunk(kind: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, Any], seeds: Any) -> keras.Model:
-    """The part of a head that is trained: float32 (n_chunks, *shape) to the head's outputs."""
+def build_trunk(kind: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, Any], seed: int = 0) -> keras.Model:
+    """The part of a head that is trained: float32 (n_chunks, *shape) to the head's outputs.
+
+    Args:
+        kind, n_outputs, seed: see `build_head`.
+        shape: of the stem's output.
+        p: resolved parameters.
+    """
     import keras
     from keras import layers
+
+    seeds = iter(int(value) >> 1 for value in np.random.SeedSequence(seed).generate_state(64))
 
     def initializer() -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(seed=next(seeds))

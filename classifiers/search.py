@@ -279,7 +279,7 @@ def _search_here(
             parameters = _parameters_at(kind, space_eval(space, spec_from_misc(document["misc"])), fixed)
             pending = None
             if suggested >= stored:
-                pending = [pool.submit(dataclasses.replace(job, parameters=parameters)) for job in jobs]
+                pending = pool.submit([dataclasses.replace(job, parameters=parameters) for job in jobs])
             elif table.parameters_of(table.rows[suggested]) != parameters:
                 raise InputError.about(
                     table.path, found=f"other parameters in trial {suggested} than this search suggests",

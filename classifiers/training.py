@@ -1,13 +1,15 @@
 """Training heads on cached features: one (`train_head`), or many on several processes (`train_heads`).
 
 What makes it quick on a CPU: a head's stem has nothing to train, so that its output is computed once and kept in
-memory; one graph call trains a whole epoch; and one TensorFlow thread a head beats two on layers of this size, so
-that parallel work is spread over processes. The thread count also decides the order of floating-point sums:
-`train_heads` always uses one, and its weights are therefore bit-identical for a seed, whatever the number of workers.
+memory; one graph call trains a whole epoch; heads that differ in weights and data alone share their graphs; and one
+TensorFlow thread a head beats two on layers of this size, so that parallel work is spread over processes. The thread
+count also decides the order of floating-point sums: `train_heads` always uses one, and its weights are therefore
+bit-identical for a seed, whatever the number of workers.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +20,21 @@ import pandas as pd
 
 from began.errors import InputError
 from classifiers import metrics
-from classifiers.heads import build_head, build_optimizer, concordance_loss, measure_normalization, resolve_parameters
+from classifiers.heads import (
+    build_head,
+    build_optimizer,
+    build_trunk,
+    concordance_loss,
+    measure_normalization,
+    resolve_parameters,
+)
 from classifiers.trained import BLOCK, TrainedHead, as_columns, load_head, save_head
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["HeadJob", "TrainedHead", "load_head", "save_head", "selection_scores", "train_head", "train_heads",
-"train_job"]
+__all__ = ["HeadJob", "TrainedHead", "load_head", "save_head", "selection_scores", "train_head", "train_heads", "train_job"]
+
 
 @dataclass(frozen=True)
 class HeadJob:
@@ -128,7 +137,7 @@ def train_head(
     weights = _class_weights(class_weight, kind, targets[rows], n_outputs)
     history, best_epoch = _fit_trunk(
         head.get_layer("trunk"), training, weights, validation, parameters,
-        kind=kind, epochs=epochs, seed=seed, patience=patience, aggregation=aggregation, progress=progress,
+        kind=kind, n_outputs=n_outputs, epochs=epochs, seed=seed, patience=patience, aggregation=aggregation, progress=progress,
     )
     seconds = time.perf_counter() - started
     return TrainedHead(head, kind, parameters, pd.DataFrame(history), best_epoch, seconds)
@@ -178,6 +187,69 @@ def _stem_output(head: keras.Model, features: np.ndarray, rows: np.ndarray) -> n
     return np.concatenate(blocks)
 
 
+class _Graphs:
+    """A trunk's training and prediction as TensorFlow graphs. To trace them takes as long as to train a small head."""
+
+    def __init__(self, kind: str, trunk: keras.Model, parameters: dict[str, Any]) -> None:
+        import tensorflow as tf
+
+        self._trunk = trunk
+        optimizer = build_optimizer(parameters)
+        optimizer.build(trunk.trainable_variables)
+        self._optimizer_start = [(variable, variable.numpy()) for variable in optimizer.variables]
+        batch = parameters["batch_size"]
+
+        @tf.function
+        def train_epoch(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+            n_chunks, total = tf.shape(order)[0], tf.constant(0.0)
+            for start in tf.range(0, n_chunks, batch):
+                chosen = order[start : start + batch]
+                with tf.GradientTape() as tape:
+                    outputs = trunk(tf.gather(inputs, chosen), training=True)
+                    wanted, weight = tf.gather(targets, chosen), tf.gather(weights, chosen)
+                    loss = batch_loss(kind, parameters["loss_function"], wanted, outputs, weight)
+                optimizer.apply(tape.gradient(loss, trunk.trainable_variables), trunk.trainable_variables)
+                total += loss * tf.cast(tf.size(chosen), tf.float32)
+            return total / tf.cast(n_chunks, tf.float32)
+
+        @tf.function
+        def predict(block: tf.Tensor) -> Any:
+            return trunk(block, training=False)
+
+        # Called as graphs: counting calls of the functions of several heads, TensorFlow would warn of retracing, in the midst
+        # of the progress lines.
+        inputs = tf.TensorSpec((None, *trunk.input_shape[1:]), tf.float32)
+        targets = tf.TensorSpec((None,), tf.int64) if kind == "softmax" else tf.TensorSpec((None, 2), tf.float32)
+        numbers = (tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32))
+        self.train_epoch = train_epoch.get_concrete_function(inputs, targets, *numbers)
+        self._predict = predict.get_concrete_function(inputs)
+
+    def start_from(self, trunk: keras.Model) -> None:
+        """Takes over another trunk's weights and state of dropout, and forgets what the optimiser remembers."""
+        for variable, value in zip(self._trunk.variables, trunk.variables, strict=True):
+            variable.assign(value)
+        for variable, value in self._optimizer_start:
+            variable.assign(value)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """The outputs for inputs (n, ...) as columns, float32 (n, d)."""
+        import tensorflow as tf
+
+        return np.concatenate([as_columns(self._predict(tf.constant(inputs[i : i + BLOCK])))
+                               for i in range(0, len(inputs), BLOCK)])
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The trunk's weights as they are now."""
+        return self._trunk.get_weights()
+
+
+@functools.lru_cache(maxsize=2)
+def _trace(kind: str, shape: tuple[int, ...], n_outputs: int, parameters: tuple[tuple[str, Any], ...]) -> _Graphs:
+    """The graphs of trunks of one shape and with the same parameters; the last ones are kept for heads that follow."""
+    resolved = dict(parameters)
+    return _Graphs(kind, build_trunk(kind, shape, n_outputs, resolved), resolved)
+
+
 def _fit_trunk(
     trunk: keras.Model,
     training: tuple[np.ndarray, np.ndarray],
@@ -186,6 +258,7 @@ def _fit_trunk(
     parameters: dict[str, Any],
     *,
     kind: str,
+    n_outputs: int,
     epochs: int,
     seed: int,
     patience: int | None,
@@ -195,32 +268,9 @@ def _fit_trunk(
     """Trains the trunk in place; returns the history's rows and the epoch whose weights it ends with."""
     import tensorflow as tf
 
-    optimizer = build_optimizer(parameters)
-    optimizer.build(trunk.trainable_variables)
-    inputs, targets, sample_weights = tf.constant(training[0]), tf.constant(training[1]), tf.constant(weights)
-    n_chunks, batch = len(training[0]), parameters["batch_size"]
-
-    @tf.function
-    def train_epoch(order: tf.Tensor) -> tf.Tensor:
-        total = tf.constant(0.0)
-        for start in tf.range(0, n_chunks, batch):
-            chosen = order[start : start + batch]
-            with tf.GradientTape() as tape:
-                outputs = trunk(tf.gather(inputs, chosen), training=True)
-                wanted, weight = tf.gather(targets, chosen), tf.gather(sample_weights, chosen)
-                loss = batch_loss(kind, parameters["loss_function"], wanted, outputs, weight)
-            optimizer.apply(tape.gradient(loss, trunk.trainable_variables), trunk.trainable_variables)
-            total += loss * tf.cast(tf.size(chosen), tf.float32)
-        return total / n_chunks
-
-    @tf.function
-    def predict(block: tf.Tensor) -> Any:
-        return trunk(block, training=False)
-
-    # A head has graphs of its own, traced once and for all epochs. They are called as such: counting calls of the functions
-    # of several heads, TensorFlow would warn of retracing, in the midst of the progress lines.
-    train_epoch = train_epoch.get_concrete_function(tf.TensorSpec((n_chunks,), tf.int32))
-    predict = predict.get_concrete_function(tf.TensorSpec((None, *inputs.shape[1:]), tf.float32))
+    graphs = _trace(kind, tuple(trunk.input_shape[1:]), n_outputs, tuple(sorted(parameters.items())))
+    graphs.start_from(trunk)
+    data = tf.constant(training[0]), tf.constant(training[1]), tf.constant(weights)
     generator = np.random.default_rng(seed)
     history: list[dict[str, float]] = []
     best: tuple[tuple[float, float], int, list[np.ndarray]] | None = None
@@ -230,29 +280,25 @@ def _fit_trunk(
 
         numbers = tqdm(numbers, desc=progress, unit="epoch", leave=False)
     for epoch in numbers:
-        loss = float(train_epoch(tf.constant(generator.permutation(n_chunks).astype(np.int32))))
+        loss = float(graphs.train_epoch(*data, tf.constant(generator.permutation(len(weights)).astype(np.int32))))
         if not np.isfinite(loss):
             break
         row = {"epoch": epoch, "loss": loss}
         history.append(row)
         if validation is None:
             continue
-        scores = np.concatenate([
-            as_columns(predict(tf.constant(validation[0][i : i + BLOCK]))) for i in range(0, len(validation[0]), BLOCK)
-        ])
+        scores = graphs.predict(validation[0])
         measured = measure_validation(kind, parameters["loss_function"], scores, *validation[1:], aggregation)
         row.update({f"validation_{name}": value for name, value in measured.items() if name != "score"})
         key = (round(measured["score"], 9), -measured["loss"])
         if np.isfinite(measured["loss"]) and (best is None or key > best[0]):
-            best = (key, epoch, trunk.get_weights())
+            best = (key, epoch, graphs.get_weights())
         if patience is not None and best is not None and epoch - best[1] >= patience:
             break
     if not history or (validation is not None and best is None) or (validation is None and len(history) < epochs):
         raise FloatingPointError(f"the loss is not finite after epoch {len(history)}: lower the learning rate")
-    if best is None:
-        return history, epochs
-    trunk.set_weights(best[2])
-    return history, best[1]
+    trunk.set_weights(best[2] if best else graphs.get_weights())
+    return history, best[1] if best else epochs
 
 
 def batch_loss(kind: str, loss: str, targets: Any, outputs: Any, weights: Any) -> Any:
@@ -334,7 +380,7 @@ def train_heads(
     from classifiers.workers import head_workers
 
     with head_workers(workers) as pool:
-        pending = [pool.submit(job) for job in jobs]
+        pending = [pool.submit([job])[0] for job in jobs]
         return [head.result() for head in tqdm(pending, desc=progress, unit="head", disable=progress is None)]
 
 

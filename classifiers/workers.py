@@ -13,7 +13,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -71,12 +71,17 @@ class HeadWorkers:
             self._folder = tempfile.TemporaryDirectory(prefix="features-")
             self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
 
-    def submit(self, job: HeadJob) -> PendingHead:
-        """Starts a head; where this process is the worker, it is trained when its result is asked for."""
+    def submit(self, jobs: Sequence[HeadJob]) -> list[PendingHead]:
+        """Starts heads that one worker trains one after the other: where they are alike, they share their graphs.
+
+        Where this process is the worker, they are trained when their results are asked for.
+        """
         if self._pool is None:
-            return PendingHead(job, None)
-        self.n_heads += 1
-        return PendingHead(job, self._pool.submit(_train_in_worker, replace(job, features=self._store(job.features))))
+            return [PendingHead(job, None) for job in jobs]
+        self.n_heads += len(jobs)
+        stored = [replace(job, features=self._store(job.features)) for job in jobs]
+        future = self._pool.submit(_train_in_worker, stored)
+        return [PendingHead(job, future, number) for number, job in enumerate(jobs)]
 
     def stop(self) -> None:
         """Ends the processes, without waiting for heads half trained."""
@@ -102,8 +107,8 @@ _workers: HeadWorkers | None = None
 class PendingHead:
     """A head that is being trained."""
 
-    def __init__(self, job: HeadJob, future: Future | None) -> None:
-        self.job, self._future = job, future
+    def __init__(self, job: HeadJob, future: Future | None, number: int = 0) -> None:
+        self.job, self._future, self._number = job, future, number
         self._trained: TrainedHead | None = None
 
     def history(self) -> tuple[pd.DataFrame, int, float]:
@@ -111,7 +116,7 @@ class PendingHead:
         if self._future is None:
             trained = self.result()
             return trained.history, trained.best_epoch, trained.seconds
-        _, _, history, best_epoch, seconds = self._future.result()
+        _, _, history, best_epoch, seconds = self._future.result()[self._number]
         return pd.DataFrame(history), best_epoch, seconds
 
     def result(self) -> TrainedHead:
@@ -123,7 +128,7 @@ class PendingHead:
         if self._trained is None and self._future is None:
             self._trained = train_job(self.job)
         elif self._trained is None:
-            weights, n_outputs, history, best_epoch, seconds = self._future.result()
+            weights, n_outputs, history, best_epoch, seconds = self._future.result()[self._number]
             job, parameters = self.job, resolve_parameters(self.job.kind, self.job.parameters)
             head = build_head(job.kind, job.features.shape[1:], n_outputs, parameters, job.seed)
             head.set_weights(weights)
@@ -183,8 +188,11 @@ def _start_worker() -> None:
     tf.config.set_visible_devices([], "GPU")
 
 
-def _train_in_worker(job: HeadJob) -> tuple[list[np.ndarray], int, list[dict[str, float]], int, float]:
-    """A head's weights, number of outputs, history, best epoch and seconds, for `PendingHead`."""
-    head = train_job(replace(job, features=job.features.open()))
-    history = head.history.to_dict("records")
-    return head.model.get_weights(), count_columns(head.model), history, head.best_epoch, head.seconds
+def _train_in_worker(jobs: Sequence[HeadJob]) -> list[tuple[list[np.ndarray], int, list[dict[str, float]], int, float]]:
+    """Each head's weights, number of outputs, history, best epoch and seconds, for `PendingHead`."""
+    trained = []
+    for job in jobs:
+        head = train_job(replace(job, features=job.features.open()))
+        history = head.history.to_dict("records")
+        trained.append((head.model.get_weights(), count_columns(head.model), history, head.best_epoch, head.seconds))
+    return trained
