@@ -2,10 +2,11 @@
 
     python -m experiments.ablations --data-dir EmoDB --results-dir results
 
-The base is the published encoder, its last map, and the default head without a search: every condition differs from it in one
-point. The conditions named statistics have a base of their own, experiments/utterance_statistics.py. Encoders other than the
-published one are looked for in results/pretrain_librispeech/<name>; the help says how each is made. A condition whose
-encoder is not there is left out, and named.
+The base is a BEGAN after 16 epochs, its last map, and the default head without a search: every condition differs from it in
+one point. All encoders that are compared have trained for those 16 epochs, so that none is ahead; the published one, which
+has trained for longer, is a condition of its own. The conditions named statistics have a base of their own,
+experiments/utterance_statistics.py. Encoders are looked for in results/pretrain_librispeech/<name>; the help says how each
+is made. A condition whose encoder is not there is left out, and named.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
 EXPERIMENT = "ablations"
+BASE = "began-16-epochs"
+"""The base's encoder."""
+
+RANDOM = "random"
+"""The name of initial weights in place of an encoder's."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Ablation:
     Attributes:
         description: for the table.
         method: see `experiments.representations.METHODS`.
-        encoder: folder under results/pretrain_librispeech; "random" for initial weights of the base's size.
+        encoder: folder under results/pretrain_librispeech; RANDOM for initial weights of the base's size.
         features: what a head reads from the encoder.
         hop_seconds: distance of two chunks' starts.
         class_weight: of a head; None weighs all utterances alike.
@@ -41,7 +47,7 @@ class Ablation:
 
     description: str
     method: str = "head"
-    encoder: str = "began"
+    encoder: str = BASE
     features: str = "map"
     pretraining: str = ""
     hop_seconds: float = 1.0
@@ -51,14 +57,15 @@ class Ablation:
 
 
 CONDITIONS = {
-    "began": Ablation("BEGAN, frozen; head on the last map (base)"),
-    "random": Ablation("encoder with its initial weights, frozen", encoder="random"),
+    "began": Ablation("BEGAN after 16 epochs, frozen; head on the last map (base)", pretraining=f"--epochs 16 --name {BASE}"),
+    "published": Ablation("the published encoder, which has trained for longer", encoder="began", pretraining="--name began"),
+    "random": Ablation("encoder with its initial weights, frozen", encoder=RANDOM),
     "autoencoder": Ablation("the same autoencoder, trained without a generator", encoder="autoencoder",
-                            pretraining="--no-generator --name autoencoder"),
+                            pretraining="--epochs 16 --no-generator --name autoencoder"),
     "linear": Ablation("linear magnitude, as in the authors' earlier code", encoder="began-linear",
-                       pretraining="--magnitude linear --name began-linear"),
+                       pretraining="--epochs 16 --magnitude linear --name began-linear"),
     "gamma_0.5": Ablation("gamma 0.5 in place of 0.7", encoder="began-gamma-0.5",
-                          pretraining="--gamma 0.5 --name began-gamma-0.5"),
+                          pretraining="--epochs 16 --gamma 0.5 --name began-gamma-0.5"),
     "embedding": Ablation("head on the embedding", features="embedding"),
     "blocks": Ablation("head on the maps of all four blocks", features="blocks"),
     "overlapping_chunks": Ablation("chunks every half second", hop_seconds=0.5),
@@ -67,13 +74,13 @@ CONDITIONS = {
                            method="statistics"),
     "statistics_without_copies": Ablation("the same without copies", method="statistics", copies=False),
     "statistics_random": Ablation("the same as statistics, encoder with its initial weights", method="statistics",
-                                  encoder="random"),
+                                  encoder=RANDOM),
     "statistics_speaker_normalized": Ablation("the same as statistics, each speaker's utterances standardised",
                                               method="statistics", normalize_speakers=True),
     "statistics_speaker_normalized_random": Ablation("the same, encoder with its initial weights", method="statistics",
-                                                     normalize_speakers=True, encoder="random"),
+                                                     normalize_speakers=True, encoder=RANDOM),
     "fine_tuned": Ablation("BEGAN, fine-tuned with the head", method="whole"),
-    "from_scratch": Ablation("the same network, trained from scratch", method="whole", encoder="random"),
+    "from_scratch": Ablation("the same network, trained from scratch", method="whole", encoder=RANDOM),
     "functionals": Ablation("functionals of librosa's features, linear SVC", method="functionals"),
     "majority": Ablation("the most frequent class", method="majority"),
 }
@@ -96,9 +103,10 @@ def main(arguments: argparse.Namespace) -> None:
     check_training_arguments(arguments)
     arguments.search = "fixed"
     encoders = arguments.results_dir / "pretrain_librispeech"
-    if not find_encoder(encoders, "began").is_file():
-        raise InputError.about(encoders / "began" / "encoder.keras", found="no such file", expected="the base's encoder",
-                               action="run python -m experiments.pretrain_librispeech first")
+    base = find_encoder(encoders, BASE)
+    if not base.is_file():
+        raise InputError.about(base, found="no such file", expected="the base's encoder", action="run "
+                               f"python -m experiments.pretrain_librispeech … {CONDITIONS['began'].pretraining} first")
     corpus = load("emodb", arguments.data_dir)
     check_audio(corpus)
     print(corpus.describe())
@@ -119,7 +127,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def find_encoder(encoders: Path, name: str) -> Path:
     """Returns an encoder's file; the random one has the base's file as its model."""
-    return encoders / ("began" if name == "random" else name) / "encoder.keras"
+    return encoders / (BASE if name == RANDOM else name) / "encoder.keras"
 
 
 def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> None:
@@ -130,11 +138,10 @@ def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> No
     ablation = CONDITIONS[name]
     path = find_encoder(encoders, ablation.encoder)
     data, train = prepare_method(
-        ablation.method, path, corpus, arguments, random=ablation.encoder == "random", features=ablation.features,
+        ablation.method, path, corpus, arguments, random=ablation.encoder == RANDOM, features=ablation.features,
         hop_seconds=ablation.hop_seconds, normalize_speakers=ablation.normalize_speakers, copies=ablation.copies)
-    encoder = describe_encoder(path)
-    if ablation.encoder == "random" or ablation.method in ("functionals", "majority"):
-        encoder["note"] = ""  # only the trained weights can be unfinished
+    untrained = ablation.encoder == RANDOM or ablation.method in ("functionals", "majority")
+    encoder = {} if untrained else describe_encoder(path)
     fixed = leave_one_speaker_out(corpus.utterances, arguments.seed)
 
     def make_splits(run: int) -> list[Split]:

@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> None:
                                                                                        arguments.seed, run))
             evaluate(data, condition, arguments, {
                 "corpus": "EmoDB", "protocol": f"leave one speaker out, {percent} % of the training labels",
-                **encoder, "method": method, "tail": arguments.tail})
+                **({} if random else encoder), "method": method, "tail": arguments.tail})
 
     from experiments.report import render
 

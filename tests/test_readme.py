@@ -122,10 +122,9 @@ def write_videos(folder: Path) -> None:
     """Writes OMG's CSV files, and a video (a sound file is one, to ffmpeg) for every link in them."""
     data = synthetic.write_omg(folder / "data" / "OMG", (5, 2, 1), n_utterances=4, seconds=0.3)
     rows = omg.read_annotations(data)
-    if shutil.which("ffmpeg") is None:
-        return  # then the utterances stay as they are
-    for path in [path for path in data.iterdir() if path.is_dir()]:
-        shutil.rmtree(path)
+    if shutil.which("ffmpeg") is not None:  # else the utterances stay as they are
+        for path in [path for path in data.iterdir() if path.is_dir()]:
+            shutil.rmtree(path)
     (folder / "videos").mkdir()
     for link in {str(row["video"]) for row in rows}:
         seconds = max(float(row["end"]) for row in rows if row["video"] == link)

@@ -17,6 +17,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import attach_json
 from began.spectrogram import SpectrogramConfig
+from experiments import ablations
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for floor in ("began", "classifiers", "experiments") for path in sorted((ROOT / floor).rglob("*.py"))]
@@ -108,8 +109,9 @@ def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, ca
     path = HOSTILE[name](tmp_path / "encoder.keras", sprung)
     data, results = tiny_corpora / "EmoDB", tmp_path / "results"
     if script == "experiments.ablations":
-        (results / "pretrain_librispeech" / "began").mkdir(parents=True)
-        path = Path(shutil.copy(path, results / "pretrain_librispeech" / "began" / "encoder.keras"))
+        base = results / "pretrain_librispeech" / ablations.BASE
+        base.mkdir(parents=True)
+        path = Path(shutil.copy(path, base / "encoder.keras"))
     argv = {
         "classifiers.predict": ["--model", path, data / "wav" / "03a01Wa.wav"],
         "experiments.table3_emodb": ["--data-dir", data, "--encoder", path, "--results-dir", results],

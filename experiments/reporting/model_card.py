@@ -9,7 +9,7 @@ from experiments.runs import read_json, read_table
 
 CARD = """# Encoder `{name}`
 
-The encoder of a BEGAN trained without labels on LibriSpeech spectrograms, to be used frozen (paper, section 2.3).
+The encoder of {model} trained without labels on LibriSpeech spectrograms, to be used frozen (paper, section 2.3).
 
 | | |
 |---|---|
@@ -53,7 +53,8 @@ def write_model_card(folder: Path) -> Path:
     text = CARD.format(
         **{name: training[name] for name in ("base_filters", "latent_size", "gamma", "lambda_k", "learning_rate", "batch_size",
                                              "noise", "seed", "epochs", "epochs_done", "steps")},
-        name=folder.name, megabytes=encoder.stat().st_size / 1e6, n_weights=load_network(encoder).count_params(),
+        name=folder.name, model="a BEGAN" if training["adversarial"] else "a BEGAN's autoencoder, without a generator,",
+        megabytes=encoder.stat().st_size / 1e6, n_weights=load_network(encoder).count_params(),
         sha256=sha256_of(encoder), n_utterances=config["n_utterances"], corpus="LibriSpeech",
         synthetic=" (synthetic speech in its layout)" if config.get("synthetic") else "",
         magnitude=read_attached_json(encoder, "spectrogram")["magnitude"],
