@@ -5,8 +5,8 @@
 writes results/pretrain_librispeech/<name>/encoder.keras, which every table takes as --encoder. The defaults are the
 paper's settings (gamma 0.7, Adam, learning rate 0.00005, batch 16, 100 epochs), and what it leaves open as the README
 says. Killed or interrupted, the same command goes on from the last checkpoint; more --epochs go on with a finished
-training. On two CPU cores it handles about 90 chunks (seconds of speech) a second: 100 epochs of one hour of speech take
-about an hour.
+training. On two CPU cores it handles 65 (AVX2) to 100 (AVX-512) chunks, seconds of speech, a second: 100 epochs of one hour
+of speech take one to one and a half hours.
 
 On several machines, the same command on each, with all addresses and its own number:
 
