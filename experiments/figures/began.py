@@ -24,12 +24,18 @@ def plot_convergence(
 
     Args:
         history: columns step, reconstruction_loss, generator_loss, k, convergence_measure, learning_rate; what is
-            absent or empty (a training without a generator) is left out.
+            absent or empty is left out, and what a training without a generator does not have (its loss is 0 throughout).
     """
     history = history.dropna(axis="columns", how="all")
+    if "generator_loss" in history and not history["generator_loss"].any():
+        history = history.drop(columns=["generator_loss", "convergence_measure", "k"], errors="ignore")
     step = history["step"].to_numpy(float)
-    with make_figure((7.6, 6.4), path) as figure:
-        top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.4, 1))
+    heights = {"losses": 3.0, "k": 1.4, "learning_rate": 1.0}
+    heights = {panel: height for panel, height in heights.items() if panel == "losses" or panel in history}
+    with make_figure((7.6, 1.0 + sum(heights.values())), path) as figure:
+        panels = dict(zip(heights, figure.subplots(len(heights), 1, sharex=True, squeeze=False,
+                                                   height_ratios=list(heights.values()))[:, 0], strict=True))
+        top = panels["losses"]
         for column, label, colour, style in (
             ("convergence_measure", r"convergence measure $M_{global}$", BLACK, "-"),
             ("reconstruction_loss", r"reconstruction loss $L(x)$", BLUE, "-"),
@@ -39,10 +45,12 @@ def plot_convergence(
                 _line(top, step, history[column].to_numpy(float), label, colour, style)
         top.set(ylabel="mean absolute error", ylim=(0, None))
         top.legend(loc="upper right")
-        if "k" in history:
+        if "k" in panels:
+            middle = panels["k"]
             _line(middle, step, history["k"].to_numpy(float), "", GREEN, "-")
             middle.set(ylabel=r"balance $k_t$", ylim=(-0.03, max(0.1, 1.1 * float(np.nanmax(history["k"])))))
-        if "learning_rate" in history:
+        if "learning_rate" in panels:
+            bottom = panels["learning_rate"]
             bottom.step(step, history["learning_rate"], where="post", color=PURPLE)
             bottom.set(ylabel="learning rate", yscale="log")
             rates = history["learning_rate"].to_numpy(float)
@@ -51,9 +59,10 @@ def plot_convergence(
             if len(marks) <= 4:
                 bottom.set_yticks(marks, [scientific(mark) for mark in marks])
                 bottom.minorticks_off()
-        bottom.set_xlabel("training step")
-        bottom.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009"))
-        for axes in (top, middle, bottom):
+        lowest = list(panels.values())[-1]
+        lowest.set_xlabel("training step")
+        lowest.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009"))
+        for axes in panels.values():
             axes.grid(True)
             axes.margins(x=0.01)
         figure.align_ylabels()
@@ -130,7 +139,7 @@ def draw_pretraining(
             plot_spectrograms(pictured, drawn[-1], title=f"after {step:,} steps".replace(",", "\u2009"))
     if len(history):
         drawn.append(folder / "convergence.png")
-        plot_convergence(history, title="BEGAN: convergence", path=drawn[-1])
+        plot_convergence(history, title="Pre-training: convergence", path=drawn[-1])
     return drawn
 
 

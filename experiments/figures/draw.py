@@ -77,7 +77,7 @@ def draw_all(results_dir: str | os.PathLike, out_dir: str | os.PathLike | None =
             config = history.parent / "config.json"
             synthetic = config.is_file() and runs.read_json(config).get("synthetic")
             save(f"pretrain_{history.parent.name}_convergence", plot_convergence, values,
-                 title=f"BEGAN “{history.parent.name}”: convergence", note=SYNTHETIC_NOTICE if synthetic else "")
+                 title=f"Pre-training “{history.parent.name}”: convergence", note=SYNTHETIC_NOTICE if synthetic else "")
     return drawn
 
 
