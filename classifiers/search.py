@@ -279,7 +279,9 @@ def _search_here(
             parameters = _parameters_at(kind, space_eval(space, spec_from_misc(document["misc"])), fixed)
             pending = None
             if suggested >= stored:
-                pending = pool.submit([dataclasses.replace(job, parameters=parameters) for job in jobs])
+                heads = [dataclasses.replace(job, parameters=parameters) for job in jobs]
+                # In one worker a trial's heads share their graphs; trials too few for all workers are spread over them.
+                pending = pool.submit(heads) if max_evals >= workers else [pool.submit([head])[0] for head in heads]
             elif table.parameters_of(table.rows[suggested]) != parameters:
                 raise InputError.about(
                     table.path, found=f"other parameters in trial {suggested} than this search suggests",
