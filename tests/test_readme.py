@@ -269,7 +269,7 @@ def try_script(module: str, words: list[str]) -> None:
     if getattr(arguments, "export", None) == "onnx" and not has_packages(ONNX):
         assert code == 2 and f"pip install {' '.join(ONNX)}" in said
     elif module == "experiments.prepare_omg" and shutil.which("ffmpeg") is None:
-        assert code == 2 and "install it" in said
+        assert code == 2 and "apt install ffmpeg" in said
     else:
         assert code == 0, f"python -m {module} {shlex.join(words)}\n{said}"
     if module == "experiments.check":  # it was whole, with a tenth of a second each; from here on it is small
