@@ -21,13 +21,13 @@ from began.files import lock_folder, read_attached_json, sha256_of, write_atomic
 from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
-OUTPUTS = ("map", "embedding", "blocks", "statistics")
+OUTPUTS = ("map", "embedding", "blocks", "frames")
 """What may be read from the encoder: the last convolutional map (the default, as in the authors' earlier code), the
-embedding, the outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side), or
-statistics of all four blocks in mel bands over the chunk's frames."""
+embedding, the outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side), or the
+frames of all four blocks in mel bands, see `split_frames`."""
 
 N_MEL_BANDS = 40
-"""Bands of the output "statistics". A block's bins are equally wide in hertz; what tells voices apart lies in the lowest."""
+"""Bands of the output "frames". A block's bins are equally wide in hertz; what tells voices apart lies in the lowest."""
 
 CHUNKS_PER_STEP = 64
 """Chunks that are embedded at a time: bounds the memory."""
@@ -53,10 +53,14 @@ class FrozenEncoder:
     def feature_shape(self) -> tuple[int, ...]:
         """Shape of one chunk's features.
 
-        (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks; for the statistics (4, 40, 10n): mean,
-        mean square, maximum and minimum over the frames, of 40 mel bands of all blocks' channels side by side.
+        (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks, (2400n,) for the frames.
         """
         return tuple(self.model.output_shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the features: single precision; half for the frames, which are many."""
+        return np.dtype("<f2" if self.output == "frames" else "<f4")
 
     def embed(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the features of chunks.
@@ -64,16 +68,16 @@ class FrozenEncoder:
         Args:
             chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
         Returns:
-            float32, shape (n_chunks, *feature_shape).
+            `self.dtype`, shape (n_chunks, *feature_shape).
         """
         spectrograms = compute_spectrograms(chunks, self.config)[..., np.newaxis]
         n_chunks = len(spectrograms)
         # Every call has the same shape: one trace, and rounding that does not depend on the neighbours.
         padding = -n_chunks % CHUNKS_PER_STEP
         spectrograms = np.concatenate([spectrograms, np.zeros((padding, *spectrograms.shape[1:]), np.float32)])
-        steps = [np.asarray(self.model.predict_on_batch(spectrograms[i: i + CHUNKS_PER_STEP]))
+        steps = [np.asarray(self.model.predict_on_batch(spectrograms[i: i + CHUNKS_PER_STEP]), self.dtype)
                  for i in range(0, len(spectrograms), CHUNKS_PER_STEP)]
-        return np.concatenate(steps)[:n_chunks] if steps else np.zeros((0, *self.feature_shape), np.float32)
+        return np.concatenate(steps)[:n_chunks] if steps else np.zeros((0, *self.feature_shape), self.dtype)
 
 
 def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map",
@@ -158,7 +162,7 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
     elif output == "blocks":
         features = _concatenate_blocks(encoder)
     else:
-        features = _measure_blocks(encoder)
+        features = _list_frames(encoder)
     return FrozenEncoder(keras.Model(encoder.input, features), config, sha256, output)
 
 
@@ -171,19 +175,35 @@ def _concatenate_blocks(encoder: Any) -> Any:
     return layers.Concatenate(name="blocks")([*pooled, last])
 
 
-def _measure_blocks(encoder: Any) -> Any:
-    from keras import layers, ops
+def _list_frames(encoder: Any) -> Any:
+    from keras import layers
 
-    measured = []
+    flat = []
     for block in _block_outputs(encoder):
         n_bins, n_frames, n_channels = block.shape[1:]
-        into_bands = layers.EinsumDense("nftc,fk->nktc", (N_MEL_BANDS, n_frames, n_channels))
+        into_bands = layers.EinsumDense("nftc,fk->ntkc", (n_frames, N_MEL_BANDS, n_channels))
         into_bands.build(block.shape)
         into_bands.set_weights([_mel_filters(n_bins)])
-        bands = into_bands(block)
-        measured.append(ops.stack([ops.mean(bands, axis=2), ops.mean(ops.square(bands), axis=2), ops.max(bands, axis=2),
-                                   ops.min(bands, axis=2)], axis=1))
-    return layers.Concatenate(name="statistics")(measured)
+        flat.append(layers.Flatten()(into_bands(block)))
+    return layers.Concatenate(name="frames")(flat)
+
+
+def split_frames(features: np.ndarray) -> list[np.ndarray]:
+    """Returns the output "frames" block by block, as views.
+
+    Args:
+        features: shape (n_chunks, 2400n).
+    Returns:
+        Blocks 1 to 4, shape (n_chunks, n_frames, 40 n_channels) each: 16, 8, 4 and 4 frames a second, n, 2n, 3n and 4n channels
+        side by side in 40 mel bands.
+    """
+    from began.networks import INPUT_SHAPE, N_BLOCKS, N_HALVINGS
+
+    shapes = [(INPUT_SHAPE[1] // 2 ** min(block, N_HALVINGS), block * N_MEL_BANDS) for block in range(1, N_BLOCKS + 1)]
+    base_filters = features.shape[1] // sum(n_frames * width for n_frames, width in shapes)
+    ends = base_filters * np.cumsum([n_frames * width for n_frames, width in shapes])
+    return [part.reshape(len(features), n_frames, width * base_filters)
+            for part, (n_frames, width) in zip(np.split(features, ends[:-1], axis=1), shapes, strict=True)]
 
 
 def _mel_filters(n_bins: int) -> np.ndarray:
@@ -212,7 +232,7 @@ class Representation:
     """What the frozen encoder says about the chunks of some sound files.
 
     Attributes:
-        features: float32, shape (n_chunks, *feature_shape); mapped from the cache, read-only.
+        features: `FrozenEncoder.dtype`, shape (n_chunks, *feature_shape); mapped from the cache, read-only.
         utterance: int64, shape (n_chunks,), ascending; position in `paths` of the file that a chunk comes from.
     """
 
@@ -251,7 +271,7 @@ def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[s
     if counts.sum() == 0:
         raise InputError.about("chunking", found=f"no chunk in {len(paths)} files with tail={tail}",
                                expected="at least one chunk", action="choose tail=overlap or tail=pad")
-    features = _read_cached(folder / "features.npy", (int(counts.sum()), *encoder.feature_shape), np.float32, mmap_mode="r")
+    features = _read_cached(folder / "features.npy", (int(counts.sum()), *encoder.feature_shape), encoder.dtype, mmap_mode="r")
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
 
 
@@ -273,7 +293,7 @@ def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[
     counts: list[int] = []
     n_written = 0
     with write_atomically(folder / "features.npy") as temporary, open(temporary, "wb") as file:
-        write_npy_header(file, "<f4", (0, *encoder.feature_shape))
+        write_npy_header(file, encoder.dtype.str, (0, *encoder.feature_shape))
         waiting = np.zeros((0, CHUNK_SAMPLES), np.float32)
         for path in paths:
             counts.append(0)
@@ -286,6 +306,6 @@ def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[
         encoder.embed(waiting).tofile(file)
         n_written = sum(counts)
         file.seek(0)
-        write_npy_header(file, "<f4", (n_written, *encoder.feature_shape))
+        write_npy_header(file, encoder.dtype.str, (n_written, *encoder.feature_shape))
     with write_atomically(folder / "counts.npy") as temporary:
         np.save(temporary, np.array(counts, np.int64))

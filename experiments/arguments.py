@@ -96,7 +96,7 @@ def check_table_arguments(arguments: argparse.Namespace) -> dict[str, object]:
         if arguments.tail == "drop" or arguments.features != "map":
             raise InputError.about("--method statistics", found=f"--tail {arguments.tail} --features {arguments.features}",
                                    expected="every utterance, and all blocks", action="leave out --tail and --features")
-        arguments.features = "statistics"
+        arguments.features = "frames"
     elif arguments.normalize_speakers:
         raise InputError.about("--normalize-speakers", found="it with --method head", expected="--method statistics",
                                action="add that, or leave it out")

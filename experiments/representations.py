@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def prepare_table(corpus: Corpus, arguments: argparse.Namespace) -> tuple[Data, 
 
 def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, *, random: bool = False,
                    features: str = "map", hop_seconds: float = 1.0, normalize_speakers: bool = False,
-                   copies: bool = True) -> tuple[Data, Trainer | None]:
+                   copies: bool = True, correlations: bool = True) -> tuple[Data, Trainer | None]:
     """Returns the data that a method works on, and its trainer (None: the heads' own).
 
     Args:
@@ -76,34 +75,39 @@ def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: a
         arguments: with results_dir and tail.
         random: start from initial weights.
         features, hop_seconds: of the method "head".
-        normalize_speakers, copies: of the method "statistics": see there.
+        normalize_speakers, copies, correlations: of the method "statistics": see there.
     """
     from experiments import baselines
 
     if method == "head":
         return represent(corpus, encoder_path, arguments.results_dir, features, arguments.tail, hop_seconds, random), None
     if method == "statistics":
-        return _prepare_statistics(encoder_path, corpus, arguments, random, normalize_speakers, copies)
+        return _prepare_statistics(encoder_path, corpus, arguments, random, normalize_speakers, copies, correlations)
     if method == "whole":
         return _prepare_whole(encoder_path, corpus, arguments.tail, random)
-    if method == "majority":  # looks at labels alone
-        n_utterances = len(corpus.utterances)
-        return Data(corpus, np.zeros((n_utterances, 1), np.float32), np.arange(n_utterances)), baselines.predict_majority
+    if method == "majority":
+        return _take_labels(corpus), baselines.predict_majority
     return baselines.compute_functionals(corpus, show_embedding), baselines.classify_functionals
 
 
 def _prepare_statistics(encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, random: bool,
-                        normalize_speakers: bool, copies: bool) -> tuple[Data, Trainer]:
-    from experiments import utterance_statistics as statistics
+                        normalize_speakers: bool, copies: bool, correlations: bool) -> tuple[Data, Trainer]:
+    from experiments.utterance_pooling import Recordings
+    from experiments.utterance_statistics import SPEEDS, make_trainer
 
-    def pool(speed: float) -> Data:
-        data = represent(corpus, encoder_path, arguments.results_dir, "statistics", arguments.tail, random=random, speed=speed)
-        data = statistics.as_utterances(data)
-        if not normalize_speakers:
-            return data
-        return replace(data, features=statistics.normalize_speakers(data.features, corpus.utterances["speaker"].to_numpy()))
+    def record(speed: float) -> Recordings:
+        data = represent(corpus, encoder_path, arguments.results_dir, "frames", arguments.tail, random=random, speed=speed)
+        return Recordings(data.features, data.utterance)
 
-    return pool(1.0), statistics.make_trainer([pool(speed).features for speed in statistics.SPEEDS if copies])
+    recordings = [record(speed) for speed in (1.0, *(SPEEDS if copies else ()))]
+    speakers = corpus.utterances["speaker"].to_numpy() if normalize_speakers else None
+    return _take_labels(corpus), make_trainer(recordings, speakers, correlations)
+
+
+def _take_labels(corpus: Corpus) -> Data:
+    """Returns a row an utterance with nothing in it, for trainers that look at labels alone or bring features of their own."""
+    n_utterances = len(corpus.utterances)
+    return Data(corpus, np.zeros((n_utterances, 1), np.float32), np.arange(n_utterances))
 
 
 def _prepare_whole(encoder_path: Path, corpus: Corpus, tail: str, random: bool) -> tuple[Data, Trainer]:

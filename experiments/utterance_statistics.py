@@ -1,12 +1,14 @@
-"""A second reading of the frozen encoder: statistics of all its blocks over a whole utterance, and a linear SVM on them.
+"""A second reading of the frozen encoder: all its blocks, pooled over the whole utterance, and a linear SVM on them.
 
-The paper's head sees a second at a time, in bins of equal width. Here each block's map is read in mel bands, its mean,
-standard deviation, maximum and minimum are taken over all frames of the utterance, and a support vector machine with a linear
-kernel decides. Every choice that is left (which blocks, and C) is made on the inner folds.
+The paper's head sees a second at a time, in bins of equal width. Here each block is read in mel bands, and its statistics and
+correlations are taken over all frames of the utterance (`experiments.utterance_pooling`); a support vector machine with a
+linear kernel decides. Principal components and standardisation come from the fold's training part, and every choice that is
+left (which blocks, and C) is made on the inner folds.
 
 Two options that need no label:
 
-- copies of the training utterances, played slower and faster: other voices at no cost (Ko et al. 2015);
+- copies of the utterances, played slower and faster. Those of training utterances are further voices at no cost (Ko et al.
+  2015); those of a tested one are read with it, and the mean of all is what is scored;
 - speaker normalisation: every speaker's utterances are standardised with that speaker's own mean and spread. It looks at all
   of the test speaker's recordings, though at none of their labels: a system that hears a person for the first time cannot
   do it, and tables name it.
@@ -16,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ import pandas as pd
 
 from experiments.evaluation import CLASSES, DIMENSIONS, Data, Outcome, Trainer
 from experiments.protocols import Split
+from experiments.utterance_pooling import Recordings, fit_components, linear_kernel, normalize_speakers, standardize
 
 SPEEDS = (0.85, 0.9, 0.95, 1.05, 1.1, 1.15)
 """Of the copies. Ko et al. 2015 take 0.9 and 1.1; on EmoDB's inner folds these six gave two points more."""
@@ -35,88 +37,62 @@ PENALTIES = (0.3, 1.0, 3.0)
 """And values of C; kernels have a mean diagonal of about one. Larger values changed nothing."""
 
 
-def pool_utterances(statistics: np.ndarray, utterance: np.ndarray) -> np.ndarray:
-    """Returns each utterance's statistics from those of its chunks, as if it had been one long chunk.
+def make_trainer(recordings: Sequence[Recordings], speakers: np.ndarray | None = None,
+                 correlations: bool = True) -> Trainer:
+    """Returns a trainer of linear support vector machines on pooled utterances.
 
     Args:
-        statistics: float32, shape (n_chunks, 4, n_bands, n_channels): mean, mean square, maximum and minimum over the frames
-            of a chunk (`began.representation`, output "statistics").
-        utterance: int, shape (n_chunks,), ascending.
-    Returns:
-        float32, shape (n_utterances, 4, n_bands, n_channels): mean, standard deviation, maximum and minimum.
-    """
-    first = np.flatnonzero(np.diff(utterance, prepend=-1))
-    n_chunks = np.diff(np.append(first, len(utterance)))[:, None, None]
-    mean, mean_square = (np.add.reduceat(statistics[:, i], first) / n_chunks for i in (0, 1))
-    deviation = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
-    highest, lowest = np.maximum.reduceat(statistics[:, 2], first), np.minimum.reduceat(statistics[:, 3], first)
-    return np.stack([mean, deviation, highest, lowest], axis=1).astype(np.float32)
-
-
-def normalize_speakers(features: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """Returns features standardised with each speaker's own mean and standard deviation.
-
-    Args:
-        features: float32, shape (n_utterances, ...).
-        speakers: str, shape (n_utterances,).
-    """
-    normalized = np.empty_like(features)
-    for speaker in np.unique(speakers):
-        rows = speakers == speaker
-        normalized[rows] = _standardize(features[rows], features[rows])
-    return normalized
-
-
-def _standardize(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    deviation = reference.std(axis=0)
-    # What hardly varies stays small, in place of being blown up to noise.
-    return (features - reference.mean(axis=0)) / np.maximum(deviation, 1e-3 * deviation.mean() + 1e-9)
-
-
-def make_trainer(copies: Sequence[np.ndarray]) -> Trainer:
-    """Returns a trainer of linear support vector machines on the features of utterances.
-
-    Args:
-        copies: of all utterances' features, from altered recordings; those of training utterances are trained on, too.
+        recordings: all utterances as recorded, then altered copies of all of them.
+        speakers: of the utterances, to standardise each speaker's on their own; None leaves them as they are.
+        correlations: use them beside the statistics.
     """
 
     def train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
               folder: Path) -> Outcome:
         from tqdm import tqdm
 
-        scores, trials, history = [], [], []
+        scores, trials = [], []
         for split in tqdm(splits, desc=f"run {run_number}, {kind} machines", unit="fold"):
-            fold = _Fold(data, kind, copies, settings.class_weight, split)
+            fold = _Fold(data, kind, settings.class_weight, split, recordings, speakers, correlations)
             tried = fold.search().assign(fold=split.fold, kind=kind)
             best = tried.loc[tried["loss"].idxmin()]
             scores.append(fold.score_test(best["blocks"], best["C"]))
             trials.append(tried)
-            history.append({"fold": split.fold, "kind": kind, "epoch": 1})
-        return Outcome(scores, pd.concat(trials, ignore_index=True), pd.DataFrame(history))
+        history = pd.DataFrame({"fold": [split.fold for split in splits], "kind": kind, "epoch": 1})
+        return Outcome(scores, pd.concat(trials, ignore_index=True), history)
 
     return train
 
 
 class _Fold:
-    """Support vector machines of one fold, on kernels that are computed once for all inner folds, blocks and C.
+    """Support vector machines of one fold, on kernels that are computed once for all inner folds, blocks and C."""
 
-    Features are standardised with the statistics of the fold's training part, copies included.
-    """
-
-    def __init__(self, data: Data, kind: str, copies: Sequence[np.ndarray], class_weight: str | None, split: Split) -> None:
+    def __init__(self, data: Data, kind: str, class_weight: str | None, split: Split, recordings: Sequence[Recordings],
+                 speakers: np.ndarray | None, correlations: bool) -> None:
         self.kind, self.class_weight, self.split = kind, class_weight, split
         self.n_labels = len(data.corpus.labels)
         self.targets = data.targets(kind)
-        self.n_copies = 1 + len(copies)
-        # A row an utterance of the training part, then the rows of each copy.
-        training = np.concatenate([features[split.fitting] for features in (data.features, *copies)])
-        n = data.features.shape[-1] // 10  # blocks have n, 2n, 3n and 4n channels
+        self.n_versions = len(recordings)
         self.kernels = {}
         for block in (1, 2, 3, 4):
-            channels = slice(n * block * (block - 1) // 2, n * block * (block + 1) // 2)
-            rows, tested = (_standardize(features[..., channels], training[..., channels]).reshape(len(features), -1)
-                            for features in (training, data.features[split.test]))
-            self.kernels[block] = rows @ rows.T / rows.shape[1], tested @ rows.T / rows.shape[1]
+            pooled = [[version.statistics[block] for version in recordings]]
+            if correlations:
+                components = fit_components(recordings[0], block, split.fitting)
+                pooled.append([version.correlate(block, components) for version in recordings])
+            kernels = [self._compute_kernels(versions, speakers) for versions in pooled]
+            self.kernels[block] = tuple(sum(parts) / len(parts) for parts in zip(*kernels, strict=True))
+
+    def _compute_kernels(self, versions: Sequence[np.ndarray], speakers: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the kernel among all training rows (a row an utterance, one version after the other), and that of the test.
+
+        Features are standardised with the statistics of the fold's training part, copies included.
+        """
+        if speakers is not None:
+            versions = [normalize_speakers(features, speakers) for features in versions]
+        training = np.concatenate([features[self.split.fitting] for features in versions])
+        tested = np.mean([features[self.split.test] for features in versions], axis=0)
+        rows = standardize(training, training)
+        return linear_kernel(rows, rows), linear_kernel(standardize(tested, training), rows)
 
     def search(self) -> pd.DataFrame:
         """Returns a row a combination of blocks and C, with its mean loss over the inner folds."""
@@ -126,7 +102,8 @@ class _Fold:
             for penalty in PENALTIES:
                 losses = []
                 for inner in self.split.inner:
-                    scores = self._predict(kernel, inner.train, penalty, kernel[self._rows(inner.validation, 1)])
+                    validated = kernel[self._rows(inner.validation)].reshape(self.n_versions, -1, len(kernel)).mean(axis=0)
+                    scores = self._predict(kernel, inner.train, penalty, validated)
                     losses.append(1.0 - self._score(scores, inner.validation))
                 rows.append({"trial": len(rows), "blocks": blocks, "C": penalty, "loss": np.mean(losses), "status": "ok"})
         return pd.DataFrame(rows)
@@ -138,10 +115,10 @@ class _Fold:
     def _add(self, blocks: str, part: int) -> np.ndarray:
         return sum(self.kernels[block][part] for block in BLOCKS[blocks]) / len(BLOCKS[blocks])
 
-    def _rows(self, utterances: np.ndarray, n_copies: int) -> np.ndarray:
-        """Returns the rows of some training utterances: 1 for themselves alone, `self.n_copies` for all."""
+    def _rows(self, utterances: np.ndarray) -> np.ndarray:
+        """Returns the rows of some training utterances, one version after the other."""
         rows = np.searchsorted(self.split.fitting, utterances)
-        return np.concatenate([rows + number * len(self.split.fitting) for number in range(n_copies)])
+        return np.concatenate([rows + number * len(self.split.fitting) for number in range(self.n_versions)])
 
     def _predict(self, kernel: np.ndarray, train: np.ndarray, penalty: float, tested: np.ndarray) -> np.ndarray:
         """Returns scores, float32, shape (len(tested), n_outputs).
@@ -149,14 +126,14 @@ class _Fold:
         Args:
             kernel: among all training rows.
             train: utterances to train on.
-            tested: kernel of what is scored with all training rows.
+            tested: kernel of what is scored with all training rows, the mean over the versions.
         """
         from scipy.special import softmax
         from sklearn.svm import SVC, SVR
 
-        rows = self._rows(train, self.n_copies)
+        rows = self._rows(train)
         kernel, tested = kernel[np.ix_(rows, rows)], tested[:, rows]
-        targets = np.concatenate([self.targets[train]] * self.n_copies)
+        targets = np.concatenate([self.targets[train]] * self.n_versions)
         if self.kind == DIMENSIONS:
             columns = [SVR(kernel="precomputed", C=penalty, epsilon=0.05).fit(kernel, targets[:, i]).predict(tested)
                        .clip(low, 1.0) for i, low in enumerate((0.0, -1.0))]
@@ -178,8 +155,3 @@ class _Fold:
         if self.kind == CLASSES:
             return metrics.unweighted_average_recall(targets, scores.argmax(axis=1))
         return float(np.mean([metrics.concordance_correlation_coefficient(targets[:, i], scores[:, i]) for i in (0, 1)]))
-
-
-def as_utterances(data: Data) -> Data:
-    """Returns data with chunks' statistics as data with one row an utterance."""
-    return replace(data, features=pool_utterances(data.features, data.utterance), utterance=np.unique(data.utterance))

@@ -35,7 +35,7 @@ def sounds(tmp_path):
 
 
 @pytest.mark.parametrize(("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20)),
-                                               ("statistics", (4, 40, 20))])
+                                               ("frames", (4800,))])
 def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sounds, tmp_path, output, shape):
     encoder = load_frozen_encoder(encoder_file, output)
     representation = represent_corpus(encoder, sounds, tmp_path / "cache")
@@ -44,17 +44,19 @@ def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sou
     assert representation.utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
 
 
-def test_statistics_are_those_of_the_blocks_in_mel_bands(encoder_file):
-    from began.representation import N_MEL_BANDS, _mel_filters
+def test_frames_are_those_of_the_blocks_in_mel_bands(encoder_file):
+    from began.representation import N_MEL_BANDS, _mel_filters, split_frames
 
     chunks = np.random.default_rng(0).standard_normal((2, 16_000)).astype(np.float32) / 10
     maps = load_frozen_encoder(encoder_file).embed(chunks)
     filters = _mel_filters(maps.shape[1])
     np.testing.assert_allclose(filters.sum(axis=0), np.ones(N_MEL_BANDS), rtol=1e-5)
-    bands = np.einsum("nftc,fk->nktc", maps, filters)
-    measured = load_frozen_encoder(encoder_file, "statistics").embed(chunks)[..., -maps.shape[-1]:]  # the last block is the map
-    expected = [bands.mean(axis=2), np.square(bands).mean(axis=2), bands.max(axis=2), bands.min(axis=2)]
-    np.testing.assert_allclose(measured, np.stack(expected, axis=1), atol=1e-5)
+    bands = np.einsum("nftc,fk->ntkc", maps, filters)
+    frames = load_frozen_encoder(encoder_file, "frames").embed(chunks)
+    assert frames.dtype == np.float16
+    blocks = split_frames(frames)
+    assert [block.shape for block in blocks] == [(2, 16, 80), (2, 8, 160), (2, 4, 240), (2, 4, 320)]
+    np.testing.assert_allclose(blocks[-1], bands.reshape(2, 4, -1), atol=1e-3)  # the last block is the map
 
 
 def test_another_speed_has_a_cache_of_its_own(encoder_file, sounds, tmp_path):

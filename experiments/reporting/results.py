@@ -182,8 +182,8 @@ class Results:
             parts.append(f"{first['max_evals']} trials")
         if first.get("epochs"):
             parts.append(f"{first['epochs']} epochs")
-        if first.get("features") == "statistics" or first.get("method") == "statistics":
-            parts.append("statistics of the encoder's blocks over the utterance, linear SVM; blocks and C from inner folds")
+        if first.get("features") == "frames":
+            parts.append("the encoder's blocks pooled over the utterance, linear SVM; blocks and C from inner folds")
         elif first.get("features", "map") != "map":
             parts.append(f"heads read: {first['features']}")
         if first.get("class_weight"):
