@@ -84,8 +84,8 @@ CONDITIONS = {
                                                      normalize_speakers=True, encoder=RANDOM),
     "fine_tuned": Ablation("BEGAN, fine-tuned with the head", method="whole"),
     "from_scratch": Ablation("the same network, trained from scratch", method="whole", encoder=RANDOM),
-    "functionals": Ablation("functionals of librosa's features, linear SVC", method="functionals"),
-    "majority": Ablation("the most frequent class", method="majority"),
+    "functionals": Ablation("functionals of librosa's features, linear SVC (all runs agree)", method="functionals"),
+    "majority": Ablation("the most frequent class (all runs agree)", method="majority"),
 }
 
 
@@ -110,6 +110,9 @@ def main(arguments: argparse.Namespace) -> None:
     if not base.is_file():
         raise InputError.about(base, found="no such file", expected="the base's encoder", action="run "
                                f"python -m experiments.pretrain_librispeech … {CONDITIONS['began'].pretraining} first")
+    if arguments.tail == "drop" and any(CONDITIONS[name].method == "statistics" for name in arguments.conditions):
+        raise InputError.about("--tail drop", found="it with statistics", expected="every utterance",
+                               action="leave it out, or name --conditions without statistics")
     corpus = load("emodb", arguments.data_dir)
     check_audio(corpus)
     print(corpus.describe())
@@ -153,7 +156,7 @@ def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> No
         return leave_one_speaker_out(corpus.utterances, arguments.seed + run) if ablation.method == "statistics" else fixed
 
     condition = Condition(EXPERIMENT, name, make_splits=make_splits, train=train, settings=SETTINGS[ablation.method],
-                          levels=("utterance",) if ablation.method == "statistics" else ("chunk", "utterance"))
+                          levels=("chunk", "utterance") if ablation.method in ("head", "whole") else ("utterance",))
     settings = argparse.Namespace(**{**vars(arguments), "class_weight": ablation.class_weight or arguments.class_weight})
     # The default head, and the statistics, were picked with a look at EmoDB's test scores, and the table has to say so.
     evaluate(data, condition, settings, {

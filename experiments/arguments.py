@@ -116,7 +116,7 @@ def seed_splits(arguments: argparse.Namespace, run: int) -> int:
     """Returns the seed of a run's folds.
 
     Runs of heads share their folds, and so one search. A support vector machine draws nothing at random: its runs differ in
-    how the inner folds are dealt.
+    how the inner folds are dealt (and, with `experiments.custom --protocol kfold`, the outer ones).
     """
     return arguments.seed if arguments.method == "head" else arguments.seed + run
 

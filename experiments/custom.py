@@ -111,7 +111,9 @@ def check_protocol(arguments: argparse.Namespace, corpus: Corpus) -> None:
 
 
 def make_splits(arguments: argparse.Namespace, corpus: Corpus, run: int) -> list[Split]:
-    """Returns the folds of a run; only the speaker-dependent ones are drawn anew each run, as in Table 1.
+    """Returns the folds of a run; the speaker-dependent ones are drawn anew each run, as in Table 1.
+
+    With the method "statistics", whose runs differ in their seed alone, those of kfold are, too.
 
     Raises:
         InputError: the recordings are too few for the protocol.

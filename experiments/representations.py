@@ -92,15 +92,21 @@ def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: a
 
 def _prepare_statistics(encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, random: bool,
                         normalize_speakers: bool, copies: bool, correlations: bool) -> tuple[Data, Trainer]:
-    from experiments.utterance_pooling import Recordings
-    from experiments.utterance_statistics import SPEEDS, make_trainer
+    from experiments.utterance_pooling import Recordings, check_speakers
+    from experiments.utterance_statistics import SPEEDS, choose_speeds, make_trainer
+
+    speakers = corpus.utterances["speaker"].to_numpy() if normalize_speakers else None
+    if normalize_speakers:
+        check_speakers(speakers)
+    speeds = choose_speeds(len(corpus.utterances)) if copies else ()
+    if copies and len(speeds) < len(SPEEDS):
+        print(f"{len(corpus.utterances)} utterances: {len(speeds)} copies of each in place of {len(SPEEDS)}")
 
     def record(speed: float) -> Recordings:
         data = represent(corpus, encoder_path, arguments.results_dir, "frames", arguments.tail, random=random, speed=speed)
         return Recordings(data.features, data.utterance)
 
-    recordings = [record(speed) for speed in (1.0, *(SPEEDS if copies else ()))]
-    speakers = corpus.utterances["speaker"].to_numpy() if normalize_speakers else None
+    recordings = [record(speed) for speed in (1.0, *speeds)]
     return _take_labels(corpus), make_trainer(recordings, speakers, correlations)
 
 

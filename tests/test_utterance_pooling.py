@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.utterance_pooling import Recordings, fit_components, linear_kernel, normalize_speakers, standardize
+from began.errors import InputError
+from experiments.utterance_pooling import (
+    Recordings,
+    check_speakers,
+    fit_components,
+    linear_kernel,
+    normalize_speakers,
+    standardize,
+)
 
 CHUNKS = 2400  # numbers of a chunk's frames, with n = 1 filter
 
@@ -56,6 +64,17 @@ def test_normalized_speakers_have_no_mean_and_do_not_see_each_other():
     poisoned = features.copy()
     poisoned[speakers == "s0"] = 1e3
     np.testing.assert_array_equal(normalize_speakers(poisoned, speakers)[speakers != "s0"], normalized[speakers != "s0"])
+
+
+def test_a_speaker_with_one_utterance_is_named():
+    check_speakers(np.array(["a", "a", "b", "b"]))
+    with pytest.raises(InputError, match="one utterance of c"):
+        check_speakers(np.array(["a", "a", "c"]))
+
+
+def test_an_utterance_without_a_chunk_is_refused():
+    with pytest.raises(ValueError, match="without a chunk"):
+        Recordings(np.zeros((3, CHUNKS), np.float16), np.array([0, 2, 2]))
 
 
 def test_what_stands_still_is_not_blown_up():

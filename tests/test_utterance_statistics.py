@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from began.errors import InputError
 from experiments.corpora.base import Corpus
 from experiments.evaluation import CLASSES, DIMENSIONS, Data, Outcome
 from experiments.protocols import leave_one_speaker_out
 from experiments.utterance_pooling import Recordings
-from experiments.utterance_statistics import make_trainer
+from experiments.utterance_statistics import MAX_ROWS, SPEEDS, choose_speeds, make_trainer
 
 LABELS = ("anger", "neutral")
 SETTINGS = argparse.Namespace(class_weight=None)
@@ -56,7 +57,7 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_before_the_final_sco
         np.testing.assert_allclose(outcome.scores[0].sum(axis=1), 1.0, rtol=1e-5)
     else:
         assert np.corrcoef(outcome.scores[0][:, 0], targets[:, 0])[0, 1] > 0.5
-        assert outcome.scores[0].min(axis=0).tolist() >= [0.0, -1.0]
+        assert (outcome.scores[0] >= [0.0, -1.0]).all() and (outcome.scores[0] <= 1.0).all()
 
     of_test = np.isin(np.arange(len(data.utterance)).repeat(CHUNKS_A_FILE), split.test)
     poisoned = [features.copy() for features in versions]
@@ -75,6 +76,24 @@ def test_copies_are_trained_on_and_tested(tmp_path):
     again = train(CLASSES, [make_features(), altered], tmp_path)
     pd.testing.assert_frame_equal(again.trials, with_copies.trials)
     assert not np.array_equal(again.scores[0], with_copies.scores[0])
+
+
+def test_an_inner_fold_with_one_class_is_named(tmp_path):
+    data = make_data()
+    table = data.corpus.utterances.assign(label=["anger"] * 32 + ["neutral"] * 8)  # one speaker says all that is neutral
+    corpus, utterance = Corpus("noise", table, LABELS), np.arange(40).repeat(CHUNKS_A_FILE)
+    split = leave_one_speaker_out(data.corpus.utterances)[0]
+    trainer = make_trainer([Recordings(make_features(), utterance)])
+    with pytest.raises(InputError, match="one class only"):
+        trainer(Data(corpus, data.features, data.utterance), CLASSES, [split], SETTINGS, 1, tmp_path)
+
+
+def test_copies_are_as_many_as_there_is_room_for():
+    assert choose_speeds(535) == SPEEDS
+    assert choose_speeds(3059) == SPEEDS[:2]
+    assert choose_speeds(MAX_ROWS) == ()
+    with pytest.raises(InputError, match="12001 utterances"):
+        choose_speeds(MAX_ROWS + 1)
 
 
 def test_correlations_can_be_left_out(tmp_path):

@@ -88,8 +88,8 @@ def plot_arousal_valence(
 
 def plot_speakers(
     scores: pd.DataFrame, marks: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
-    lines: Mapping[str, float] | None = None, title: str = "", ylabel: str = "accuracy (%)", note: str = "",
-    path: str | os.PathLike | None = None,
+    lines: Mapping[str, float] | None = None, title: str = "", xlabel: str = "speaker", ylabel: str = "accuracy (%)",
+    note: str = "", path: str | os.PathLike | None = None,
 ) -> Figure:
     """Draws a bar a speaker (mean over runs, ± standard deviation), with published marks or lines.
 
@@ -118,7 +118,7 @@ def plot_speakers(
             axes.axhline(value, color=(BLACK, RED, PURPLE)[position % 3], linestyle=("--", ":", "-.")[position % 3],
                          linewidth=1.2, label=f"{name}, {value:.1f} %")
         axes.set_xticks(x, speakers)
-        axes.set(xlabel="speaker", ylabel=ylabel, ylim=(0, 104), xlim=(-0.6, len(speakers) - 0.4))
+        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 104), xlim=(-0.6, len(speakers) - 0.4))
         axes.grid(True, axis="y")
         handles, labels = axes.get_legend_handles_labels()
         order = sorted(range(len(labels)), key=lambda position: not labels[position].startswith("ours"))

@@ -17,7 +17,7 @@ from experiments.figures.search import distinct_searches, plot_search, plot_sear
 from experiments.figures.style import count, words
 from experiments.reporting.errors import count_confusions
 from experiments.reporting.results import SYNTHETIC_NOTICE, Results
-from experiments.reporting.tables import ablations, label_efficiency
+from experiments.reporting.tables import NOT_RUN, ablations, label_efficiency, missing_conditions
 
 _CORPORA = {"table1_savee": "SAVEE", "table2_omg": "OMG-Emotion", "table3_emodb": "EmoDB", "custom": "own data"}
 
@@ -60,17 +60,19 @@ def draw_all(results_dir: str | os.PathLike, out_dir: str | os.PathLike | None =
             folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
             if folds.shape[1] > 1:
                 marks, lines = paper.marks_and_lines(experiment)
-                save(f"{name}_speakers", plot_speakers, folds, marks, lines, note=note, ylabel=f"{level} accuracy (%)",
-                     title=f"{title}: accuracy per {'held-out ' * (experiment == 'table3_emodb')}speaker")
+                one = "fold" if experiment == "custom" else "speaker"
+                save(f"{name}_speakers", plot_speakers, folds, marks, lines, note=note, xlabel=one,
+                     ylabel=f"{level} accuracy (%)",
+                     title=f"{title}: accuracy per {'held-out ' * (experiment == 'table3_emodb')}{one}")
     table = ablations(results)
     if len(table):
         reference = ("the paper", 100 * (paper.paper_value("table3_emodb", "accuracy") or math.nan))
         save("ablations", plot_ablations, table, reference, title="EmoDB, leave one speaker out: what matters",
-             note=_note(results, "ablations"))
+             note=_notes(table, missing_conditions(results, "ablations")))
     table = label_efficiency(results)
     if len(table):
         save("label_efficiency", plot_label_efficiency, table, title="EmoDB, leave one speaker out: how many labels",
-             note=_note(results, "label_efficiency"))
+             note=_notes(table, missing_conditions(results, "label_efficiency")))
     for history in sorted(Path(results_dir).glob("pretrain_librispeech/*/history.csv")):
         values = runs.read_table(history)
         if len(values) and {"step", "convergence_measure"} <= set(values):
@@ -81,20 +83,16 @@ def draw_all(results_dir: str | os.PathLike, out_dir: str | os.PathLike | None =
     return drawn
 
 
-def _counts(predictions: pd.DataFrame) -> pd.DataFrame:
-    labels = sorted(set(predictions["target"]) | set(predictions["prediction"]))
-    counts = pd.crosstab(predictions["target"], predictions["prediction"])
-    return counts.reindex(index=labels, columns=labels, fill_value=0)
+def _note(results: Results, experiment: str, condition: str) -> str:
+    runs_done = count(len(results.settings(experiment, condition)), "run")
+    return "; ".join(note for note in (runs_done, results.note(experiment, condition)) if note)
 
 
-def _note(results: Results, experiment: str, condition: str | None = None) -> str:
-    notes = []
-    if condition is not None:
-        notes.append(f"{count(len(results.settings(experiment, condition)), 'run')}")
-        notes.append(results.note(experiment, condition))
-    elif results.is_synthetic(experiment):
-        notes.append(SYNTHETIC_NOTICE)
-    return "; ".join(note for note in notes if note)
+def _notes(table: pd.DataFrame, missing: list[str]) -> str:
+    """Returns every note of a table's rows, once, and what has not been run."""
+    notes = dict.fromkeys(note for notes in table["note"] for note in notes.split("; ") if note)
+    return "\n".join(part for part in ("; ".join(f"of some: {note}" for note in notes),
+                                       missing and f"{NOT_RUN}: {', '.join(words(name) for name in missing)}") if part)
 
 
 def _by_head(trials: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

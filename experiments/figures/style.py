@@ -59,7 +59,7 @@ def add_titles(figure: Figure, axes: Axes | None, title: str, note: str = "") ->
         else:
             axes.set_title(title, pad=12)
     if note:
-        note = textwrap.fill(note, int(16 * figure.get_figwidth()))
+        note = "\n".join(textwrap.fill(line, int(16 * figure.get_figwidth())) for line in note.splitlines())
         figure.supxlabel(note, fontsize=8, color=GREY, x=0.01, ha="left")
 
 

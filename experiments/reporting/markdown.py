@@ -38,7 +38,12 @@ from experiments.reporting.tables import (
 _HOW = (
     "± is the sample standard deviation over the runs; the 95 % interval is Student's t over the runs: it tells how "
     "repeatable the score is, not how it would come out for other speakers. Where the splits are fixed, the runs share "
-    "the search and differ in the seeds of the heads. Differences are ours minus the paper's."
+    "the search and differ in the seeds of the heads (support vector machines: in how the inner folds are dealt). "
+    "Differences are ours minus the paper's."
+)
+ONE_ENCODER = (
+    "Every encoder was trained, or its initial weights drawn, once: runs differ in the seeds of what is trained on it (support "
+    "vector machines: in how the inner folds are dealt), and intervals leave out how encoders of other seeds would differ."
 )
 MADE = "Rendered by `make tables` from the run folders; not edited by hand."
 
@@ -196,7 +201,7 @@ def markdown_ablations(table: pd.DataFrame, title: str = "# Ablations: EmoDB, le
     return "\n".join([
         *lines, markdown_table(heads, rows), "",
         "Accuracy and UAR over utterances, pooled over the folds. ± is the sample standard deviation over the runs, "
-        "intervals are Student's t over the runs; differences are taken run by run.", "",
+        "intervals are Student's t over the runs; differences are taken run by run. " + ONE_ENCODER, "",
         *(f"- {', '.join(f'`{name}`' for name in sorted(rows['condition']))}: {protocol}."
           for protocol, rows in table.groupby("protocol", sort=False) if protocol), "",
     ])
@@ -231,7 +236,7 @@ def _condition_blocks(ours: pd.DataFrame) -> list[str]:
                          ("accuracy", "unweighted_average_recall"))]
                 for fold in folds["fold"].unique()
             ]
-            lines += ["Each fold, utterance level:", "", markdown_table(["held out", "accuracy", "UAR"], rows), ""]
+            lines += ["Each fold, utterance level:", "", markdown_table(["fold", "accuracy", "UAR"], rows), ""]
     return lines
 
 

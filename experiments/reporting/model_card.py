@@ -18,11 +18,10 @@ The encoder of {model} trained without labels on LibriSpeech spectrograms, to be
 | data | {n_utterances} utterances of {corpus}{synthetic}; read English, 16 kHz |
 | input | 1-s chunks, {magnitude} magnitude, (512, 32, 1); settings inside the file (`spectrogram.json`) |
 | networks | n = {base_filters}, h = {latent_size} |
-| training | gamma {gamma}, lambda_k {lambda_k}, Adam {learning_rate:g}, batch {batch_size}, {noise} noise, seed {seed} |
+| training | {balance}Adam {learning_rate:g}, batch {batch_size}, {noise} noise, seed {seed} |
 | length | {epochs_done:g} of {epochs} epochs, {steps} steps{unfinished} |
-| M_global | {first:.4f} in the first round, {last:.4f} in the last, {best:.4f} at best (`history.csv`, `convergence.png`) |
-| learning rate at the end | {rate:.1e} |
-| k at the end | {k:.3f} |
+| {measure} | {first:.4f} in the first round, {last:.4f} in the last, {best:.4f} at best (`history.csv`, `convergence.png`) |
+| learning rate at the end | {rate:.1e} |{k}
 
 ```python
 from began.representation import load_frozen_encoder
@@ -49,17 +48,21 @@ def write_model_card(folder: Path) -> Path:
     config, history = read_json(folder / "config.json"), read_table(folder / "history.csv")
     encoder = folder / "encoder.keras"
     training = read_attached_json(encoder, "pretraining")
-    measure = history.loc[history["step"] <= training["steps"], "convergence_measure"]
+    adversarial = training["adversarial"]  # without a generator, gamma, k and M_global mean nothing
+    measure = history.loc[history["step"] <= training["steps"],
+                          "convergence_measure" if adversarial else "reconstruction_loss"]
     text = CARD.format(
-        **{name: training[name] for name in ("base_filters", "latent_size", "gamma", "lambda_k", "learning_rate", "batch_size",
-                                             "noise", "seed", "epochs", "epochs_done", "steps")},
-        name=folder.name, model="a BEGAN" if training["adversarial"] else "a BEGAN's autoencoder, without a generator,",
+        **{name: training[name] for name in ("base_filters", "latent_size", "learning_rate", "batch_size", "noise", "seed",
+                                             "epochs", "epochs_done", "steps")},
+        name=folder.name, model="a BEGAN" if adversarial else "a BEGAN's autoencoder, without a generator,",
         megabytes=encoder.stat().st_size / 1e6, n_weights=load_network(encoder).count_params(),
         sha256=sha256_of(encoder), n_utterances=config["n_utterances"], corpus="LibriSpeech",
         synthetic=" (synthetic speech in its layout)" if config.get("synthetic") else "",
         magnitude=read_attached_json(encoder, "spectrogram")["magnitude"],
         unfinished="" if training["epochs_done"] >= training["epochs"] else ": **unfinished**, the training goes on",
         first=measure.iloc[0], last=measure.iloc[-1], best=measure.min(), rate=history["learning_rate"].iloc[len(measure) - 1],
-        k=history["k"].iloc[len(measure) - 1])
+        measure="M_global" if adversarial else "L(x)",
+        balance=f"gamma {training['gamma']}, lambda_k {training['lambda_k']}, " if adversarial else "",
+        k=f"\n| k at the end | {history['k'].iloc[len(measure) - 1]:.3f} |" if adversarial else "")
     write_text(folder / "README.md", text)
     return folder / "README.md"

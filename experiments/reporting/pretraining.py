@@ -35,7 +35,7 @@ class Pretraining:
         return self.folder.name
 
     @property
-    def is_finished(self) -> bool:
+    def is_saved(self) -> bool:
         """True once the networks are saved."""
         return (self.folder / "encoder.keras").is_file()
 
@@ -93,13 +93,13 @@ class Pretraining:
 
 
 def find_pretrainings(results_dir: str | os.PathLike) -> list[Pretraining]:
-    """Returns the pre-trainings under a results folder that have a history, the finished ones first."""
+    """Returns the pre-trainings under a results folder that have a history: with saved networks first, BEGANs before others."""
     found = []
     for path in sorted(Path(results_dir).glob("pretrain_librispeech/*/history.csv")):
         history, config = runs.read_table(path), path.parent / "config.json"
         if len(history):
             found.append(Pretraining(path.parent, runs.read_json(config) if config.is_file() else {}, history))
-    return sorted(found, key=lambda one: not one.is_finished)
+    return sorted(found, key=lambda one: (not one.is_saved, not one.config.get("adversarial", True)))
 
 
 def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
             "filters n": one.config.get("base_filters", ""), "epochs": f"{last['epoch']:g}",
             "steps": f"{last['step']:.0f}", "L(x)": f"{last['reconstruction_loss']:.4f}",
             "M_global": f"{last['convergence_measure']:.4f}", "lowest": f"{best:.4f}",
-            "networks": "saved" if one.is_finished else "not yet",
+            "networks": "saved" if one.is_saved else "not yet",
         })
     return pd.DataFrame(rows)
 

@@ -19,6 +19,7 @@ from experiments.reporting.cells import (
     printed,
     records,
 )
+from experiments.reporting.markdown import ONE_ENCODER
 from experiments.reporting.results import Results
 from experiments.reporting.tables import OURS, ablations, table1, table2, table3
 
@@ -46,7 +47,8 @@ def readme_section(results_dir: str | os.PathLike, readme: str | os.PathLike = "
                 values = [printed(find_row(table, system=paper.PAPER, column=column)) or "–" for column in columns]
                 what = ("accuracy, " if name == "table1_savee" else "") + ", ".join(columns)
                 what += "" if name == "table2_omg" else " (%)"
-                rows.append([title, f"`{condition}`", what, ", ".join(values), *ours_cells(None), ""])
+                rows.append([title, f"`{condition}`", what, ", ".join(values), *ours_cells(None),
+                             "LEAKING" if "leaking" in condition else ""])
                 continue
             for column, metric in paper.HELD_AGAINST[name].items():
                 block = ours[
@@ -68,7 +70,7 @@ def readme_section(results_dir: str | os.PathLike, readme: str | os.PathLike = "
     ]
     table = ablations(results)
     if len(table):
-        lines += ["Ablations (EmoDB, leave one speaker out, utterance accuracy, %):", "", markdown_table(
+        lines += [f"Ablations (EmoDB, leave one speaker out, utterance accuracy, %). {ONE_ENCODER}", "", markdown_table(
             ["condition", "what it is", "accuracy", "95 % interval", "UAR", "runs", "note"],
             [[f"`{row.condition}`", row.description, plus_minus(row.accuracy, row.accuracy_sd, "%"),
               interval(row.accuracy_ci_low, row.accuracy_ci_high, "%"), number(row.uar, "%"), str(row.n_runs),

@@ -174,7 +174,7 @@ class Results:
         """Returns one line: how the data were split, and the settings that were searched and trained with."""
         settings = self.settings(experiment, condition)
         first = settings[0] if settings else {}
-        parts = [_PROTOCOLS.get((experiment, condition)) or str(first.get("protocol", ""))
+        parts = [_PROTOCOLS.get((experiment, _split_of(condition))) or str(first.get("protocol", ""))
                  or _PROTOCOLS.get((experiment, None), "")]
         if "search" in first:
             parts.append(_SEARCHES.get(str(first["search"]), f"search: {first['search']}"))
@@ -212,7 +212,7 @@ class Results:
         if any(config.get("selected_after_test") for config in settings):
             notes.append("chosen after looking at test scores")
         if any(config.get("normalize_speakers") for config in settings):
-            notes.append("each test speaker's recordings are standardised together, without their labels")
+            notes.append("each speaker's recordings, the tested ones too, are standardised together, without labels")
         missing_audio = {config["n_missing"] for config in settings if config.get("n_missing")}
         if missing_audio:
             notes.append(f"{max(missing_audio)} utterances without audio left out")
@@ -238,4 +238,9 @@ class Results:
 
 def describe_protocol(experiment: str, condition: str) -> str:
     """Returns how a condition of the paper's tables splits its data, whether or not it has been run."""
-    return _PROTOCOLS.get((experiment, condition)) or _PROTOCOLS.get((experiment, None), "")
+    return _PROTOCOLS.get((experiment, _split_of(condition))) or _PROTOCOLS.get((experiment, None), "")
+
+
+def _split_of(condition: str) -> str:
+    """Returns a condition's name without the method, see `experiments.arguments.name_condition`."""
+    return condition.removesuffix("_speaker_normalized").removesuffix("_statistics")

@@ -7,7 +7,7 @@ import pandas as pd
 from experiments.reporting.results import Results
 
 PARAMETERS_SHOWN = ("loss", "epochs", "filters", "n_convolutions", "kernel_frequency", "pooling", "dropout",
-                    "dense_units", "optimizer", "learning_rate", "batch_size")
+                    "dense_units", "optimizer", "learning_rate", "batch_size", "blocks", "C")
 
 
 def best_trials(trials: pd.DataFrame) -> pd.DataFrame:

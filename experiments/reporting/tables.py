@@ -100,7 +100,7 @@ def ablations(results: Results, experiment: str = "ablations") -> pd.DataFrame:
     """Returns one row a condition, best first: pooled utterance accuracy and UAR, and the difference to the base.
 
     The base is the condition whose config.json has ``"base": true``, else ``began``, ``base`` or ``paper``.
-    Differences are taken run by run (runs of one number share seed and splits), with a 95 % t interval over the pairs.
+    Differences are taken run by run (runs of one number share the seed), with a 95 % t interval over the pairs.
     """
     rows = []
     base = _base_condition(results, experiment)
@@ -149,6 +149,16 @@ def label_efficiency(results: Results, experiment: str = "label_efficiency") -> 
     columns = ["encoder", "percent", "n_runs", "accuracy", "accuracy_sd", "accuracy_ci_low", "accuracy_ci_high", "uar",
                "uar_sd", "note"]
     return pd.DataFrame(rows, columns=columns).sort_values(["encoder", "percent"], ignore_index=True)
+
+
+def missing_conditions(results: Results, experiment: str) -> list[str]:
+    """Returns the conditions of ablations or label_efficiency that the script would run, and that have not been run."""
+    from experiments.ablations import CONDITIONS
+    from experiments.label_efficiency import name_conditions
+
+    wanted = CONDITIONS if experiment == "ablations" else name_conditions()
+    present = results.conditions(experiment)
+    return [name for name in wanted if name not in present]
 
 
 def custom(results: Results) -> pd.DataFrame:
@@ -236,8 +246,9 @@ def _our_row(
 def _not_run(experiment: str, condition: str, column: str, metric: str, unit: str) -> dict:
     value = paper.paper_value(experiment, column)
     return {
-        "system": OURS, "condition": condition, "column": column, "metric": metric, "level": "utterance", "unit": unit,
-        "n": 0, "paper": math.nan if value is None else value * _scale(unit),
+        "system": OURS, "condition": condition, "column": column, "metric": metric,
+        "level": "chunk" if "leaking" in condition else "utterance", "unit": unit, "n": 0,
+        "paper": math.nan if value is None else value * _scale(unit),
         "protocol": describe_protocol(experiment, condition), "note": NOT_RUN,
     }
 
