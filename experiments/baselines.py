@@ -1,4 +1,4 @@
-"""What a frozen representation is held against: no learning, classical features, and the same network trained as a whole."""
+"""What a frozen representation is held against without a network: no learning, and classical features."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.corpora.base import Corpus
-from experiments.evaluation import Data, Outcome
+from experiments.evaluation import NO_TRIALS, Data, Outcome
 from experiments.protocols import Split
 
-NO_TRIALS = pd.DataFrame({"fold": pd.Series(dtype=str), "kind": pd.Series(dtype=str), "loss": pd.Series(dtype=float)})
 STATISTICS = (np.mean, np.std, np.min, np.max)
 
 
@@ -111,70 +110,3 @@ def _describe_waveform(waveform: np.ndarray) -> np.ndarray:
             librosa.feature.spectral_centroid(y=waveform, sr=SAMPLE_RATE, **common),
             librosa.feature.spectral_rolloff(y=waveform, sr=SAMPLE_RATE, **common)]
     return np.concatenate([statistic(row, axis=1) for row in rows for statistic in STATISTICS])
-
-
-def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
-    """Returns a corpus with its spectrograms as features, float32, (n_chunks, n_bins, n_frames, 1): input of whole networks."""
-    from began.audio import cut_chunks, read_audio
-    from began.spectrogram import compute_spectrograms
-
-    of_files = [compute_spectrograms(cut_chunks(read_audio(path), tail=tail), config)
-                for path in corpus.utterances["path"]]
-    utterance = np.repeat(np.arange(len(of_files)), [len(chunks) for chunks in of_files])
-    return Data(corpus, np.concatenate(of_files)[..., np.newaxis], utterance)
-
-
-def train_whole_network(make_encoder: Callable[[], Any], learning_rate: float) -> Callable[..., Outcome]:
-    """Returns a trainer of encoder and head together, on spectrograms: from scratch, or fine-tuning a trained encoder.
-
-    The first inner fold (the others would triple the time) stops the training and gives the number of epochs for the final
-    fit, as all of them do for the heads.
-
-    Args:
-        make_encoder: returns a fresh encoder, with the weights to start from.
-        learning_rate: of Adam, for all weights.
-    """
-
-    def train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
-              folder: Path) -> Outcome:
-        import keras
-        from tqdm import tqdm
-
-        targets, scores, history = data.targets(kind), [], []
-        for number, split in enumerate(tqdm(splits, desc=f"run {run_number}, whole networks", unit="fold")):
-            seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
-            parts = {**split.inner[0]._asdict(), "fitting": split.fitting, "test": split.test}
-            rows = {part: data.chunks_of(utterances) for part, utterances in parts.items()}
-            keras.utils.set_random_seed(seed)
-            probe = _build_whole(make_encoder(), data, rows["train"], kind, learning_rate, seed)
-            stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=3)
-            fitted = probe.fit(data.features[rows["train"]], targets[rows["train"]], batch_size=32, epochs=settings.epochs,
-                               validation_data=(data.features[rows["validation"]], targets[rows["validation"]]),
-                               callbacks=[stopping], verbose=0)
-            n_epochs = int(np.argmin(fitted.history["val_loss"])) + 1
-            keras.utils.set_random_seed(seed)
-            model = _build_whole(make_encoder(), data, rows["fitting"], kind, learning_rate, seed)
-            fitted = model.fit(data.features[rows["fitting"]], targets[rows["fitting"]], batch_size=32, epochs=n_epochs,
-                               verbose=0)
-            scores.append(model.predict(data.features[rows["test"]], batch_size=64, verbose=0))
-            history.append(pd.DataFrame({"fold": split.fold, "kind": kind, "epoch": np.arange(1, n_epochs + 1),
-                                         "loss": fitted.history["loss"]}))
-        return Outcome(scores, NO_TRIALS, pd.concat(history, ignore_index=True))
-
-    return train
-
-
-def _build_whole(encoder: Any, data: Data, rows: np.ndarray, kind: str, learning_rate: float, seed: int) -> Any:
-    """Returns encoder and default head as one model; the head's input is standardised with the start weights' statistics."""
-    import keras
-
-    from classifiers.heads import build_head, measure_normalization
-
-    features = keras.Model(encoder.input, encoder.get_layer("map").output)
-    maps = features.predict(data.features[rows], batch_size=64, verbose=0)
-    normalization = measure_normalization(maps, np.arange(len(maps)))
-    head = build_head(kind, maps.shape[1:], len(data.corpus.labels), None, seed, normalization)
-    model = keras.Model(encoder.input, head(features.output))
-    model.trainable = True
-    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss="sparse_categorical_crossentropy")
-    return model

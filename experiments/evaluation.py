@@ -72,6 +72,9 @@ class Outcome:
     history: pd.DataFrame
 
 
+NO_TRIALS = pd.DataFrame({"fold": pd.Series(dtype=str), "kind": pd.Series(dtype=str), "loss": pd.Series(dtype=float)})
+"""The trials of an outcome without a search."""
+
 Trainer = Callable[[Data, str, Sequence[Split], argparse.Namespace, int, Path], Outcome]
 """(data, kind, splits, settings, number of the run, folder of the searches) -> outcome."""
 

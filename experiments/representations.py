@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,6 @@ METHODS = ("head", "statistics", "whole", "functionals", "majority")
 SETTINGS = {"head": ("max_evals", "epochs", "search", "pooling", "class_weight"), "statistics": ("class_weight",),
             "whole": ("epochs", "pooling"), "functionals": (), "majority": ()}
 """Settings that, beside the seed, decide what a method gives (`experiments.evaluation.Condition`)."""
-
-WHOLE_LEARNING_RATE = 5e-4
-"""Of networks trained as a whole. Assumption: fits both from scratch and fine-tuning within 30 epochs."""
 
 
 def represent(corpus: Corpus, encoder_path: Path, results_dir: Path, features: str = "map", tail: str = "overlap",
@@ -120,13 +116,9 @@ def _prepare_whole(encoder_path: Path, corpus: Corpus, tail: str, random: bool) 
     from began.network_file import load_network
     from began.representation import read_config, reset_weights
     from began.startup import start_backend
-    from experiments import baselines
+    from experiments.whole_network import load_spectrograms, train_whole_network
 
     start_backend()
-
-    def make_encoder() -> Any:
-        encoder = load_network(encoder_path)
-        return reset_weights(encoder) if random else encoder
-
-    data = baselines.load_spectrograms(corpus, read_config(encoder_path), tail)
-    return data, baselines.train_whole_network(make_encoder, WHOLE_LEARNING_RATE)
+    encoder = load_network(encoder_path)
+    data = load_spectrograms(corpus, read_config(encoder_path), tail)
+    return data, train_whole_network(reset_weights(encoder) if random else encoder)

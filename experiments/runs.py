@@ -47,13 +47,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(\d+)")
 _PROJECT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
-    "tensorflow", "tensorflow-cpu", "keras", "hyperas", "hyperopt", "librosa", "soundfile", "soxr", "numpy",
+    "tensorflow", "tensorflow-cpu", "jax", "keras", "hyperas", "hyperopt", "librosa", "soundfile", "soxr", "numpy",
     "scipy", "pandas", "scikit-learn", "matplotlib", "pyspark", "opensmile",
 )
 _FLAGS = (
     "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS", "TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC", "TF_ENABLE_ONEDNN_OPTS",
-    "TF_FORCE_GPU_ALLOW_GROWTH", "TF_XLA_FLAGS", "XLA_FLAGS", "KERAS_BACKEND", "PYTHONHASHSEED",
+    "TF_FORCE_GPU_ALLOW_GROWTH", "TF_XLA_FLAGS", "XLA_FLAGS", "JAX_DEFAULT_MATMUL_PRECISION", "KERAS_BACKEND", "PYTHONHASHSEED",
     "CUDA_VISIBLE_DEVICES",
 )
 
@@ -280,7 +280,7 @@ def describe_environment() -> dict[str, Any]:
     """What the run ran on: commit, versions, threads, determinism flags, devices and date.
 
     Imports nothing: versions come from the packages' metadata, and devices are listed only where
-    TensorFlow is loaded already.
+    Keras' backend is loaded already.
     """
     commit, uncommitted = _git_state()
     versions = {}
@@ -408,6 +408,9 @@ def _git_state() -> tuple[str | None, bool | None]:
 
 
 def _devices() -> list[str] | None:
+    jax = sys.modules.get("jax")
+    if jax is not None and os.environ.get("KERAS_BACKEND") == "jax":
+        return [device.device_kind for device in jax.devices()]
     tensorflow = sys.modules.get("tensorflow")
     config = getattr(tensorflow, "config", None)
     if config is None:

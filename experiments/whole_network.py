@@ -1,0 +1,131 @@
+"""Encoder and head trained together on spectrograms, from scratch or fine-tuned: what a frozen encoder is held against."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.corpora.base import Corpus
+from experiments.evaluation import NO_TRIALS, Data, Outcome
+from experiments.protocols import Split
+
+LEARNING_RATE = 5e-4
+"""Of Adam, for all weights. Assumption: fits both from scratch and fine-tuning within 30 epochs."""
+
+BATCH_SIZE = 32
+PATIENCE_EPOCHS = 3
+
+
+def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
+    """Returns a corpus with its spectrograms as features, float32, (n_chunks, n_bins, n_frames, 1): input of whole networks."""
+    from began.audio import cut_chunks, read_audio
+    from began.spectrogram import compute_spectrograms
+
+    of_files = [compute_spectrograms(cut_chunks(read_audio(path), tail=tail), config)
+                for path in corpus.utterances["path"]]
+    utterance = np.repeat(np.arange(len(of_files)), [len(chunks) for chunks in of_files])
+    return Data(corpus, np.concatenate(of_files)[..., np.newaxis], utterance)
+
+
+def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
+    """Returns a trainer of encoder and default head together (`experiments.evaluation.Trainer`).
+
+    The first inner fold (the others would triple the time) stops the training and gives the number of epochs for the final
+    fit, as all of them do for the heads.
+
+    Args:
+        encoder: keras.Model, whose present weights every fold starts from.
+    """
+
+    def train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
+              folder: Path) -> Outcome:
+        import keras
+        from tqdm import tqdm
+
+        targets, scores, history = data.targets(kind), [], []
+        network = WholeNetwork(encoder, kind, len(data.corpus.labels))
+        for number, split in enumerate(tqdm(splits, desc=f"run {run_number}, whole networks", unit="fold")):
+            seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
+            parts = {**split.inner[0]._asdict(), "fitting": split.fitting, "test": split.test}
+            chunks, wanted = {}, {}
+            for part, utterances in parts.items():
+                rows = data.chunks_of(utterances)
+                chunks[part], wanted[part] = data.features[rows], targets[rows]
+            stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)
+            losses = network.fit(chunks["train"], wanted["train"], settings.epochs, seed, callbacks=[stopping],
+                                 validation_data=(chunks["validation"], wanted["validation"]))["val_loss"]
+            n_epochs = int(np.argmin(losses)) + 1
+            fitted = network.fit(chunks["fitting"], wanted["fitting"], n_epochs, seed)
+            scores.append(network.predict(chunks["test"]))
+            history.append(pd.DataFrame({"fold": split.fold, "kind": kind, "epoch": np.arange(1, n_epochs + 1),
+                                         "loss": fitted["loss"]}))
+        return Outcome(scores, NO_TRIALS, pd.concat(history, ignore_index=True))
+
+    return train
+
+
+class WholeNetwork:
+    """Encoder and default head as one model, built once and started anew by every `fit`: to trace it takes seconds.
+
+    Args:
+        encoder: keras.Model, float32 (batch, n_bins, n_frames, 1) -> (batch, h) with a layer named "map".
+        kind: of head, "softmax".
+        n_outputs: number of classes.
+    """
+
+    def __init__(self, encoder: Any, kind: str, n_outputs: int) -> None:
+        import keras
+
+        from classifiers.heads import build_head
+
+        self._maps = keras.Model(encoder.input, encoder.get_layer("map").output)
+        shape = tuple(self._maps.output.shape[1:])
+        self._encoder_start = self._maps.get_weights()
+        self._make_head = lambda seed: build_head(kind, shape, n_outputs, seed=seed)
+        self._head = self._make_head(0)
+        # Not the head's own normalisation: its statistics are constants of the graph, and every fold has others.
+        self._standardize = keras.layers.EinsumDense("nftc,fc->nftc", shape, bias_axes="fc", name="standardize")
+        self._model = keras.Model(encoder.input, self._head(self._standardize(self._maps.output)))
+        self._model.trainable = True
+        self._standardize.trainable = False
+        optimizer = keras.optimizers.Adam(LEARNING_RATE)
+        self._model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
+        optimizer.build(self._model.trainable_variables)
+        # Builds Keras' metrics, for which the first `fit` would draw an order of chunks too many on JAX.
+        self._model.test_on_batch(np.zeros((1, *encoder.input_shape[1:]), np.float32), np.zeros(1, np.int64))
+        self._optimizer_start = [np.array(variable) for variable in optimizer.variables]
+
+    def fit(self, chunks: np.ndarray, targets: np.ndarray, epochs: int, seed: int, **options: Any) -> dict[str, list[float]]:
+        """Trains from the start weights, and returns Keras' history.
+
+        Args:
+            chunks: float32, shape (n_chunks, n_bins, n_frames, 1); the start weights' maps of them give the statistics that
+                the head's input is standardised with.
+            targets: int class indices, shape (n_chunks,).
+            epochs: at most so many.
+            seed: of the head's weights, dropout and the order of chunks.
+            **options: of `keras.Model.fit`.
+        """
+        import keras
+
+        from classifiers.heads import measure_normalization
+
+        keras.utils.set_random_seed(seed)
+        self._maps.set_weights(self._encoder_start)
+        for variable, value in zip(self._head.variables, self._make_head(seed).variables, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self._model.optimizer.variables, self._optimizer_start, strict=True):
+            variable.assign(value)
+        mean, variance = measure_normalization(self._maps.predict(chunks, batch_size=2 * BATCH_SIZE, verbose=0))
+        deviation = np.sqrt(variance)
+        self._standardize.set_weights([1 / deviation, (-mean / deviation)[:, np.newaxis]])
+        return self._model.fit(chunks, targets, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, **options).history
+
+    def predict(self, chunks: np.ndarray) -> np.ndarray:
+        """Returns the scores of chunks, float32, shape (n_chunks, n_outputs)."""
+        return self._model.predict(chunks, batch_size=2 * BATCH_SIZE, verbose=0)
