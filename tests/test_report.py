@@ -208,8 +208,19 @@ def test_ablations_are_paired_with_the_base(results):
     assert row["difference_ci_high"] == pytest.approx(-9 + T_2 * 1 / math.sqrt(3))
     assert row_of(table, condition="svc")["n_pairs"] == 1
     text = markdown.markdown_ablations(table)
-    assert "| `began` | ours | 72.0 ± 2.0 | 67.0 to 77.0 | 67.0 ± 2.0 | 62.0 | base | 3 |" in text
+    assert "| `began` | ours | 72.0 ± 2.0 | 67.0 to 77.0 | 67.0 ± 2.0 | 62.0 |  | base | 3 |" in text
     assert "−9.0 (−11.5 to −6.5)" in text and "nan" not in text
+
+
+def test_runs_are_averaged(results):
+    """Two runs err on another utterance each, and are surer where they are right: together they make no mistake."""
+    for run, scores in ((1, [[0.9, 0.1], [0.6, 0.4]]), (2, [[0.4, 0.6], [0.1, 0.9]])):
+        predictions = pd.DataFrame(scores, columns=["anger", "sadness"])
+        predictions = predictions.assign(utterance=["a", "b"], target=["anger", "sadness"],
+                                         prediction=predictions.idxmax(axis=1))
+        write_run(results, "ablations", "began", run, {("pooled", "utterance"): {"accuracy": 0.5}}, predictions=predictions)
+    row = row_of(tables.ablations(Results.read(results)), condition="began")
+    assert row["accuracy"] == pytest.approx(50) and row["averaged_accuracy"] == pytest.approx(100)
 
 
 def test_a_marked_base_wins(results):

@@ -76,6 +76,20 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
     return groups.mean().assign(predictions=groups.size()).reset_index(drop=True)
 
 
+def average_runs(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Returns what all runs together predict: their scores of an utterance averaged, as an ensemble does.
+
+    Args:
+        predictions: of runs that test the same utterances; with a score column a class.
+    Returns:
+        A row an utterance: ``target`` and ``prediction``, by utterance.
+    """
+    labels = [name for name in count_confusions(predictions).columns if name in predictions]
+    by_utterance = predictions.groupby("utterance")
+    return pd.DataFrame({"target": by_utterance["target"].first(),
+                         "prediction": by_utterance[labels].mean().idxmax(axis=1)})
+
+
 def share_right(predictions: pd.DataFrame) -> pd.Series:
     """Returns in how many runs each utterance was right, as a fraction, by utterance."""
     right = predictions["target"] == predictions["prediction"]

@@ -43,7 +43,8 @@ _HOW = (
 )
 ONE_ENCODER = (
     "Every encoder was trained, or its initial weights drawn, once: runs differ in the seeds of what is trained on it (support "
-    "vector machines: in how the inner folds are dealt), and intervals leave out how encoders of other seeds would differ."
+    "vector machines: in how the inner folds are dealt), and intervals leave out how encoders of other seeds would differ; the "
+    "conditions named seed_1 show it for two of them."
 )
 MADE = "Rendered by `make tables` from the run folders; not edited by hand."
 
@@ -187,7 +188,7 @@ def markdown_ablations(table: pd.DataFrame, title: str = "# Ablations: EmoDB, le
     if table.empty:
         return "\n".join([*lines, NOT_RUN, ""])
     base = table["base"].iloc[0]
-    heads = ["condition", "what it is", "accuracy", "95 % interval", "UAR", "chunk accuracy",
+    heads = ["condition", "what it is", "accuracy", "95 % interval", "UAR", "chunk accuracy", "runs averaged",
              f"difference to `{base}` (95 % interval)" if base else "difference", "runs", "note"]
     rows = []
     for row in records(table):
@@ -197,11 +198,13 @@ def markdown_ablations(table: pd.DataFrame, title: str = "# Ablations: EmoDB, le
             difference += f" ({ends[0]} to {ends[1]})"
         rows.append([f"`{row.condition}`", row.description, plus_minus(row.accuracy, row.accuracy_sd, "%"),
                      interval(row.accuracy_ci_low, row.accuracy_ci_high, "%"), plus_minus(row.uar, row.uar_sd, "%"),
-                     number(row.chunk_accuracy, "%"), difference, str(row.n_runs), row.note])
+                     number(row.chunk_accuracy, "%"), number(row.averaged_accuracy, "%"), difference, str(row.n_runs),
+                     row.note])
     return "\n".join([
         *lines, markdown_table(heads, rows), "",
-        "Accuracy and UAR over utterances, pooled over the folds. ± is the sample standard deviation over the runs, "
-        "intervals are Student's t over the runs; differences are taken run by run. " + ONE_ENCODER, "",
+        "Accuracy and UAR over utterances, pooled over the folds; “runs averaged” is the accuracy of all runs' mean "
+        "scores, one ensemble of them. ± is the sample standard deviation over the runs, intervals are "
+        "Student's t over the runs; differences are taken run by run. " + ONE_ENCODER, "",
         *(f"- {', '.join(f'`{name}`' for name in sorted(rows['condition']))}: {protocol}."
           for protocol, rows in table.groupby("protocol", sort=False) if protocol), "",
     ])

@@ -101,11 +101,12 @@ def _t_quantile(degrees: int) -> float:
 
 @dataclass(frozen=True)
 class Results:
-    """The complete runs under a results folder: tidy scores and settings."""
+    """The complete runs under a results folder: tidy scores and settings, and where their predictions lie."""
 
     metrics: pd.DataFrame
     configs: Mapping[tuple[str, str, int], dict]
     unfinished: Mapping[tuple[str, str], int]
+    results_dir: Path | None = None
 
     @classmethod
     def read(cls, results_dir: str | os.PathLike) -> Results:
@@ -122,13 +123,13 @@ class Results:
             if not run.is_complete:
                 key = (run.experiment, run.condition)
                 unfinished[key] = unfinished.get(key, 0) + 1
-        return cls(runs.read_metrics(results_dir), runs.read_configs(results_dir), unfinished)
+        return cls(runs.read_metrics(results_dir), runs.read_configs(results_dir), unfinished, Path(results_dir))
 
     def without_synthetic(self) -> Results:
         """Returns the same without runs on synthetic speech."""
         configs = {key: config for key, config in self.configs.items() if not config.get("synthetic")}
         keys = pd.MultiIndex.from_frame(self.metrics[["experiment", "condition", "run"]])
-        return Results(self.metrics[[key in configs for key in keys]], configs, self.unfinished)
+        return Results(self.metrics[[key in configs for key in keys]], configs, self.unfinished, self.results_dir)
 
     def conditions(self, experiment: str) -> list[str]:
         """Returns the conditions of an experiment with complete runs, the expected ones first."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from experiments import paper, runs
+from experiments.reporting.errors import average_runs
 from experiments.reporting.results import EXPECTED, Results, Summary, describe_protocol, summarise
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
@@ -99,6 +100,8 @@ def _loso_rows(results: Results, experiment: str) -> pd.DataFrame:
 def ablations(results: Results, experiment: str = "ablations") -> pd.DataFrame:
     """Returns one row a condition, best first: pooled utterance accuracy and UAR, and the difference to the base.
 
+    ``averaged_accuracy`` is that of all runs together, their scores averaged.
+
     The base is the condition whose config.json has ``"base": true``, else ``began``, ``base`` or ``paper``.
     Differences are taken run by run (runs of one number share the seed), with a 95 % t interval over the pairs.
     """
@@ -118,15 +121,27 @@ def ablations(results: Results, experiment: str = "ablations") -> pd.DataFrame:
             "accuracy_ci_low": scores.low * 100, "accuracy_ci_high": scores.high * 100,
             "uar": summarise(recall).mean * 100, "uar_sd": summarise(recall).sd * 100,
             "chunk_accuracy": summarise(chunk).mean * 100,
+            "averaged_accuracy": _average_runs(results, experiment, condition) * 100,
             "base": base or "", "difference": paired.mean * 100, "difference_ci_low": paired.low * 100,
             "difference_ci_high": paired.high * 100, "n_pairs": paired.n,
             "protocol": results.protocol(experiment, condition), "note": results.note(experiment, condition),
         })
     columns = ["condition", "description", "n_runs", "accuracy", "accuracy_sd", "accuracy_ci_low", "accuracy_ci_high",
-               "uar", "uar_sd", "chunk_accuracy", "base", "difference", "difference_ci_low", "difference_ci_high",
-               "n_pairs", "protocol", "note"]
+               "uar", "uar_sd", "chunk_accuracy", "averaged_accuracy", "base", "difference", "difference_ci_low",
+               "difference_ci_high", "n_pairs", "protocol", "note"]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["accuracy", "condition"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def _average_runs(results: Results, experiment: str, condition: str) -> float:
+    """Returns the accuracy of all runs together; NaN where there are no predictions, or a single run."""
+    if results.results_dir is None:
+        return math.nan
+    predictions = runs.read_predictions(results.results_dir, experiment, condition)
+    if "prediction" not in predictions or predictions["run"].nunique() < 2:
+        return math.nan
+    together = average_runs(predictions)
+    return float((together["target"] == together["prediction"]).mean())
 
 
 def label_efficiency(results: Results, experiment: str = "label_efficiency") -> pd.DataFrame:
