@@ -39,7 +39,7 @@ def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
     fit, as all of them do for the heads.
 
     Args:
-        encoder: keras.Model, whose present weights every fold starts from.
+        encoder: keras.Model, whose weights every fold starts from; they stay as they are.
     """
 
     def train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
@@ -73,7 +73,7 @@ class WholeNetwork:
     """Encoder and default head as one model, built once and started anew by every `fit`: to trace it takes seconds.
 
     Args:
-        encoder: keras.Model, float32 (batch, n_bins, n_frames, 1) -> (batch, h) with a layer named "map".
+        encoder: keras.Model, float32 (batch, n_bins, n_frames, 1) -> (batch, h) with a layer named "map"; it is copied.
         kind: of head, "softmax".
         n_outputs: number of classes.
     """
@@ -83,14 +83,16 @@ class WholeNetwork:
 
         from classifiers.heads import build_head
 
-        self._maps = keras.Model(encoder.input, encoder.get_layer("map").output)
+        own = keras.models.clone_model(encoder)  # the given one keeps its weights, for the next run to start from
+        own.set_weights(encoder.get_weights())
+        self._maps = keras.Model(own.input, own.get_layer("map").output)
         shape = tuple(self._maps.output.shape[1:])
         self._encoder_start = self._maps.get_weights()
         self._make_head = lambda seed: build_head(kind, shape, n_outputs, seed=seed)
         self._head = self._make_head(0)
         # Not the head's own normalisation: its statistics are constants of the graph, and every fold has others.
         self._standardize = keras.layers.EinsumDense("nftc,fc->nftc", shape, bias_axes="fc", name="standardize")
-        self._model = keras.Model(encoder.input, self._head(self._standardize(self._maps.output)))
+        self._model = keras.Model(own.input, self._head(self._standardize(self._maps.output)))
         self._model.trainable = True
         self._standardize.trainable = False
         optimizer = keras.optimizers.Adam(LEARNING_RATE)

@@ -1,0 +1,82 @@
+"""Encoder and head trained together: every fold starts anew, and learns from its own training part."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from began.networks import build_encoder
+from classifiers.heads import build_head, measure_normalization
+from experiments.corpora.base import Corpus
+from experiments.evaluation import CLASSES, Data
+from experiments.protocols import leave_one_speaker_out
+from experiments.whole_network import WholeNetwork, train_whole_network
+
+LABELS = ("anger", "neutral")
+SHAPE = (32, 16, 1)
+SETTINGS = argparse.Namespace(seed=0, epochs=40)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return build_encoder(SHAPE, 2, 4, seed=1)
+
+
+@pytest.fixture(scope="module")
+def network(encoder):
+    return WholeNetwork(encoder, CLASSES, len(LABELS))
+
+
+def make_data() -> Data:
+    """Five speakers with eight utterances of a chunk each: noise, with an offset in the lower half for one of the classes."""
+    table = pd.DataFrame([{"utterance": f"s{speaker}-{number}", "speaker": f"s{speaker}", "label": LABELS[number % 2]}
+                          for speaker in range(5) for number in range(8)])
+    chunks = np.random.default_rng(0).standard_normal((len(table), *SHAPE)).astype(np.float32)
+    chunks[::2, :16] += 1.0
+    return Data(Corpus("noise", table, LABELS), chunks, np.arange(len(table)))
+
+
+def test_an_untrained_network_is_the_head_on_the_standardised_map(encoder, network):
+    """Its own layer for the standardisation changes nothing."""
+    import keras
+
+    data = make_data()
+    maps = keras.Model(encoder.input, encoder.get_layer("map").output).predict(data.features, verbose=0)
+    head = build_head(CLASSES, maps.shape[1:], len(LABELS), seed=7, normalization=measure_normalization(maps))
+    network.fit(data.features, data.targets(CLASSES), epochs=0, seed=7)
+    np.testing.assert_allclose(network.predict(data.features), head.predict(maps, verbose=0), atol=1e-5)
+
+
+def test_every_fit_starts_anew(encoder, network):
+    data = make_data()
+    arguments = data.features, data.targets(CLASSES), 2
+    scores = []
+    for seed in (3, 4, 3):
+        losses = network.fit(*arguments, seed=seed)["loss"]
+        scores.append(network.predict(data.features))
+    assert len(losses) == 2
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert np.abs(scores[0] - scores[1]).max() > 1e-3
+
+
+def test_the_encoder_learns_and_the_given_one_stays(encoder, network):
+    data, before = make_data(), encoder.get_weights()
+    network.fit(data.features, data.targets(CLASSES), 1, seed=3)
+    for old, kept in zip(before, encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, kept)
+    kernels = [(old, new) for old, new in zip(before, network._maps.get_weights(), strict=False) if old.ndim == 4]
+    assert kernels and all(np.abs(old - new).max() > 0 for old, new in kernels)
+
+
+def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encoder, tmp_path):
+    data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
+    train = train_whole_network(encoder)
+    poisoned = Data(data.corpus, data.features.copy(), data.utterance)
+    poisoned.features[data.chunks_of(split.test)] = 100.0
+    first, second = (train(one, CLASSES, [split], SETTINGS, 1, tmp_path) for one in (data, poisoned))
+    assert (first.scores[0].argmax(axis=1) == data.targets(CLASSES)[split.test]).mean() >= 0.75
+    pd.testing.assert_frame_equal(first.history, second.history)
+    assert np.abs(first.scores[0] - second.scores[0]).max() > 1e-3
