@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from began.files import write_atomically
 from experiments.corpora.base import Corpus
 from experiments.evaluation import NO_TRIALS, Data, Outcome
 from experiments.protocols import Split
@@ -35,8 +38,8 @@ def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
 def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
     """Returns a trainer of encoder and default head together (`experiments.evaluation.Trainer`).
 
-    The first inner fold (the others would triple the time) stops the training and gives the number of epochs for the final
-    fit, as all of them do for the heads.
+    The number of epochs comes from the first inner fold (the others would triple the time). As with the heads, runs that
+    share a split share it: it is kept in the folder of the searches.
 
     Args:
         encoder: keras.Model, whose weights every fold starts from; they stay as they are.
@@ -44,29 +47,47 @@ def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
 
     def train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
               folder: Path) -> Outcome:
-        import keras
         from tqdm import tqdm
 
         targets, scores, history = data.targets(kind), [], []
         network = WholeNetwork(encoder, kind, len(data.corpus.labels))
+
+        def take(utterances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            chunks = data.chunks_of(utterances)
+            return data.features[chunks], targets[chunks]
+
         for number, split in enumerate(tqdm(splits, desc=f"run {run_number}, whole networks", unit="fold")):
+            train_part, validation = (take(part) for part in split.inner[0])
+            n_epochs = _choose_epochs(network, train_part, validation, settings, folder, split.fold)
             seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
-            parts = {**split.inner[0]._asdict(), "fitting": split.fitting, "test": split.test}
-            chunks, wanted = {}, {}
-            for part, utterances in parts.items():
-                rows = data.chunks_of(utterances)
-                chunks[part], wanted[part] = data.features[rows], targets[rows]
-            stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)
-            losses = network.fit(chunks["train"], wanted["train"], settings.epochs, seed, callbacks=[stopping],
-                                 validation_data=(chunks["validation"], wanted["validation"]))["val_loss"]
-            n_epochs = int(np.argmin(losses)) + 1
-            fitted = network.fit(chunks["fitting"], wanted["fitting"], n_epochs, seed)
-            scores.append(network.predict(chunks["test"]))
+            losses = network.fit(*take(split.fitting), n_epochs, seed)["loss"]
+            scores.append(network.predict(take(split.test)[0]))
             history.append(pd.DataFrame({"fold": split.fold, "kind": kind, "epoch": np.arange(1, n_epochs + 1),
-                                         "loss": fitted["loss"]}))
+                                         "loss": losses}))
         return Outcome(scores, NO_TRIALS, pd.concat(history, ignore_index=True))
 
     return train
+
+
+def _choose_epochs(network: WholeNetwork, train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray],
+                   settings: argparse.Namespace, folder: Path, fold: str) -> int:
+    """Returns the epoch with the lowest validation loss, from `folder` where it was found before."""
+    import keras
+
+    seen = hashlib.sha256(json.dumps([settings.epochs, settings.seed]).encode())
+    for array in (*network.start_weights, *(part for pair in (train, validation) for part in pair)):
+        seen.update(np.ascontiguousarray(array))
+    path = folder / f"{fold}-epochs-{seen.hexdigest()[:12]}.csv"
+    if path.exists():
+        history = pd.read_csv(path)
+    else:
+        stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)
+        history = pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation_data=validation,
+                                           callbacks=[stopping]))
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as temporary:
+            history.to_csv(temporary, index=False)
+    return int(history["val_loss"].argmin()) + 1
 
 
 class WholeNetwork:
@@ -76,6 +97,9 @@ class WholeNetwork:
         encoder: keras.Model, float32 (batch, n_bins, n_frames, 1) -> (batch, h) with a layer named "map"; it is copied.
         kind: of head, "softmax".
         n_outputs: number of classes.
+
+    Attributes:
+        start_weights: of the encoder's layers up to the map.
     """
 
     def __init__(self, encoder: Any, kind: str, n_outputs: int) -> None:
@@ -87,7 +111,7 @@ class WholeNetwork:
         own.set_weights(encoder.get_weights())
         self._maps = keras.Model(own.input, own.get_layer("map").output)
         shape = tuple(self._maps.output.shape[1:])
-        self._encoder_start = self._maps.get_weights()
+        self.start_weights = self._maps.get_weights()
         self._make_head = lambda seed: build_head(kind, shape, n_outputs, seed=seed)
         self._head = self._make_head(0)
         # Not the head's own normalisation: its statistics are constants of the graph, and every fold has others.
@@ -118,7 +142,7 @@ class WholeNetwork:
         from classifiers.heads import measure_normalization
 
         keras.utils.set_random_seed(seed)
-        self._maps.set_weights(self._encoder_start)
+        self._maps.set_weights(self.start_weights)
         for variable, value in zip(self._head.variables, self._make_head(seed).variables, strict=True):
             variable.assign(value)
         for variable, value in zip(self._model.optimizer.variables, self._optimizer_start, strict=True):

@@ -76,7 +76,22 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encod
     train = train_whole_network(encoder)
     poisoned = Data(data.corpus, data.features.copy(), data.utterance)
     poisoned.features[data.chunks_of(split.test)] = 100.0
-    first, second = (train(one, CLASSES, [split], SETTINGS, 1, tmp_path) for one in (data, poisoned))
+    first, second = (train(one, CLASSES, [split], SETTINGS, 1, tmp_path / name)
+                     for name, one in (("a", data), ("b", poisoned)))
     assert (first.scores[0].argmax(axis=1) == data.targets(CLASSES)[split.test]).mean() >= 0.75
     pd.testing.assert_frame_equal(first.history, second.history)
     assert np.abs(first.scores[0] - second.scores[0]).max() > 1e-3
+
+
+def test_runs_share_the_number_of_epochs(encoder, tmp_path):
+    data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
+    train = train_whole_network(encoder)
+    first = train(data, CLASSES, [split], argparse.Namespace(seed=0, epochs=3), 1, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    assert pd.read_csv(kept)["val_loss"].argmin() + 1 == len(first.history)
+    written = kept.stat().st_mtime_ns
+    second = train(data, CLASSES, [split], argparse.Namespace(seed=0, epochs=3), 2, tmp_path)
+    assert kept.stat().st_mtime_ns == written and len(second.history) == len(first.history)
+    assert np.abs(first.scores[0] - second.scores[0]).max() > 1e-4  # of another seed
+    train(data, CLASSES, [split], argparse.Namespace(seed=0, epochs=2), 1, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
