@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 
 from began.files import write_atomically
+from classifiers.heads import build_head, measure_normalization
 from experiments.corpora.base import Corpus
 from experiments.evaluation import NO_TRIALS, Data, Outcome
 from experiments.protocols import Split
@@ -72,8 +74,6 @@ def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
 def _choose_epochs(network: WholeNetwork, train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray],
                    settings: argparse.Namespace, folder: Path, fold: str) -> int:
     """Returns the epoch with the lowest validation loss, from `folder` where it was found before."""
-    import keras
-
     seen = hashlib.sha256(json.dumps([settings.epochs, settings.seed]).encode())
     for array in (*network.start_weights, *(part for pair in (train, validation) for part in pair)):
         seen.update(np.ascontiguousarray(array))
@@ -82,8 +82,7 @@ def _choose_epochs(network: WholeNetwork, train: tuple[np.ndarray, np.ndarray], 
         history = pd.read_csv(path)
     else:
         stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)
-        history = pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation_data=validation,
-                                           callbacks=[stopping]))
+        history = pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation, callbacks=[stopping]))
         folder.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
             history.to_csv(temporary, index=False)
@@ -103,10 +102,6 @@ class WholeNetwork:
     """
 
     def __init__(self, encoder: Any, kind: str, n_outputs: int) -> None:
-        import keras
-
-        from classifiers.heads import build_head
-
         own = keras.models.clone_model(encoder)  # the given one keeps its weights, for the next run to start from
         own.set_weights(encoder.get_weights())
         self._maps = keras.Model(own.input, own.get_layer("map").output)
@@ -122,11 +117,10 @@ class WholeNetwork:
         optimizer = keras.optimizers.Adam(LEARNING_RATE)
         self._model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
         optimizer.build(self._model.trainable_variables)
-        # Builds Keras' metrics, for which the first `fit` would draw an order of chunks too many on JAX.
-        self._model.test_on_batch(np.zeros((1, *encoder.input_shape[1:]), np.float32), np.zeros(1, np.int64))
         self._optimizer_start = [np.array(variable) for variable in optimizer.variables]
 
-    def fit(self, chunks: np.ndarray, targets: np.ndarray, epochs: int, seed: int, **options: Any) -> dict[str, list[float]]:
+    def fit(self, chunks: np.ndarray, targets: np.ndarray, epochs: int, seed: int,
+            validation: tuple[np.ndarray, np.ndarray] | None = None, callbacks: Sequence[Any] = ()) -> dict[str, list[float]]:
         """Trains from the start weights, and returns Keras' history.
 
         Args:
@@ -135,23 +129,45 @@ class WholeNetwork:
             targets: int class indices, shape (n_chunks,).
             epochs: at most so many.
             seed: of the head's weights, dropout and the order of chunks.
-            **options: of `keras.Model.fit`.
+            validation: chunks and targets, whose loss is taken after every epoch.
+            callbacks: of Keras.
         """
-        import keras
-
-        from classifiers.heads import measure_normalization
-
-        keras.utils.set_random_seed(seed)
         self._maps.set_weights(self.start_weights)
         for variable, value in zip(self._head.variables, self._make_head(seed).variables, strict=True):
             variable.assign(value)
         for variable, value in zip(self._model.optimizer.variables, self._optimizer_start, strict=True):
             variable.assign(value)
-        mean, variance = measure_normalization(self._maps.predict(chunks, batch_size=2 * BATCH_SIZE, verbose=0))
+        mean, variance = measure_normalization(self._maps.predict(_Batches(chunks), verbose=0))
         deviation = np.sqrt(variance)
         self._standardize.set_weights([1 / deviation, (-mean / deviation)[:, np.newaxis]])
-        return self._model.fit(chunks, targets, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, **options).history
+        return self._model.fit(_Batches(chunks, targets, seed=seed), epochs=epochs, callbacks=list(callbacks), shuffle=False,
+                               validation_data=_Batches(*validation) if validation else None, verbose=0).history
 
     def predict(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the scores of chunks, float32, shape (n_chunks, n_outputs)."""
-        return self._model.predict(chunks, batch_size=2 * BATCH_SIZE, verbose=0)
+        return self._model.predict(_Batches(chunks), verbose=0)
+
+
+class _Batches(keras.utils.PyDataset):
+    """Arrays in batches; with a seed, in another order every epoch, which is the same on every backend.
+
+    Not left to `fit`: its pipeline reports an error of TensorFlow's own at every start where operations are deterministic.
+    """
+
+    def __init__(self, *arrays: np.ndarray, seed: int | None = None) -> None:
+        super().__init__()
+        self._arrays = arrays
+        self._generator = None if seed is None else np.random.default_rng(seed)
+        self._order = np.arange(len(arrays[0]))
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // BATCH_SIZE)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, ...]:
+        rows = self._order[number * BATCH_SIZE: (number + 1) * BATCH_SIZE]
+        return tuple(array[rows] for array in self._arrays)
+
+    def on_epoch_end(self) -> None:
+        if self._generator is not None:
+            self._order = self._generator.permutation(len(self._order))
