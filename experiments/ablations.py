@@ -5,8 +5,9 @@
 The base is a BEGAN after 16 epochs, its last map, and the default head without a search: every condition differs from it in
 one point. All encoders that are compared have trained for those 16 epochs, so that none is ahead; the published one, which
 has trained for longer, is a condition of its own. The conditions named statistics have a base of their own,
-experiments/utterance_statistics.py. Encoders are looked for in results/pretrain_librispeech/<name>; the help says how each
-is made. A condition whose encoder is not there is left out, and named.
+experiments/utterance_statistics.py; fine_tuned and from_scratch are trained as experiments/whole_network.py says. Encoders are
+looked for in results/pretrain_librispeech/<name>; the help says how each is made. A condition whose encoder is not there is
+left out, and named.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Ablation:
 
     Attributes:
         description: for the table.
-        method: see `experiments.representations.METHODS`.
+        method: a key of `experiments.representations.SETTINGS`.
         encoder: folder under results/pretrain_librispeech; RANDOM for initial weights of the base's size.
         features: what a head reads from the encoder.
         hop_seconds: distance of two chunks' starts.
@@ -79,7 +80,7 @@ CONDITIONS = {
     "class_weights": Ablation("classes weighted by the inverse of their size", class_weight="balanced"),
     "statistics": Ablation("all blocks pooled over the utterance and its copies at other speeds, linear SVM",
                            method="statistics"),
-    "statistics_without_copies": Ablation("the same without copies", method="statistics", copies=False),
+    "statistics_without_copies": Ablation("the same as statistics, without copies", method="statistics", copies=False),
     "statistics_without_correlations": Ablation("the same as statistics, without correlations", method="statistics",
                                                 correlations=False),
     "statistics_filters_16": Ablation("the same as statistics, 16 base filters", method="statistics",
@@ -88,8 +89,8 @@ CONDITIONS = {
                                   encoder=RANDOM),
     "statistics_speaker_normalized": Ablation("the same as statistics, each speaker's utterances standardised",
                                               method="statistics", normalize_speakers=True),
-    "statistics_speaker_normalized_random": Ablation("the same, encoder with its initial weights", method="statistics",
-                                                     normalize_speakers=True, encoder=RANDOM),
+    "statistics_speaker_normalized_random": Ablation("the same as statistics_speaker_normalized, initial weights",
+                                                     method="statistics", normalize_speakers=True, encoder=RANDOM),
     "fine_tuned": Ablation("BEGAN, fine-tuned with the head", method="whole"),
     "from_scratch": Ablation("the same network, trained from scratch", method="whole", encoder=RANDOM),
     "functionals": Ablation("functionals of librosa's features, linear SVC (all runs agree)", method="functionals"),
@@ -134,8 +135,9 @@ def main(arguments: argparse.Namespace) -> None:
 
     render(arguments.results_dir)
     for name in missing:
-        print(f"left out: {name}; make its encoder with python -m experiments.pretrain_librispeech … "
-              f"{CONDITIONS[name].pretraining}")
+        options = next(other.pretraining for other in CONDITIONS.values()
+                       if other.pretraining and other.encoder == CONDITIONS[name].encoder)
+        print(f"left out: {name}; make its encoder with python -m experiments.pretrain_librispeech … {options}")
     print(f"wrote {arguments.results_dir / EXPERIMENT} and {arguments.results_dir / 'tables'}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,8 @@ def evaluate(data: Data, condition: Condition, settings: argparse.Namespace, con
         InputError: a run folder holds a run with other settings, or cannot be written.
     """
     folder = Path(settings.results_dir) / condition.experiment / condition.name
+    if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+        config = {**config, "backend": backend}  # tables say where runs of a condition differ in it
     with lock_folder(folder):
         for number in range(1, settings.runs + 1):
             run = RunFolder(settings.results_dir, condition.experiment, condition.name, number)

@@ -11,8 +11,6 @@ import numpy as np
 from experiments.corpora.base import Corpus
 from experiments.evaluation import Data, Trainer
 
-METHODS = ("head", "statistics", "whole", "functionals", "majority")
-
 SETTINGS = {"head": ("max_evals", "epochs", "search", "pooling", "class_weight"), "statistics": ("class_weight",),
             "whole": ("epochs", "pooling"), "functionals": (), "majority": ()}
 """Settings that, beside the seed, decide what a method gives (`experiments.evaluation.Condition`)."""

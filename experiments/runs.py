@@ -47,7 +47,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(\d+)")
 _PROJECT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
-    "tensorflow", "tensorflow-cpu", "jax", "keras", "hyperas", "hyperopt", "librosa", "soundfile", "soxr", "numpy",
+    "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "keras", "hyperas", "hyperopt", "librosa", "soundfile", "soxr", "numpy",
     "scipy", "pandas", "scikit-learn", "matplotlib", "pyspark", "opensmile",
 )
 _FLAGS = (

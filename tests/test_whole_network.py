@@ -50,7 +50,7 @@ def test_an_untrained_network_is_the_head_on_the_standardised_map(encoder, netwo
     np.testing.assert_allclose(network.predict(data.features), head.predict(maps, verbose=0), atol=1e-5)
 
 
-def test_every_fit_starts_anew(encoder, network):
+def test_every_fit_starts_anew(network):
     data = make_data()
     arguments = data.features, data.targets(CLASSES), 2
     scores = []
@@ -64,7 +64,11 @@ def test_every_fit_starts_anew(encoder, network):
 
 def test_the_encoder_learns_and_the_given_one_stays(encoder, network):
     data, before = make_data(), encoder.get_weights()
+    network.fit(data.features, data.targets(CLASSES), 0, seed=3)
+    standardisation = network._standardize.get_weights()
     network.fit(data.features, data.targets(CLASSES), 1, seed=3)
+    for old, kept in zip(standardisation, network._standardize.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, kept)
     for old, kept in zip(before, encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(old, kept)
     kernels = [(old, new) for old, new in zip(before, network._maps.get_weights(), strict=False) if old.ndim == 4]

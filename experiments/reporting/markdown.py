@@ -43,8 +43,7 @@ _HOW = (
 )
 ONE_ENCODER = (
     "Every encoder was trained, or its initial weights drawn, once: runs differ in the seeds of what is trained on it (support "
-    "vector machines: in how the inner folds are dealt), and intervals leave out how encoders of other seeds would differ; the "
-    "conditions named seed_1 show it for two of them."
+    "vector machines: in how the inner folds are dealt), and intervals leave out how encoders of other seeds would differ."
 )
 MADE = "Rendered by `make tables` from the run folders; not edited by hand."
 

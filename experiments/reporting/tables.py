@@ -138,6 +138,7 @@ def _average_runs(results: Results, experiment: str, condition: str) -> float:
     if results.results_dir is None:
         return math.nan
     predictions = runs.read_predictions(results.results_dir, experiment, condition)
+    predictions = predictions[[(experiment, condition, run) in results.configs for run in predictions["run"]]]
     if "prediction" not in predictions or predictions["run"].nunique() < 2:
         return math.nan
     together = average_runs(predictions)
