@@ -83,8 +83,7 @@ def _choose_epochs(network: WholeNetwork, train: tuple[np.ndarray, np.ndarray], 
     if path.exists():
         history = pd.read_csv(path)
     else:
-        stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)
-        history = pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation, callbacks=[stopping]))
+        history = pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation))
         folder.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
             history.to_csv(temporary, index=False)
@@ -122,7 +121,7 @@ class WholeNetwork:
         self._optimizer_start = [np.array(variable) for variable in optimizer.variables]
 
     def fit(self, chunks: np.ndarray, targets: np.ndarray, epochs: int, seed: int,
-            validation: tuple[np.ndarray, np.ndarray] | None = None, callbacks: Sequence[Any] = ()) -> dict[str, list[float]]:
+            validation: tuple[np.ndarray, np.ndarray] | None = None) -> dict[str, list[float]]:
         """Trains from the start weights, and returns Keras' history.
 
         Args:
@@ -131,8 +130,7 @@ class WholeNetwork:
             targets: int class indices, shape (n_chunks,).
             epochs: at most so many.
             seed: of the head's weights, dropout and the order of chunks.
-            validation: chunks and targets, whose loss is taken after every epoch.
-            callbacks: of Keras.
+            validation: chunks and targets; the training ends when their loss has not fallen for PATIENCE_EPOCHS.
         """
         self._maps.set_weights(self.start_weights)
         for variable, value in zip(self._head.variables, self._make_head(seed).variables, strict=True):
@@ -142,8 +140,10 @@ class WholeNetwork:
         mean, variance = measure_normalization(self._maps.predict(_Batches(chunks), verbose=0))
         deviation = np.sqrt(variance)
         self._standardize.set_weights([1 / deviation, (-mean / deviation)[:, np.newaxis]])
-        return self._model.fit(_Batches(chunks, targets, seed=seed), epochs=epochs, callbacks=list(callbacks), shuffle=False,
-                               validation_data=_Batches(*validation) if validation else None, verbose=0).history
+        options = {} if validation is None else {
+            "validation_data": _Batches(*validation),
+            "callbacks": [keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)]}
+        return self._model.fit(_Batches(chunks, targets, seed=seed), epochs=epochs, shuffle=False, verbose=0, **options).history
 
     def predict(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the scores of chunks, float32, shape (n_chunks, n_outputs)."""
