@@ -19,7 +19,13 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import InputError
-from experiments.arguments import add_training_arguments, check_training_arguments, describe_encoder
+from experiments.arguments import (
+    SETTINGS,
+    add_training_arguments,
+    check_class_weight,
+    check_training_arguments,
+    describe_encoder,
+)
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -37,7 +43,7 @@ class Ablation:
 
     Attributes:
         description: for the table.
-        method: a key of `experiments.representations.SETTINGS`.
+        method: a key of `experiments.arguments.SETTINGS`.
         encoder: folder under results/pretrain_librispeech; RANDOM for initial weights of the base's size.
         features: what a head reads from the encoder.
         hop_seconds: distance of two chunks' starts.
@@ -113,6 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     check_training_arguments(arguments)
+    check_class_weight(arguments, {name: CONDITIONS[name].method for name in arguments.conditions}, "--conditions")
     arguments.search = "fixed"
     encoders = arguments.results_dir / "pretrain_librispeech"
     base = find_encoder(encoders, BASE)
@@ -149,7 +156,7 @@ def find_encoder(encoders: Path, name: str) -> Path:
 def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> None:
     from experiments.evaluation import Condition, evaluate
     from experiments.protocols import Split, leave_one_speaker_out
-    from experiments.representations import SETTINGS, prepare_method
+    from experiments.representations import prepare_method
 
     ablation = CONDITIONS[name]
     path = find_encoder(encoders, ablation.encoder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from began.audio import TAILS
@@ -12,6 +13,10 @@ from began.files import read_attached_json, sha256_of
 from began.representation import read_config
 
 POOLINGS = ("mean", "median", "mode")
+
+SETTINGS = {"head": ("max_evals", "epochs", "search", "pooling", "class_weight"), "statistics": ("class_weight",),
+            "whole": ("epochs", "pooling"), "functionals": (), "majority": ()}
+"""Method (`experiments.representations.prepare_method`) -> the settings that, beside the seed, decide what it gives."""
 
 
 def make_table_parser(module: str, description: str, corpus: str) -> argparse.ArgumentParser:
@@ -83,6 +88,24 @@ def check_training_arguments(arguments: argparse.Namespace) -> None:
         raise InputError.about("--seed", found=arguments.seed, expected="0 to 2147483647", action="give another number")
     arguments.pooling = {"softmax": arguments.class_pooling, "arousal_valence": arguments.dimension_pooling}
     arguments.class_weight = None if arguments.class_weight == "none" else arguments.class_weight
+
+
+def check_class_weight(arguments: argparse.Namespace, method_of: Mapping[str, str], option: str) -> None:
+    """Refuses --class-weight where it would do nothing, after `check_training_arguments`.
+
+    Args:
+        arguments: with class_weight.
+        method_of: name of everything that is to be run -> its method.
+        option: that the names were given with.
+
+    Raises:
+        InputError: a method does not weigh classes.
+    """
+    unweighted = [name for name, method in method_of.items() if "class_weight" not in SETTINGS[method]]
+    if arguments.class_weight and unweighted:
+        raise InputError.about(f"--class-weight {arguments.class_weight}", found=f"it with {', '.join(unweighted)}",
+                               expected="only what weighs classes",
+                               action=f"leave it out, or name {option} without those")
 
 
 def check_table_arguments(arguments: argparse.Namespace) -> dict[str, object]:

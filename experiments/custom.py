@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import sha256_of
-from experiments.arguments import add_table_arguments, check_table_arguments, seed_splits
+from experiments.arguments import SETTINGS, add_table_arguments, check_table_arguments, seed_splits
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -65,7 +65,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     from experiments.evaluation import CLASSES, DIMENSIONS, Condition, evaluate
     from experiments.final_model import FILES
-    from experiments.representations import SETTINGS, prepare_table
+    from experiments.representations import prepare_table
 
     folds = arguments.folds or DEFAULT_FOLDS
     make_splits(arguments, corpus, 1)  # a split that cannot be made is refused before long work starts

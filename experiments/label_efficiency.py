@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 
 from began.command_line import run_script
 from began.errors import InputError
-from experiments.arguments import add_training_arguments, check_training_arguments, describe_encoder
+from experiments.arguments import (
+    SETTINGS,
+    add_training_arguments,
+    check_class_weight,
+    check_training_arguments,
+    describe_encoder,
+)
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -47,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     check_training_arguments(arguments)
+    check_class_weight(arguments, {name: ENCODERS[name][0] for name in arguments.encoders}, "--encoders")
     arguments.search = "fixed"
     for percent in arguments.percents:
         if not 1 <= percent <= 100:
@@ -57,7 +64,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(corpus.describe())
 
     from experiments.evaluation import Condition, evaluate
-    from experiments.representations import SETTINGS, prepare_method
+    from experiments.representations import prepare_method
 
     for name in arguments.encoders:
         method, random = ENCODERS[name]

@@ -11,10 +11,6 @@ import numpy as np
 from experiments.corpora.base import Corpus
 from experiments.evaluation import Data, Trainer
 
-SETTINGS = {"head": ("max_evals", "epochs", "search", "pooling", "class_weight"), "statistics": ("class_weight",),
-            "whole": ("epochs", "pooling"), "functionals": (), "majority": ()}
-"""Settings that, beside the seed, decide what a method gives (`experiments.evaluation.Condition`)."""
-
 
 def represent(corpus: Corpus, encoder_path: Path, results_dir: Path, features: str = "map", tail: str = "overlap",
               hop_seconds: float = 1.0, random: bool = False, speed: float = 1.0) -> Data:

@@ -15,7 +15,7 @@ import sys
 
 from began.command_line import run_script
 from began.errors import InputError
-from experiments.arguments import check_table_arguments, make_table_parser, name_condition
+from experiments.arguments import SETTINGS, check_table_arguments, make_table_parser, name_condition
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     from experiments.evaluation import Condition, evaluate
     from experiments.protocols import per_speaker
-    from experiments.representations import SETTINGS, prepare_table
+    from experiments.representations import prepare_table
 
     per_speaker(corpus.utterances, arguments.seed + 1)  # a split that cannot be made is refused before long work starts
     utterances, train = prepare_table(corpus, arguments)

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from began.command_line import run_script
-from experiments.arguments import check_table_arguments, make_table_parser, name_condition, seed_splits
+from experiments.arguments import SETTINGS, check_table_arguments, make_table_parser, name_condition, seed_splits
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     from experiments.evaluation import CLASSES, DIMENSIONS, Condition, evaluate
     from experiments.protocols import Split, official
-    from experiments.representations import SETTINGS, prepare_table
+    from experiments.representations import prepare_table
 
     def make_splits(name: str, run: int = 0) -> list[Split]:
         return official(corpus.utterances, seed_splits(arguments, run), disjoint=CONDITIONS[name])

@@ -14,7 +14,7 @@ import argparse
 import sys
 
 from began.command_line import run_script
-from experiments.arguments import check_table_arguments, make_table_parser, name_condition, seed_splits
+from experiments.arguments import SETTINGS, check_table_arguments, make_table_parser, name_condition, seed_splits
 from experiments.corpora import load
 from experiments.corpora.base import check_audio
 
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     from experiments.evaluation import Condition, evaluate
     from experiments.protocols import leave_one_speaker_out
-    from experiments.representations import SETTINGS, prepare_table
+    from experiments.representations import prepare_table
 
     leave_one_speaker_out(corpus.utterances, arguments.seed)  # a split that cannot be made is refused before long work starts
     data, train = prepare_table(corpus, arguments)

@@ -133,6 +133,7 @@ class Case:
     leaves: str = "(?!)"
 
 
+ABLATIONS, LABELS = "experiments.ablations", "experiments.label_efficiency"
 CHECK, PREDICT = "experiments.check", "classifiers.predict"
 TABLE1, TABLE2, TABLE3 = "experiments.table1_savee", "experiments.table2_omg", "experiments.table3_emodb"
 PRETRAIN, CUSTOM, REPORT = "experiments.pretrain_librispeech", "experiments.custom", "experiments.report"
@@ -223,6 +224,12 @@ FOLDERS = [
         None, "--method", "statistics", "--tail", "drop"), ("--tail drop", "expected every utterance")),
     Case("table 3: normalised speakers for heads", TABLE3, lambda b: b.table3(None, "--normalize-speakers"),
          ("--normalize-speakers", "--method statistics")),
+    Case("label efficiency: classes weighed by what does not", LABELS, lambda b: [
+        "--data-dir", b.corpora / "EmoDB", "--encoder", b.encoder, "--class-weight", "balanced"],
+        ("--class-weight balanced", "found it with from_scratch", "--encoders without those")),
+    Case("ablations: classes weighed by what does not", ABLATIONS, lambda b: [
+        "--data-dir", b.corpora / "EmoDB", "--class-weight", "balanced", "--conditions", "began", "functionals"],
+        ("--class-weight balanced", "found it with functionals", "--conditions without those")),
     Case("table 1: another corpus", TABLE1, lambda b: b.table1(b.corpora / "EmoDB"), ("looks like EmoDB", "expected SAVEE")),
     Case(
         "pre-training: unknown subset",
