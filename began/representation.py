@@ -19,7 +19,7 @@ from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, stream_chunks
 from began.errors import InputError
 from began.files import lock_folder, read_attached_json, sha256_of, write_atomically, write_npy_header
 from began.network_file import load_network
-from began.spectrogram import SpectrogramConfig, compute_spectrograms
+from began.spectrogram import SpectrogramConfig, compute_spectrograms, mask_spectrograms
 
 OUTPUTS = ("map", "embedding", "blocks", "frames")
 """What may be read from the encoder: the last convolutional map (the default, as in the authors' earlier code), the
@@ -62,15 +62,19 @@ class FrozenEncoder:
         """Of the features: single precision; half for the frames, which are many."""
         return np.dtype("<f2" if self.output == "frames" else "<f4")
 
-    def embed(self, chunks: np.ndarray) -> np.ndarray:
+    def embed(self, chunks: np.ndarray, masks: np.random.Generator | None = None) -> np.ndarray:
         """Returns the features of chunks.
 
         Args:
             chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
+            masks: gives each spectrogram its masks (`began.spectrogram.mask_spectrograms`); None sets none.
         Returns:
             `self.dtype`, shape (n_chunks, *feature_shape).
         """
-        spectrograms = compute_spectrograms(chunks, self.config)[..., np.newaxis]
+        spectrograms = compute_spectrograms(chunks, self.config)
+        if masks is not None:
+            spectrograms = mask_spectrograms(spectrograms, masks)
+        spectrograms = spectrograms[..., np.newaxis]
         n_chunks = len(spectrograms)
         # Every call has the same shape: one trace, and rounding that does not depend on the neighbours.
         padding = -n_chunks % CHUNKS_PER_STEP
@@ -242,6 +246,7 @@ class Representation:
 
 def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.PathLike[str],
                      *, tail: str = "overlap", hop_samples: int = CHUNK_SAMPLES, speed: float = 1.0,
+                     mask_seed: int | None = None,
                      progress: Callable[[Iterable], Iterable] = lambda files: files) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
@@ -254,6 +259,7 @@ def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[s
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
         speed: see `began.audio.stream_audio`.
+        mask_seed: of the masks on the spectrograms (`began.spectrogram.mask_spectrograms`); None sets none.
         progress: wraps the iteration over the files, e.g. tqdm.
     Raises:
         InputError: a file cannot be read, or no file gives a chunk.
@@ -261,12 +267,13 @@ def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[s
     chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
     key = hashlib.sha256(json.dumps({
         "encoder": encoder.sha256, "output": encoder.output, "spectrogram": encoder.config.to_dict(), **chunking,
+        "mask_seed": mask_seed,
         "files": [sha256_of(path) for path in paths]}, sort_keys=True).encode()).hexdigest()
     folder = Path(cache_dir) / key[:32]
     with lock_folder(folder):
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
-            _compute_features(encoder, progress(paths), folder, chunking)
+            _compute_features(encoder, progress(paths), folder, chunking, mask_seed)
     counts = _read_cached(folder / "counts.npy", (len(paths),), np.int64)
     if counts.sum() == 0:
         raise InputError.about("chunking", found=f"no chunk in {len(paths)} files with tail={tail}",
@@ -288,10 +295,11 @@ def _read_cached(path: Path, shape: tuple[int, ...], dtype: Any, mmap_mode: str 
 
 
 def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[str]], folder: Path,
-                      chunking: dict[str, Any]) -> None:
+                      chunking: dict[str, Any], mask_seed: int | None) -> None:
     """Writes features.npy and then counts.npy; chunks of several short files share a step of the encoder."""
     counts: list[int] = []
     n_written = 0
+    masks = None if mask_seed is None else np.random.default_rng(mask_seed)
     with write_atomically(folder / "features.npy") as temporary, open(temporary, "wb") as file:
         write_npy_header(file, encoder.dtype.str, (0, *encoder.feature_shape))
         waiting = np.zeros((0, CHUNK_SAMPLES), np.float32)
@@ -301,9 +309,9 @@ def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[
                 counts[-1] += len(chunks)
                 waiting = np.concatenate([waiting, chunks])
                 n_full = len(waiting) // CHUNKS_PER_STEP * CHUNKS_PER_STEP
-                encoder.embed(waiting[:n_full]).tofile(file)
+                encoder.embed(waiting[:n_full], masks).tofile(file)
                 waiting = waiting[n_full:]
-        encoder.embed(waiting).tofile(file)
+        encoder.embed(waiting, masks).tofile(file)
         n_written = sum(counts)
         file.seek(0)
         write_npy_header(file, encoder.dtype.str, (n_written, *encoder.feature_shape))

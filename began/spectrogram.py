@@ -13,6 +13,9 @@ from began.errors import InputError
 
 MAGNITUDES = ("log", "linear")
 
+MASK_SHARES = (27 / 80, 0.2)
+"""Widest masks of `mask_spectrograms`, as shares of bins and frames: Park et al. 2019, F of table 1 (LB) and p of SM."""
+
 CHUNKS_AT_ONCE = 16
 """Chunks a step: so many that threads seldom meet at Python's lock, so few that a step stays in the cache."""
 
@@ -208,6 +211,26 @@ def _transpose(values: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> None
     sign &= np.uint16(0x8000)
     half |= sign
     out.view(np.uint16)[:] = half.transpose(0, 2, 1)
+
+
+def mask_spectrograms(spectrograms: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Returns spectrograms with a band of frequencies and a span of time set to zero each, which is near the mean of "log".
+
+    Width and place of both are drawn for every chunk (SpecAugment without its time warping).  Source: Park et al. 2019.
+
+    Args:
+        spectrograms: float32, shape (n_chunks, n_bins, n_frames).
+        generator: takes four numbers a chunk from it.
+    """
+    drawn = generator.random((len(spectrograms), 2, 2))
+    masked = spectrograms.copy()
+    for axis, share in enumerate(MASK_SHARES):
+        size = spectrograms.shape[1 + axis]
+        width = np.floor(drawn[:, axis, 0] * (int(share * size) + 1))
+        start = np.floor(drawn[:, axis, 1] * (size - width + 1))
+        inside = (np.arange(size) >= start[:, None]) & (np.arange(size) < (start + width)[:, None])
+        masked *= ~np.expand_dims(inside, 2 - axis)
+    return masked
 
 
 def invert_spectrograms(spectrograms: np.ndarray, config: SpectrogramConfig, n_iterations: int = 64) -> np.ndarray:

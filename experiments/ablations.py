@@ -48,6 +48,7 @@ class Ablation:
         features: what a head reads from the encoder.
         hop_seconds: distance of two chunks' starts.
         class_weight: of a head; None weighs all utterances alike.
+        masked_copies: of every training chunk, for a head (SpecAugment).
         normalize_speakers, copies, correlations: of the method "statistics".
         pretraining: options of experiments.pretrain_librispeech that make the encoder.
     """
@@ -59,6 +60,7 @@ class Ablation:
     pretraining: str = ""
     hop_seconds: float = 1.0
     class_weight: str | None = None
+    masked_copies: int = 0
     normalize_speakers: bool = False
     copies: bool = True
     correlations: bool = True
@@ -84,6 +86,7 @@ CONDITIONS = {
     "blocks": Ablation("head on the maps of all four blocks", features="blocks"),
     "overlapping_chunks": Ablation("chunks every half second", hop_seconds=0.5),
     "class_weights": Ablation("classes weighted by the inverse of their size", class_weight="balanced"),
+    "spec_augment": Ablation("training chunks thrice more with masked frequencies and frames (SpecAugment)", masked_copies=3),
     "statistics": Ablation("all blocks pooled over the utterance and its copies at other speeds, linear SVM",
                            method="statistics"),
     "statistics_without_copies": Ablation("the same as statistics, without copies", method="statistics", copies=False),
@@ -162,8 +165,8 @@ def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> No
     path = find_encoder(encoders, ablation.encoder)
     data, train = prepare_method(
         ablation.method, path, corpus, arguments, random=ablation.encoder == RANDOM, features=ablation.features,
-        hop_seconds=ablation.hop_seconds, normalize_speakers=ablation.normalize_speakers, copies=ablation.copies,
-        correlations=ablation.correlations)
+        hop_seconds=ablation.hop_seconds, masked_copies=ablation.masked_copies,
+        normalize_speakers=ablation.normalize_speakers, copies=ablation.copies, correlations=ablation.correlations)
     untrained = ablation.encoder == RANDOM or ablation.method in ("functionals", "majority")
     encoder = {} if untrained else describe_encoder(path)
     fixed = leave_one_speaker_out(corpus.utterances, arguments.seed)
@@ -183,6 +186,7 @@ def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> No
         "method": ablation.method, "hop_seconds": ablation.hop_seconds,
         "normalize_speakers": ablation.normalize_speakers, "copies": ablation.copies,
         **({"correlations": ablation.correlations} if ablation.method == "statistics" else {}),
+        **({"masked_copies": ablation.masked_copies} if ablation.masked_copies else {}),
         "selected_after_test": ablation.method in ("head", "statistics", "whole")})
 
 

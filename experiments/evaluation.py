@@ -31,11 +31,13 @@ class Data:
         corpus: labels, speakers and file names.
         features: float32, shape (n_chunks, *feature_shape).
         utterance: int64, shape (n_chunks,); row of the corpus' table that a chunk comes from.
+        is_copy: bool, shape (n_chunks,): altered copies of chunks, for training alone; None: there are none.
     """
 
     corpus: Corpus
     features: np.ndarray
     utterance: np.ndarray
+    is_copy: np.ndarray | None = None
 
     def targets(self, kind: str) -> np.ndarray:
         """Returns every chunk's target: class index, shape (n_chunks,), or arousal and valence, (n_chunks, 2)."""
@@ -45,9 +47,10 @@ class Data:
             return index[self.utterance]
         return table[["arousal", "valence"]].to_numpy(np.float32)[self.utterance]
 
-    def chunks_of(self, utterances: np.ndarray) -> np.ndarray:
-        """Returns the positions of some utterances' chunks."""
-        return np.flatnonzero(np.isin(self.utterance, utterances))
+    def chunks_of(self, utterances: np.ndarray, copies: bool = False) -> np.ndarray:
+        """Returns the positions of some utterances' chunks, and of their copies where they are asked for."""
+        chosen = np.isin(self.utterance, utterances)
+        return np.flatnonzero(chosen if copies or self.is_copy is None else chosen & ~self.is_copy)
 
     def as_chunks(self) -> Data:
         """Returns the same data with every chunk as an utterance of its own: what a split of chunks works on."""
@@ -178,7 +181,7 @@ def search_and_train(data: Data, kind: str, splits: Sequence[Split], settings: a
             found.append(found[0])
             continue
         name = f"{split.fold}-{kind}-{_fingerprint(split)}"
-        folds = [tuple(data.chunks_of(part) for part in inner) for inner in split.inner]
+        folds = [(data.chunks_of(inner.train, copies=True), data.chunks_of(inner.validation)) for inner in split.inner]
         result = search_head(**common, folds=folds, max_evals=1 if fixed else settings.max_evals, epochs=settings.epochs,
                              seed=settings.seed, fixed=DEFAULT_PARAMETERS[kind] if fixed else None,
                              trials_path=search_folder / f"{name}.csv", workers=settings.workers,
@@ -187,7 +190,7 @@ def search_and_train(data: Data, kind: str, splits: Sequence[Split], settings: a
         trials.append(result.trials.assign(fold=split.fold, kind=kind))
     jobs = [HeadJob(**common, parameters=result.parameters, epochs=result.epochs,
                     seed=int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31)),
-                    rows=data.chunks_of(split.fitting))
+                    rows=data.chunks_of(split.fitting, copies=True))
             for number, (split, result) in enumerate(zip(splits, found, strict=True))]
     heads = train_heads(jobs, settings.workers, progress=f"run {run_number}, {kind} heads")
     scores = [head.predict(data.features[data.chunks_of(split.test)]) for head, split in zip(heads, splits, strict=True)]

@@ -100,7 +100,7 @@ def train_final_model(data: Data, kind: str, best: BestTrial, encoder: FrozenEnc
     is_class = kind == "softmax"
     job = HeadJob(data.features, data.targets(kind), best.parameters, kind, best.epochs, settings.seed,
                   n_outputs=len(data.corpus.labels) if is_class else 2,
-                  rows=data.chunks_of(_labelled(data, kind)), utterance=data.utterance,
+                  rows=data.chunks_of(_labelled(data, kind), copies=True), utterance=data.utterance,
                   aggregation=settings.pooling[kind], class_weight=settings.class_weight if is_class else None)
     trained, = train_heads([job], settings.workers, progress=f"final {kind} model")
     save_predictor(path, build_predictor(encoder, trained, dict(metadata)))

@@ -13,7 +13,7 @@ from experiments.evaluation import Data, Trainer
 
 
 def represent(corpus: Corpus, encoder_path: Path, results_dir: Path, features: str = "map", tail: str = "overlap",
-              hop_seconds: float = 1.0, random: bool = False, speed: float = 1.0) -> Data:
+              hop_seconds: float = 1.0, random: bool = False, speed: float = 1.0, masked_copies: int = 0) -> Data:
     """Returns a corpus with a frozen encoder's features, computed once and cached under the results folder.
 
     Args:
@@ -25,6 +25,7 @@ def represent(corpus: Corpus, encoder_path: Path, results_dir: Path, features: s
         hop_seconds: distance of two chunks' starts.
         random: take initial weights in place of the trained ones.
         speed: see `began.audio.stream_audio`.
+        masked_copies: of every chunk, with masks of their own (`began.spectrogram.mask_spectrograms`), for training alone.
     """
     from began.audio import SAMPLE_RATE
     from began.representation import load_frozen_encoder, load_random_encoder, represent_corpus
@@ -32,10 +33,15 @@ def represent(corpus: Corpus, encoder_path: Path, results_dir: Path, features: s
 
     start_backend()
     load = load_random_encoder if random else load_frozen_encoder
-    representation = represent_corpus(load(encoder_path, features), list(corpus.utterances["path"]),
-                                      results_dir / "cache" / "features", tail=tail,
-                                      hop_samples=round(hop_seconds * SAMPLE_RATE), speed=speed, progress=show_embedding)
-    return Data(corpus, representation.features, representation.utterance)
+    encoder = load(encoder_path, features)
+    versions = [represent_corpus(encoder, list(corpus.utterances["path"]), results_dir / "cache" / "features", tail=tail,
+                                 hop_samples=round(hop_seconds * SAMPLE_RATE), speed=speed, mask_seed=seed,
+                                 progress=show_embedding) for seed in (None, *range(masked_copies))]
+    if not masked_copies:
+        return Data(corpus, versions[0].features, versions[0].utterance)  # mapped, not in memory
+    utterance = np.concatenate([version.utterance for version in versions])
+    return Data(corpus, np.concatenate([version.features for version in versions]), utterance,
+                is_copy=np.arange(len(utterance)) >= len(versions[0].utterance))
 
 
 def show_embedding(files: Iterable) -> Iterable:
@@ -52,8 +58,9 @@ def prepare_table(corpus: Corpus, arguments: argparse.Namespace) -> tuple[Data, 
 
 
 def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, *, random: bool = False,
-                   features: str = "map", hop_seconds: float = 1.0, normalize_speakers: bool = False,
-                   copies: bool = True, correlations: bool = True) -> tuple[Data, Trainer | None]:
+                   features: str = "map", hop_seconds: float = 1.0, masked_copies: int = 0,
+                   normalize_speakers: bool = False, copies: bool = True,
+                   correlations: bool = True) -> tuple[Data, Trainer | None]:
     """Returns the data that a method works on, and its trainer (None: the heads' own).
 
     Args:
@@ -64,13 +71,14 @@ def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: a
         corpus: the corpus.
         arguments: with results_dir and tail.
         random: start from initial weights.
-        features, hop_seconds: of the method "head".
+        features, hop_seconds, masked_copies: of the method "head": see `represent`.
         normalize_speakers, copies, correlations: of the method "statistics": see there.
     """
     from experiments import baselines
 
     if method == "head":
-        return represent(corpus, encoder_path, arguments.results_dir, features, arguments.tail, hop_seconds, random), None
+        return represent(corpus, encoder_path, arguments.results_dir, features, arguments.tail, hop_seconds, random,
+                         masked_copies=masked_copies), None
     if method == "statistics":
         return _prepare_statistics(encoder_path, corpus, arguments, random, normalize_speakers, copies, correlations)
     if method == "whole":

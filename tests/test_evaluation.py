@@ -125,6 +125,29 @@ def test_one_search_for_all_folds(tmp_path):
     assert len(outcome.scores) == 2
 
 
+def test_copies_are_trained_on_and_never_validated_or_tested_on(tmp_path, monkeypatch):
+    data = make_data()
+    split = PROTOCOLS["leave one speaker out"](data)
+    n_chunks = len(data.utterance)
+
+    def add_copies(factor: float) -> Data:
+        copied = np.concatenate([data.features, factor * data.features]).astype(np.float32)
+        return Data(data.corpus, copied, np.tile(data.utterance, 2), is_copy=np.arange(2 * n_chunks) >= n_chunks)
+
+    for part in (split.test, split.inner[0].validation):
+        np.testing.assert_array_equal(add_copies(0.9).chunks_of(part), data.chunks_of(part))
+    _, plain, _ = train(data, CLASSES, split, tmp_path / "plain", monkeypatch)
+    trials, weights, scores = train(add_copies(0.9), CLASSES, split, tmp_path / "copies", monkeypatch)
+    assert any(not np.array_equal(before, after) for before, after in zip(plain, weights, strict=True))
+    assert len(scores) == len(data.chunks_of(split.test))
+    poisoned = add_copies(0.9)
+    poisoned.features[n_chunks:][data.chunks_of(split.test)] = 1e6
+    trials_after, weights_after, scores_after = train(poisoned, CLASSES, split, tmp_path / "poisoned", monkeypatch)
+    pd.testing.assert_frame_equal(trials, trials_after)
+    for before, after in zip([*weights, scores], [*weights_after, scores_after], strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
 def test_chunks_as_utterances_keep_speaker_and_label():
     data = make_data()
     chunks = data.as_chunks()

@@ -66,6 +66,15 @@ def test_another_speed_has_a_cache_of_its_own(encoder_file, sounds, tmp_path):
     assert represent_corpus(encoder, sounds, tmp_path / "cache").utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
 
 
+def test_masked_copies_have_caches_of_their_own_and_repeat(encoder_file, sounds, tmp_path):
+    encoder = load_frozen_encoder(encoder_file)
+    plain, first, second = (represent_corpus(encoder, sounds, tmp_path / "cache", mask_seed=seed).features
+                            for seed in (None, 0, 1))
+    assert not any(np.array_equal(one, other) for one, other in ((plain, first), (plain, second), (first, second)))
+    again = represent_corpus(encoder, sounds, tmp_path / "another cache", mask_seed=0)
+    np.testing.assert_array_equal(again.features, first)
+
+
 def test_features_do_not_depend_on_the_files_around_them(encoder_file, sounds, tmp_path):
     encoder = load_frozen_encoder(encoder_file)
     together = represent_corpus(encoder, sounds, tmp_path / "cache")

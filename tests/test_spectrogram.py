@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from began.errors import InputError
-from began.spectrogram import SpectrogramConfig, _transpose, compute_spectrograms, invert_spectrograms
+from began.spectrogram import SpectrogramConfig, _transpose, compute_spectrograms, invert_spectrograms, mask_spectrograms
 from tests.golden import make_spectrogram
 
 LOG, LINEAR = SpectrogramConfig(), SpectrogramConfig(magnitude="linear")
@@ -115,6 +115,30 @@ def test_too_large_for_half_precision_is_infinite():
         _transpose(np.array([[[1e6, 1.0]]], np.float32), out, np.empty((1, 1, 2), np.float32))
     assert np.isinf(out[0, 0, 0])
     assert out[0, 1, 0] == 1
+
+
+def test_masks_are_one_band_of_frequencies_and_one_span_of_time():
+    """Widths are uniform from 0 to 27/80 of the bins and a fifth of the frames, anywhere; all else stays as it is."""
+    spectrograms = np.random.default_rng(1).uniform(0.5, 1, (4000, 80, 30)).astype(np.float32)
+    masked = mask_spectrograms(spectrograms, np.random.default_rng(0))
+    assert masked.dtype == np.float32
+    kept = masked == spectrograms
+    assert (masked[~kept] == 0).all()
+    bins, frames = ~kept.any(axis=2), ~kept.any(axis=1)
+    np.testing.assert_array_equal(kept, ~bins[:, :, None] & ~frames[:, None, :])
+    for masks, widest in ((bins, 27), (frames, 6)):
+        widths = masks.sum(axis=1)
+        assert np.bincount(widths, minlength=widest + 1).min() > 0.7 * 4000 / (widest + 1)
+        assert widths.max() == widest
+        assert (np.abs(np.diff(np.pad(masks, ((0, 0), (1, 1))).astype(int), axis=1)).sum(axis=1) <= 2).all()  # in one piece
+        assert masks[:, 0].any() and masks[:, -1].any()
+
+
+def test_masks_do_not_depend_on_how_chunks_are_grouped():
+    spectrograms = np.ones((10, 512, 32), np.float32)
+    generator = np.random.default_rng(0)
+    parts = [mask_spectrograms(part, generator) for part in np.split(spectrograms, [3, 4])]
+    np.testing.assert_array_equal(np.concatenate(parts), mask_spectrograms(spectrograms, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("config", [LOG, LINEAR])
