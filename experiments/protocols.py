@@ -156,16 +156,16 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
     return splits
 
 
-def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None) -> list[Split]:
-    """Returns the split that the corpus itself names in the column `split`; the search selects inside its training part.
+def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, test_part: str | None = None) -> list[Split]:
+    """Returns the split that the corpus itself names in the column `split`.
 
-    OMG-Emotion's validation part is what the paper's authors, like everybody without the challenge's hidden labels, can
-    test on: where no labelled test part exists, the validation part is the test part.
+    Where a part "test" is tested on, the part "validation" is selected on; else inner folds of the training part are.
 
     Args:
         utterances: the corpus' table; rows of other parts than those used are left alone.
         seed: of the choice of validation utterances.
         disjoint: a column, such as "video": training utterances that share a value with the test part are left out.
+        test_part: what is tested on, "validation" or "test"; None takes the part "test" where there is one.
     Raises:
         InputError: the table has no column `split`, or one of its parts is empty.
     """
@@ -173,19 +173,18 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None) -
         raise InputError.about("protocol official", found="no column split", expected="split = train, validation or test",
                                action="add the column, or choose another protocol")
     part = utterances["split"].to_numpy()
-    test = np.flatnonzero(part == "test")
-    held_out = np.flatnonzero(part == "validation")
+    if test_part is None:
+        test_part = "test" if (part == "test").any() else "validation"
+    test = np.flatnonzero(part == test_part)
+    held_out = np.flatnonzero(part == "validation") if test_part == "test" else np.array([], dtype=np.int64)
     fitting = np.flatnonzero(part == "train")
-    has_test = len(test) > 0
-    if not has_test:
-        test = held_out
     if disjoint is not None:
         values = utterances[disjoint].to_numpy()
-        fitting = fitting[~np.isin(values[fitting], values[test])]
+        fitting, held_out = (rows[~np.isin(values[rows], values[test])] for rows in (fitting, held_out))
     if len(fitting) < 2 or len(test) == 0:
         raise InputError.about("protocol official", found=f"{len(fitting)} training and {len(test)} test utterances",
                                expected="at least two and one", action="check the column split, and that the audio is there")
-    if has_test and len(held_out):
+    if len(held_out):
         inner = (Inner(fitting, held_out),)
     else:
         inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))

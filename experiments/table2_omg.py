@@ -4,8 +4,8 @@
 
 The paper reports F-score 0.73, CCC 0.17 (arousal) and 0.16 (valence); baseline 0.39, 0.07 and 0.04; best audio
 entry of the challenge 0.29 and 0.36. Trained on the official training part, tested on the validation part (the test
-part's labels are not public). 23 of its 46 source videos also occur in training: the condition source_disjoint
-leaves those out of training.
+part's labels were published after the challenge; where they are there, that part is left alone). 23 of its 46 source
+videos also occur in training: the condition source_disjoint leaves those out of training.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def main(arguments: argparse.Namespace) -> None:
     from experiments.representations import prepare_table
 
     def make_splits(name: str, run: int = 0) -> list[Split]:
-        return official(corpus.utterances, seed_splits(arguments, run), disjoint=CONDITIONS[name])
+        return official(corpus.utterances, seed_splits(arguments, run), disjoint=CONDITIONS[name],
+                        test_part="validation")
 
     for name in arguments.conditions:  # a split that cannot be made is refused before long work starts
         make_splits(name)

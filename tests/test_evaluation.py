@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import importlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,6 +236,17 @@ def test_table2(table2):
 @pytest.mark.parametrize("layout", ["mp4", "flat"])
 def test_table2_other_layouts_give_the_same(table2, tiny_corpora, tiny_encoder, tmp_path, layout):
     run_table("table2_omg", tiny_corpora / f"OMG_{layout}", tiny_encoder, tmp_path, "--conditions", "official")
+    same_results(table2, tmp_path, "table2_omg", "official")
+
+
+def test_table2_leaves_a_test_part_with_labels_alone(table2, tiny_corpora, tiny_encoder, tmp_path):
+    corpus = tmp_path / "OMG"
+    shutil.copytree(tiny_corpora / "OMG_nested", corpus)
+    rows = pd.read_csv(corpus / "omg_ValidationVideos.csv")
+    for video in rows["video"].unique():
+        shutil.copytree(corpus / video, corpus / f"test_{video}")
+    rows.assign(video="test_" + rows["video"]).to_csv(corpus / "omg_TestVideos_WithLabels.csv", index=False)
+    run_table("table2_omg", corpus, tiny_encoder, tmp_path, "--conditions", "official")
     same_results(table2, tmp_path, "table2_omg", "official")
 
 

@@ -99,6 +99,27 @@ def test_source_disjoint_leaves_shared_videos_out_of_training():
     assert "s4" not in set(table["speaker"].iloc[split.fitting])
 
 
+def test_official_tests_on_the_part_that_is_asked_for_and_leaves_others_alone():
+    table = make_table(6)
+    table["split"] = table["speaker"].map({"s5": "test", "s4": "validation"}).fillna("train")
+    (split,) = protocols.official(table, 0, test_part="validation")
+    assert set(table["split"].iloc[split.test]) == {"validation"}
+    assert set(table["split"].iloc[split.fitting]) == {"train"}
+    (without,) = protocols.official(table[table["split"] != "test"], 0, test_part="validation")
+    np.testing.assert_array_equal(split.test, without.test)
+    np.testing.assert_array_equal(split.fitting, without.fitting)
+
+
+def test_source_disjoint_leaves_shared_videos_out_of_the_validation_part_too():
+    table = make_table(6)
+    table["split"] = table["speaker"].map({"s5": "test", "s4": "validation"}).fillna("train")
+    shared = table.index[table["speaker"] == "s4"][:3]
+    table.loc[shared, "video"] = table.loc[table["speaker"] == "s5", "video"].to_numpy()[:3]
+    (split,) = protocols.official(table, 0, disjoint="video")
+    assert_sound(split, table, "video")
+    assert not set(shared) & set(split.fitting)
+
+
 def test_official_needs_the_column_split():
     with pytest.raises(InputError, match="no column split"):
         protocols.official(make_table(), 0)
