@@ -38,7 +38,7 @@ from classifiers.training import HeadJob, selection_scores, train_job
 from classifiers.trials import TrialTable, hash_search
 from classifiers.workers import head_workers, store_array
 
-# Trials suggested before the first of them is known; up to so many processes never change what is suggested.
+# Trials suggested before the first of them is known, whatever the number of processes.
 TOGETHER = 4
 
 # Random trials before TPE starts to model. Hyperopt waits for 20, which would make 20 evaluations a random search.
@@ -281,7 +281,8 @@ def _search_here(
             if suggested >= stored:
                 heads = [dataclasses.replace(job, parameters=parameters) for job in jobs]
                 # In one worker a trial's heads share their graphs; trials too few for all workers are spread over them.
-                pending = pool.submit(heads) if max_evals >= workers else [pool.submit([head])[0] for head in heads]
+                together = min(max_evals, TOGETHER) >= workers
+                pending = pool.submit(heads) if together else [pool.submit([head])[0] for head in heads]
             elif table.parameters_of(table.rows[suggested]) != parameters:
                 raise InputError.about(
                     table.path, found=f"other parameters in trial {suggested} than this search suggests",
@@ -306,7 +307,7 @@ def _search_here(
     with head_workers(workers) as pool, bar, contextlib.suppress(AllTrialsFailed):
         fmin(
             objective, space, algo=suggest_and_start, max_evals=max_evals, trials=Trials(),
-            rstate=np.random.default_rng(seed=jobs[0].seed), max_queue_len=max(TOGETHER, workers), return_argmin=False,
+            rstate=np.random.default_rng(seed=jobs[0].seed), max_queue_len=TOGETHER, return_argmin=False,
             show_progressbar=False, verbose=False,
         )
 

@@ -77,6 +77,12 @@ def test_parallel_search_gives_the_same_trials(undisturbed):
     assert parallel.parameters == undisturbed.parameters
 
 
+def test_more_workers_than_trials_at_a_time_are_suggested_the_same(undisturbed, monkeypatch):
+    start = search.head_workers
+    monkeypatch.setattr(search, "head_workers", lambda workers: start(1))
+    pd.testing.assert_frame_equal(untimed(run_search(workers=16).trials), untimed(undisturbed.trials))
+
+
 def score_by_hand(result: search.SearchResult) -> float:
     """The loss of the best trial: one head an inner fold, and their scores' mean at the best common epoch."""
     corpus = make_corpus()
