@@ -24,6 +24,7 @@ from experiments.arguments import (
     add_training_arguments,
     check_class_weight,
     check_training_arguments,
+    describe_architecture,
     describe_encoder,
 )
 from experiments.corpora import load
@@ -76,6 +77,9 @@ CONDITIONS = {
                        pretraining="--epochs 16 --magnitude linear --name began-linear"),
     "gamma_0.5": Ablation("gamma 0.5 in place of 0.7", encoder="began-gamma-0.5",
                           pretraining="--epochs 16 --gamma 0.5 --name began-gamma-0.5"),
+    "learning_rate_0.0001": Ablation("pre-trained at 0.0001, as Berthelot et al., in place of 0.00005",
+                                     encoder="began-learning-rate-0.0001",
+                                     pretraining="--epochs 16 --learning-rate 1e-4 --name began-learning-rate-0.0001"),
     "filters_16": Ablation("16 base filters in place of 8", encoder="began-16-filters",
                            pretraining="--epochs 16 --base-filters 16 --name began-16-filters"),
     "began_seed_1": Ablation("the base, pre-trained with another seed", encoder="began-seed-1",
@@ -167,8 +171,10 @@ def _run(name: str, arguments: argparse.Namespace, corpus, encoders: Path) -> No
         ablation.method, path, corpus, arguments, random=ablation.encoder == RANDOM, features=ablation.features,
         hop_seconds=ablation.hop_seconds, masked_copies=ablation.masked_copies,
         normalize_speakers=ablation.normalize_speakers, copies=ablation.copies, correlations=ablation.correlations)
-    untrained = ablation.encoder == RANDOM or ablation.method in ("functionals", "majority")
-    encoder = {} if untrained else describe_encoder(path)
+    if ablation.method in ("functionals", "majority"):
+        encoder = {}
+    else:
+        encoder = (describe_architecture if ablation.encoder == RANDOM else describe_encoder)(path)
     fixed = leave_one_speaker_out(corpus.utterances, arguments.seed)
 
     def make_splits(run: int) -> list[Split]:

@@ -120,6 +120,7 @@ def check_table_arguments(arguments: argparse.Namespace) -> dict[str, object]:
             raise InputError.about("--method statistics", found=f"--tail {arguments.tail} --features {arguments.features}",
                                    expected="every utterance, and all blocks", action="leave out --tail and --features")
         arguments.features = "frames"
+        _name_unused(arguments)
     elif arguments.normalize_speakers:
         raise InputError.about("--normalize-speakers", found="it with --method head", expected="--method statistics",
                                action="add that, or leave it out")
@@ -127,6 +128,17 @@ def check_table_arguments(arguments: argparse.Namespace) -> dict[str, object]:
     return {**describe_encoder(arguments.encoder), "spectrogram": spectrogram.to_dict(), "features": arguments.features,
             "tail": arguments.tail, **({"normalize_speakers": arguments.normalize_speakers}
                                        if arguments.method == "statistics" else {})}
+
+
+def _name_unused(arguments: argparse.Namespace) -> None:
+    """Says which options were given that the method "statistics" does not look at."""
+    parser = argparse.ArgumentParser()
+    add_table_arguments(parser)
+    unused = [f"--{name.replace('_', '-')}" for name in ("max_evals", "search", "spark_master", "epochs", "class_pooling",
+                                                        "dimension_pooling")
+              if getattr(arguments, name) != parser.get_default(name)]
+    if unused:
+        print(f"note: {', '.join(unused)}: of the heads, without effect with --method statistics")
 
 
 def name_condition(arguments: argparse.Namespace, name: str) -> str:
@@ -142,6 +154,17 @@ def seed_splits(arguments: argparse.Namespace, run: int) -> int:
     how the inner folds are dealt (and, with `experiments.custom --protocol kfold`, the outer ones).
     """
     return arguments.seed if arguments.method == "head" else arguments.seed + run
+
+
+def describe_architecture(path: Path) -> dict[str, object]:
+    """Returns what a run folder says where an encoder gives its layers and spectrograms, but not its weights.
+
+    Raises:
+        InputError: no such file, or damaged.
+    """
+    training = read_attached_json(path, "pretraining", default={})
+    return {"architecture": {"base_filters": training.get("base_filters"), "latent_size": training.get("latent_size"),
+                             "spectrogram": read_config(path).to_dict()}}
 
 
 def describe_encoder(path: Path) -> dict[str, object]:

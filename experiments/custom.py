@@ -105,6 +105,9 @@ def check_protocol(arguments: argparse.Namespace, corpus: Corpus) -> None:
         raise InputError.about(arguments.manifest, found="no column label",
                                expected="one: the protocol speaker-dependent keeps the shares of the classes",
                                action="use the protocol kfold or loso")
+    if arguments.class_weight and "label" not in table:
+        raise InputError.about(arguments.manifest, found="no column label", expected=f"one, for --class-weight "
+                               f"{arguments.class_weight}", action="leave that out")
     if "label" in table and len(corpus.labels) < 2:
         raise InputError.about(arguments.manifest, found=f"one class only ({corpus.labels[0]})",
                                expected="at least two", action="add recordings of other classes")

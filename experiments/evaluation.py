@@ -17,7 +17,7 @@ from began.files import lock_folder
 from experiments.corpora.base import Corpus
 from experiments.final_model import write_final_models
 from experiments.protocols import Split
-from experiments.runs import POOLED, RunFolder, metrics_rows
+from experiments.runs import POOLED, RunFolder, metrics_rows, name_in_file
 
 CLASSES, DIMENSIONS = "softmax", "arousal_valence"
 """The kinds of head."""
@@ -117,6 +117,10 @@ def evaluate(data: Data, condition: Condition, settings: argparse.Namespace, con
         InputError: a run folder holds a run with other settings, or cannot be written.
     """
     folder = Path(settings.results_dir) / condition.experiment / condition.name
+    config = {**config, "utterances_sha256": data.corpus.sha256}
+    if without_chunks := len(data.corpus.utterances) - len(np.unique(data.utterance)):
+        print(f"{without_chunks} of {len(data.corpus.utterances)} utterances are shorter than a chunk and left out")
+        config["n_without_chunks"] = without_chunks
     if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
         config = {**config, "backend": backend}  # tables say where runs of a condition differ in it
     with lock_folder(folder):
@@ -147,7 +151,7 @@ def _execute(data: Data, condition: Condition, settings: argparse.Namespace, run
         scores = {kind: _Scores(data, kind, split, outcome.scores[fold_number], settings.pooling[kind])
                   for kind, outcome in outcomes.items()}
         predictions.append(scores)
-        if len(splits) > 1:
+        if split.fold != POOLED:
             rows.append(_measure([scores], data, condition, run, split.fold))
     rows.append(_measure(predictions, data, condition, run, POOLED))
     rows += _validation_rows(outcomes, run)
@@ -180,7 +184,7 @@ def search_and_train(data: Data, kind: str, splits: Sequence[Split], settings: a
         if found and settings.search == "once":
             found.append(found[0])
             continue
-        name = f"{split.fold}-{kind}-{_fingerprint(split)}"
+        name = f"{name_in_file(split.fold)}-{kind}-{_fingerprint(split)}"
         folds = [(data.chunks_of(inner.train, copies=True), data.chunks_of(inner.validation)) for inner in split.inner]
         result = search_head(**common, folds=folds, max_evals=1 if fixed else settings.max_evals, epochs=settings.epochs,
                              seed=settings.seed, fixed=DEFAULT_PARAMETERS[kind] if fixed else None,

@@ -38,7 +38,7 @@ class BestTrial:
         parameters: of the head.
         epochs: after which its validation score was best.
         loss: one minus that score (unweighted average recall, or mean CCC).
-        fold: whose search it comes from.
+        fold: whose search it comes from, as `experiments.runs.name_in_file` writes it.
     """
 
     parameters: dict[str, Any]
@@ -134,9 +134,9 @@ def find_best_trial(search_folder: Path, kind: str) -> BestTrial:
 
 
 def _labelled(data: Data, kind: str) -> np.ndarray:
-    """Positions of the utterances that have a label, or arousal and valence."""
+    """Positions of the utterances that have chunks, and a label, or arousal and valence."""
     columns = ["label"] if kind == "softmax" else ["arousal", "valence"]
-    return np.flatnonzero(data.corpus.utterances[columns].notna().all(axis=1))
+    return np.intersect1d(np.flatnonzero(data.corpus.utterances[columns].notna().all(axis=1)), data.utterance)
 
 
 def _describe(data: Data, condition: Condition, kind: str, best: BestTrial, settings: argparse.Namespace,

@@ -22,6 +22,7 @@ from experiments.arguments import (
     add_training_arguments,
     check_class_weight,
     check_training_arguments,
+    describe_architecture,
     describe_encoder,
 )
 from experiments.corpora import load
@@ -58,7 +59,7 @@ def main(arguments: argparse.Namespace) -> None:
     for percent in arguments.percents:
         if not 1 <= percent <= 100:
             raise InputError.about("--percents", found=percent, expected="1 to 100", action="give whole percents")
-    encoder = describe_encoder(arguments.encoder)
+    encoder, architecture = describe_encoder(arguments.encoder), describe_architecture(arguments.encoder)
     corpus = load("emodb", arguments.data_dir)
     check_audio(corpus)
     print(corpus.describe())
@@ -77,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
             # The default head was picked with a look at EmoDB's test scores, and the figure has to say so.
             evaluate(data, condition, arguments, {
                 "corpus": "EmoDB", "protocol": f"leave one speaker out, {percent} % of the training labels",
-                **({} if random else encoder), "method": method, "tail": arguments.tail, "selected_after_test": True})
+                **(architecture if random else encoder), "method": method, "tail": arguments.tail, "selected_after_test": True})
 
     from experiments.report import render
 

@@ -53,6 +53,11 @@ def main(arguments: argparse.Namespace) -> int:
         raise InputError.about("ffmpeg", found="no such program", expected="ffmpeg on the PATH",
                                action="install it (for example `apt install ffmpeg`)")
     rows = [row for row in annotations if row["split"] in arguments.splits]
+    if not rows:
+        raise InputError.about(printable(arguments.annotations_dir),
+                               found=f"no utterance of the parts {', '.join(arguments.splits)}",
+                               expected=", ".join(omg.FILES[split] for split in arguments.splits),
+                               action="take these files from the challenge's repository")
     todo = [row for row in rows if not (arguments.dest / f"{row['utterance']}.wav").is_file()]
     find_video = index_videos(videos_dir)
     jobs, absent = [], []

@@ -43,6 +43,10 @@ TEXT_COLUMNS = frozenset(
      "prediction", "video", "path", "label", "sex", "text", "status", "kind", "search", "error"}
 )
 
+RESERVED_LABELS = TEXT_COLUMNS | {"run"} | {
+    f"{dimension}_{what}" for dimension in ("arousal", "valence") for what in ("target", "prediction")}
+"""Names that no class may have: predictions.csv has a column a class beside others of these names."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(\d+)")
 _PROJECT = Path(__file__).resolve().parents[1]
@@ -203,6 +207,11 @@ def metrics_rows(
         for metric, value in values.items()
     ]
     return pd.DataFrame(rows, columns=list(METRICS_COLUMNS))
+
+
+def name_in_file(fold: str) -> str:
+    """A fold's name as a part of a file's name: a manifest's speakers may hold slashes and be long."""
+    return re.sub(r"[^\w .+-]", "_", fold)[:50]
 
 
 def find_runs(

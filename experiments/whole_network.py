@@ -18,6 +18,7 @@ from classifiers.heads import DEFAULT_PARAMETERS, build_head, measure_normalizat
 from experiments.corpora.base import Corpus
 from experiments.evaluation import NO_TRIALS, Data, Outcome
 from experiments.protocols import Split
+from experiments.runs import name_in_file
 
 LEARNING_RATE = 5e-4
 """Of Adam, for all weights. Assumption: 0.001 and 0.002 had higher losses on an inner fold of EmoDB."""
@@ -79,7 +80,7 @@ def _choose_epochs(network: WholeNetwork, train: tuple[np.ndarray, np.ndarray], 
                                       sorted(DEFAULT_PARAMETERS.items()), keras.backend.backend()]).encode())
     for array in (*network.start_weights, *(part for pair in (train, validation) for part in pair)):
         seen.update(np.ascontiguousarray(array))
-    path = folder / f"{fold}-epochs-{seen.hexdigest()[:12]}.csv"
+    path = folder / f"{name_in_file(fold)}-epochs-{seen.hexdigest()[:12]}.csv"
     if path.exists():
         history = pd.read_csv(path)
     else:

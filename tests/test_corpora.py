@@ -332,12 +332,13 @@ def test_every_bad_sound_file_is_listed_at_once(copy):
     paths[5].unlink()
     paths[6].unlink()
     paths[6].mkdir()
+    soundfile.write(paths[7], waveform, 1000)
     with pytest.raises(InputError) as error:
         check_audio(corpus)
     message = str(error.value)
-    assert "(7):" in message
-    assert all(path.name in message for path in paths[:7])
-    assert not any(path.name in message for path in paths[7:])
+    assert "(8):" in message
+    assert all(path.name in message for path in paths[:8])
+    assert not any(path.name in message for path in paths[8:])
     with pytest.raises(InputError) as decoded:
         check_audio(corpus, decode=True)
     assert str(decoded.value) == message
@@ -494,6 +495,9 @@ def test_manifest_takes_the_columns_of_audformat_tables(recordings):
     ("file,label\nnone.wav,x\nb.wav,\n,x\n", "(3):"),
     ("file,label\na.wav,x\n./a.wav,y\n", "line 3: a.wav is already in line 2"),
     ("file,label,speaker\na.wav,x,\n", "line 2: speaker is empty"),
+    ("file,label,speaker\na.wav,x,pooled\n", "line 2: speaker is 'pooled', which is how tables name all"),
+    ("file,label\na.wav,speaker\nb.wav,target\n", "(2):"),
+    ("file,label\na.wav,target\n", "line 2: label is 'target', which is a column of predictions.csv"),
     ("file,label,split\na.wav,x,trian\n", "line 2: split is 'trian'; expected train, validation or test"),
     ("file,label,split\na.wav,x,\n", "line 2: split is ''"),
     ("file,arousal,valence\na.wav,-0.1,0\nb.wav,x,1.1\n", "(3):"),

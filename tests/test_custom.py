@@ -15,6 +15,7 @@ from began.spectrogram import SpectrogramConfig
 from experiments import custom
 from experiments.corpora import load, synthetic
 from experiments.final_model import FILES, find_best_trial, write_final_models
+from experiments.runs import read_table
 
 EMOTIONS = ("anger", "neutral", "sadness")
 
@@ -87,6 +88,28 @@ def test_every_protocol_splits_the_manifest(manifest, protocol, folds, n_folds):
 
 def read_everything(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_speakers_names_are_no_paths(recordings, encoder, tmp_path):
+    """Slashes, dots and great length: all that is written lies in the condition's folder, and the model is found."""
+    names = {"voice 03": "../../anna", "voice 08": "corpus/ben", "voice 09": "x" * 230, "voice 10": "Ünal"}
+    assert set(names) == set(recordings["speaker"])
+    path = tmp_path / "data" / "my.csv"
+    path.parent.mkdir()
+    recordings[["file", "label"]].assign(speaker=recordings["speaker"].map(names)).to_csv(path, index=False)
+    results = tmp_path / "deep" / "results"
+    assert run(*small(path, encoder, results, "--protocol", "loso", "--max-evals", 1, "--epochs", 1)) == 0
+    folder = results / "custom" / "mine"
+    assert (folder / "model.keras").is_file()
+    assert len(list((folder / "search").glob("*.csv"))) == 4
+    assert {entry.name for entry in tmp_path.rglob("*.csv")} - {entry.name for entry in results.rglob("*.csv")} == {"my.csv"}
+    assert set(read_table(folder / "run1" / "metrics.csv")["fold"]) == {*names.values(), "pooled"}
+
+
+def test_class_weights_need_labels(manifest, encoder, tmp_path, capsys):
+    path = manifest("arousal", "valence")
+    assert run(*small(path, encoder, tmp_path, "--protocol", "kfold", "--class-weight", "balanced")) == 2
+    assert "found no column label; expected one, for --class-weight balanced" in capsys.readouterr().err
 
 
 def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_path, capsys):

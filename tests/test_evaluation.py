@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from began.command_line import run_script
+from began.files import read_attached_json
 from experiments.corpora.base import Corpus
 from experiments.evaluation import CLASSES, DIMENSIONS, Data, search_and_train
 from experiments.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
@@ -222,6 +224,44 @@ def test_table1_flat_layout_gives_the_same(table1, tiny_corpora, tiny_encoder, t
     same_results(table1, tmp_path, "table1_savee", "utterance_split")
 
 
+def test_table1_of_one_speaker_has_a_row(tiny_corpora, tiny_encoder, tmp_path):
+    corpus = tmp_path / "SAVEE"
+    shutil.copytree(tiny_corpora / "SAVEE_nested", corpus)
+    shutil.rmtree(corpus / "AudioData" / "JE")
+    run_table("table1_savee", corpus, tiny_encoder, tmp_path, "--conditions", "utterance_split")
+    metrics = read_metrics(tmp_path, "table1_savee")
+    assert set(metrics.loc[metrics["split"] == "test", "fold"]) == {"DC", "pooled"}
+    table = pd.read_csv(tmp_path / "tables" / "table1.csv")
+    assert table.loc[(table["condition"] == "utterance_split") & (table["fold"] == "DC"), "n"].eq(1).any()
+
+
+def test_a_run_goes_on_with_its_own_utterances_only(table1, tiny_corpora, tiny_encoder, tmp_path, capsys):
+    corpus, results = tmp_path / "SAVEE", tmp_path / "results"
+    shutil.copytree(tiny_corpora / "SAVEE_nested", corpus)
+    shutil.rmtree(corpus / "AudioData" / "JE")
+    shutil.copytree(table1, results)
+    module = importlib.import_module("experiments.table1_savee")
+    argv = ["--data-dir", corpus, "--encoder", tiny_encoder, "--results-dir", results, "--runs", 2, "--max-evals", 2,
+            "--epochs", 2, "--workers", 1]
+    assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 2
+    assert "utterances_sha256" in capsys.readouterr().err
+    assert not (results / "table1_savee" / "utterance_split" / "run2").exists()
+
+
+def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_path, capsys):
+    corpus = tmp_path / "EmoDB"
+    shutil.copytree(tiny_corpora / "EmoDB", corpus)
+    for path in sorted((corpus / "wav").glob("*.wav"))[1:]:
+        waveform, rate = soundfile.read(path)
+        soundfile.write(path, np.resize(waveform, rate), rate)  # a second long, all but the first
+    run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--tail", "drop")
+    assert "1 of 28 utterances are shorter than a chunk and left out" in capsys.readouterr().out
+    assert "1 utterances shorter than a chunk left out" in (tmp_path / "tables" / "table3.md").read_text()
+    assert len(read_predictions(tmp_path, "table3_emodb", "paper")) == 27
+    model = read_attached_json(tmp_path / "table3_emodb" / "paper" / "model.keras", "head")
+    assert model["n_utterances"] == 27
+
+
 def test_table2(table2):
     metrics = read_metrics(table2, "table2_omg", "official")
     assert set(metrics["fold"]) == {"pooled"}
@@ -281,8 +321,9 @@ def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_pa
     ("table2_omg", "OMG_nested", "source_disjoint_statistics_speaker_normalized"),
     ("table3_emodb", "EmoDB", "statistics_speaker_normalized"),
 ])
-def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_path, script, folder, condition):
+def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_path, capsys, script, folder, condition):
     run_table(script, tiny_corpora / folder, tiny_encoder, tmp_path, "--method", "statistics", "--normalize-speakers")
+    assert "note: --max-evals, --epochs: of the heads, without effect" in capsys.readouterr().out
     metrics = read_metrics(tmp_path, script, condition)
     assert set(metrics.loc[metrics["split"] == "test", "level"]) == {"utterance"}
     trials = read_trials(tmp_path, script)

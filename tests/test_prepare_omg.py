@@ -157,6 +157,11 @@ def test_bad_input(annotations, videos, fake_ffmpeg, tmp_path, capsys, monkeypat
         options = {"--annotations-dir": annotations, "--videos-dir": videos, "--dest": tmp_path / "audio"} | changed
         assert run(*[part for option in options.items() for part in option]) == 2
         assert message in capsys.readouterr().err
+    test_file = annotations / "omg_TestVideos_WithoutLabels.csv"
+    if test_file.exists():
+        test_file.unlink()
+    assert run("--annotations-dir", annotations, "--videos-dir", videos, "--dest", tmp_path / "audio", "--splits", "test") == 2
+    assert "no utterance of the parts test; expected omg_TestVideos_WithoutLabels.csv" in capsys.readouterr().err
     first = sorted(videos.glob("*.mp4"))[0]
     shutil.copy(first, first.with_suffix(".mkv"))
     arguments = ("--annotations-dir", annotations, "--videos-dir", videos, "--dest", tmp_path / "audio")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import re
@@ -49,6 +50,12 @@ class Corpus:
         """True where this project made the corpus: a marker file lies in its folder, and every result says so."""
         folders = list(Path(self.utterances["path"].iloc[0]).parents)[:5]
         return any((folder / SYNTHETIC_MARKER).is_file() for folder in folders)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what decides folds and targets: every column but where the files lie and what is said in them."""
+        table = self.utterances.drop(columns=["path", "text"], errors="ignore")
+        return hashlib.sha256(table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")).hexdigest()
 
     def describe(self) -> str:
         """Returns one line: utterances, speakers, labels, and how many are missing."""
@@ -324,12 +331,13 @@ def _decode(path: str) -> None:
 def _probe(path: str) -> None:
     import soundfile
 
-    from began.audio import _check_file
+    from began.audio import MAX_RATE_HZ, MIN_RATE_HZ, _check_file
 
     _check_file(Path(path))
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, as names need not be UTF-8
-            if file.subtype in ("FLOAT", "DOUBLE"):  # these alone can hold NaN, and only reading them tells
+            if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ or file.subtype in ("FLOAT", "DOUBLE"):
+                # These alone can hold NaN, and only reading them tells.
                 _decode(path)
             elif file.frames:
                 file.seek(file.frames - 1)

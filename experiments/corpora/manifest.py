@@ -8,6 +8,7 @@ from pathlib import Path
 from began.errors import InputError
 from began.files import describe_no_file
 from experiments.corpora.base import Corpus, build_corpus, parse_number, printable, read_table, refuse_problems
+from experiments.runs import POOLED, RESERVED_LABELS
 
 NAME = "manifest"
 LABELS = ()
@@ -110,6 +111,10 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> dict[str, object] | list[
                 problems.append(f"{column} is empty; expected a name")
             elif not cells[column].isprintable():
                 problems.append(f"{column} is {cells[column][:40]!r}; expected a name of printable characters")
+    if cells.get("speaker") == POOLED:
+        problems.append(f"speaker is {POOLED!r}, which is how tables name all speakers together; expected another name")
+    if cells.get("label") in RESERVED_LABELS:
+        problems.append(f"label is {cells['label']!r}, which is a column of predictions.csv; expected another name")
     if "arousal" in cells and "valence" in cells:
         for column, low in (("arousal", 0), ("valence", -1)):
             row[column] = parse_number(cells, column, low, 1)

@@ -217,6 +217,9 @@ class Results:
         missing_audio = {config["n_missing"] for config in settings if config.get("n_missing")}
         if missing_audio:
             notes.append(f"{max(missing_audio)} utterances without audio left out")
+        without_chunks = max((config.get("n_without_chunks", 0) for config in settings), default=0)
+        if without_chunks:
+            notes.append(f"{without_chunks} utterances shorter than a chunk left out")
         notes += sorted({str(config["note"]) for config in settings if config.get("note")})
         missing = object()
         keys = {key for config in settings for key in config} - _PER_RUN
