@@ -18,7 +18,7 @@ INPUT_SHAPE = (512, 32, 1)
 """(n_bins, n_frames, 1) of a 1-s chunk."""
 
 
-def build_encoder(input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 16, latent_size: int = 64,
+def build_encoder(input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64,
                   seed: int | None = None) -> keras.Model:
     """Returns the encoder: spectrogram to embedding.
 
@@ -27,7 +27,7 @@ def build_encoder(input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters:
 
     Args:
         input_shape: (n_bins, n_frames, 1); n_bins and n_frames are multiples of 8.
-        base_filters: n. Assumption: 16.
+        base_filters: n. Assumption: 8.
         latent_size: h, size of the embedding. Assumption: 64, as Berthelot et al.
         seed: of the initial weights; None draws one.
     Returns:
@@ -49,7 +49,7 @@ def build_encoder(input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters:
     return keras.Model(inputs, embedding, name="encoder")
 
 
-def build_decoder(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 16, latent_size: int = 64,
+def build_decoder(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64,
                   seed: int | None = None, name: str = "decoder") -> keras.Model:
     """Returns the decoder: embedding to spectrogram, with nearest-neighbour up-sampling between its four blocks.
 
@@ -79,7 +79,7 @@ def build_decoder(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters
     return keras.Model(inputs, outputs, name=name)
 
 
-def build_generator(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 16, latent_size: int = 64,
+def build_generator(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64,
                     seed: int | None = None) -> keras.Model:
     """Returns the generator: the decoder's structure with weights of its own (Berthelot et al. 2017, section 3.5)."""
     return build_decoder(output_shape, base_filters, latent_size, seed, name="generator")

@@ -71,7 +71,6 @@ def train_head(
     patience: int | None = 15,
     aggregation: str = "mean",
     class_weight: str | None = None,
-    progress: str | None = None,
 ) -> TrainedHead:
     """Trains one head in this process, with its thread count; the same arguments give the same weights.
 
@@ -92,7 +91,6 @@ def train_head(
         patience: epochs without improvement on validation data before it stops; None never stops.
         aggregation: how an utterance's score comes from its chunks, see `metrics.aggregate_chunks`.
         class_weight: "balanced" weighs classes by the inverse of their number of chunks; softmax only.
-        progress: text beside a progress bar over epochs; None shows none.
     Raises:
         InputError: unusable parameters or targets.
         FloatingPointError: the loss became infinite or NaN before any epoch ended well.
@@ -130,7 +128,7 @@ def train_head(
     weights = _class_weights(class_weight, kind, targets[rows], n_outputs)
     history, best_epoch = _fit_trunk(
         head.get_layer("trunk"), training, weights, validation, parameters,
-        kind=kind, n_outputs=n_outputs, epochs=epochs, seed=seed, patience=patience, aggregation=aggregation, progress=progress,
+        kind=kind, n_outputs=n_outputs, epochs=epochs, seed=seed, patience=patience, aggregation=aggregation,
     )
     seconds = time.perf_counter() - started
     return TrainedHead(head, kind, parameters, pd.DataFrame(history), best_epoch, seconds)
@@ -193,7 +191,6 @@ def _fit_trunk(
     seed: int,
     patience: int | None,
     aggregation: str,
-    progress: str | None,
 ) -> tuple[list[dict[str, float]], int]:
     """Trains the trunk in place; returns the history's rows and the epoch whose weights it ends with."""
     import tensorflow as tf
@@ -204,12 +201,7 @@ def _fit_trunk(
     generator = np.random.default_rng(seed)
     history: list[dict[str, float]] = []
     best: tuple[tuple[float, float], int, list[np.ndarray]] | None = None
-    numbers = range(1, epochs + 1)
-    if progress is not None:
-        from tqdm.auto import tqdm
-
-        numbers = tqdm(numbers, desc=progress, unit="epoch", leave=False)
-    for epoch in numbers:
+    for epoch in range(1, epochs + 1):
         loss = float(graphs.train_epoch(*data, tf.constant(generator.permutation(len(weights)).astype(np.int32))))
         if not np.isfinite(loss):
             break

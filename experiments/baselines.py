@@ -38,7 +38,7 @@ def classify_functionals(data: Data, kind: str, splits: Sequence[Split], setting
     for split in splits:
         scores = {}
         for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
-            model = make_pipeline(StandardScaler(), SVC(kernel="linear", C=c))
+            model = make_pipeline(StandardScaler(), SVC(kernel="linear", C=c, break_ties=True))
             scores[c] = np.mean([
                 balanced_accuracy_score(targets[inner.validation],
                                         model.fit(data.features[inner.train], targets[inner.train])
@@ -46,7 +46,7 @@ def classify_functionals(data: Data, kind: str, splits: Sequence[Split], setting
         best[split.fold] = max(scores, key=scores.get)
 
     return _fit_utterances(data, kind, splits, lambda split: make_pipeline(
-        StandardScaler(), SVC(kernel="linear", C=best[split.fold])))
+        StandardScaler(), SVC(kernel="linear", C=best[split.fold], break_ties=True)))
 
 
 def _fit_utterances(data: Data, kind: str, splits: Sequence[Split], make: Callable[[Any], Any]) -> Outcome:
@@ -61,8 +61,8 @@ def _fit_utterances(data: Data, kind: str, splits: Sequence[Split], make: Callab
 def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarray:
     """Returns a fitted classifier's scores, which sum to one: float32, shape (n, n_classes).
 
-    A support vector machine's are ordered as its decisions are, so that the highest is what it predicts; they are not
-    calibrated. Classes that it has not been trained on score 0.
+    A support vector machine's are ordered as its decisions are, so that the highest is what it predicts (where it breaks
+    ties between classes by them: `break_ties`); they are not calibrated. Classes that it has not been trained on score 0.
 
     Args:
         model: of scikit-learn, fitted to class indices.
