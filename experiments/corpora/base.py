@@ -336,10 +336,8 @@ def _probe(path: str) -> None:
     _check_file(Path(path))
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, as names need not be UTF-8
-            if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ or file.subtype in ("FLOAT", "DOUBLE"):
-                # These alone can hold NaN, and only reading them tells.
-                _decode(path)
-            elif file.frames:
+            # Floats alone can hold NaN, and only reading them tells; other rates are for the reader to refuse.
+            if MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ and file.subtype not in ("FLOAT", "DOUBLE") and file.frames:
                 file.seek(file.frames - 1)
                 if len(file.read(1)) == 1:
                     return
