@@ -60,7 +60,7 @@ def prepare_table(corpus: Corpus, arguments: argparse.Namespace) -> tuple[Data, 
 def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: argparse.Namespace, *, random: bool = False,
                    features: str = "map", hop_seconds: float = 1.0, masked_copies: int = 0,
                    normalize_speakers: bool = False, copies: bool = True,
-                   correlations: bool = True) -> tuple[Data, Trainer | None]:
+                   correlations: bool = True, learning_rate: float | None = None) -> tuple[Data, Trainer | None]:
     """Returns the data that a method works on, and its trainer (None: the heads' own).
 
     Args:
@@ -73,6 +73,7 @@ def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: a
         random: start from initial weights.
         features, hop_seconds, masked_copies: of the method "head": see `represent`.
         normalize_speakers, copies, correlations: of the method "statistics": see there.
+        learning_rate: of the method "whole"; None takes `experiments.whole_network.LEARNING_RATE`.
     """
     from experiments import baselines
 
@@ -82,7 +83,7 @@ def prepare_method(method: str, encoder_path: Path, corpus: Corpus, arguments: a
     if method == "statistics":
         return _prepare_statistics(encoder_path, corpus, arguments, random, normalize_speakers, copies, correlations)
     if method == "whole":
-        return _prepare_whole(encoder_path, corpus, arguments.tail, random)
+        return _prepare_whole(encoder_path, corpus, arguments.tail, random, learning_rate)
     if method == "majority":
         return _take_labels(corpus), baselines.predict_majority
     return baselines.compute_functionals(corpus, show_embedding), baselines.classify_functionals
@@ -114,13 +115,14 @@ def _take_labels(corpus: Corpus) -> Data:
     return Data(corpus, np.zeros((n_utterances, 1), np.float32), np.arange(n_utterances))
 
 
-def _prepare_whole(encoder_path: Path, corpus: Corpus, tail: str, random: bool) -> tuple[Data, Trainer]:
+def _prepare_whole(encoder_path: Path, corpus: Corpus, tail: str, random: bool,
+                   learning_rate: float | None) -> tuple[Data, Trainer]:
     from began.network_file import load_network
     from began.representation import read_config, reset_weights
     from began.startup import start_backend
-    from experiments.whole_network import load_spectrograms, train_whole_network
+    from experiments.whole_network import LEARNING_RATE, load_spectrograms, train_whole_network
 
     start_backend()
     encoder = load_network(encoder_path)
     data = load_spectrograms(corpus, read_config(encoder_path), tail)
-    return data, train_whole_network(reset_weights(encoder) if random else encoder)
+    return data, train_whole_network(reset_weights(encoder) if random else encoder, learning_rate or LEARNING_RATE)

@@ -38,7 +38,7 @@ def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
     return Data(corpus, np.concatenate(of_files)[..., np.newaxis], utterance)
 
 
-def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
+def train_whole_network(encoder: Any, learning_rate: float = LEARNING_RATE) -> Callable[..., Outcome]:
     """Returns a trainer of encoder and default head together (`experiments.evaluation.Trainer`).
 
     The head has the default parameters, but is trained otherwise than on a frozen encoder: with Adam at one rate for all
@@ -47,6 +47,7 @@ def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
 
     Args:
         encoder: keras.Model, whose weights every fold starts from; they stay as they are.
+        learning_rate: of Adam.
     """
 
     def train(data: Data, kind: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int,
@@ -54,7 +55,7 @@ def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
         from tqdm import tqdm
 
         targets, scores, history = data.targets(kind), [], []
-        network = WholeNetwork(encoder, kind, len(data.corpus.labels))
+        network = WholeNetwork(encoder, kind, len(data.corpus.labels), learning_rate)
 
         def take(utterances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             chunks = data.chunks_of(utterances)
@@ -76,7 +77,7 @@ def train_whole_network(encoder: Any) -> Callable[..., Outcome]:
 def _choose_epochs(network: WholeNetwork, train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray],
                    settings: argparse.Namespace, folder: Path, fold: str) -> int:
     """Returns the epoch with the lowest validation loss, from `folder` where it was found before."""
-    seen = hashlib.sha256(json.dumps([settings.epochs, settings.seed, LEARNING_RATE, BATCH_SIZE, PATIENCE_EPOCHS,
+    seen = hashlib.sha256(json.dumps([settings.epochs, settings.seed, network.learning_rate, BATCH_SIZE, PATIENCE_EPOCHS,
                                       sorted(DEFAULT_PARAMETERS.items()), keras.backend.backend()]).encode())
     for array in (*network.start_weights, *(part for pair in (train, validation) for part in pair)):
         seen.update(np.ascontiguousarray(array))
@@ -98,12 +99,15 @@ class WholeNetwork:
         encoder: keras.Model, float32 (batch, n_bins, n_frames, 1) -> (batch, h) with a layer named "map"; it is copied.
         kind: of head, "softmax".
         n_outputs: number of classes.
+        learning_rate: of Adam.
 
     Attributes:
+        learning_rate: as given.
         start_weights: of the encoder's layers up to the map.
     """
 
-    def __init__(self, encoder: Any, kind: str, n_outputs: int) -> None:
+    def __init__(self, encoder: Any, kind: str, n_outputs: int, learning_rate: float = LEARNING_RATE) -> None:
+        self.learning_rate = learning_rate
         own = keras.models.clone_model(encoder)  # the given one keeps its weights, for the next run to start from
         own.set_weights(encoder.get_weights())
         self._maps = keras.Model(own.input, own.get_layer("map").output)
@@ -116,7 +120,7 @@ class WholeNetwork:
         self._model = keras.Model(own.input, self._head(self._standardize(self._maps.output)))
         self._model.trainable = True
         self._standardize.trainable = False
-        optimizer = keras.optimizers.Adam(LEARNING_RATE)
+        optimizer = keras.optimizers.Adam(learning_rate)
         self._model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
         optimizer.build(self._model.trainable_variables)
         self._optimizer_start = [np.array(variable) for variable in optimizer.variables]
