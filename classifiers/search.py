@@ -281,8 +281,7 @@ def _search_here(
             if suggested >= stored:
                 heads = [dataclasses.replace(job, parameters=parameters) for job in jobs]
                 # In one worker a trial's heads share their graphs; trials too few for all workers are spread over them.
-                together = min(max_evals, TOGETHER) >= workers
-                pending = pool.submit(heads) if together else [pool.submit([head])[0] for head in heads]
+                pending = pool.submit(heads) if min(max_evals, TOGETHER) >= workers else [pool.submit([h])[0] for h in heads]
             elif table.parameters_of(table.rows[suggested]) != parameters:
                 raise InputError.about(
                     table.path, found=f"other parameters in trial {suggested} than this search suggests",
