@@ -52,8 +52,12 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
             if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
-                raise InputError.about(path, found=f"a sample rate of {file.samplerate} Hz",
-                                       expected=f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz", action="export the file again")
+                raise InputError.about(
+                    path,
+                    found=f"a sample rate of {file.samplerate} Hz",
+                    expected=f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz",
+                    action="export the file again",
+                )
             n_read = 0
             resampler = _make_resampler(file.samplerate * speed)
             may_hold_nan = not file.subtype.startswith("PCM")
@@ -62,25 +66,41 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
                 n_read += len(block)
                 if may_hold_nan and not np.abs(block).max() <= MAX_AMPLITUDE:  # also true where it is NaN
                     finite = np.isfinite(block).all()
-                    raise InputError.about(path, found=f"samples up to {np.abs(block).max():g}" if finite else
-                                           "samples that are not finite (NaN or infinity)",
-                                           expected="samples from -1 to 1", action="export the file again")
+                    raise InputError.about(
+                        path,
+                        found=f"samples up to {np.abs(block).max():g}"
+                        if finite
+                        else "samples that are not finite (NaN or infinity)",
+                        expected="samples from -1 to 1",
+                        action="export the file again",
+                    )
                 mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
                 resampled = resampler(mono, last=n_read >= file.frames)
                 if len(resampled):
                     yield resampled
             if n_read == 0:
-                raise InputError.about(path, found="a sound file without samples", expected="at least one sample",
-                                       action="remove or replace the file")
+                raise InputError.about(
+                    path,
+                    found="a sound file without samples",
+                    expected="at least one sample",
+                    action="remove or replace the file",
+                )
             if n_read < file.frames:
                 raise _truncated(path, f"{n_read} samples of the {file.frames} that its header names")
     except soundfile.LibsndfileError as error:
-        raise InputError.about(path, found=f"a file that cannot be decoded ({error.error_string.rstrip('.')})",
-                               expected="an undamaged sound file that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, …)",
-                               action="copy or convert the file again") from error
+        raise InputError.about(
+            path,
+            found=f"a file that cannot be decoded ({error.error_string.rstrip('.')})",
+            expected="an undamaged sound file that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, …)",
+            action="copy or convert the file again",
+        ) from error
     except OSError as error:
-        raise InputError.about(path, found=f"a file that cannot be opened ({error.strerror or error})",
-                               expected="a readable sound file", action="check its permissions") from error
+        raise InputError.about(
+            path,
+            found=f"a file that cannot be opened ({error.strerror or error})",
+            expected="a readable sound file",
+            action="check its permissions",
+        ) from error
 
 
 def read_audio(path: str | os.PathLike[str], speed: float = 1.0) -> np.ndarray:
@@ -98,14 +118,19 @@ def _check_file(path: Path) -> None:
         raise InputError.about(path, found=describe_no_file(path), expected="a sound file", action="check the path")
     size = path.stat().st_size
     if size == 0:
-        raise InputError.about(path, found="an empty file (0 bytes)", expected="a sound file",
-                               action="copy or download the file again")
+        raise InputError.about(
+            path, found="an empty file (0 bytes)", expected="a sound file", action="copy or download the file again"
+        )
     try:
         with open(path, "rb") as file:
             header = file.read(12)
     except OSError as error:
-        raise InputError.about(path, found=f"a file that cannot be opened ({error.strerror or error})",
-                               expected="a readable sound file", action="check its permissions") from error
+        raise InputError.about(
+            path,
+            found=f"a file that cannot be opened ({error.strerror or error})",
+            expected="a readable sound file",
+            action="check its permissions",
+        ) from error
     # libsndfile reads a WAV cut off in the middle without a word; its RIFF header tells.
     if header[:4] == b"RIFF" and header[8:] == b"WAVE":
         declared = int.from_bytes(header[4:8], "little") + 8
@@ -115,8 +140,9 @@ def _check_file(path: Path) -> None:
 
 
 def _truncated(path: Path, found: str) -> InputError:
-    return InputError.about(path, found=f"a truncated file: {found}", expected="the whole file",
-                            action="copy or download the file again")
+    return InputError.about(
+        path, found=f"a truncated file: {found}", expected="the whole file", action="copy or download the file again"
+    )
 
 
 def _make_resampler(rate_hz: float):
@@ -151,8 +177,9 @@ def cut_chunks(waveform: np.ndarray, *, hop_samples: int = CHUNK_SAMPLES, tail: 
     return np.concatenate(blocks) if blocks else np.zeros((0, CHUNK_SAMPLES), np.float32)
 
 
-def stream_chunks(path: str | os.PathLike[str], *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap",
-                  speed: float = 1.0) -> Iterator[np.ndarray]:
+def stream_chunks(
+    path: str | os.PathLike[str], *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap", speed: float = 1.0
+) -> Iterator[np.ndarray]:
     """Yields the chunks of a sound file block by block, at constant memory; together they equal `cut_chunks`."""
     return _chunk_blocks(stream_audio(path, speed), hop_samples, tail)
 
@@ -178,5 +205,5 @@ def _chunk_blocks(blocks: Iterable[np.ndarray], hop_samples: int, tail: str) -> 
             held, start, covered = held[drop:], start - drop, covered - drop
     if tail == "drop" or len(held) <= covered:
         return
-    rest = held[max(0, len(held) - CHUNK_SAMPLES):] if tail == "overlap" else held[start:]
+    rest = held[max(0, len(held) - CHUNK_SAMPLES) :] if tail == "overlap" else held[start:]
     yield np.pad(rest, (0, CHUNK_SAMPLES - len(rest)))[np.newaxis]

@@ -38,8 +38,9 @@ class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):
     REMEMBERED = ("best", "wait", "cooldown_counter")
 
     def __init__(self, patience: int, min_lr: float) -> None:
-        super().__init__(monitor="convergence_measure", mode="min", factor=0.5, min_delta=1e-4, patience=patience,
-                         min_lr=min_lr)
+        super().__init__(
+            monitor="convergence_measure", mode="min", factor=0.5, min_delta=1e-4, patience=patience, min_lr=min_lr
+        )
         self._restored: dict[str, float] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -73,9 +74,11 @@ class StopWhenNotFinite(keras.callbacks.Callback):
             if not math.isfinite(float(logs[name])):
                 step = int(_to_number(self.model.optimizer.iterations))
                 raise InputError.about(
-                    "training", found=f"a {name} that is not finite ({float(logs[name])}) at step {step}",
-                    expected="finite losses", action="lower the learning rate or the input's scale; the last good "
-                    f"checkpoint is kept in {self.folder}")
+                    "training",
+                    found=f"a {name} that is not finite ({float(logs[name])}) at step {step}",
+                    expected="finite losses",
+                    action=f"lower the learning rate or the input's scale; the last good checkpoint is kept in {self.folder}",
+                )
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -93,14 +96,22 @@ class ProgressBar(keras.callbacks.Callback):
         from tqdm import tqdm
 
         # disable=None: nothing where the output is a file or a pipe, which a bar would fill with fragments.
-        self._bar = tqdm(total=self.steps_per_round * self.batch_size, unit="chunk", leave=False, disable=None,
-                         desc=f"epoch {(epoch + 1) / self.rounds_per_epoch:.2f}", mininterval=0.5)
+        self._bar = tqdm(
+            total=self.steps_per_round * self.batch_size,
+            unit="chunk",
+            leave=False,
+            disable=None,
+            desc=f"epoch {(epoch + 1) / self.rounds_per_epoch:.2f}",
+            mininterval=0.5,
+        )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._bar.disable:
             self._bar.set_postfix_str(
                 f"L(x) {logs['reconstruction_loss']:.4f}, L(G(z)) {logs['generator_loss']:.4f}, "
-                f"k {_to_number(self.model.k):.3f}, M_global {logs['convergence_measure']:.4f}", refresh=False)
+                f"k {_to_number(self.model.k):.3f}, M_global {logs['convergence_measure']:.4f}",
+                refresh=False,
+            )
         self._bar.update(self.batch_size)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -120,9 +131,19 @@ class RoundReport(keras.callbacks.Callback):
         report: takes a line.
     """
 
-    def __init__(self, folder: Path, *, batch_size: int, steps_per_round: int, rounds_per_epoch: int, n_rounds: int,
-                 plateau: ResumablePlateau, examples: np.ndarray, draw: Sequence[Draw],
-                 report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        batch_size: int,
+        steps_per_round: int,
+        rounds_per_epoch: int,
+        n_rounds: int,
+        plateau: ResumablePlateau,
+        examples: np.ndarray,
+        draw: Sequence[Draw],
+        report: Callable[[str], None],
+    ) -> None:
         super().__init__()
         self.folder, self.batch_size = folder, batch_size
         self.steps_per_round, self.rounds_per_epoch, self.n_rounds = steps_per_round, rounds_per_epoch, n_rounds
@@ -143,29 +164,33 @@ class RoundReport(keras.callbacks.Callback):
         seconds = time.perf_counter() - self._started
         require_finite(self.model, self.folder)
         pictured = self._picture()
-        self.rows.append({
-            "epoch": n_rounds_done / self.rounds_per_epoch,
-            "step": n_rounds_done * self.steps_per_round,
-            "reconstruction_loss": float(logs["reconstruction_loss"]),
-            "generator_loss": float(logs["generator_loss"]),
-            "k": _to_number(self.model.k),
-            "convergence_measure": float(logs["convergence_measure"]),
-            "learning_rate": _to_number(self.model.optimizer.learning_rate),
-            "diversity": measure_diversity(pictured),
-            "chunks_per_second": self.steps_per_round * self.batch_size / seconds,
-        })
+        self.rows.append(
+            {
+                "epoch": n_rounds_done / self.rounds_per_epoch,
+                "step": n_rounds_done * self.steps_per_round,
+                "reconstruction_loss": float(logs["reconstruction_loss"]),
+                "generator_loss": float(logs["generator_loss"]),
+                "k": _to_number(self.model.k),
+                "convergence_measure": float(logs["convergence_measure"]),
+                "learning_rate": _to_number(self.model.optimizer.learning_rate),
+                "diversity": measure_diversity(pictured),
+                "chunks_per_second": self.steps_per_round * self.batch_size / seconds,
+            }
+        )
         write_text(self.folder / "history.csv", self.history.to_csv(index=False))
         # A run that is killed before this line does the round again; what follows only shows it.
-        write_checkpoint(self.folder / "checkpoint.npz", self.model,
-                         {"round": n_rounds_done, "plateau": self.plateau.state, "rows": self.rows})
+        write_checkpoint(
+            self.folder / "checkpoint.npz",
+            self.model,
+            {"round": n_rounds_done, "plateau": self.plateau.state, "rows": self.rows},
+        )
         self._report_round(n_rounds_done)
         for draw in self.draw:
             draw(pictured, self.history)
 
     def _picture(self) -> Pictured:
         model: BEGAN = self.model
-        pictured = {"real": self.examples,
-                    "reconstructed": keras.ops.convert_to_numpy(model.discriminator(self.examples))}
+        pictured = {"real": self.examples, "reconstructed": keras.ops.convert_to_numpy(model.discriminator(self.examples))}
         if model.generator is not None:
             # Always the same noise: from picture to picture one sees the same points of the latent space.
             latent = np.random.default_rng(0).uniform(-1.0, 1.0, (N_PICTURED, model.latent_size)).astype(np.float32)
@@ -175,9 +200,11 @@ class RoundReport(keras.callbacks.Callback):
     def _report_round(self, n_rounds_done: int) -> None:
         row = self.rows[-1]
         left = (self.n_rounds - n_rounds_done) * self.steps_per_round * self.batch_size / row["chunks_per_second"]
-        self.report(f"epoch {row['epoch']:.2f}  step {row['step']}  L(x) {row['reconstruction_loss']:.4f}  "
-                    f"L(G(z)) {row['generator_loss']:.4f}  k {row['k']:.3f}  M_global {row['convergence_measure']:.4f}  "
-                    f"rate {row['learning_rate']:.1e}  {row['chunks_per_second']:.0f} chunks/s  {left / 3600:.1f} h left")
+        self.report(
+            f"epoch {row['epoch']:.2f}  step {row['step']}  L(x) {row['reconstruction_loss']:.4f}  "
+            f"L(G(z)) {row['generator_loss']:.4f}  k {row['k']:.3f}  M_global {row['convergence_measure']:.4f}  "
+            f"rate {row['learning_rate']:.1e}  {row['chunks_per_second']:.0f} chunks/s  {left / 3600:.1f} h left"
+        )
         if self.model.generator is not None:
             for warning in find_trouble(self.rows):
                 self.report(f"warning: {warning}")
@@ -235,13 +262,19 @@ def find_trouble(rows: list[dict[str, float]]) -> list[str]:
     recent = [row["k"] for row in rows[-N_STUCK_ROUNDS:]]
     if len(recent) == N_STUCK_ROUNDS and rows[-1]["step"] >= STUCK_AFTER_STEPS:  # k starts at 0 and moves slowly
         if max(recent) <= 1e-6:
-            found.append(f"k has been 0 for {N_STUCK_ROUNDS} rounds: the discriminator ignores the generator. "
-                         "The input's scale may be off, or gamma too low.")
+            found.append(
+                f"k has been 0 for {N_STUCK_ROUNDS} rounds: the discriminator ignores the generator. "
+                "The input's scale may be off, or gamma too low."
+            )
         if min(recent) >= 1.0 - 1e-6:
-            found.append(f"k has been 1 for {N_STUCK_ROUNDS} rounds: the generator is far ahead. "
-                         "A lower learning rate or a higher gamma may restore the balance.")
+            found.append(
+                f"k has been 1 for {N_STUCK_ROUNDS} rounds: the generator is far ahead. "
+                "A lower learning rate or a higher gamma may restore the balance."
+            )
     if rows[-1]["step"] >= COLLAPSE_AFTER_STEPS and rows[-1]["diversity"] < COLLAPSED_DIVERSITY:
-        found.append("generated chunks are nearly identical "
-                     f"(diversity {rows[-1]['diversity']:.3f} of the real ones'): "
-                     "mode collapse. A lower learning rate or a higher gamma may help.")
+        found.append(
+            "generated chunks are nearly identical "
+            f"(diversity {rows[-1]['diversity']:.3f} of the real ones'): "
+            "mode collapse. A lower learning rate or a higher gamma may help."
+        )
     return found

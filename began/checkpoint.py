@@ -41,12 +41,17 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
             arrays = {name: archive[name] for name in archive.files}
         state = json.loads(str(arrays.pop("state")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError.about(path, found=f"a damaged checkpoint ({error})", expected="a whole one",
-                               action="remove it to start again") from error
+        raise InputError.about(
+            path, found=f"a damaged checkpoint ({error})", expected="a whole one", action="remove it to start again"
+        ) from error
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if {name: array.shape for name, array in arrays.items()} != shapes:
-        raise InputError.about(path, found="the checkpoint of another network", expected="one of this network",
-                               action="give the settings it was made with, or choose another folder")
+        raise InputError.about(
+            path,
+            found="the checkpoint of another network",
+            expected="one of this network",
+            action="give the settings it was made with, or choose another folder",
+        )
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return state
@@ -59,12 +64,16 @@ def require_finite(model: keras.Model, folder: Path) -> None:
         InputError: a variable is not finite.
     """
     if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in _name_variables(model).values()):
-        raise InputError.about("training", found="weights that are not finite", expected="finite weights",
-                               action="lower the learning rate or the input's scale; the last good checkpoint is kept "
-                               f"in {folder}")
+        raise InputError.about(
+            "training",
+            found="weights that are not finite",
+            expected="finite weights",
+            action=f"lower the learning rate or the input's scale; the last good checkpoint is kept in {folder}",
+        )
 
 
 def _name_variables(model: keras.Model) -> dict[str, Any]:
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
-    return {f"{group}-{number:04d}": variable
-            for group, variables in groups.items() for number, variable in enumerate(variables)}
+    return {
+        f"{group}-{number:04d}": variable for group, variables in groups.items() for number, variable in enumerate(variables)
+    }

@@ -16,8 +16,9 @@ from began.errors import InputError
 INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes on from there."
 
 
-def run_script(main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser,
-               argv: Sequence[str] | None = None) -> int:
+def run_script(
+    main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
+) -> int:
     """Parses the arguments, runs `main` with them, and turns its outcome into an exit code.
 
     Returns:
@@ -45,8 +46,11 @@ def run_script(main: Callable[[argparse.Namespace], int | None], parser: argpars
         if arguments.debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         # Results say so themselves: this is a temporary file, or what the shell redirects the output to.
-        print(f"error: {error.filename or 'output'}: found that it cannot be written ({error.strerror}); expected free space. "
-              "Free some space, or redirect the output to another disk.", file=sys.stderr)
+        print(
+            f"error: {error.filename or 'output'}: found that it cannot be written ({error.strerror}); expected free space. "
+            "Free some space, or redirect the output to another disk.",
+            file=sys.stderr,
+        )
         _discard_output()
         return 2
     except KeyboardInterrupt:

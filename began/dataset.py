@@ -28,10 +28,16 @@ MAX_OPEN_SHARDS = 256
 """Shards that a store keeps open: the whole LibriSpeech has more than a process may open files."""
 
 
-def prepare_chunk_store(paths: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str],
-                        config: SpectrogramConfig, *, tail: str = "drop", workers: int | None = None,
-                        wait: bool = False,
-                        progress: Callable[[Iterable], Iterable] = lambda files: files) -> ChunkStore:
+def prepare_chunk_store(
+    paths: Sequence[str | os.PathLike[str]],
+    folder: str | os.PathLike[str],
+    config: SpectrogramConfig,
+    *,
+    tail: str = "drop",
+    workers: int | None = None,
+    wait: bool = False,
+    progress: Callable[[Iterable], Iterable] = lambda files: files,
+) -> ChunkStore:
     """Decodes, cuts and transforms sound files into shards of spectrograms, and returns them as a store.
 
     Shards that an interrupted call has finished are kept. Half precision halves the disk (32 kB a second of speech);
@@ -51,8 +57,7 @@ def prepare_chunk_store(paths: Sequence[str | os.PathLike[str]], folder: str | o
     folder = Path(folder)
     # By name, not by path: a corpus that moved is still the same corpus.
     sources = [{"file": Path(path).name, "bytes": Path(path).stat().st_size} for path in paths]
-    description = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD,
-                   "sources": sources}
+    description = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "sources": sources}
     with _lock_or_wait(folder) if wait else lock_folder(folder):
         _claim_folder(folder, description)
         for _ in progress(_write_shards(folder, paths, config, tail, workers or len(os.sched_getaffinity(0)))):
@@ -84,24 +89,34 @@ def _claim_folder(folder: Path, description: dict[str, Any]) -> None:
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise InputError.about(path, found=f"a damaged description of a chunk store ({error})", expected="a whole one",
-                               action="remove its folder, and run the preparation again") from error
+        raise InputError.about(
+            path,
+            found=f"a damaged description of a chunk store ({error})",
+            expected="a whole one",
+            action="remove its folder, and run the preparation again",
+        ) from error
     differing = [name for name in description if stored.get(name) != description[name]]
     if differing:
-        raise InputError.about(folder, found=f"a chunk store with other {', '.join(differing)}",
-                               expected="an empty folder, or the store of the same files and settings",
-                               action="remove the folder, or choose another")
+        raise InputError.about(
+            folder,
+            found=f"a chunk store with other {', '.join(differing)}",
+            expected="an empty folder, or the store of the same files and settings",
+            action="remove the folder, or choose another",
+        )
 
 
-def _write_shards(folder: Path, paths: Sequence[str | os.PathLike[str]], config: SpectrogramConfig, tail: str,
-                  workers: int) -> Iterator[str | os.PathLike[str]]:
+def _write_shards(
+    folder: Path, paths: Sequence[str | os.PathLike[str]], config: SpectrogramConfig, tail: str, workers: int
+) -> Iterator[str | os.PathLike[str]]:
     """Writes the shards that are not there yet, and yields every file when it is done.
 
     A shard is written through a header with room for the final count, so that only a few files are in memory. One
     thread flushes a finished shard to the disk while the others decode for the next.
     """
-    shards = {folder / f"shard-{number:05d}.npy": paths[first: first + FILES_PER_SHARD]
-              for number, first in enumerate(range(0, len(paths), FILES_PER_SHARD))}
+    shards = {
+        folder / f"shard-{number:05d}.npy": paths[first : first + FILES_PER_SHARD]
+        for number, first in enumerate(range(0, len(paths), FILES_PER_SHARD))
+    }
     missing = {target: shard for target, shard in shards.items() if not target.exists()}
     for target, shard in shards.items():
         if target not in missing:
@@ -110,8 +125,7 @@ def _write_shards(folder: Path, paths: Sequence[str | os.PathLike[str]], config:
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as finisher:
         try:
-            jobs = (pool.submit(_read_spectrograms, path, config, tail, stop)
-                    for shard in missing.values() for path in shard)
+            jobs = (pool.submit(_read_spectrograms, path, config, tail, stop) for shard in missing.values() for path in shard)
             results = _hold_ready(jobs, 2 * workers + 2)
             finished = finisher.submit(int)
             for target, shard in missing.items():
@@ -142,8 +156,7 @@ def _hold_ready(jobs: Iterator[Future], count: int) -> Iterator[Future]:
         started.extend(islice(jobs, 1))
 
 
-def _read_spectrograms(path: str | os.PathLike[str], config: SpectrogramConfig, tail: str,
-                       stop: threading.Event) -> np.ndarray:
+def _read_spectrograms(path: str | os.PathLike[str], config: SpectrogramConfig, tail: str, stop: threading.Event) -> np.ndarray:
     blocks = []
     for chunks in stream_chunks(path, tail=tail):
         if stop.is_set():
@@ -170,8 +183,12 @@ class ChunkStore:
         try:
             description = json.loads((self.folder / "store.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError.about(self.folder, found=f"no readable store.json ({error})", expected="a chunk store",
-                                   action="remove the folder and prepare it again") from error
+            raise InputError.about(
+                self.folder,
+                found=f"no readable store.json ({error})",
+                expected="a chunk store",
+                action="remove the folder and prepare it again",
+            ) from error
         self.config = SpectrogramConfig.from_dict(description["spectrogram"])
         n_shards = -(-len(description["sources"]) // description["files_per_shard"])
         self._chunk_shape = (self.config.n_bins, self.config.n_frames)
@@ -186,16 +203,23 @@ class ChunkStore:
         self._first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.n_chunks = int(self._first[-1])
         if self.n_chunks == 0:
-            raise InputError.about(self.folder, found="no chunk: every utterance is shorter than a second",
-                                   expected="at least one second of speech",
-                                   action="give longer recordings, or another tail")
+            raise InputError.about(
+                self.folder,
+                found="no chunk: every utterance is shorter than a second",
+                expected="at least one second of speech",
+                action="give longer recordings, or another tail",
+            )
         self._open: OrderedDict[int, Any] = OrderedDict()
 
     def _check_shard(self, path: Path, n_shards: int) -> tuple[int, int]:
         """Returns where a shard's chunks begin, and how many there are."""
         if not path.is_file():
-            raise InputError.about(path, found="no such shard", expected=f"{n_shards} finished shards",
-                                   action="run the preparation again; it goes on where it was")
+            raise InputError.about(
+                path,
+                found="no such shard",
+                expected=f"{n_shards} finished shards",
+                action="run the preparation again; it goes on where it was",
+            )
         with open(path, "rb") as file:
             try:
                 np.lib.format.read_magic(file)
@@ -204,8 +228,12 @@ class ChunkStore:
                 shape, dtype = (0,), error
             offset, found = file.tell(), path.stat().st_size
         if shape[1:] != self._chunk_shape or dtype != np.dtype("<f2") or found != offset + shape[0] * self._chunk_bytes:
-            raise InputError.about(path, found=f"a damaged shard ({found} bytes)", expected="a whole one",
-                                   action="remove it and run the preparation again; it goes on where it was")
+            raise InputError.about(
+                path,
+                found=f"a damaged shard ({found} bytes)",
+                expected="a whole one",
+                action="remove it and run the preparation again; it goes on where it was",
+            )
         return offset, shape[0]
 
     def read(self, indices: np.ndarray) -> np.ndarray:
@@ -241,13 +269,15 @@ class ChunkStore:
             InputError: the store is smaller than one batch.
         """
         if self.n_chunks < batch_size:
-            raise InputError.about(self.folder, found=f"{self.n_chunks} chunks",
-                                   expected=f"at least a batch ({batch_size})",
-                                   action="give more speech, or a smaller batch")
+            raise InputError.about(
+                self.folder,
+                found=f"{self.n_chunks} chunks",
+                expected=f"at least a batch ({batch_size})",
+                action="give more speech, or a smaller batch",
+            )
         return self.n_chunks // batch_size
 
-    def batches(self, batch_size: int, seed: int, first_step: int = 0,
-                shard: tuple[int, int] = (0, 1)) -> Iterator[np.ndarray]:
+    def batches(self, batch_size: int, seed: int, first_step: int = 0, shard: tuple[int, int] = (0, 1)) -> Iterator[np.ndarray]:
         """Yields batches without end, every pass in an order of its own that depends on seed and pass alone.
 
         So a run that starts at `first_step` sees what an uninterrupted one would see from there on.
@@ -268,5 +298,5 @@ class ChunkStore:
             epoch, within = divmod(step, steps_per_epoch)
             order = np.random.default_rng([seed, epoch]).permutation(self.n_chunks)
             for batch in range(within, steps_per_epoch):
-                yield self.read(order[batch * batch_size: (batch + 1) * batch_size][part])
+                yield self.read(order[batch * batch_size : (batch + 1) * batch_size][part])
             step = (epoch + 1) * steps_per_epoch

@@ -48,21 +48,34 @@ class Cluster:
             raise InputError.about("--devices", found=devices, expected="1 or more", action="give a positive number")
         if workers is None:
             if index is not None:
-                raise InputError.about("--worker-index", found="no --workers", expected="the addresses of all workers",
-                                       action="give --workers HOST:PORT,HOST:PORT as well")
+                raise InputError.about(
+                    "--worker-index",
+                    found="no --workers",
+                    expected="the addresses of all workers",
+                    action="give --workers HOST:PORT,HOST:PORT as well",
+                )
             return cls(devices=devices)
         names = tuple(name.strip() for name in workers.split(","))
         for name in names:
             host, _, port = name.rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise InputError.about("--workers", found=repr(name), expected="HOST:PORT, such as 192.168.0.2:2222",
-                                       action="separate the addresses by commas, without spaces")
+                raise InputError.about(
+                    "--workers",
+                    found=repr(name),
+                    expected="HOST:PORT, such as 192.168.0.2:2222",
+                    action="separate the addresses by commas, without spaces",
+                )
         if len(set(names)) < len(names):
-            raise InputError.about("--workers", found=workers, expected="an address once",
-                                   action="give every worker a port of its own")
+            raise InputError.about(
+                "--workers", found=workers, expected="an address once", action="give every worker a port of its own"
+            )
         if index is None or not 0 <= index < len(names):
-            raise InputError.about("--worker-index", found=index, expected=f"0 to {len(names) - 1}",
-                                   action="say which of the workers this process is, counted from 0")
+            raise InputError.about(
+                "--worker-index",
+                found=index,
+                expected=f"0 to {len(names) - 1}",
+                action="say which of the workers this process is, counted from 0",
+            )
         return cls(names, index, devices)
 
     @property
@@ -96,15 +109,19 @@ class Cluster:
 
         gpus = tf.config.list_physical_devices("GPU")
         if self.devices > 1 and devices is None and len(gpus) < self.devices:
-            raise InputError.about("--devices", found=f"{len(gpus)} GPUs that TensorFlow can use",
-                                   expected=f"{self.devices}",
-                                   action="give fewer devices, or install the GPU's TensorFlow")
+            raise InputError.about(
+                "--devices",
+                found=f"{len(gpus)} GPUs that TensorFlow can use",
+                expected=f"{self.devices}",
+                action="give fewer devices, or install the GPU's TensorFlow",
+            )
         if gpus:
             tf.config.set_visible_devices(gpus[: self.devices], "GPU")
         if not self.workers:
             return tf.distribute.MirroredStrategy(devices or [f"GPU:{number}" for number in range(self.devices)])
-        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(self.workers)},
-                                              "task": {"type": "worker", "index": self.index}})
+        os.environ["TF_CONFIG"] = json.dumps(
+            {"cluster": {"worker": list(self.workers)}, "task": {"type": "worker", "index": self.index}}
+        )
         with self.explain_loss("the other workers have come"):
             return tf.distribute.MultiWorkerMirroredStrategy()
 
@@ -117,8 +134,14 @@ class Cluster:
         """
         import tensorflow as tf
 
-        lost = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
-                tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
+        lost = (
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.CancelledError,
+            tf.errors.InternalError,
+            tf.errors.DeadlineExceededError,
+            tf.errors.FailedPreconditionError,
+        )
         try:
             yield
         except lost as error:
@@ -128,8 +151,7 @@ class Cluster:
                 f"worker {self.index} of {self.n_workers}",
                 found=f"that another worker cannot be reached any more ({str(error).strip().splitlines()[0]})",
                 expected=f"all of {', '.join(self.workers)} until {of}",
-                action="start every worker again with the command it had: "
-                "training goes on from worker 0's last checkpoint",
+                action="start every worker again with the command it had: training goes on from worker 0's last checkpoint",
             ) from error
 
 
@@ -154,7 +176,7 @@ def take_part(values: Any, size: Any) -> Any:
     import tensorflow as tf
 
     number = tf.distribute.get_replica_context().replica_id_in_sync_group
-    return values[number * size: (number + 1) * size]
+    return values[number * size : (number + 1) * size]
 
 
 def average(*values: Any) -> tuple[Any, ...]:
@@ -163,8 +185,7 @@ def average(*values: Any) -> tuple[Any, ...]:
         return values
     import tensorflow as tf
 
-    together = tf.distribute.get_replica_context().all_reduce(
-        tf.distribute.ReduceOp.MEAN, tf.stop_gradient(tf.stack(values)))
+    together = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tf.stop_gradient(tf.stack(values)))
     return tuple(tf.unstack(together, num=len(values)))
 
 
@@ -188,8 +209,7 @@ class DistributedLoop:
 
         self._step = step
 
-    def run(self, batches: Iterator[np.ndarray], steps_per_epoch: int, initial_epoch: int, epochs: int,
-            callbacks: Any) -> None:
+    def run(self, batches: Iterator[np.ndarray], steps_per_epoch: int, initial_epoch: int, epochs: int, callbacks: Any) -> None:
         """Trains, like `fit(batches, steps_per_epoch=…)`.
 
         Args:
@@ -207,8 +227,7 @@ class DistributedLoop:
                 for batch in range(steps_per_epoch):
                     callbacks.on_train_batch_begin(batch)
                     results = self._step(self._distribute(next(batches)))
-                    logs = {name: float(self.strategy.experimental_local_results(value)[0])
-                            for name, value in results.items()}
+                    logs = {name: float(self.strategy.experimental_local_results(value)[0]) for name, value in results.items()}
                     callbacks.on_train_batch_end(batch, logs)
                 callbacks.on_epoch_end(epoch, logs)
             callbacks.on_train_end()
@@ -221,7 +240,7 @@ class DistributedLoop:
 
         def take(context: Any) -> Any:
             number = context.replica_id_in_sync_group - first
-            return tf.constant(batch[number * size: (number + 1) * size])
+            return tf.constant(batch[number * size : (number + 1) * size])
 
         return self.strategy.experimental_distribute_values_from_function(take)
 
@@ -255,7 +274,8 @@ class DistributedLoop:
             return self.strategy.run(add_up, args=(part,))
 
         parts = self.strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(values if context.replica_id_in_sync_group == first else np.zeros_like(values)))
+            lambda context: tf.constant(values if context.replica_id_in_sync_group == first else np.zeros_like(values))
+        )
         return self.strategy.experimental_local_results(add(parts))[0].numpy()
 
     def require_same(self, description: Any) -> None:
@@ -268,7 +288,9 @@ class DistributedLoop:
         """
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest()
         if self.share(digest) != digest:
-            raise InputError.about(f"worker {self.cluster.index} of {self.cluster.n_workers}",
-                                   found="other settings or other chunks than worker 0's",
-                                   expected="the same options and the same corpus on every worker",
-                                   action="compare the commands and the data, and start all workers again")
+            raise InputError.about(
+                f"worker {self.cluster.index} of {self.cluster.n_workers}",
+                found="other settings or other chunks than worker 0's",
+                expected="the same options and the same corpus on every worker",
+                action="compare the commands and the data, and start all workers again",
+            )

@@ -57,9 +57,12 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
-    return InputError.about(path, found=f"that it cannot be written ({error.strerror or error})",
-                            expected="a writable folder with free space",
-                            action="free some space, or choose another folder")
+    return InputError.about(
+        path,
+        found=f"that it cannot be written ({error.strerror or error})",
+        expected="a writable folder with free space",
+        action="free some space, or choose another folder",
+    )
 
 
 def _sync_folder(folder: Path) -> None:
@@ -117,8 +120,12 @@ def lock_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
         for unfinished in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"*/{UNFINISHED}*")]:
             shutil.rmtree(unfinished, ignore_errors=True)
     except filelock.Timeout as error:
-        raise InputError.about(folder, found="another run that is writing into it", expected="a folder of its own",
-                               action="wait for the other run, or choose another --results-dir or --name") from error
+        raise InputError.about(
+            folder,
+            found="another run that is writing into it",
+            expected="a folder of its own",
+            action="wait for the other run, or choose another --results-dir or --name",
+        ) from error
     except OSError as error:
         raise _cannot_write(folder, error) from error
     try:
@@ -142,16 +149,17 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
     if "config.json" in members:
         numbers: dict[bytes, bytes] = {}
         members["config.json"] = re.sub(
-            rb'(?<="shared_object_id": )\d+', lambda address: numbers.setdefault(address[0], b"%d" % len(numbers)),
-            members["config.json"])
+            rb'(?<="shared_object_id": )\d+',
+            lambda address: numbers.setdefault(address[0], b"%d" % len(numbers)),
+            members["config.json"],
+        )
     members[f"{name}.json"] = json.dumps(content, indent=1, sort_keys=True).encode()
     with zipfile.ZipFile(keras_file, "w") as archive:
         for member, data in members.items():
             archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
 
 
-def read_attached_json(keras_file: str | os.PathLike[str], name: str,
-                       default: dict[str, Any] | None = None) -> dict[str, Any]:
+def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns what `attach_json` stored under `name`, or `default` (where one is given) if there is nothing.
 
     Raises:
@@ -171,8 +179,13 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str,
     except KeyError as error:
         if default is not None:
             return default
-        raise InputError.about(path, found=f"a .keras file without {name}.json", expected=expected,
-                               action="give a file that this project's scripts wrote") from error
+        raise InputError.about(
+            path,
+            found=f"a .keras file without {name}.json",
+            expected=expected,
+            action="give a file that this project's scripts wrote",
+        ) from error
     except ARCHIVE_ERRORS as error:
-        raise InputError.about(path, found=f"a damaged or foreign file ({error})", expected=expected,
-                               action="copy it again, or make it again") from error
+        raise InputError.about(
+            path, found=f"a damaged or foreign file ({error})", expected=expected, action="copy it again, or make it again"
+        ) from error

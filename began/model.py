@@ -48,8 +48,17 @@ class BEGAN(keras.Model):
         seed: of the noise.
     """
 
-    def __init__(self, encoder: keras.Model, decoder: keras.Model, generator: keras.Model | None, gamma: float = 0.7,
-                 lambda_k: float = 0.001, noise: str = "shared", seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        generator: keras.Model | None,
+        gamma: float = 0.7,
+        lambda_k: float = 0.001,
+        noise: str = "shared",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0.0 < gamma <= 1.0:
             raise ValueError(f"gamma is {gamma}; expected more than 0 and at most 1")
@@ -108,11 +117,14 @@ class BEGAN(keras.Model):
 
     def _fake_loss(self, generated: Any, discriminator_gain: Any) -> Any:
         """Returns L(G(z)), whose gradient reaches the discriminator's weights multiplied by `discriminator_gain`."""
-        weights = [ops.stop_gradient((1.0 - discriminator_gain) * ops.convert_to_tensor(weight))
-                   + discriminator_gain * ops.convert_to_tensor(weight)
-                   for weight in self.discriminator.trainable_variables]
+        weights = [
+            ops.stop_gradient((1.0 - discriminator_gain) * ops.convert_to_tensor(weight))
+            + discriminator_gain * ops.convert_to_tensor(weight)
+            for weight in self.discriminator.trainable_variables
+        ]
         reconstruction, _ = self.discriminator.stateless_call(
-            weights, self.discriminator.non_trainable_variables, generated, training=True)
+            weights, self.discriminator.non_trainable_variables, generated, training=True
+        )
         return losses.reconstruction_loss(generated, reconstruction)
 
     def _draw_noise(self, batch_size: Any) -> Any:
@@ -127,4 +139,5 @@ class BEGAN(keras.Model):
         self._trackers["reconstruction_loss"].update_state(real_loss)
         self._trackers["generator_loss"].update_state(fake_loss)
         self._trackers["convergence_measure"].update_state(
-            losses.convergence_measure(real_loss, fake_loss, self.gamma) if self.generator is not None else real_loss)
+            losses.convergence_measure(real_loss, fake_loss, self.gamma) if self.generator is not None else real_loss
+        )

@@ -12,11 +12,29 @@ import numpy as np
 from began.errors import InputError
 from began.files import ARCHIVE_ERRORS
 
-KNOWN_CLASSES = frozenset({
-    "Functional", "InputLayer", "Conv2D", "Dense", "Flatten", "Reshape", "UpSampling2D", "Normalization", "AveragePooling2D",
-    "MaxPooling2D", "Dropout", "SpatialDropout2D", "Concatenate", "Rescaling", "Identity", "GlorotUniform", "Zeros",
-    "DTypePolicy", "__keras_tensor__",
-})
+KNOWN_CLASSES = frozenset(
+    {
+        "Functional",
+        "InputLayer",
+        "Conv2D",
+        "Dense",
+        "Flatten",
+        "Reshape",
+        "UpSampling2D",
+        "Normalization",
+        "AveragePooling2D",
+        "MaxPooling2D",
+        "Dropout",
+        "SpatialDropout2D",
+        "Concatenate",
+        "Rescaling",
+        "Identity",
+        "GlorotUniform",
+        "Zeros",
+        "DTypePolicy",
+        "__keras_tensor__",
+    }
+)
 """What this project's networks are made of; a file that names anything else is not one of ours and is not opened."""
 
 
@@ -32,8 +50,12 @@ def load_network(path: str | os.PathLike[str]) -> Any:
     except (*ARCHIVE_ERRORS, KeyError) as error:
         raise _refuse(path, f"a model that cannot be loaded ({error})") from error
     if foreign:
-        raise InputError.about(path, found=f"the layers {foreign}", expected="only layers that this project's networks have",
-                               action="do not trust this file")
+        raise InputError.about(
+            path,
+            found=f"the layers {foreign}",
+            expected="only layers that this project's networks have",
+            action="do not trust this file",
+        )
     import keras
 
     try:
@@ -48,8 +70,12 @@ def load_network(path: str | os.PathLike[str]) -> Any:
 
 
 def _refuse(path: str | os.PathLike[str], found: str) -> InputError:
-    return InputError.about(path, found=found, expected="an undamaged .keras file with stock Keras layers only",
-                            action="copy it again, or make it again; do not load files from strangers")
+    return InputError.about(
+        path,
+        found=found,
+        expected="an undamaged .keras file with stock Keras layers only",
+        action="copy it again, or make it again; do not load files from strangers",
+    )
 
 
 def _find_foreign(config: Any) -> set[str]:

@@ -18,8 +18,9 @@ INPUT_SHAPE = (512, 32, 1)
 """(n_bins, n_frames, 1) of a 1-s chunk."""
 
 
-def build_encoder(input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64,
-                  seed: int | None = None) -> keras.Model:
+def build_encoder(
+    input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64, seed: int | None = None
+) -> keras.Model:
     """Returns the encoder: spectrogram to embedding.
 
     Blocks 1 to 4 have n, 2n, 3n and 4n filters; the second convolution of blocks 1 to 3 has stride 2. The last
@@ -42,15 +43,21 @@ def build_encoder(input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters:
     for block in range(1, N_BLOCKS + 1):
         last = block == N_BLOCKS
         x = _convolution(block * base_filters, f"block{block}_conv1", initializers)(x)
-        x = _convolution(block * base_filters, "map" if last else f"block{block}_conv2", initializers,
-                         strides=1 if last else 2)(x)
+        x = _convolution(
+            block * base_filters, "map" if last else f"block{block}_conv2", initializers, strides=1 if last else 2
+        )(x)
     x = layers.Flatten(name="flatten")(x)
     embedding = layers.Dense(latent_size, kernel_initializer=next(initializers), name="embedding")(x)
     return keras.Model(inputs, embedding, name="encoder")
 
 
-def build_decoder(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64,
-                  seed: int | None = None, name: str = "decoder") -> keras.Model:
+def build_decoder(
+    output_shape: tuple[int, int, int] = INPUT_SHAPE,
+    base_filters: int = 8,
+    latent_size: int = 64,
+    seed: int | None = None,
+    name: str = "decoder",
+) -> keras.Model:
     """Returns the decoder: embedding to spectrogram, with nearest-neighbour up-sampling between its four blocks.
 
     Args:
@@ -74,20 +81,21 @@ def build_decoder(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters
         x = _convolution(base_filters, f"block{block}_conv2", initializers)(x)
         if block < N_BLOCKS:
             x = layers.UpSampling2D(interpolation="nearest", name=f"block{block}_upsampling")(x)
-    outputs = layers.Conv2D(output_shape[-1], 3, padding="same", kernel_initializer=next(initializers),
-                            name="spectrogram")(x)
+    outputs = layers.Conv2D(output_shape[-1], 3, padding="same", kernel_initializer=next(initializers), name="spectrogram")(x)
     return keras.Model(inputs, outputs, name=name)
 
 
-def build_generator(output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64,
-                    seed: int | None = None) -> keras.Model:
+def build_generator(
+    output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64, seed: int | None = None
+) -> keras.Model:
     """Returns the generator: the decoder's structure with weights of its own (Berthelot et al. 2017, section 3.5)."""
     return build_decoder(output_shape, base_filters, latent_size, seed, name="generator")
 
 
 def _convolution(filters: int, name: str, initializers, strides: int = 1) -> layers.Conv2D:
-    return layers.Conv2D(filters, 3, strides=strides, padding="same", activation="elu",
-                         kernel_initializer=next(initializers), name=name)
+    return layers.Conv2D(
+        filters, 3, strides=strides, padding="same", activation="elu", kernel_initializer=next(initializers), name=name
+    )
 
 
 def _initializers(seed: int | None) -> Iterator[keras.initializers.Initializer]:

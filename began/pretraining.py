@@ -74,14 +74,25 @@ def build_began(settings: PretrainingSettings, input_shape: tuple[int, int, int]
         build_encoder(input_shape, *sizes, seed=settings.seed),
         build_decoder(input_shape, *sizes, seed=settings.seed + 1),
         build_generator(input_shape, *sizes, seed=settings.seed + 2) if settings.adversarial else None,
-        gamma=settings.gamma, lambda_k=settings.lambda_k, noise=settings.noise, seed=settings.seed)
+        gamma=settings.gamma,
+        lambda_k=settings.lambda_k,
+        noise=settings.noise,
+        seed=settings.seed,
+    )
     model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate))
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def pretrain(store: ChunkStore, folder: Path, settings: PretrainingSettings, *, cluster: Cluster | None = None,
-             draw: Draw | None = None, report: Callable[[str], None] = print) -> Path | None:
+def pretrain(
+    store: ChunkStore,
+    folder: Path,
+    settings: PretrainingSettings,
+    *,
+    cluster: Cluster | None = None,
+    draw: Draw | None = None,
+    report: Callable[[str], None] = print,
+) -> Path | None:
     """Trains a BEGAN, or goes on where an earlier call was stopped, and returns the path of the encoder.
 
     Writes into `folder`: checkpoint.npz and history.csv after every round, logs/ for TensorBoard, and in the end
@@ -104,9 +115,12 @@ def pretrain(store: ChunkStore, folder: Path, settings: PretrainingSettings, *, 
     cluster = cluster or Cluster()
     schedule = Schedule.of(store.steps_per_epoch(settings.batch_size), settings)
     if settings.batch_size % cluster.n_replicas:
-        raise InputError.about("batch size", found=settings.batch_size,
-                               expected=f"a multiple of {cluster.n_replicas}, the devices of all workers",
-                               action="give another batch size, or other devices")
+        raise InputError.about(
+            "batch size",
+            found=settings.batch_size,
+            expected=f"a multiple of {cluster.n_replicas}, the devices of all workers",
+            action="give another batch size, or other devices",
+        )
     if cluster.workers:
         report(f"worker {cluster.index}: waiting for {', '.join(cluster.workers)}")
     strategy = cluster.connect()
@@ -126,33 +140,64 @@ def pretrain(store: ChunkStore, folder: Path, settings: PretrainingSettings, *, 
 
     callbacks = [plateau, StopWhenNotFinite(folder)]
     if cluster.is_chief:
-        rounds = RoundReport(folder, batch_size=settings.batch_size, steps_per_round=schedule.steps_per_round,
-                             rounds_per_epoch=schedule.rounds_per_epoch, n_rounds=schedule.n_rounds, plateau=plateau,
-                             examples=_read_examples(store), report=report,
-                             draw=[*([draw] if draw else []), *_tensorboard_logs(folder, report)])
+        rounds = RoundReport(
+            folder,
+            batch_size=settings.batch_size,
+            steps_per_round=schedule.steps_per_round,
+            rounds_per_epoch=schedule.rounds_per_epoch,
+            n_rounds=schedule.n_rounds,
+            plateau=plateau,
+            examples=_read_examples(store),
+            report=report,
+            draw=[*([draw] if draw else []), *_tensorboard_logs(folder, report)],
+        )
         rounds.rows = state["rows"]
         callbacks += [ProgressBar(schedule.steps_per_round, schedule.rounds_per_epoch, settings.batch_size), rounds]
-        report(f"{store.n_chunks} chunks, {schedule.steps_per_epoch} steps an epoch; from epoch "
-               f"{state['round'] / schedule.rounds_per_epoch:.2f} to {settings.epochs}; writing to {folder}")
+        report(
+            f"{store.n_chunks} chunks, {schedule.steps_per_epoch} steps an epoch; from epoch "
+            f"{state['round'] / schedule.rounds_per_epoch:.2f} to {settings.epochs}; writing to {folder}"
+        )
     else:
         report(f"worker {cluster.index}: training; worker 0 reports and writes")
 
     if state["round"] < schedule.n_rounds:
-        batches = store.batches(settings.batch_size, settings.seed, state["round"] * schedule.steps_per_round,
-                                shard=(cluster.index, cluster.n_workers))
+        batches = store.batches(
+            settings.batch_size,
+            settings.seed,
+            state["round"] * schedule.steps_per_round,
+            shard=(cluster.index, cluster.n_workers),
+        )
         if loop is None:
-            model.fit(_as_dataset(batches, settings.batch_size, store.config), steps_per_epoch=schedule.steps_per_round,
-                      initial_epoch=state["round"], epochs=schedule.n_rounds, shuffle=False, verbose=0,
-                      callbacks=callbacks)
+            model.fit(
+                _as_dataset(batches, settings.batch_size, store.config),
+                steps_per_epoch=schedule.steps_per_round,
+                initial_epoch=state["round"],
+                epochs=schedule.n_rounds,
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+            )
         else:
-            loop.run(batches, schedule.steps_per_round, state["round"], schedule.n_rounds,
-                     keras.callbacks.CallbackList(callbacks, model=model))
+            loop.run(
+                batches,
+                schedule.steps_per_round,
+                state["round"],
+                schedule.n_rounds,
+                keras.callbacks.CallbackList(callbacks, model=model),
+            )
     if not cluster.is_chief:
         return None
     n_rounds_done = max(state["round"], schedule.n_rounds)
-    return save_networks(model, folder, store.config, {
-        **asdict(settings), "steps": n_rounds_done * schedule.steps_per_round,
-        "epochs_done": n_rounds_done / schedule.rounds_per_epoch})
+    return save_networks(
+        model,
+        folder,
+        store.config,
+        {
+            **asdict(settings),
+            "steps": n_rounds_done * schedule.steps_per_round,
+            "epochs_done": n_rounds_done / schedule.rounds_per_epoch,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -168,8 +213,9 @@ class Schedule:
     def of(cls, steps_per_epoch: int, settings: PretrainingSettings) -> Schedule:
         """Returns the schedule of a training whose epochs have so many steps."""
         rounds_per_epoch = math.ceil(steps_per_epoch / settings.max_steps_per_round)
-        return cls(steps_per_epoch, rounds_per_epoch, math.ceil(steps_per_epoch / rounds_per_epoch),
-                   settings.epochs * rounds_per_epoch)
+        return cls(
+            steps_per_epoch, rounds_per_epoch, math.ceil(steps_per_epoch / rounds_per_epoch), settings.epochs * rounds_per_epoch
+        )
 
 
 def _as_dataset(batches: Iterator[np.ndarray], batch_size: int, config: SpectrogramConfig) -> Any:

@@ -79,13 +79,16 @@ class FrozenEncoder:
         # Every call has the same shape: one trace, and rounding that does not depend on the neighbours.
         padding = -n_chunks % CHUNKS_PER_STEP
         spectrograms = np.concatenate([spectrograms, np.zeros((padding, *spectrograms.shape[1:]), np.float32)])
-        steps = [np.asarray(self.model.predict_on_batch(spectrograms[i: i + CHUNKS_PER_STEP]), self.dtype)
-                 for i in range(0, len(spectrograms), CHUNKS_PER_STEP)]
+        steps = [
+            np.asarray(self.model.predict_on_batch(spectrograms[i : i + CHUNKS_PER_STEP]), self.dtype)
+            for i in range(0, len(spectrograms), CHUNKS_PER_STEP)
+        ]
         return np.concatenate(steps)[:n_chunks] if steps else np.zeros((0, *self.feature_shape), self.dtype)
 
 
-def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map",
-                        require: SpectrogramConfig | None = None) -> FrozenEncoder:
+def load_frozen_encoder(
+    path: str | os.PathLike[str], output: str = "map", require: SpectrogramConfig | None = None
+) -> FrozenEncoder:
     """Returns a saved encoder, frozen.
 
     Args:
@@ -131,13 +134,19 @@ def read_config(path: str | os.PathLike[str]) -> SpectrogramConfig:
         config = SpectrogramConfig.from_dict(settings)
         usable = config.n_bins > 0 and config.n_frames > 0
     except (TypeError, ValueError, ArithmeticError) as error:  # whatever JSON can hold in place of settings
-        raise InputError.about(path, found=f"spectrogram settings that cannot be used ({error})",
-                               expected="the settings that the pre-training writes",
-                               action="give an encoder that this project's scripts wrote") from error
+        raise InputError.about(
+            path,
+            found=f"spectrogram settings that cannot be used ({error})",
+            expected="the settings that the pre-training writes",
+            action="give an encoder that this project's scripts wrote",
+        ) from error
     if not usable:
-        raise InputError.about(path, found="spectrogram settings that give no spectrogram",
-                               expected="the settings that the pre-training writes",
-                               action="give an encoder that this project's scripts wrote")
+        raise InputError.about(
+            path,
+            found="spectrogram settings that give no spectrogram",
+            expected="the settings that the pre-training writes",
+            action="give an encoder that this project's scripts wrote",
+        )
     return config
 
 
@@ -155,9 +164,12 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
     expected = (None, config.n_bins, config.n_frames, 1)
     names = {layer.name for layer in encoder.layers}
     if tuple(encoder.input_shape) != expected or "map" not in names:
-        raise InputError.about("encoder", found=f"a model with input {encoder.input_shape} and layers "
-                               + ", ".join(sorted(names)), expected=f"input {expected} and a layer named map",
-                               action="give an encoder of this project")
+        raise InputError.about(
+            "encoder",
+            found=f"a model with input {encoder.input_shape} and layers " + ", ".join(sorted(names)),
+            expected=f"input {expected} and a layer named map",
+            action="give an encoder of this project",
+        )
     encoder.trainable = False
     if output == "embedding":
         features = encoder.output
@@ -174,8 +186,9 @@ def _concatenate_blocks(encoder: Any) -> Any:
     from keras import layers
 
     *blocks, last = _block_outputs(encoder)
-    pooled = [layers.AveragePooling2D((block.shape[1] // last.shape[1], block.shape[2] // last.shape[2]))(block)
-              for block in blocks]
+    pooled = [
+        layers.AveragePooling2D((block.shape[1] // last.shape[1], block.shape[2] // last.shape[2]))(block) for block in blocks
+    ]
     return layers.Concatenate(name="blocks")([*pooled, last])
 
 
@@ -206,8 +219,10 @@ def split_frames(features: np.ndarray) -> list[np.ndarray]:
     shapes = [(INPUT_SHAPE[1] // 2 ** min(block, N_HALVINGS), block * N_MEL_BANDS) for block in range(1, N_BLOCKS + 1)]
     base_filters = features.shape[1] // sum(n_frames * width for n_frames, width in shapes)
     ends = base_filters * np.cumsum([n_frames * width for n_frames, width in shapes])
-    return [part.reshape(len(features), n_frames, width * base_filters)
-            for part, (n_frames, width) in zip(np.split(features, ends[:-1], axis=1), shapes, strict=True)]
+    return [
+        part.reshape(len(features), n_frames, width * base_filters)
+        for part, (n_frames, width) in zip(np.split(features, ends[:-1], axis=1), shapes, strict=True)
+    ]
 
 
 def _mel_filters(n_bins: int) -> np.ndarray:
@@ -244,10 +259,17 @@ class Representation:
     utterance: np.ndarray
 
 
-def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.PathLike[str],
-                     *, tail: str = "overlap", hop_samples: int = CHUNK_SAMPLES, speed: float = 1.0,
-                     mask_seed: int | None = None,
-                     progress: Callable[[Iterable], Iterable] = lambda files: files) -> Representation:
+def represent_corpus(
+    encoder: FrozenEncoder,
+    paths: Sequence[str | os.PathLike[str]],
+    cache_dir: str | os.PathLike[str],
+    *,
+    tail: str = "overlap",
+    hop_samples: int = CHUNK_SAMPLES,
+    speed: float = 1.0,
+    mask_seed: int | None = None,
+    progress: Callable[[Iterable], Iterable] = lambda files: files,
+) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
     The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the content of every file:
@@ -265,10 +287,19 @@ def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[s
         InputError: a file cannot be read, or no file gives a chunk.
     """
     chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
-    key = hashlib.sha256(json.dumps({
-        "encoder": encoder.sha256, "output": encoder.output, "spectrogram": encoder.config.to_dict(), **chunking,
-        "mask_seed": mask_seed,
-        "files": [sha256_of(path) for path in paths]}, sort_keys=True).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps(
+            {
+                "encoder": encoder.sha256,
+                "output": encoder.output,
+                "spectrogram": encoder.config.to_dict(),
+                **chunking,
+                "mask_seed": mask_seed,
+                "files": [sha256_of(path) for path in paths],
+            },
+            sort_keys=True,
+        ).encode()
+    ).hexdigest()
     folder = Path(cache_dir) / key[:32]
     with lock_folder(folder):
         # counts.npy is written last: where it lies, the features are whole.
@@ -276,8 +307,12 @@ def represent_corpus(encoder: FrozenEncoder, paths: Sequence[str | os.PathLike[s
             _compute_features(encoder, progress(paths), folder, chunking, mask_seed)
     counts = _read_cached(folder / "counts.npy", (len(paths),), np.int64)
     if counts.sum() == 0:
-        raise InputError.about("chunking", found=f"no chunk in {len(paths)} files with tail={tail}",
-                               expected="at least one chunk", action="choose tail=overlap or tail=pad")
+        raise InputError.about(
+            "chunking",
+            found=f"no chunk in {len(paths)} files with tail={tail}",
+            expected="at least one chunk",
+            action="choose tail=overlap or tail=pad",
+        )
     features = _read_cached(folder / "features.npy", (int(counts.sum()), *encoder.feature_shape), encoder.dtype, mmap_mode="r")
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
 
@@ -289,13 +324,22 @@ def _read_cached(path: Path, shape: tuple[int, ...], dtype: Any, mmap_mode: str 
     except (OSError, ValueError, EOFError) as error:
         array, found = None, str(error)
     if array is None or array.shape != shape or array.dtype != dtype:
-        raise InputError.about(path, found=f"a damaged cache ({found})", expected=f"{np.dtype(dtype)} of shape {shape}",
-                               action="remove its folder: it is computed afresh")
+        raise InputError.about(
+            path,
+            found=f"a damaged cache ({found})",
+            expected=f"{np.dtype(dtype)} of shape {shape}",
+            action="remove its folder: it is computed afresh",
+        )
     return array
 
 
-def _compute_features(encoder: FrozenEncoder, paths: Iterable[str | os.PathLike[str]], folder: Path,
-                      chunking: dict[str, Any], mask_seed: int | None) -> None:
+def _compute_features(
+    encoder: FrozenEncoder,
+    paths: Iterable[str | os.PathLike[str]],
+    folder: Path,
+    chunking: dict[str, Any],
+    mask_seed: int | None,
+) -> None:
     """Writes features.npy and then counts.npy; chunks of several short files share a step of the encoder."""
     counts: list[int] = []
     n_written = 0

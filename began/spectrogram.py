@@ -43,8 +43,9 @@ class SpectrogramConfig:
 
     def __post_init__(self) -> None:
         if self.magnitude not in MAGNITUDES:
-            raise InputError.about("magnitude", found=repr(self.magnitude), expected=" or ".join(MAGNITUDES),
-                                   action="choose one of them")
+            raise InputError.about(
+                "magnitude", found=repr(self.magnitude), expected=" or ".join(MAGNITUDES), action="choose one of them"
+            )
         if not self.db_min < self.db_max:
             raise ValueError(f"db_min is {self.db_min}, db_max {self.db_max}; expected db_min < db_max")
         if self.n_fft % 2:
@@ -75,9 +76,12 @@ class SpectrogramConfig:
         """
         names = {field.name for field in fields(cls)}
         if set(settings) != names:
-            raise InputError.about("spectrogram settings", found=", ".join(sorted(settings)),
-                                   expected=", ".join(sorted(names)),
-                                   action="use a file of this version of the project")
+            raise InputError.about(
+                "spectrogram settings",
+                found=", ".join(sorted(settings)),
+                expected=", ".join(sorted(names)),
+                action="use a file of this version of the project",
+            )
         return cls(**settings)
 
     def require(self, other: SpectrogramConfig, subject: object) -> None:
@@ -89,9 +93,12 @@ class SpectrogramConfig:
         ours, theirs = self.to_dict(), other.to_dict()
         differing = [name for name in ours if ours[name] != theirs[name]]
         if differing:
-            raise InputError.about(subject, found=", ".join(f"{name}={theirs[name]}" for name in differing),
-                                   expected=", ".join(f"{name}={ours[name]}" for name in differing),
-                                   action="use files that were made with the same spectrogram settings")
+            raise InputError.about(
+                subject,
+                found=", ".join(f"{name}={theirs[name]}" for name in differing),
+                expected=", ".join(f"{name}={ours[name]}" for name in differing),
+                action="use files that were made with the same spectrogram settings",
+            )
 
 
 def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: Any = np.float32) -> np.ndarray:
@@ -118,9 +125,9 @@ def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: A
     buffers = _buffers(config)
     spectrograms = np.empty((len(chunks), config.n_bins, config.n_frames), dtype)
     for start in range(0, len(chunks), CHUNKS_AT_ONCE):
-        block = chunks[start: start + CHUNKS_AT_ONCE]
+        block = chunks[start : start + CHUNKS_AT_ONCE]
         n = len(block)
-        buffers.padded[:n, half_window: half_window + CHUNK_SAMPLES] = block
+        buffers.padded[:n, half_window : half_window + CHUNK_SAMPLES] = block
         windowed = np.multiply(buffers.frames[:n], buffers.window, out=buffers.windowed[:n])
         # Not scipy.fft, which returns fresh memory: its pages cost as much as the transform.
         magnitude = _magnitude(fftpack.rfft(windowed, overwrite_x=True), buffers.magnitude[:n])
@@ -128,7 +135,7 @@ def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: A
             _to_log(magnitude, config)
         if config.input_scale != 1.0:
             magnitude *= np.float32(config.input_scale)
-        _transpose(magnitude, spectrograms[start: start + n], buffers.scratch[:n])
+        _transpose(magnitude, spectrograms[start : start + n], buffers.scratch[:n])
     return spectrograms
 
 
@@ -158,8 +165,7 @@ class _Buffers:
     def __init__(self, config: SpectrogramConfig) -> None:
         shape = (CHUNKS_AT_ONCE, config.n_frames, config.n_bins)
         self.padded = np.zeros((CHUNKS_AT_ONCE, CHUNK_SAMPLES + 2 * (config.n_fft // 2)), np.float32)
-        self.frames = np.lib.stride_tricks.sliding_window_view(
-            self.padded, config.n_fft, axis=1)[:, :: config.hop_length]
+        self.frames = np.lib.stride_tricks.sliding_window_view(self.padded, config.n_fft, axis=1)[:, :: config.hop_length]
         self.window = _hann_window(config.n_fft).astype(np.float32)
         self.windowed = np.empty((*shape[:2], config.n_fft), np.float32)
         self.magnitude = np.empty(shape, np.float32)
@@ -252,8 +258,14 @@ def invert_spectrograms(spectrograms: np.ndarray, config: SpectrogramConfig, n_i
         decibels = (np.clip(scaled, -1.0, 1.0) + 1.0) / 2.0 * (config.db_max - config.db_min) + config.db_min
         magnitude = _full_scale(config) * 10.0 ** (decibels / 20.0)
     magnitude = np.pad(magnitude, ((0, 0), (0, 1), (0, 0)))  # the Nyquist bin that was left out
-    return np.stack([librosa.griffinlim(one, n_iter=n_iterations, n_fft=config.n_fft, hop_length=config.hop_length,
-                                        length=CHUNK_SAMPLES, random_state=0) for one in magnitude]).astype(np.float32)
+    return np.stack(
+        [
+            librosa.griffinlim(
+                one, n_iter=n_iterations, n_fft=config.n_fft, hop_length=config.hop_length, length=CHUNK_SAMPLES, random_state=0
+            )
+            for one in magnitude
+        ]
+    ).astype(np.float32)
 
 
 def _hann_window(n_fft: int) -> np.ndarray:

@@ -18,6 +18,7 @@ def start_backend() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         import keras  # noqa: F401
+
         return
     os.environ["TF_DETERMINISTIC_OPS"] = "1"  # says the same as the call below, and is recorded with a run
     sys.stderr.flush()

@@ -39,14 +39,21 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     model_path = Path(model_path)
     to = Path(to) if to is not None else model_path.with_name(model_path.stem + SUFFIXES[form])
     if to.exists():
-        raise InputError.about(to, found="that it exists already", expected="a free place",
-                               action="remove it, or choose another place with --export-to")
+        raise InputError.about(
+            to,
+            found="that it exists already",
+            expected="a free place",
+            action="remove it, or choose another place with --export-to",
+        )
     if form == "onnx":
         absent = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
         if absent:
-            raise InputError.about("--export onnx", found=f"no {', '.join(absent)} in this Python",
-                                   expected="tf2onnx, onnx and onnxruntime",
-                                   action="install them (pip install tf2onnx onnx onnxruntime), or use --export saved_model")
+            raise InputError.about(
+                "--export onnx",
+                found=f"no {', '.join(absent)} in this Python",
+                expected="tf2onnx, onnx and onnxruntime",
+                action="install them (pip install tf2onnx onnx onnxruntime), or use --export saved_model",
+            )
     from began.startup import start_backend
 
     start_backend()
@@ -105,20 +112,28 @@ def _fresh_folder(path: Path) -> Iterator[Path]:
             yield Path(working, path.name)
             os.replace(Path(working, path.name), path)
     except OSError as error:
-        raise InputError.about(path, found=f"that it cannot be written ({error.strerror or error})",
-                               expected="a writable folder with free space",
-                               action="choose another place with --export-to") from error
+        raise InputError.about(
+            path,
+            found=f"that it cannot be written ({error.strerror or error})",
+            expected="a writable folder with free space",
+            action="choose another place with --export-to",
+        ) from error
 
 
 def _as_list(outputs: Any) -> list[Any]:
     return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
-def _compare(path: Path, run: Callable[[np.ndarray], list[np.ndarray]], spectrograms: np.ndarray,
-             expected: list[np.ndarray]) -> None:
+def _compare(
+    path: Path, run: Callable[[np.ndarray], list[np.ndarray]], spectrograms: np.ndarray, expected: list[np.ndarray]
+) -> None:
     found = run(spectrograms)
     same_shapes = [output.shape for output in found] == [output.shape for output in expected]
     largest = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True)) if same_shapes else np.inf
     if not largest <= TOLERANCE:
-        raise InputError.about(path, found=f"scores that differ by {largest:g} from the model's",
-                               expected=f"at most {TOLERANCE:g}", action="use the .keras file")
+        raise InputError.about(
+            path,
+            found=f"scores that differ by {largest:g} from the model's",
+            expected=f"at most {TOLERANCE:g}",
+            action="use the .keras file",
+        )

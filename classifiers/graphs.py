@@ -26,7 +26,7 @@ class Graphs:
             int32 (n_chunks,), and returns the mean loss, float32.
     """
 
-    def __init__(self, kind: str, trunk: keras.Model, parameters: dict[str, Any]) -> None:
+    def __init__(self, task: str, trunk: keras.Model, parameters: dict[str, Any]) -> None:
         import tensorflow as tf
 
         self._trunk = trunk
@@ -43,7 +43,7 @@ class Graphs:
                 with tf.GradientTape() as tape:
                     outputs = trunk(tf.gather(inputs, chosen), training=True)
                     wanted, weight = tf.gather(targets, chosen), tf.gather(weights, chosen)
-                    loss = batch_loss(kind, parameters["loss_function"], wanted, outputs, weight)
+                    loss = batch_loss(task, parameters["loss_function"], wanted, outputs, weight)
                 optimizer.apply(tape.gradient(loss, trunk.trainable_variables), trunk.trainable_variables)
                 total += loss * tf.cast(tf.size(chosen), tf.float32)
             return total / tf.cast(n_chunks, tf.float32)
@@ -55,7 +55,7 @@ class Graphs:
         # Called as graphs: counting calls of the functions of several heads, TensorFlow would warn of retracing, in the midst
         # of the progress lines.
         inputs = tf.TensorSpec((None, *trunk.input_shape[1:]), tf.float32)
-        targets = tf.TensorSpec((None,), tf.int64) if kind == "softmax" else tf.TensorSpec((None, 2), tf.float32)
+        targets = tf.TensorSpec((None,), tf.int64) if task == "categorical" else tf.TensorSpec((None, 2), tf.float32)
         numbers = (tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32))
         self.train_epoch = train_epoch.get_concrete_function(inputs, targets, *numbers)
         self._predict = predict.get_concrete_function(inputs)
@@ -71,8 +71,9 @@ class Graphs:
         """The outputs for inputs (n, ...) as columns, float32 (n, d)."""
         import tensorflow as tf
 
-        return np.concatenate([as_columns(self._predict(tf.constant(inputs[i : i + BLOCK])))
-                               for i in range(0, len(inputs), BLOCK)])
+        return np.concatenate(
+            [as_columns(self._predict(tf.constant(inputs[i : i + BLOCK]))) for i in range(0, len(inputs), BLOCK)]
+        )
 
     def get_weights(self) -> list[np.ndarray]:
         """The trunk's weights as they are now."""
@@ -80,19 +81,19 @@ class Graphs:
 
 
 @functools.lru_cache(maxsize=2)
-def trace_graphs(kind: str, shape: tuple[int, ...], n_outputs: int, parameters: tuple[tuple[str, Any], ...]) -> Graphs:
+def trace_graphs(task: str, shape: tuple[int, ...], n_outputs: int, parameters: tuple[tuple[str, Any], ...]) -> Graphs:
     """The graphs of trunks of one shape and with the same parameters; the last ones are kept for heads that follow.
 
     Args:
-        kind, n_outputs: see `heads.build_head`.
+        task, n_outputs: see `heads.build_head`.
         shape: of the stem's output.
         parameters: resolved, as sorted pairs.
     """
     resolved = dict(parameters)
-    return Graphs(kind, build_trunk(kind, shape, n_outputs, resolved), resolved)
+    return Graphs(task, build_trunk(task, shape, n_outputs, resolved), resolved)
 
 
-def batch_loss(kind: str, loss: str, targets: Any, outputs: Any, weights: Any) -> Any:
+def batch_loss(task: str, loss: str, targets: Any, outputs: Any, weights: Any) -> Any:
     """The loss that is differentiated, a scalar tensor; arousal is compared on the tanh scale of [-1, 1].
 
     Args:
@@ -103,7 +104,7 @@ def batch_loss(kind: str, loss: str, targets: Any, outputs: Any, weights: Any) -
     import keras
     import tensorflow as tf
 
-    if kind == "softmax":
+    if task == "categorical":
         return tf.reduce_mean(weights * keras.losses.sparse_categorical_crossentropy(targets, outputs))
     pairs = ((2 * targets[:, :1] - 1, 2 * outputs[0] - 1), (targets[:, 1:], outputs[1]))
     if loss == "ccc":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 POOLINGS = ("global_max", "global_mean", "global_mean_max", "max_time", "mean_time", "mean_max_time")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
-LOSS_FUNCTIONS = {"softmax": ("crossentropy",), "arousal_valence": ("mae", "mse", "ccc")}
+LOSS_FUNCTIONS = {"categorical": ("crossentropy",), "dimensional": ("mae", "mse", "ccc")}
 
 _SHARED: dict[str, Any] = {
     "input_pool_frequency": 4,  # bins averaged before the first convolution
@@ -48,34 +48,43 @@ _SHARED: dict[str, Any] = {
     "batch_size": 32,
 }
 DEFAULT_PARAMETERS: dict[str, dict[str, Any]] = {
-    "softmax": {**_SHARED, "loss_function": "crossentropy"},
-    "arousal_valence": {**_SHARED, "loss_function": "mae"},  # the authors' loss
+    "categorical": {**_SHARED, "loss_function": "crossentropy"},
+    "dimensional": {**_SHARED, "loss_function": "mae"},  # the authors' loss
 }
 
 # Name: lowest and highest value allowed; the default's type is the type asked for.
 _LIMITS: dict[str, tuple[float, float]] = {
-    "input_pool_frequency": (1, 512), "input_pool_time": (1, 64), "input_dropout": (0, 0.95), "n_convolutions": (0, 8),
-    "filters": (1, 1024), "kernel_frequency": (1, 31), "kernel_time": (1, 31), "stride_frequency": (1, 8),
-    "dropout": (0, 0.95), "dense_units": (0, 4096), "dense_dropout": (0, 0.95), "learning_rate": (1e-8, 10),
-    "momentum": (0, 0.999), "weight_decay": (0, 1), "batch_size": (1, 65536),
+    "input_pool_frequency": (1, 512),
+    "input_pool_time": (1, 64),
+    "input_dropout": (0, 0.95),
+    "n_convolutions": (0, 8),
+    "filters": (1, 1024),
+    "kernel_frequency": (1, 31),
+    "kernel_time": (1, 31),
+    "stride_frequency": (1, 8),
+    "dropout": (0, 0.95),
+    "dense_units": (0, 4096),
+    "dense_dropout": (0, 0.95),
+    "learning_rate": (1e-8, 10),
+    "momentum": (0, 0.999),
+    "weight_decay": (0, 1),
+    "batch_size": (1, 65536),
 }
 
 
-def resolve_parameters(kind: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The default parameters of a kind of head, updated and checked, as plain Python types.
+def resolve_parameters(task: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The default parameters of a task, updated and checked, as plain Python types.
 
     Args:
-        kind: "softmax" or "arousal_valence".
-        parameters: what differs from `DEFAULT_PARAMETERS[kind]`.
+        task: "categorical" or "dimensional".
+        parameters: what differs from `DEFAULT_PARAMETERS[task]`.
     Raises:
-        InputError: unknown kind, or every unknown parameter and value out of range, at once.
+        InputError: unknown task, or every unknown parameter and value out of range, at once.
     """
-    if kind not in DEFAULT_PARAMETERS:
-        raise InputError.about(
-            "kind of head", found=kind, expected=f"one of {tuple(DEFAULT_PARAMETERS)}", action="choose one of them"
-        )
-    resolved = dict(DEFAULT_PARAMETERS[kind])
-    choices = {"pooling": POOLINGS, "optimizer": OPTIMIZERS, "loss_function": LOSS_FUNCTIONS[kind]}
+    if task not in DEFAULT_PARAMETERS:
+        raise InputError.about("task", found=task, expected=f"one of {tuple(DEFAULT_PARAMETERS)}", action="choose one of them")
+    resolved = dict(DEFAULT_PARAMETERS[task])
+    choices = {"pooling": POOLINGS, "optimizer": OPTIMIZERS, "loss_function": LOSS_FUNCTIONS[task]}
     problems = []
     for name, value in (parameters or {}).items():
         if name not in resolved:
@@ -94,7 +103,7 @@ def resolve_parameters(kind: str, parameters: dict[str, Any] | None = None) -> d
             except (TypeError, ValueError, OverflowError):
                 problems.append(f"{name}: found {value!r}; expected {wanted.__name__} from {low} to {high}")
     if problems:
-        raise InputError.listing(f"parameters of the {kind} head", problems)
+        raise InputError.listing(f"parameters of the {task} head", problems)
     return resolved
 
 
@@ -107,7 +116,9 @@ def layered_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     shape = tuple(int(size) for size in shape)
     if len(shape) not in (1, 3) or min(shape) < 1:
         raise InputError.about(
-            "features of a chunk", found=f"shape {shape}", expected="(n_bins, n_frames, n_channels) or (h,)",
+            "features of a chunk",
+            found=f"shape {shape}",
+            expected="(n_bins, n_frames, n_channels) or (h,)",
             action="embed the audio with the frozen encoder",
         )
     return shape if len(shape) == 3 else (1, 1, shape[0])
@@ -145,7 +156,7 @@ def measure_normalization(
 
 
 def build_head(
-    kind: str,
+    task: str,
     input_shape: tuple[int, ...],
     n_outputs: int,
     parameters: dict[str, Any] | None = None,
@@ -154,15 +165,15 @@ def build_head(
 ) -> keras.Model:
     """A compiled head; the same arguments give the same weights.
 
-    "softmax" has one output, shape (n_chunks, n_outputs), probabilities. "arousal_valence" has two outputs of one tanh
+    "categorical" has one output, shape (n_chunks, n_outputs), probabilities. "dimensional" has two outputs of one tanh
     unit, each of shape (n_chunks, 1): arousal, mapped from [-1, 1] to [0, 1], and valence in [-1, 1]; its loss is taken
     on the tanh scale of both.
 
     Args:
-        kind: "softmax" or "arousal_valence".
+        task: "categorical" or "dimensional".
         input_shape: (n_bins, n_frames, n_channels) of the encoder's map, or (h,) of its embedding.
         n_outputs: classes of the softmax head; 2 for arousal_valence.
-        parameters: what differs from `DEFAULT_PARAMETERS[kind]`.
+        parameters: what differs from `DEFAULT_PARAMETERS[task]`.
         seed: of weights and dropout.
         normalization: mean and variance, each (n_bins, n_channels) (`measure_normalization`); None leaves the map as
         it is.
@@ -172,12 +183,13 @@ def build_head(
     import keras
     from keras import layers
 
-    p = resolve_parameters(kind, parameters)
+    p = resolve_parameters(task, parameters)
     n_bins, n_frames, n_channels = layered_shape(input_shape)
-    if n_outputs < 2 or (kind == "arousal_valence" and n_outputs != 2):
+    if n_outputs < 2 or (task == "dimensional" and n_outputs != 2):
         raise InputError.about(
-            f"outputs of the {kind} head", found=n_outputs,
-            expected="2" if kind == "arousal_valence" else "at least 2 classes",
+            f"outputs of the {task} head",
+            found=n_outputs,
+            expected="2" if task == "dimensional" else "at least 2 classes",
             action="check the labels of the corpus",
         )
     inputs = keras.Input(tuple(input_shape), name="map")
@@ -191,17 +203,17 @@ def build_head(
     pool = (min(p["input_pool_frequency"], n_bins), min(p["input_pool_time"], n_frames))
     stem = layers.AveragePooling2D(pool, name="stem")(normalize(x))  # (n_bins / pool, n_frames / pool, n_channels)
 
-    trunk = build_trunk(kind, tuple(stem.shape[1:]), n_outputs, p, seed)
-    head = keras.Model(inputs, trunk(stem), name=f"{kind}_head")
-    head.compile(optimizer=build_optimizer(p), **_losses(kind, p))
+    trunk = build_trunk(task, tuple(stem.shape[1:]), n_outputs, p, seed)
+    head = keras.Model(inputs, trunk(stem), name=f"{task}_head")
+    head.compile(optimizer=build_optimizer(p), **_losses(task, p))
     return head
 
 
-def build_trunk(kind: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, Any], seed: int = 0) -> keras.Model:
+def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, Any], seed: int = 0) -> keras.Model:
     """The part of a head that is trained: float32 (n_chunks, *shape) to the head's outputs.
 
     Args:
-        kind, n_outputs, seed: see `build_head`.
+        task, n_outputs, seed: see `build_head`.
         shape: of the stem's output.
         p: resolved parameters.
     """
@@ -220,8 +232,13 @@ def build_trunk(kind: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
     x = dropout(inputs, p["input_dropout"], layers.SpatialDropout2D)
     for number in range(1, p["n_convolutions"] + 1):
         x = layers.Conv2D(
-            p["filters"], (p["kernel_frequency"], p["kernel_time"]), strides=(p["stride_frequency"], 1),
-            padding="same", activation="elu", kernel_initializer=initializer(), name=f"convolution{number}",
+            p["filters"],
+            (p["kernel_frequency"], p["kernel_time"]),
+            strides=(p["stride_frequency"], 1),
+            padding="same",
+            activation="elu",
+            kernel_initializer=initializer(),
+            name=f"convolution{number}",
         )(x)
     window = (x.shape[1] if p["pooling"].startswith("global") else 1, x.shape[2])
     pooled = []
@@ -234,7 +251,7 @@ def build_trunk(kind: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
     if p["dense_units"]:
         x = layers.Dense(p["dense_units"], activation="elu", kernel_initializer=initializer(), name="dense")(x)
         x = dropout(x, p["dense_dropout"])
-    if kind == "softmax":
+    if task == "categorical":
         outputs = layers.Dense(n_outputs, activation="softmax", kernel_initializer=initializer(), name="classes")(x)
     else:
         units = [
@@ -255,9 +272,9 @@ def build_optimizer(parameters: dict[str, Any]) -> keras.optimizers.Optimizer:
     return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[parameters["optimizer"]](**settings)
 
 
-def _losses(kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
+def _losses(task: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """`loss` and `loss_weights` for `compile`; arousal's are scaled from its range of 1 to the tanh's range of 2."""
-    if kind == "softmax":
+    if task == "categorical":
         return {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
     function = parameters["loss_function"]
     if function == "ccc":

@@ -18,7 +18,7 @@ import pandas as pd
 from began.errors import InputError
 
 AGGREGATIONS = ("mean", "median", "mode")
-KINDS = ("softmax", "arousal_valence")
+TASKS = ("categorical", "dimensional")
 
 # The mode of a continuous score is taken over values rounded to this step; arousal and valence were annotated at it
 # or finer.
@@ -45,9 +45,7 @@ def validate_classification(
     """
     labels = [str(label) for label in labels]
     if len(set(labels)) != len(labels) or len(labels) < 2:
-        raise InputError.about(
-            "labels", found=labels, expected="at least 2 different labels", action="name each class once"
-        )
+        raise InputError.about("labels", found=labels, expected="at least 2 different labels", action="name each class once")
     target = np.asarray(target, dtype=object).ravel()
     prediction = np.asarray(prediction, dtype=object).ravel()
     if len(target) == 0:
@@ -56,7 +54,9 @@ def validate_classification(
         )
     if len(target) != len(prediction):
         raise InputError.about(
-            "prediction", found=f"{len(prediction)} labels", expected=f"{len(target)}, as many as targets",
+            "prediction",
+            found=f"{len(prediction)} labels",
+            expected=f"{len(target)}, as many as targets",
             action="give one prediction for each target",
         )
     index = {label: position for position, label in enumerate(labels)}
@@ -71,13 +71,17 @@ def validate_classification(
     probabilities = np.asarray(probabilities, dtype=np.float64)
     if probabilities.shape != (len(target), len(labels)):
         raise InputError.about(
-            "probabilities", found=f"shape {probabilities.shape}", expected=f"shape {(len(target), len(labels))}",
+            "probabilities",
+            found=f"shape {probabilities.shape}",
+            expected=f"shape {(len(target), len(labels))}",
             action="give one row a target and one column a label",
         )
     outside = ~((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6))  # also true for NaN
     if outside.any():
         raise InputError.about(
-            "probabilities", found=float(probabilities[outside][0]), expected="values in [0, 1]",
+            "probabilities",
+            found=float(probabilities[outside][0]),
+            expected="values in [0, 1]",
             action="pass the head's softmax outputs",
         )
     return target_index, prediction_index, probabilities
@@ -160,9 +164,7 @@ def evaluate_classification(
     for average in ("macro", "micro", "weighted"):
         result[f"f1_{average}"] = float(f1_score(target_index, prediction_index, average=average, zero_division=0))
     result["binary_accuracy"] = binary_accuracy(target_index, scores)
-    result["fbeta_0.5_macro"] = float(
-        fbeta_score(target_index, prediction_index, beta=0.5, average="macro", zero_division=0)
-    )
+    result["fbeta_0.5_macro"] = float(fbeta_score(target_index, prediction_index, beta=0.5, average="macro", zero_division=0))
     result["fbeta_0.5_rounded"] = fbeta_rounded(target_index, scores)
     return result
 
@@ -194,14 +196,18 @@ def validate_dimension(name: str, target: np.ndarray, prediction: np.ndarray) ->
         )
     if len(target) != len(prediction):
         raise InputError.about(
-            f"{name} prediction", found=f"{len(prediction)} values", expected=f"{len(target)}, as many as targets",
+            f"{name} prediction",
+            found=f"{len(prediction)} values",
+            expected=f"{len(target)}, as many as targets",
             action="give one prediction for each target",
         )
     for role, values in (("target", target), ("prediction", prediction)):
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise InputError.about(
-                f"{name} {role}", found=f"{values[bad[0]]} at position {bad[0]}", expected="finite values",
+                f"{name} {role}",
+                found=f"{values[bad[0]]} at position {bad[0]}",
+                expected="finite values",
                 action="leave out utterances without a value",
             )
     return target, prediction
@@ -275,20 +281,24 @@ def evaluate_dimensions(
         videos = np.asarray(video, dtype=object).astype(str).ravel()
         if len(videos) != len(target):
             raise InputError.about(
-                "video", found=f"{len(videos)} names", expected=f"{len(target)}, one an utterance",
+                "video",
+                found=f"{len(videos)} names",
+                expected=f"{len(target)}, one an utterance",
                 action="name the source video of each utterance",
             )
         result[f"concordance_correlation_coefficient_{name}_per_video"] = float(
-            np.mean([
-                concordance_correlation_coefficient(target[videos == one], prediction[videos == one])
-                for one in np.unique(videos)
-            ])
+            np.mean(
+                [
+                    concordance_correlation_coefficient(target[videos == one], prediction[videos == one])
+                    for one in np.unique(videos)
+                ]
+            )
         )
     return result
 
 
 def aggregate_chunks(
-    chunk_scores: np.ndarray, utterance: np.ndarray, how: str = "mean", kind: str = "softmax"
+    chunk_scores: np.ndarray, utterance: np.ndarray, how: str = "mean", task: str = "categorical"
 ) -> np.ndarray:
     """One score vector an utterance from those of its chunks.
 
@@ -300,31 +310,37 @@ def aggregate_chunks(
         chunk_scores: shape (n_chunks, d).
         utterance: int, shape (n_chunks,), which utterance a chunk belongs to, in any order.
         how: "mean", "median" or "mode".
-        kind: "softmax" (rows are probabilities) or "arousal_valence".
+        task: "categorical" (rows are probabilities) or "dimensional".
     Returns:
         float64, shape (n_utterances, d); row i belongs to `np.unique(utterance)[i]`.
     Raises:
-        InputError: unknown `how` or `kind`, no chunk, unequal lengths, a score that is not finite.
+        InputError: unknown `how` or `task`, no chunk, unequal lengths, a score that is not finite.
     """
     if how not in AGGREGATIONS:
         raise InputError.about("aggregation", found=how, expected=f"one of {AGGREGATIONS}", action="choose one of them")
-    if kind not in KINDS:
-        raise InputError.about("kind of head", found=kind, expected=f"one of {KINDS}", action="choose one of them")
+    if task not in TASKS:
+        raise InputError.about("task", found=task, expected=f"one of {TASKS}", action="choose one of them")
     chunk_scores = np.asarray(chunk_scores, dtype=np.float64)
     utterance = np.asarray(utterance).ravel()
     if chunk_scores.ndim != 2 or len(chunk_scores) == 0:
         raise InputError.about(
-            "chunk scores", found=f"shape {chunk_scores.shape}", expected="shape (n_chunks >= 1, d)",
+            "chunk scores",
+            found=f"shape {chunk_scores.shape}",
+            expected="shape (n_chunks >= 1, d)",
             action="give one row a chunk",
         )
     if len(utterance) != len(chunk_scores):
         raise InputError.about(
-            "utterance", found=f"{len(utterance)} indices", expected=f"{len(chunk_scores)}, one a chunk",
+            "utterance",
+            found=f"{len(utterance)} indices",
+            expected=f"{len(chunk_scores)}, one a chunk",
             action="name the utterance of each chunk",
         )
     if not np.isfinite(chunk_scores).all():
         raise InputError.about(
-            "chunk scores", found=float(chunk_scores[~np.isfinite(chunk_scores)][0]), expected="finite values",
+            "chunk scores",
+            found=float(chunk_scores[~np.isfinite(chunk_scores)][0]),
+            expected="finite values",
             action="look at the audio of these chunks, and at the head's training history",
         )
     order = np.argsort(utterance, kind="stable")
@@ -336,11 +352,11 @@ def aggregate_chunks(
     groups = np.split(ordered, starts[1:])
     if how == "median":
         median = np.stack([np.median(group, axis=0) for group in groups])
-        if kind != "softmax":
+        if task != "categorical":
             return median
         total = median.sum(axis=1, keepdims=True)
         return np.where(total > 1e-12, median / np.maximum(total, 1e-12), mean)
-    if kind == "softmax":
+    if task == "categorical":
         votes = np.stack([np.bincount(group.argmax(axis=1), minlength=group.shape[1]) for group in groups])
         # Half a vote, shared out by mean probability, settles ties and overturns no majority.
         return (votes + 0.5 * mean / np.maximum(mean.sum(axis=1, keepdims=True), 1e-12)) / (counts[:, None] + 0.5)

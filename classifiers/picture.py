@@ -23,10 +23,22 @@ WAVE, INK, GREY = "#3B6E8F", "#222222", "#6E6E6E"
 AROUSAL, VALENCE = "#D55E00", "#0072B2"  # told apart with every common colour blindness
 
 STYLE = {
-    "font.family": "sans-serif", "font.size": 10, "axes.titlesize": 10, "axes.titlelocation": "left",
-    "axes.titlecolor": INK, "axes.labelsize": 9, "xtick.labelsize": 9, "ytick.labelsize": 9, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.edgecolor": "#AAAAAA", "xtick.color": INK, "ytick.color": INK,
-    "figure.facecolor": "white", "savefig.dpi": 160, "figure.constrained_layout.use": True,
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#AAAAAA",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "white",
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
 }
 
 MAX_COLUMNS = 1_600
@@ -69,7 +81,7 @@ def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os
         bar = figure.colorbar(image, cax=space.inset_axes((0, 0, 0.07, 1)))
         bar.set_label("level (dB, full scale = 0)")
         bar.outline.set_visible(False)
-        if predictor.kind == "softmax":
+        if predictor.task == "categorical":
             _draw_classes(timeline, whole, prediction, predictor.columns)
         else:
             _draw_dimensions(timeline, whole, prediction)
@@ -85,8 +97,10 @@ def _label_time(axes: Axes, seconds: float) -> None:
     if seconds < 120:
         axes.set_xlabel("time (s)")
         return
-    step = next((step for step in (15, 30, 60, 120, 300, 600, 1200, 1800, 3600) if seconds / step <= 10),
-                3600 * math.ceil(seconds / 36_000))
+    step = next(
+        (step for step in (15, 30, 60, 120, 300, 600, 1200, 1800, 3600) if seconds / step <= 10),
+        3600 * math.ceil(seconds / 36_000),
+    )
     axes.set_xticks(np.arange(0, seconds + 1e-6, step))
     unit, names = (60, "minutes:seconds") if seconds < 7200 else (3600, "hours:minutes")
     axes.set_xlabel(f"time ({names})")
@@ -96,7 +110,7 @@ def _label_time(axes: Axes, seconds: float) -> None:
 def _title(prediction: Prediction, predictor: Predictor) -> str:
     name = shown(prediction.path.name)
     name = _escape(name if len(name) <= 60 else f"{name[:40]}…{name[-19:]}")
-    if predictor.kind == "softmax":
+    if predictor.task == "categorical":
         return f"{name}: {_escape(predictor.label_of(prediction.scores))} ({100 * prediction.scores.max():.0f} %)"
     arousal, valence = prediction.scores
     return f"{name}: arousal {arousal:.2f}, valence {valence:+.2f}".replace(" -", " \N{MINUS SIGN}")
@@ -118,8 +132,9 @@ def measure_envelope(path: Path, seconds: float, n_columns: int) -> tuple[np.nda
     low, high = np.full(n_columns, np.inf, np.float32), np.full(n_columns, -np.inf, np.float32)
     n_read = 0
     for block in stream_audio(path):
-        column = np.minimum(((n_read + np.arange(len(block))) * (n_columns / (seconds * SAMPLE_RATE))).astype(np.int64),
-                            n_columns - 1)
+        column = np.minimum(
+            ((n_read + np.arange(len(block))) * (n_columns / (seconds * SAMPLE_RATE))).astype(np.int64), n_columns - 1
+        )
         present, starts = np.unique(column, return_index=True)
         low[present] = np.minimum(low[present], np.minimum.reduceat(block, starts))
         high[present] = np.maximum(high[present], np.maximum.reduceat(block, starts))
@@ -129,8 +144,16 @@ def measure_envelope(path: Path, seconds: float, n_columns: int) -> tuple[np.nda
 
 def _draw_spectrogram(axes: Axes, prediction: Prediction, config: SpectrogramConfig):
     decibels = measure_spectrogram(prediction.path, prediction.seconds, config)
-    image = axes.imshow(decibels, origin="lower", aspect="auto", cmap="magma", vmin=FLOOR_DB, vmax=CEILING_DB,
-                        extent=(0, prediction.seconds, 0, SAMPLE_RATE / 2000), interpolation="bilinear")
+    image = axes.imshow(
+        decibels,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=FLOOR_DB,
+        vmax=CEILING_DB,
+        extent=(0, prediction.seconds, 0, SAMPLE_RATE / 2000),
+        interpolation="bilinear",
+    )
     axes.set(ylabel="frequency (kHz)", title="Spectrogram, as the encoder sees it")
     axes.set_yticks(range(0, SAMPLE_RATE // 2000 + 1, 2))
     axes.spines[:].set_visible(False)
@@ -180,20 +203,40 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
     # Most probable on top: the picture is read from there.
     order = np.argsort(prediction.scores, kind="stable")
     rows = np.arange(len(labels) + 1) - 0.5
-    axes.pcolormesh(edges, rows, scores[:, order].T, cmap="Blues", vmin=0, vmax=1, edgecolors="white",
-                    linewidth=1.5 if len(scores) <= 60 else 0)
+    axes.pcolormesh(
+        edges,
+        rows,
+        scores[:, order].T,
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        edgecolors="white",
+        linewidth=1.5 if len(scores) <= 60 else 0,
+    )
     if len(scores) <= N_NUMBERED:
         for column, row in np.ndindex(len(scores), len(labels)):
             score = scores[column, order[row]]
-            axes.text((edges[column] + edges[column + 1]) / 2, row, f"{100 * score:.0f}", ha="center", va="center",
-                      color="white" if score > 0.55 else INK if score >= 0.1 else "#9A9A9A", fontsize=9,
-                      fontweight="bold" if score == scores[column].max() else "normal")
+            axes.text(
+                (edges[column] + edges[column + 1]) / 2,
+                row,
+                f"{100 * score:.0f}",
+                ha="center",
+                va="center",
+                color="white" if score > 0.55 else INK if score >= 0.1 else "#9A9A9A",
+                fontsize=9,
+                fontweight="bold" if score == scores[column].max() else "normal",
+            )
     else:
         winner = np.argsort(order)[scores.argmax(axis=1)]
-        axes.scatter((edges[:-1] + edges[1:]) / 2, winner, s=9 if len(scores) <= 120 else 4, color="#F2A900",
-                     linewidths=0, label="most probable")
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=9, borderaxespad=0,
-                    handletextpad=0.1)
+        axes.scatter(
+            (edges[:-1] + edges[1:]) / 2,
+            winner,
+            s=9 if len(scores) <= 120 else 4,
+            color="#F2A900",
+            linewidths=0,
+            label="most probable",
+        )
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=9, borderaxespad=0, handletextpad=0.1)
     axes.set_yticks(range(len(labels)), [_escape(labels[index]) for index in order])
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
@@ -205,8 +248,15 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
     percent = 100 * prediction.scores[order]
     whole.barh(range(len(labels)), percent, height=0.72, color=["#B9CFDF"] * (len(labels) - 1) + ["#08519C"])
     for row, value in enumerate(percent):
-        whole.text(value + 2, row, f"{value:.0f} %", va="center", color=INK, fontsize=9,
-                   fontweight="bold" if row == len(labels) - 1 else "normal")
+        whole.text(
+            value + 2,
+            row,
+            f"{value:.0f} %",
+            va="center",
+            color=INK,
+            fontsize=9,
+            fontweight="bold" if row == len(labels) - 1 else "normal",
+        )
     whole.set(ylim=(-0.5, len(labels) - 0.5), xlim=(0, max(100.0, percent.max() + 20)), title="Whole file")
     axes.set_ylim(-0.5, len(labels) - 0.5)
     whole.set_xticks([])

@@ -1,6 +1,6 @@
 """Emotion of your own recordings.
 
-    python -m classifiers.predict --model results/table3_emodb/paper/model.keras recording.wav folder/
+    python -m classifiers.predict --model results/table3_emodb/head_per_second/model.keras recording.wav folder/
 
 prints a line a file: the emotion with the probabilities of all, or arousal and valence. --timeline adds each second,
 --output csv or json is meant for programs (notes go to stderr), --plot DIR saves a picture a file. Any format that
@@ -39,16 +39,26 @@ DIGITS = 4
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m classifiers.predict", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER",
-                        help="sound files, and folders that are searched for them")
-    parser.add_argument("--model", type=Path, required=True,
-                        help="model.keras (emotions) or model-arousal_valence.keras, as every table writes them")
+    parser = argparse.ArgumentParser(
+        prog="python -m classifiers.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them"
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        help="model.keras (emotions) or model-arousal_valence.keras, as every table writes them",
+    )
     parser.add_argument("--timeline", action="store_true", help="say what each second sounds like, too")
     parser.add_argument("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
-    parser.add_argument("--plot", type=Path, metavar="DIR",
-                        help="save waveform, spectrogram and emotion over time of each file as a PNG picture")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="DIR",
+        help="save waveform, spectrogram and emotion over time of each file as a PNG picture",
+    )
     parser.add_argument("--export", choices=("onnx", "saved_model"), help="write the model in another format")
     parser.add_argument("--export-to", type=Path, metavar="PATH", help="where (default: beside the model)")
     return parser
@@ -56,11 +66,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     if not arguments.sounds and not arguments.export:
-        raise InputError.about("FILE_OR_FOLDER", found="nothing", expected="at least one sound file or folder",
-                               action="name your recordings, or use --export")
+        raise InputError.about(
+            "FILE_OR_FOLDER",
+            found="nothing",
+            expected="at least one sound file or folder",
+            action="name your recordings, or use --export",
+        )
     if arguments.export_to and not arguments.export:
-        raise InputError.about("--export-to", found="it without --export", expected="both",
-                               action="add --export onnx or --export saved_model")
+        raise InputError.about(
+            "--export-to", found="it without --export", expected="both", action="add --export onnx or --export saved_model"
+        )
     read_description(arguments.model)
     paths = find_sounds(arguments.sounds)
     pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
@@ -140,11 +155,14 @@ def find_sounds(sounds: list[Path]) -> list[Path]:
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
     """Returns the sound files below a folder, sorted; adds folders that cannot be read to `problems`."""
     found = []
-    for where, folders, names in os.walk(folder, onerror=lambda error: problems.append(
-            f"{shown(error.filename)}: a folder that cannot be read ({error.strerror})")):
+    for where, folders, names in os.walk(
+        folder,
+        onerror=lambda error: problems.append(f"{shown(error.filename)}: a folder that cannot be read ({error.strerror})"),
+    ):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(where, name) for name in sorted(names)
-                  if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")]
+        found += [
+            Path(where, name) for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
+        ]
     return found
 
 
@@ -157,11 +175,19 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError.about(f"--plot {shown(folder)}", found=f"that it cannot be made ({error.strerror})",
-                               expected="a folder to write into", action="choose another one") from error
+        raise InputError.about(
+            f"--plot {shown(folder)}",
+            found=f"that it cannot be made ({error.strerror})",
+            expected="a folder to write into",
+            action="choose another one",
+        ) from error
     if not os.access(folder, os.W_OK):
-        raise InputError.about(f"--plot {shown(folder)}", found="a folder that cannot be written to",
-                               expected="a writable folder", action="choose another one")
+        raise InputError.about(
+            f"--plot {shown(folder)}",
+            found="a folder that cannot be written to",
+            expected="a writable folder",
+            action="choose another one",
+        )
     pictures: dict[Path, Path] = {}
     taken: set[str] = set()
     for path in paths:
@@ -182,15 +208,16 @@ def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
     for prediction in predictions:
         yield f"{shown(prediction.path)}  {_describe(predictor, prediction.scores)}\n"
         if timeline:
-            times = [f"{start:.1f}–{end:.1f} s" for start, end in
-                     zip(prediction.start_seconds, prediction.end_seconds, strict=True)]
+            times = [
+                f"{start:.1f}–{end:.1f} s" for start, end in zip(prediction.start_seconds, prediction.end_seconds, strict=True)
+            ]
             width = max(len(time) for time in times)
             for time, scores in zip(times, prediction.chunk_scores, strict=True):
                 yield f"    {time:>{width}}  {_describe(predictor, scores)}\n"
 
 
 def _describe(predictor: Predictor, scores) -> str:
-    if predictor.kind != "softmax":
+    if predictor.task != "categorical":
         return "  ".join(f"{name} {score:+.2f}" for name, score in zip(predictor.columns, scores, strict=True))
     order = scores.argsort(kind="stable")[::-1]
     first, *others = (f"{predictor.columns[index]} {100 * scores[index]:.0f} %" for index in order)
@@ -200,18 +227,28 @@ def _describe(predictor: Predictor, scores) -> str:
 
 def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
     """Yields a table: a row a file (level `utterance`) and with `timeline` one each second (level `chunk`)."""
-    classes = ["prediction"] if predictor.kind == "softmax" else []
+    classes = ["prediction"] if predictor.task == "categorical" else []
     yield _csv_line(["file", "level", "start_seconds", "end_seconds", *classes, *predictor.columns])
     for prediction in predictions:
         rows = [("utterance", 0.0, prediction.seconds, prediction.scores)]
         if timeline:
-            rows += [("chunk", *row) for row in zip(prediction.start_seconds, prediction.end_seconds,
-                                                    prediction.chunk_scores, strict=True)]
+            rows += [
+                ("chunk", *row)
+                for row in zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, strict=True)
+            ]
         yield "".join(
-            _csv_line([prediction.path, level, round(float(start), 3), round(float(end), 3),
-                       *([predictor.label_of(scores)] if classes else []),
-                       *(round(float(score), DIGITS) for score in scores)])
-            for level, start, end, scores in rows)
+            _csv_line(
+                [
+                    prediction.path,
+                    level,
+                    round(float(start), 3),
+                    round(float(end), 3),
+                    *([predictor.label_of(scores)] if classes else []),
+                    *(round(float(score), DIGITS) for score in scores),
+                ]
+            )
+            for level, start, end, scores in rows
+        )
 
 
 def _csv_line(cells: list[object]) -> str:
@@ -225,7 +262,7 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
 
     def describe(scores) -> dict[str, object]:
         named = {name: round(float(score), DIGITS) for name, score in zip(predictor.columns, scores, strict=True)}
-        if predictor.kind != "softmax":
+        if predictor.task != "categorical":
             return named
         return {"prediction": predictor.label_of(scores), "probabilities": named}
 
@@ -235,8 +272,10 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
         if timeline:
             entry["timeline"] = [
                 {"start_seconds": round(float(start), 3), "end_seconds": round(float(end), 3), **describe(scores)}
-                for start, end, scores in zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores,
-                                              strict=True)]
+                for start, end, scores in zip(
+                    prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, strict=True
+                )
+            ]
         yield separator + json.dumps(entry)
         separator = ",\n"
     yield "[]\n" if separator == "[\n" else "\n]\n"

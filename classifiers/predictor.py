@@ -2,7 +2,7 @@
 
 The file is a plain Keras model, spectrogram (n_bins, n_frames, 1) -> the head's outputs, of stock layers alone, so that
 `keras.models.load_model(path, safe_mode=True)` opens it without this project's code. Beside the network it holds what
-its user needs to know, the JSON member `head`: kind, labels, spectrogram settings, encoder and how it is read, tail,
+its user needs to know, the JSON member `head`: task, labels, spectrogram settings, encoder and how it is read, tail,
 aggregation, corpus, the head's parameters.
 """
 
@@ -71,14 +71,14 @@ class Predictor:
     head: TrainedHead
 
     @property
-    def kind(self) -> str:
-        """"softmax" (classes) or "arousal_valence"."""
-        return self.head.kind
+    def task(self) -> str:
+        """ "categorical" (classes) or "dimensional"."""
+        return self.head.task
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the scores: the labels, or arousal and valence."""
-        return tuple(self.head.metadata["labels"]) if self.kind == "softmax" else DIMENSIONS
+        return tuple(self.head.metadata["labels"]) if self.task == "categorical" else DIMENSIONS
 
     @property
     def spectrogram(self) -> SpectrogramConfig:
@@ -87,7 +87,7 @@ class Predictor:
 
     def label_of(self, scores: np.ndarray) -> str | None:
         """Returns the class with the highest probability; None where there are no classes."""
-        return self.columns[int(np.argmax(scores))] if self.kind == "softmax" else None
+        return self.columns[int(np.argmax(scores))] if self.task == "categorical" else None
 
     def predict_chunks(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the scores of chunks.
@@ -103,7 +103,7 @@ class Predictor:
         padded = np.pad(chunks, ((0, -len(chunks) % CHUNKS_PER_STEP), (0, 0)))
         steps = [np.zeros((0, len(self.columns)), np.float32)]
         for start in range(0, len(padded), CHUNKS_PER_STEP):
-            spectrograms = compute_spectrograms(padded[start: start + CHUNKS_PER_STEP], self.spectrogram)
+            spectrograms = compute_spectrograms(padded[start : start + CHUNKS_PER_STEP], self.spectrogram)
             steps.append(as_columns(self.head.model.predict_on_batch(spectrograms[..., np.newaxis])))
         return np.concatenate(steps)[: len(chunks)]
 
@@ -113,13 +113,14 @@ class Predictor:
         Raises:
             InputError: the file cannot be read, is silent, or is too short for a chunk.
         """
-        (_, outcome), = self.predict_files([path])
+        ((_, outcome),) = self.predict_files([path])
         if isinstance(outcome, InputError):
             raise outcome
         return outcome
 
-    def predict_files(self, paths: Iterable[str | os.PathLike[str]], on_chunks: Callable[[int], None] = lambda n: None
-                      ) -> Iterator[tuple[Path, Prediction | InputError]]:
+    def predict_files(
+        self, paths: Iterable[str | os.PathLike[str]], on_chunks: Callable[[int], None] = lambda n: None
+    ) -> Iterator[tuple[Path, Prediction | InputError]]:
         """Yields what it says about each file, in their order, or what is wrong with the file.
 
         Chunks of several short files share a step of the network, and a long file goes through it block by block:
@@ -139,7 +140,7 @@ class Predictor:
             while done < n_chunks:
                 file, chunks = waiting.pop(0)
                 taken = min(len(chunks), n_chunks - done)
-                file.scores.append(scores[done: done + taken])
+                file.scores.append(scores[done : done + taken])
                 if taken < len(chunks):
                     waiting.insert(0, (file, chunks[taken:]))
                 done += taken
@@ -167,8 +168,9 @@ class Predictor:
             return file.error
         metadata, chunk_scores = self.head.metadata, np.concatenate(file.scores)
         try:
-            scores = aggregate_chunks(chunk_scores, np.zeros(len(chunk_scores), np.int64), metadata["aggregation"],
-                                      self.kind)[0]
+            scores = aggregate_chunks(chunk_scores, np.zeros(len(chunk_scores), np.int64), metadata["aggregation"], self.task)[
+                0
+            ]
         except InputError as error:  # scores that are not finite
             return InputError(f"{shown(file.path)}: {error}")
         start = np.arange(len(chunk_scores), dtype=np.float64)
@@ -191,7 +193,8 @@ class _File:
     def is_scored(self) -> bool:
         """Whether nothing more is to come."""
         return self.error is not None or (
-            self.seconds is not None and sum(len(scores) for scores in self.scores) == self.n_chunks)
+            self.seconds is not None and sum(len(scores) for scores in self.scores) == self.n_chunks
+        )
 
     def read(self, tail: str) -> Iterator[np.ndarray]:
         """Yields the chunks, float32 (n, 16000); whatever is wrong with the file ends in `error`."""
@@ -205,12 +208,19 @@ class _File:
                 yield chunks
             seconds = soundfile.info(os.fsencode(self.path)).duration
             if self.n_chunks == 0:
-                raise InputError.about(shown(self.path), found=f"{seconds:.2f} s of sound",
-                                       expected="at least a second: the model was trained with --tail drop",
-                                       action="give a longer file")
+                raise InputError.about(
+                    shown(self.path),
+                    found=f"{seconds:.2f} s of sound",
+                    expected="at least a second: the model was trained with --tail drop",
+                    action="give a longer file",
+                )
             if peak < SILENCE:
-                raise InputError.about(shown(self.path), found=f"silence (no sample above {SILENCE:g} of full scale)",
-                                       expected="speech", action="check the recording")
+                raise InputError.about(
+                    shown(self.path),
+                    found=f"silence (no sample above {SILENCE:g} of full scale)",
+                    expected="speech",
+                    action="check the recording",
+                )
             self.seconds = seconds
         except InputError as error:
             self.error = error
@@ -227,22 +237,29 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InputError: no such file, damaged, or not a predictor of this project.
     """
-    from classifiers.metrics import AGGREGATIONS, KINDS
+    from classifiers.metrics import AGGREGATIONS, TASKS
 
     found = read_attached_json(path, "head")
 
     def refuse(problem: str) -> InputError:
-        return InputError.about(path, found=f"a model with {problem}", expected="model.keras as the tables write it",
-                                action="give a file that this project's scripts wrote")
+        return InputError.about(
+            path,
+            found=f"a model with {problem}",
+            expected="model.keras as the tables write it",
+            action="give a file that this project's scripts wrote",
+        )
 
     if not isinstance(found, dict):
         raise refuse("head.json that is no record")
-    for name, allowed in (("kind", KINDS), ("tail", TAILS), ("aggregation", AGGREGATIONS)):
+    for name, allowed in (("task", TASKS), ("tail", TAILS), ("aggregation", AGGREGATIONS)):
         if found.get(name) not in allowed:
             raise refuse(f"the {name} {str(found.get(name))[:40]!r}")
     labels = found.get("labels")
-    if found["kind"] == "softmax" and not (isinstance(labels, list) and len(labels) >= 2 and all(
-            isinstance(label, str) and label and label.isprintable() for label in labels)):
+    if found["task"] == "categorical" and not (
+        isinstance(labels, list)
+        and len(labels) >= 2
+        and all(isinstance(label, str) and label and label.isprintable() for label in labels)
+    ):
         raise refuse("labels that are no names")
     try:
         config = SpectrogramConfig.from_dict(found["spectrogram"])
@@ -270,20 +287,36 @@ def build_predictor(encoder: FrozenEncoder, trained: TrainedHead, metadata: dict
 
     expected = tuple(trained.model.input_shape[1:])
     if encoder.feature_shape != expected:
-        raise InputError.about("head", found=f"one that reads features of shape {expected}",
-                               expected=f"shape {encoder.feature_shape}, which the encoder gives",
-                               action="use the encoder and the --features that the head was trained with")
+        raise InputError.about(
+            "head",
+            found=f"one that reads features of shape {expected}",
+            expected=f"shape {encoder.feature_shape}, which the encoder gives",
+            action="use the encoder and the --features that the head was trained with",
+        )
     n_columns = count_columns(trained.model)
-    if trained.kind == "softmax" and len(metadata["labels"]) != n_columns:
-        raise InputError.about("labels", found=len(metadata["labels"]), expected=f"{n_columns}, one an output",
-                               action="name each class once, in the order of the head's outputs")
+    if trained.task == "categorical" and len(metadata["labels"]) != n_columns:
+        raise InputError.about(
+            "labels",
+            found=len(metadata["labels"]),
+            expected=f"{n_columns}, one an output",
+            action="name each class once, in the order of the head's outputs",
+        )
     # A copy that was never compiled: a compiled head would be saved with its optimiser.
     head = keras.Model(trained.model.input, trained.model.output, name="head")
     model = keras.Model(encoder.model.input, head(encoder.model.output), name="predictor")
-    made = {"spectrogram": encoder.config.to_dict(), "encoder_sha256": encoder.sha256, "features": encoder.output,
-            "kind": trained.kind, "parameters": trained.parameters, "best_epoch": int(trained.best_epoch)}
-    return Predictor(TrainedHead(model, trained.kind, trained.parameters, trained.history, trained.best_epoch,
-                                 trained.seconds, {**metadata, **made}))
+    made = {
+        "spectrogram": encoder.config.to_dict(),
+        "encoder_sha256": encoder.sha256,
+        "features": encoder.output,
+        "task": trained.task,
+        "parameters": trained.parameters,
+        "best_epoch": int(trained.best_epoch),
+    }
+    return Predictor(
+        TrainedHead(
+            model, trained.task, trained.parameters, trained.history, trained.best_epoch, trained.seconds, {**metadata, **made}
+        )
+    )
 
 
 def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
@@ -308,7 +341,10 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     inputs, outputs = tuple(model.input_shape), [tuple(output.shape) for output in model.outputs]
     expected = (None, config.n_bins, config.n_frames, 1)
     if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(s[-1] for s in outputs) != n_columns:
-        raise InputError.about(path, found=f"a network from {inputs} to {', '.join(map(str, outputs))}",
-                               expected=f"one from a spectrogram {expected} to {n_columns} scores",
-                               action="give model.keras as the tables write it")
+        raise InputError.about(
+            path,
+            found=f"a network from {inputs} to {', '.join(map(str, outputs))}",
+            expected=f"one from a spectrogram {expected} to {n_columns} scores",
+            action="give model.keras as the tables write it",
+        )
     return predictor

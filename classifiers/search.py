@@ -1,6 +1,6 @@
 """Search of a head's hyper-parameters with Hyperas and hyperopt's TPE. The only file that knows Hyperas.
 
-The spaces are functions in Hyperas' template language (`softmax_space`, `arousal_valence_space`), turned into
+The spaces are functions in Hyperas' template language (`categorical_space`, `dimensional_space`), turned into
 hyperopt spaces by Hyperas' own template compiler. Hyperas' driver is left out: it writes `temp_model.py` into the
 working directory, where searches side by side run one another's model, and hands hyperopt a random state that it no
 longer takes. The compiled source is executed in memory instead, as a module named by its hash, and `hyperopt.fmin` is
@@ -44,10 +44,12 @@ TOGETHER = 4
 # Random trials before TPE starts to model. Hyperopt waits for 20, which would make 20 evaluations a random search.
 RANDOM_TRIALS = 8
 
+
+# fmt: off
 # Rules of the template language: a name before each template, no two templates alike, no braces inside one,
 # and in the function no comment, f-string or import over several lines.
 # The map is averaged before the first convolution for speed.
-def softmax_space():
+def categorical_space():
     from hyperas.distributions import choice, loguniform, uniform
 
     n_convolutions = {{choice([1, 2, 3])}}
@@ -76,7 +78,7 @@ def softmax_space():
                 weight_decay=weight_decay, batch_size=batch_size, **resolution, **dense, **optimizer)
 
 
-def arousal_valence_space():
+def dimensional_space():
     from hyperas.distributions import choice, loguniform, uniform
 
     n_convolutions = {{choice([1, 2, 3])}}
@@ -102,15 +104,18 @@ def arousal_valence_space():
                 batch_size=batch_size, **resolution, **dense, **optimizer)
 
 
+# fmt: on
+
+
 def no_data():
     return None
 
 
-SPACES = {"softmax": softmax_space, "arousal_valence": arousal_valence_space}
+SPACES = {"categorical": categorical_space, "dimensional": dimensional_space}
 
 
 @functools.cache
-def compile_space(kind: str) -> types.ModuleType:
+def compile_space(task: str) -> types.ModuleType:
     """A space as Hyperas compiles it: `get_space()` is hyperopt's space, `keras_fmin_fnct(point)` a point's parameters.
 
     The module's name holds the hash of its source; the source stays in memory.
@@ -127,7 +132,7 @@ def compile_space(kind: str) -> types.ModuleType:
         sys.path[:] = search_path  # Hyperas appends the working directory, from which nothing should be imported
         if not had_reader:
             del keras.models.model_from_yaml
-    source = optim.get_hyperopt_model_string(SPACES[kind], no_data, None, None, False, 1)
+    source = optim.get_hyperopt_model_string(SPACES[task], no_data, None, None, False, 1)
     module = types.ModuleType(f"hyperas_space_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
     exec(compile(source, module.__name__, "exec"), module.__dict__)  # our own templates, no data
     return module
@@ -153,7 +158,7 @@ def search_head(
     utterance: np.ndarray,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
-    kind: str,
+    task: str,
     max_evals: int,
     epochs: int,
     seed: int,
@@ -177,7 +182,7 @@ def search_head(
         targets: int class indices (n_chunks,), or arousal and valence (n_chunks, 2).
         utterance: int (n_chunks,), the utterance of each chunk.
         folds: for each inner fold, the chunks to train and to select on, int; no utterance may be in both.
-        kind: "softmax" or "arousal_valence".
+        task: "categorical" or "dimensional".
         max_evals: number of trials.
         epochs, patience, aggregation, class_weight, n_outputs: see `training.train_head`.
         seed: of suggestions and training.
@@ -193,22 +198,43 @@ def search_head(
         installed.
     """
     fixed = dict(fixed or {})
-    resolve_parameters(kind, fixed)
+    resolve_parameters(task, fixed)
     folds = [tuple(np.asarray(part, dtype=np.int64) for part in fold) for fold in folds]
     if max_evals < 1:
         raise InputError.about("max_evals", found=max_evals, expected="at least 1", action="ask for a trial")
-    shared = {number for rows, validation_rows in folds
-              for number in np.intersect1d(np.asarray(utterance)[rows], np.asarray(utterance)[validation_rows])}
+    shared = {
+        number
+        for rows, validation_rows in folds
+        for number in np.intersect1d(np.asarray(utterance)[rows], np.asarray(utterance)[validation_rows])
+    }
     if shared:
         raise InputError.about(
-            "search", found=f"{len(shared)} utterances in the training and the validation part",
-            expected="none", action="split by utterance before cutting chunks",
+            "search",
+            found=f"{len(shared)} utterances in the training and the validation part",
+            expected="none",
+            action="split by utterance before cutting chunks",
         )
-    jobs = [HeadJob(features, np.asarray(targets), {}, kind, epochs, seed, n_outputs, rows, validation_rows,
-                    np.asarray(utterance), patience, aggregation, class_weight) for rows, validation_rows in folds]
-    space_source = inspect.getsource(SPACES[kind])
+    jobs = [
+        HeadJob(
+            features,
+            np.asarray(targets),
+            {},
+            task,
+            epochs,
+            seed,
+            n_outputs,
+            rows,
+            validation_rows,
+            np.asarray(utterance),
+            patience,
+            aggregation,
+            class_weight,
+        )
+        for rows, validation_rows in folds
+    ]
+    space_source = inspect.getsource(SPACES[task])
     search = hash_search(jobs, [fixed, space_source, TOGETHER, RANDOM_TRIALS])
-    table = TrialTable(trials_path, kind, seed, search)
+    table = TrialTable(trials_path, task, seed, search)
     if len(table) < max_evals:
         run = _search_on_spark if spark_master else _search_here
         run(jobs, fixed, table, max_evals, workers, *([spark_master] if spark_master else []), progress)
@@ -216,19 +242,21 @@ def search_head(
     good = trials[trials["status"] == "ok"]
     if good.empty:
         raise InputError.about(
-            "search", found=f"{len(trials)} trials, all failed, the first with: {trials['error'].iloc[0]}",
-            expected="at least one that trains", action="look at the features and the split",
+            "search",
+            found=f"{len(trials)} trials, all failed, the first with: {trials['error'].iloc[0]}",
+            expected="at least one that trains",
+            action="look at the features and the split",
         )
     best = good.loc[good["loss"].idxmin()]
     return SearchResult(table.parameters_of(best), int(best["epochs"]), trials)
 
 
-def _result_of(histories: Iterable[Callable[[], tuple[pd.DataFrame, int, float]]], kind: str) -> dict[str, Any]:
+def _result_of(histories: Iterable[Callable[[], tuple[pd.DataFrame, int, float]]], task: str) -> dict[str, Any]:
     """A trial's outcome, in the trial table's terms; a failure is an outcome too.
 
     Args:
         histories: of the head of each inner fold: waits for its history, best epoch and seconds.
-        kind: of head.
+        task: of head.
     """
     try:
         trained = [wait() for wait in histories]
@@ -238,15 +266,20 @@ def _result_of(histories: Iterable[Callable[[], tuple[pd.DataFrame, int, float]]
         error = f"{type(failure).__name__}: {failure}".splitlines()[0]
         return {"loss": float("nan"), "status": "fail", "epochs": 0, "seconds": 0.0, "error": error}
     # One number of epochs for all folds; a head that stopped early keeps its last score.
-    scores = pd.concat([selection_scores(kind, history) for history, _, _ in trained], axis=1).ffill().mean(axis=1)
+    scores = pd.concat([selection_scores(task, history) for history, _, _ in trained], axis=1).ffill().mean(axis=1)
     seconds = sum(seconds for _, _, seconds in trained)
-    return {"loss": 1.0 - float(scores.max()), "status": "ok", "epochs": int(scores.idxmax()), "seconds": round(seconds, 3),
-            "error": ""}
+    return {
+        "loss": 1.0 - float(scores.max()),
+        "status": "ok",
+        "epochs": int(scores.idxmax()),
+        "seconds": round(seconds, 3),
+        "error": "",
+    }
 
 
-def _parameters_at(kind: str, point: dict[str, Any], fixed: dict[str, Any]) -> dict[str, Any]:
+def _parameters_at(task: str, point: dict[str, Any], fixed: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a point of the space, as plain types."""
-    return resolve_parameters(kind, {**compile_space(kind).keras_fmin_fnct(point), **fixed})
+    return resolve_parameters(task, {**compile_space(task).keras_fmin_fnct(point), **fixed})
 
 
 def _search_here(
@@ -266,8 +299,8 @@ def _search_here(
     from hyperopt.exceptions import AllTrialsFailed
     from tqdm.auto import tqdm
 
-    kind = jobs[0].kind
-    space = compile_space(kind).get_space()
+    task = jobs[0].task
+    space = compile_space(task).get_space()
     waiting: list[tuple[dict[str, Any], Any]] = []  # parameters and the pending heads, None for a stored trial
     stored, suggested, done = len(table), 0, 0
     bar = tqdm(total=max_evals, desc=progress, unit="trial", disable=progress is None)
@@ -276,7 +309,7 @@ def _search_here(
         nonlocal suggested
         documents = tpe.suggest(new_ids, domain, trials, seed, n_startup_jobs=RANDOM_TRIALS, verbose=False)
         for document in documents:
-            parameters = _parameters_at(kind, space_eval(space, spec_from_misc(document["misc"])), fixed)
+            parameters = _parameters_at(task, space_eval(space, spec_from_misc(document["misc"])), fixed)
             pending = None
             if suggested >= stored:
                 heads = [dataclasses.replace(job, parameters=parameters) for job in jobs]
@@ -284,8 +317,10 @@ def _search_here(
                 pending = pool.submit(heads) if min(max_evals, TOGETHER) >= workers else [pool.submit([h])[0] for h in heads]
             elif table.parameters_of(table.rows[suggested]) != parameters:
                 raise InputError.about(
-                    table.path, found=f"other parameters in trial {suggested} than this search suggests",
-                    expected="the trials of this search", action="move the file away",
+                    table.path,
+                    found=f"other parameters in trial {suggested} than this search suggests",
+                    expected="the trials of this search",
+                    action="move the file away",
                 )
             waiting.append((parameters, pending))
             suggested += 1
@@ -295,7 +330,7 @@ def _search_here(
         nonlocal done
         parameters, pending = waiting.pop(0)
         if pending is not None:
-            table.add(parameters, _result_of([head.history for head in pending], kind))
+            table.add(parameters, _result_of([head.history for head in pending], task))
         row = table.rows[done]
         done += 1
         bar.set_postfix_str(f"best loss {table.frame()['loss'].min():.3f}", refresh=False)
@@ -305,9 +340,16 @@ def _search_here(
     # That every trial failed is for `search_head` to say, with the reasons.
     with head_workers(workers) as pool, bar, contextlib.suppress(AllTrialsFailed):
         fmin(
-            objective, space, algo=suggest_and_start, max_evals=max_evals, trials=Trials(),
-            rstate=np.random.default_rng(seed=jobs[0].seed), max_queue_len=TOGETHER, return_argmin=False,
-            show_progressbar=False, verbose=False,
+            objective,
+            space,
+            algo=suggest_and_start,
+            max_evals=max_evals,
+            trials=Trials(),
+            rstate=np.random.default_rng(seed=jobs[0].seed),
+            max_queue_len=TOGETHER,
+            return_argmin=False,
+            show_progressbar=False,
+            verbose=False,
         )
 
 
@@ -323,7 +365,9 @@ def _search_on_spark(
     """Fills the table with trials that a Spark master spreads over its machines, which share this one's file system."""
     if importlib.util.find_spec("pyspark") is None:
         raise InputError.about(
-            f"Spark master {master}", found="no pyspark in this Python", expected="pyspark and a Java runtime",
+            f"Spark master {master}",
+            found="no pyspark in this Python",
+            expected="pyspark and a Java runtime",
             action="install it with pip install pyspark, or leave out the Spark master and use --workers",
         )
     from hyperopt import SparkTrials, fmin, space_eval, tpe
@@ -331,8 +375,8 @@ def _search_on_spark(
     from hyperopt.exceptions import AllTrialsFailed
     from pyspark.sql import SparkSession
 
-    kind = jobs[0].kind
-    space = compile_space(kind).get_space()
+    task = jobs[0].task
+    space = compile_space(task).get_space()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     session = SparkSession.builder.master(master).appName("head-search").getOrCreate()
     folder = table.path.parent if table.path is not None else None  # reachable for every machine of the cluster
@@ -343,13 +387,19 @@ def _search_on_spark(
         algorithm = functools.partial(tpe.suggest, n_startup_jobs=RANDOM_TRIALS, verbose=False)
         with contextlib.suppress(AllTrialsFailed):
             fmin(
-                objective, space, algo=algorithm, max_evals=max_evals, trials=trials,
-                rstate=np.random.default_rng(seed=jobs[0].seed), return_argmin=False, verbose=False,
+                objective,
+                space,
+                algo=algorithm,
+                max_evals=max_evals,
+                trials=trials,
+                rstate=np.random.default_rng(seed=jobs[0].seed),
+                return_argmin=False,
+                verbose=False,
                 show_progressbar=progress is not None,
             )
     table.rows.clear()
     for trial in sorted(trials.trials, key=lambda trial: trial["tid"]):
-        parameters = _parameters_at(kind, space_eval(space, spec_from_misc(trial["misc"])), fixed)
+        parameters = _parameters_at(task, space_eval(space, spec_from_misc(trial["misc"])), fixed)
         failed = {"loss": float("nan"), "status": "fail", "epochs": 0, "seconds": 0.0, "error": "failed on Spark"}
         table.add(parameters, trial["result"] if trial["result"]["status"] == "ok" else failed | trial["result"])
 
@@ -359,9 +409,9 @@ def _train_on_spark(jobs: Sequence[HeadJob], features: Any, fixed: dict[str, Any
     os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", CUDA_VISIBLE_DEVICES="-1")
 
     def train(job: HeadJob) -> tuple[pd.DataFrame, int, float]:
-        parameters = _parameters_at(job.kind, point, fixed)
+        parameters = _parameters_at(job.task, point, fixed)
         head = train_job(dataclasses.replace(job, features=features.open(), parameters=parameters))
         return head.history, head.best_epoch, head.seconds
 
-    result = _result_of([functools.partial(train, job) for job in jobs], jobs[0].kind)
+    result = _result_of([functools.partial(train, job) for job in jobs], jobs[0].task)
     return result if result["status"] == "ok" else {**result, "loss": None}

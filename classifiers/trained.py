@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512  # chunks predicted at a time
 
+
 @dataclass
 class TrainedHead:
     """A trained head and how it came about.
@@ -29,7 +30,7 @@ class TrainedHead:
     """
 
     model: keras.Model
-    kind: str
+    task: str
     parameters: dict[str, Any]
     history: pd.DataFrame
     best_epoch: int
@@ -45,7 +46,9 @@ class TrainedHead:
         expected = tuple(self.model.input_shape[1:])
         if tuple(features.shape[1:]) != expected:
             raise InputError.about(
-                "features of a chunk", found=f"shape {tuple(features.shape[1:])}", expected=f"shape {expected}",
+                "features of a chunk",
+                found=f"shape {tuple(features.shape[1:])}",
+                expected=f"shape {expected}",
                 action="use the encoder that the head was trained with",
             )
         blocks = [
@@ -73,11 +76,11 @@ def save_head(path: str | os.PathLike[str], trained: TrainedHead, metadata: dict
         path: ends in .keras.
         trained: the head.
         metadata: what its user needs: labels, spectrogram (SpectrogramConfig.to_dict()), encoder_sha256, aggregation;
-            kind, parameters and best_epoch are added.
+            task, parameters and best_epoch are added.
     """
     import keras
 
-    made = {"kind": trained.kind, "parameters": trained.parameters, "best_epoch": int(trained.best_epoch)}
+    made = {"task": trained.task, "parameters": trained.parameters, "best_epoch": int(trained.best_epoch)}
     # A model that was not compiled is saved without optimiser state and loss.
     plain = keras.Model(trained.model.input, trained.model.output, name=trained.model.name)
     with write_atomically(path) as temporary:
@@ -92,17 +95,20 @@ def load_head(path: str | os.PathLike[str]) -> TrainedHead:
         InputError: no such file, damaged, not a head, or holding layers that no network of this project has.
     """
     metadata = read_attached_json(path, "head")
-    missing = sorted({"kind", "parameters"} - set(metadata))
+    missing = sorted({"task", "parameters"} - set(metadata))
     if missing:
         raise InputError.about(
-            path, found=f"a file without {missing}", expected="a head saved by this project",
+            path,
+            found=f"a file without {missing}",
+            expected="a head saved by this project",
             action="choose another file",
         )
     model = load_network(path)
     try:
-        parameters = resolve_parameters(metadata["kind"], metadata["parameters"])
+        parameters = resolve_parameters(metadata["task"], metadata["parameters"])
     except TypeError as error:  # whatever JSON can hold in their place
-        raise InputError.about(path, found=f"parameters that cannot be used ({error})", expected="those of a head",
-                               action="choose another file") from error
+        raise InputError.about(
+            path, found=f"parameters that cannot be used ({error})", expected="those of a head", action="choose another file"
+        ) from error
     best_epoch = int(metadata.get("best_epoch", 0))
-    return TrainedHead(model, metadata["kind"], parameters, pd.DataFrame(), best_epoch, metadata=metadata)
+    return TrainedHead(model, metadata["task"], parameters, pd.DataFrame(), best_epoch, metadata=metadata)

@@ -45,7 +45,7 @@ class HeadJob:
     features: np.ndarray
     targets: np.ndarray
     parameters: dict[str, Any]
-    kind: str
+    task: str
     epochs: int
     seed: int
     n_outputs: int | None = None
@@ -62,7 +62,7 @@ def train_head(
     targets: np.ndarray,
     parameters: dict[str, Any] | None = None,
     *,
-    kind: str,
+    task: str,
     epochs: int,
     seed: int,
     validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
@@ -81,8 +81,8 @@ def train_head(
     Args:
         features: float32, shape (n_chunks, n_bins, n_frames, n_channels) or (n_chunks, h); may be memory-mapped.
         targets: int class indices (n_chunks,), or arousal in [0, 1] and valence in [-1, 1], shape (n_chunks, 2).
-        parameters: what differs from `heads.DEFAULT_PARAMETERS[kind]`.
-        kind: "softmax" or "arousal_valence".
+        parameters: what differs from `heads.DEFAULT_PARAMETERS[task]`.
+        task: "categorical" or "dimensional".
         epochs: at most so many.
         seed: of weights, dropout and order of chunks.
         validation: features, targets and utterance index of validation chunks.
@@ -100,66 +100,82 @@ def train_head(
     # Else a head's last bits depend on whether something else in the process, a pre-training, has asked for it.
     tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
-    parameters = resolve_parameters(kind, parameters)
+    parameters = resolve_parameters(task, parameters)
     rows = np.arange(len(features)) if rows is None else np.asarray(rows, dtype=np.int64)
-    targets = _check_targets(kind, targets, len(features))
+    targets = _check_targets(task, targets, len(features))
     checked = [targets[rows]]
     if validation is not None:
-        checked_targets = _check_targets(kind, validation[1], len(validation[0]))
+        checked_targets = _check_targets(task, validation[1], len(validation[0]))
         validation = (validation[0], checked_targets, np.asarray(validation[2]))
         checked.append(checked_targets)
-    n_outputs = n_outputs or (2 if kind == "arousal_valence" else max(int(t.max(initial=0)) for t in checked) + 1)
+    n_outputs = n_outputs or (2 if task == "dimensional" else max(int(t.max(initial=0)) for t in checked) + 1)
     if len(rows) == 0 or epochs < 1 or (validation is not None and len(validation[0]) == 0):
         raise InputError.about(
-            "training", found=f"{len(rows)} training chunks, {epochs} epochs",
-            expected="at least 1 of each, and of validation chunks", action="check the split of the corpus",
+            "training",
+            found=f"{len(rows)} training chunks, {epochs} epochs",
+            expected="at least 1 of each, and of validation chunks",
+            action="check the split of the corpus",
         )
-    if kind == "softmax" and max(int(t.max(initial=0)) for t in checked) >= n_outputs:
+    if task == "categorical" and max(int(t.max(initial=0)) for t in checked) >= n_outputs:
         raise InputError.about(
-            "targets", found=f"class index {max(int(t.max()) for t in checked)}", expected=f"0 to {n_outputs - 1}",
+            "targets",
+            found=f"class index {max(int(t.max()) for t in checked)}",
+            expected=f"0 to {n_outputs - 1}",
             action="check the labels of the corpus",
         )
-    head = build_head(
-        kind, features.shape[1:], n_outputs, parameters, seed, measure_normalization(features, rows)
-    )
+    head = build_head(task, features.shape[1:], n_outputs, parameters, seed, measure_normalization(features, rows))
     training = (_stem_output(head, features, rows), targets[rows])
     if validation is not None:
         validation = (_stem_output(head, validation[0], np.arange(len(validation[0]))), *validation[1:])
-    weights = _class_weights(class_weight, kind, targets[rows], n_outputs)
+    weights = _class_weights(class_weight, task, targets[rows], n_outputs)
     history, best_epoch = _fit_trunk(
-        head.get_layer("trunk"), training, weights, validation, parameters,
-        kind=kind, n_outputs=n_outputs, epochs=epochs, seed=seed, patience=patience, aggregation=aggregation,
+        head.get_layer("trunk"),
+        training,
+        weights,
+        validation,
+        parameters,
+        task=task,
+        n_outputs=n_outputs,
+        epochs=epochs,
+        seed=seed,
+        patience=patience,
+        aggregation=aggregation,
     )
     seconds = time.perf_counter() - started
-    return TrainedHead(head, kind, parameters, pd.DataFrame(history), best_epoch, seconds)
+    return TrainedHead(head, task, parameters, pd.DataFrame(history), best_epoch, seconds)
 
 
-def _check_targets(kind: str, targets: np.ndarray, n_chunks: int) -> np.ndarray:
+def _check_targets(task: str, targets: np.ndarray, n_chunks: int) -> np.ndarray:
     """Targets as int64 (n_chunks,) or float32 (n_chunks, 2)."""
     targets = np.asarray(targets)
-    shape, dtype = ((n_chunks,), np.int64) if kind == "softmax" else ((n_chunks, 2), np.float32)
+    shape, dtype = ((n_chunks,), np.int64) if task == "categorical" else ((n_chunks, 2), np.float32)
     if targets.shape != shape or not np.issubdtype(targets.dtype, np.number):
         raise InputError.about(
-            f"targets of the {kind} head", found=f"{targets.dtype} of shape {targets.shape}",
-            expected=f"numbers of shape {shape}", action="give one target a chunk",
+            f"targets of the {task} head",
+            found=f"{targets.dtype} of shape {targets.shape}",
+            expected=f"numbers of shape {shape}",
+            action="give one target a chunk",
         )
-    low = np.zeros(1) if kind == "softmax" else np.array([0.0, -1.0])
-    high = np.full(1, np.inf) if kind == "softmax" else np.array([1.0, 1.0])
+    low = np.zeros(1) if task == "categorical" else np.array([0.0, -1.0])
+    high = np.full(1, np.inf) if task == "categorical" else np.array([1.0, 1.0])
     outside = ~((targets >= low - 1e-6) & (targets <= high + 1e-6))
     if outside.any():
         raise InputError.about(
-            f"targets of the {kind} head", found=targets[outside][0],
-            expected="class indices from 0" if kind == "softmax" else "arousal in [0, 1] and valence in [-1, 1]",
+            f"targets of the {task} head",
+            found=targets[outside][0],
+            expected="class indices from 0" if task == "categorical" else "arousal in [0, 1] and valence in [-1, 1]",
             action="check the annotations of the corpus",
         )
     return targets.astype(dtype)
 
 
-def _class_weights(class_weight: str | None, kind: str, targets: np.ndarray, n_outputs: int) -> np.ndarray:
+def _class_weights(class_weight: str | None, task: str, targets: np.ndarray, n_outputs: int) -> np.ndarray:
     """A weight a chunk, float32 (n_chunks,), of mean one."""
-    if class_weight not in (None, "balanced") or (class_weight and kind != "softmax"):
+    if class_weight not in (None, "balanced") or (class_weight and task != "categorical"):
         raise InputError.about(
-            "class weight", found=f"{class_weight!r} for a {kind} head", expected="'balanced' for softmax, or None",
+            "class weight",
+            found=f"{class_weight!r} for a {task} head",
+            expected="'balanced' for softmax, or None",
             action="leave it out",
         )
     if class_weight is None:
@@ -185,7 +201,7 @@ def _fit_trunk(
     validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
     parameters: dict[str, Any],
     *,
-    kind: str,
+    task: str,
     n_outputs: int,
     epochs: int,
     seed: int,
@@ -195,7 +211,7 @@ def _fit_trunk(
     """Trains the trunk in place; returns the history's rows and the epoch whose weights it ends with."""
     import tensorflow as tf
 
-    graphs = trace_graphs(kind, tuple(trunk.input_shape[1:]), n_outputs, tuple(sorted(parameters.items())))
+    graphs = trace_graphs(task, tuple(trunk.input_shape[1:]), n_outputs, tuple(sorted(parameters.items())))
     graphs.start_from(trunk)
     data = tf.constant(training[0]), tf.constant(training[1]), tf.constant(weights)
     generator = np.random.default_rng(seed)
@@ -210,7 +226,7 @@ def _fit_trunk(
         if validation is None:
             continue
         scores = graphs.predict(validation[0])
-        measured = measure_validation(kind, parameters["loss_function"], scores, *validation[1:], aggregation)
+        measured = measure_validation(task, parameters["loss_function"], scores, *validation[1:], aggregation)
         row.update({f"validation_{name}": value for name, value in measured.items() if name != "score"})
         key = (round(measured["score"], 9), -measured["loss"])
         if np.isfinite(measured["loss"]) and (best is None or key > best[0]):
@@ -224,7 +240,7 @@ def _fit_trunk(
 
 
 def measure_validation(
-    kind: str, loss: str, scores: np.ndarray, targets: np.ndarray, utterance: np.ndarray, aggregation: str
+    task: str, loss: str, scores: np.ndarray, targets: np.ndarray, utterance: np.ndarray, aggregation: str
 ) -> dict[str, float]:
     """Chunk-level `loss`, utterance-level metrics, and `score`, the one to select on (higher is better).
 
@@ -233,14 +249,14 @@ def measure_validation(
         targets: of chunks; those of one utterance are equal.
         utterance: int (n_chunks,).
     """
-    columns = scores if kind == "softmax" else (scores[:, :1], scores[:, 1:])
+    columns = scores if task == "categorical" else (scores[:, :1], scores[:, 1:])
     ones = np.ones(len(scores), np.float32)
-    measured = {"loss": float(batch_loss(kind, loss, targets, columns, ones))}
+    measured = {"loss": float(batch_loss(task, loss, targets, columns, ones))}
     if not np.isfinite(scores).all():
         return {**measured, "loss": float("nan"), "score": -1.0}
     _, first = np.unique(utterance, return_index=True)
-    target, predicted = targets[first], metrics.aggregate_chunks(scores, utterance, aggregation, kind)
-    if kind == "softmax":
+    target, predicted = targets[first], metrics.aggregate_chunks(scores, utterance, aggregation, task)
+    if task == "categorical":
         measured["accuracy"] = float(np.mean(predicted.argmax(axis=1) == target))
         measured["unweighted_average_recall"] = metrics.unweighted_average_recall(target, predicted.argmax(axis=1))
         return {**measured, "score": measured["unweighted_average_recall"]}
@@ -252,7 +268,7 @@ def measure_validation(
     return {**measured, "score": float(score)}
 
 
-def selection_scores(kind: str, history: pd.DataFrame) -> pd.Series:
+def selection_scores(task: str, history: pd.DataFrame) -> pd.Series:
     """What `train_head` selects the epoch on and the search maximises, an epoch: UAR, or the mean of both CCCs.
 
     Args:
@@ -260,14 +276,15 @@ def selection_scores(kind: str, history: pd.DataFrame) -> pd.Series:
     Returns:
         Series indexed by epoch, from 1.
     """
-    names = (["unweighted_average_recall"] if kind == "softmax" else
-             [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")])
+    names = (
+        ["unweighted_average_recall"]
+        if task == "categorical"
+        else [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
+    )
     return history.set_index("epoch")[[f"validation_{name}" for name in names]].mean(axis=1)
 
 
-def train_heads(
-    jobs: Sequence[HeadJob], workers: int = 1, progress: str | None = "training heads"
-) -> list[TrainedHead]:
+def train_heads(jobs: Sequence[HeadJob], workers: int = 1, progress: str | None = "training heads") -> list[TrainedHead]:
     """Trains many heads, each on one thread, and returns them in the order of `jobs`, whatever the number of workers.
 
     Args:
@@ -293,7 +310,16 @@ def train_job(job: HeadJob) -> TrainedHead:
         chosen = np.asarray(job.validation_rows, dtype=np.int64)
         validation = (job.features[chosen], np.asarray(job.targets)[chosen], np.asarray(job.utterance)[chosen])
     return train_head(
-        job.features, job.targets, job.parameters, kind=job.kind, epochs=job.epochs, seed=job.seed,
-        validation=validation, n_outputs=job.n_outputs, rows=job.rows, patience=job.patience,
-        aggregation=job.aggregation, class_weight=job.class_weight,
+        job.features,
+        job.targets,
+        job.parameters,
+        task=job.task,
+        epochs=job.epochs,
+        seed=job.seed,
+        validation=validation,
+        n_outputs=job.n_outputs,
+        rows=job.rows,
+        patience=job.patience,
+        aggregation=job.aggregation,
+        class_weight=job.class_weight,
     )

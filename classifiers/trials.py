@@ -20,16 +20,15 @@ from classifiers.training import HeadJob
 RESULT_COLUMNS = ("trial", "loss", "status", "epochs", "seconds", "seed", "search", "error")
 
 
-
 class TrialTable:
     """The trials of one search, in memory and in its file.
 
     `search`, in every row, is a hash of all that the trials depend on: a file of another search is refused.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, kind: str, seed: int, search: str) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, task: str, seed: int, search: str) -> None:
         self.path = Path(path) if path is not None else None
-        self.kind, self.seed, self.search = kind, seed, search
+        self.task, self.seed, self.search = task, seed, search
         self.rows: list[dict[str, Any]] = []
         if self.path is not None and self.path.exists():
             self.rows = self._read()
@@ -39,20 +38,20 @@ class TrialTable:
 
     def _read(self) -> list[dict[str, Any]]:
         try:
-            frame = pd.read_csv(self.path, float_precision="round_trip", keep_default_na=False, na_values={"loss":
-            [""]},
-                                dtype=dict.fromkeys(("status", "search", "error"), str))
+            frame = pd.read_csv(
+                self.path,
+                float_precision="round_trip",
+                keep_default_na=False,
+                na_values={"loss": [""]},
+                dtype=dict.fromkeys(("status", "search", "error"), str),
+            )
             problem = "" if set(RESULT_COLUMNS) <= set(frame) else f"columns {list(frame)}"
         except (ValueError, OSError) as error:
             problem = str(error).splitlines()[0]
-        if not problem and not (
-            (frame["search"] == self.search).all() and (frame["trial"] == np.arange(len(frame))).all()
-        ):
+        if not problem and not ((frame["search"] == self.search).all() and (frame["trial"] == np.arange(len(frame))).all()):
             problem = "trials of another search (other data, split, space, seed or epochs)"
         if problem:
-            raise InputError.about(
-                self.path, found=problem, expected="the trials of this search", action="move the file away"
-            )
+            raise InputError.about(self.path, found=problem, expected="the trials of this search", action="move the file away")
         return frame.to_dict("records")
 
     def add(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
@@ -69,7 +68,7 @@ class TrialTable:
 
     def parameters_of(self, row: Any) -> dict[str, Any]:
         """A row's parameters, as plain types."""
-        return resolve_parameters(self.kind, {name: row[name] for name in resolve_parameters(self.kind)})
+        return resolve_parameters(self.task, {name: row[name] for name in resolve_parameters(self.task)})
 
 
 def hash_search(jobs: Sequence[HeadJob], settings: list[Any]) -> str:
@@ -80,11 +79,26 @@ def hash_search(jobs: Sequence[HeadJob], settings: list[Any]) -> str:
         settings: of the search, as JSON can hold them.
     """
     job = jobs[0]
-    settings = [*settings, job.kind, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation,
-                job.class_weight, list(job.features.shape[1:])]
+    settings = [
+        *settings,
+        job.task,
+        job.epochs,
+        job.seed,
+        job.n_outputs,
+        job.patience,
+        job.aggregation,
+        job.class_weight,
+        list(job.features.shape[1:]),
+    ]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for job in jobs:
-        for part in (job.rows, job.validation_rows, job.targets[job.rows], job.targets[job.validation_rows],
-                     job.utterance[job.validation_rows], job.features[job.rows[:: max(1, len(job.rows) // 16)]]):
+        for part in (
+            job.rows,
+            job.validation_rows,
+            job.targets[job.rows],
+            job.targets[job.validation_rows],
+            job.utterance[job.validation_rows],
+            job.features[job.rows[:: max(1, len(job.rows) // 16)]],
+        ):
             digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()[:12]

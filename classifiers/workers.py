@@ -129,11 +129,11 @@ class PendingHead:
             self._trained = train_job(self.job)
         elif self._trained is None:
             weights, n_outputs, history, best_epoch, seconds = self._future.result()[self._number]
-            job, parameters = self.job, resolve_parameters(self.job.kind, self.job.parameters)
-            head = build_head(job.kind, job.features.shape[1:], n_outputs, parameters, job.seed)
+            job, parameters = self.job, resolve_parameters(self.job.task, self.job.parameters)
+            head = build_head(job.task, job.features.shape[1:], n_outputs, parameters, job.seed)
             head.set_weights(weights)
             head.get_layer("normalization").finalize_state()
-            self._trained = TrainedHead(head, job.kind, parameters, pd.DataFrame(history), best_epoch, seconds)
+            self._trained = TrainedHead(head, job.task, parameters, pd.DataFrame(history), best_epoch, seconds)
         return self._trained
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from began.command_line import run_script
 from began.errors import InputError
 from experiments.corpora import CORPORA
-from experiments.corpora.base import Corpus, find_bad_audio, open_folder, printable
+from experiments.corpora.record import Corpus, find_bad_audio, open_folder, printable
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.check", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", choices=tuple(CORPORA))
     parser.add_argument("data_dir", type=Path, metavar="DIR", help="the corpus' folder; for `manifest` the CSV file")
     parser.add_argument("--annotations-dir", type=Path, help="where OMG-Emotion's CSV files lie, if not in DIR")
@@ -32,8 +33,12 @@ def main(arguments: argparse.Namespace) -> int:
     options = {}
     if arguments.annotations_dir is not None:
         if arguments.corpus != "omg":
-            raise InputError.about("--annotations-dir", found=f"it beside the corpus {arguments.corpus}",
-                                   expected="it beside omg only", action="leave it out")
+            raise InputError.about(
+                "--annotations-dir",
+                found=f"it beside the corpus {arguments.corpus}",
+                expected="it beside omg only",
+                action="leave it out",
+            )
         options["annotations_dir"] = open_folder(arguments.annotations_dir, "OMG-Emotion's annotations", "")
     if arguments.corpus == "omg":
         options["unlabelled"] = True  # the official test part belongs to the corpus too
@@ -46,8 +51,10 @@ def main(arguments: argparse.Namespace) -> int:
         wrong += [f"missing: {row.split} {row.expected}" for row in corpus.missing.itertuples()]
     wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick, progress=True)
     if not wrong:
-        print("\nEverything is there and sound" + ("." if arguments.corpus == "manifest" else ": the counts are the "
-                                                   "published ones."))
+        print(
+            "\nEverything is there and sound"
+            + ("." if arguments.corpus == "manifest" else ": the counts are the published ones.")
+        )
         return 0
     print("\n" + "\n".join(f"! {printable(line)}" for line in wrong))
     print(f"\n{len(wrong)} things to look at in {printable(arguments.data_dir)}.")

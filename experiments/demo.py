@@ -18,14 +18,17 @@ from types import ModuleType
 from began.command_line import run_script
 from began.files import lock_folder
 
-NOTICE = ("These numbers come from synthetic speech, made to be easy to tell apart. They show that everything runs; "
-          "they are not comparable with the paper.")
+NOTICE = (
+    "These numbers come from synthetic speech, made to be easy to tell apart. They show that everything runs; "
+    "they are not comparable with the paper."
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.demo", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output-dir", type=Path, default=Path("demo"), help="default: demo")
     parser.add_argument("--epochs", type=int, default=12, help="of the pre-training (default: 12)")
     return parser
@@ -45,13 +48,35 @@ def main(arguments: argparse.Namespace) -> int:
     from experiments import pretrain_librispeech, table3_emodb
 
     print("2. Pre-training the BEGAN without labels", flush=True)
-    code = _run(pretrain_librispeech, "--data-dir", librispeech, "--results-dir", results, "--epochs", arguments.epochs,
-                "--learning-rate", "0.0005")
+    code = _run(
+        pretrain_librispeech,
+        "--data-dir",
+        librispeech,
+        "--results-dir",
+        results,
+        "--epochs",
+        arguments.epochs,
+        "--learning-rate",
+        "0.0005",
+    )
     encoder = results / pretrain_librispeech.EXPERIMENT / "began" / "encoder.keras"
     if code == 0:
         print("3. Table 3: leave one speaker out", flush=True)
-        code = _run(table3_emodb, "--data-dir", emodb, "--encoder", encoder, "--results-dir", results, "--runs", "2",
-                    "--max-evals", "3", "--epochs", "25")
+        code = _run(
+            table3_emodb,
+            "--data-dir",
+            emodb,
+            "--encoder",
+            encoder,
+            "--results-dir",
+            results,
+            "--runs",
+            "2",
+            "--max-evals",
+            "3",
+            "--epochs",
+            "25",
+        )
     if code != 0:
         return code
     print()

@@ -32,7 +32,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import lock_folder
 from experiments.corpora import CORPORA, emodb, librispeech
-from experiments.corpora.base import check_audio, printable
+from experiments.corpora.record import check_audio, printable
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,16 @@ CONNECT_SECONDS = 30
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.download", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.download", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", choices=("librispeech", "emodb", "savee", "omg"))
-    parser.add_argument("--subset", choices=librispeech.SUBSETS, default="train-clean-100",
-                        help="part of LibriSpeech (default: train-clean-100)")
+    parser.add_argument(
+        "--subset",
+        choices=librispeech.SUBSETS,
+        default="train-clean-100",
+        help="part of LibriSpeech (default: train-clean-100)",
+    )
     parser.add_argument("--dest", type=Path, default=Path("data"), help="folder of all corpora (default: data)")
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--checksum", help=argparse.SUPPRESS)
@@ -94,8 +99,11 @@ def main(arguments: argparse.Namespace) -> None:
     if final.exists():
         print(f"{printable(final)} is already there; remove it to fetch it again.")
     else:
-        archive = Archive(arguments.url or archive.url, arguments.checksum or archive.checksum,
-                          archive.gigabytes if arguments.url is None else 0)
+        archive = Archive(
+            arguments.url or archive.url,
+            arguments.checksum or archive.checksum,
+            archive.gigabytes if arguments.url is None else 0,
+        )
         with lock_folder(arguments.dest):
             fetch(archive, final)
     corpus = CORPORA[arguments.corpus].load(final if arguments.corpus == "librispeech" else root)
@@ -108,10 +116,12 @@ def explain(corpus: str) -> str:
     module = CORPORA[corpus]
     steps = "\n".join(f"  {line}" for line in module.HOW_TO_OBTAIN.splitlines())
     layout = textwrap.fill(module.LAYOUT, 100, initial_indent="  ", subsequent_indent="  ", break_long_words=False)
-    return (f"{module.DESCRIPTION}\nLicence: {module.LICENCE}\n"
-            f"This corpus cannot be fetched by a program. To get it:\n{steps}\n"
-            f"The folder must then hold:\n{layout}\n"
-            f"Then check it: python -m experiments.check {corpus} DIR")
+    return (
+        f"{module.DESCRIPTION}\nLicence: {module.LICENCE}\n"
+        f"This corpus cannot be fetched by a program. To get it:\n{steps}\n"
+        f"The folder must then hold:\n{layout}\n"
+        f"Then check it: python -m experiments.check {corpus} DIR"
+    )
 
 
 def fetch_librispeech(archive: Archive, final: Path) -> None:
@@ -148,9 +158,12 @@ def _fetch(archive: Archive, final: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(leftover, ignore_errors=True)
     free = shutil.disk_usage(dest).free / 1e9
     if free < 2.1 * archive.gigabytes:
-        raise InputError.about(printable(dest), found=f"{free:.1f} GB of free disk",
-                               expected=f"{2.1 * archive.gigabytes:.1f} GB for {name}, archive and content",
-                               action="free some space, or choose another --dest")
+        raise InputError.about(
+            printable(dest),
+            found=f"{free:.1f} GB of free disk",
+            expected=f"{2.1 * archive.gigabytes:.1f} GB for {name}, archive and content",
+            action="free some space, or choose another --dest",
+        )
     folder = dest
     try:
         folder = Path(tempfile.mkdtemp(prefix=".download-", dir=dest))
@@ -180,22 +193,31 @@ def retrieve(archive: Archive, folder: Path) -> Path:
     pooch.get_logger().setLevel("WARNING")  # it would name the temporary folder
     print(f"fetching {archive.url}", flush=True)
     try:
-        return Path(pooch.retrieve(
-            archive.url, known_hash=archive.checksum, fname=PurePosixPath(urlparse(archive.url).path).name or "archive",
-            path=folder,
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS, chunk_size=1 << 20)))
+        return Path(
+            pooch.retrieve(
+                archive.url,
+                known_hash=archive.checksum,
+                fname=PurePosixPath(urlparse(archive.url).path).name or "archive",
+                path=folder,
+                downloader=pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS, chunk_size=1 << 20),
+            )
+        )
     except requests.exceptions.RequestException as error:
-        raise InputError.about(archive.url, found=f"a transfer that failed ({_shorten_reason(error)})",
-                               expected="the whole archive",
-                               action="check the network and run the same command again; nothing half-written was "
-                                      "kept") from error
+        raise InputError.about(
+            archive.url,
+            found=f"a transfer that failed ({_shorten_reason(error)})",
+            expected="the whole archive",
+            action="check the network and run the same command again; nothing half-written was kept",
+        ) from error
     except ValueError as error:
         if "hash" not in str(error).lower():
             raise
-        raise InputError.about(archive.url, found="a file with another checksum",
-                               expected=f"the published {archive.checksum}",
-                               action="run the same command again; if it stays so, the server's file has "
-                                      "changed") from error
+        raise InputError.about(
+            archive.url,
+            found="a file with another checksum",
+            expected=f"the published {archive.checksum}",
+            action="run the same command again; if it stays so, the server's file has changed",
+        ) from error
 
 
 def _shorten_reason(error: Exception) -> str:
@@ -227,8 +249,12 @@ def extract(packed: Path, folder: Path) -> None:
     except tarfile.FilterError as error:
         raise _unsafe(packed, error.tarinfo.name, str(error)) from error
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError) as error:
-        raise InputError.about(packed.name, found=f"a damaged archive ({error})", expected="a whole .zip or .tar.gz",
-                               action="run the same command again") from error
+        raise InputError.about(
+            packed.name,
+            found=f"a damaged archive ({error})",
+            expected="a whole .zip or .tar.gz",
+            action="run the same command again",
+        ) from error
 
 
 def _refuse_unsafe(packed: Path, name: str, is_link: bool) -> None:
@@ -240,22 +266,28 @@ def _refuse_unsafe(packed: Path, name: str, is_link: bool) -> None:
 
 
 def _unsafe(packed: Path, member: str, reason: str) -> InputError:
-    return InputError.about(f"{packed.name}: {printable(member)}", found=reason,
-                            expected="files inside the archive's own folder",
-                            action="do not use this archive; it was not unpacked")
+    return InputError.about(
+        f"{packed.name}: {printable(member)}",
+        found=reason,
+        expected="files inside the archive's own folder",
+        action="do not use this archive; it was not unpacked",
+    )
 
 
 def _wrong_content(archive: Archive, found: str) -> InputError:
-    return InputError.about(archive.url, found=found, expected="the published corpus",
-                            action="run the same command again; nothing was kept")
+    return InputError.about(
+        archive.url, found=found, expected="the published corpus", action="run the same command again; nothing was kept"
+    )
 
 
 def _cannot_write(dest: Path, error: OSError) -> InputError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return InputError.about(printable(dest), found="a full disk" if full else f"an error ({error.strerror or error})",
-                            expected="space for the archive and its content" if full else "a writable folder",
-                            action=f"{'free some space' if full else 'check the folder'}, or choose another --dest; "
-                                   "nothing half-written was kept")
+    return InputError.about(
+        printable(dest),
+        found="a full disk" if full else f"an error ({error.strerror or error})",
+        expected="space for the archive and its content" if full else "a writable folder",
+        action=f"{'free some space' if full else 'check the folder'}, or choose another --dest; nothing half-written was kept",
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from began.command_line import run_script
 from began.errors import InputError
-from experiments.arguments import (
+from experiments.corpora import load
+from experiments.corpora.record import check_audio
+from experiments.evaluation.options import (
     SETTINGS,
     add_training_arguments,
     check_class_weight,
@@ -25,24 +27,23 @@ from experiments.arguments import (
     describe_architecture,
     describe_encoder,
 )
-from experiments.corpora import load
-from experiments.corpora.base import check_audio
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.protocols import Split
+    from experiments.evaluation.protocols import Split
 
 EXPERIMENT = "label_efficiency"
 PERCENTS = (5, 10, 25, 50, 100)
-ENCODERS = {"began": ("head", False), "random": ("head", True), "from_scratch": ("whole", True)}
+ENCODERS = {"began": ("head", False), "initial_weights": ("head", True), "from_scratch": ("whole", True)}
 """Name -> (method, starts from initial weights)."""
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m experiments.{EXPERIMENT}", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m experiments.{EXPERIMENT}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data-dir", type=Path, required=True, help="the folder of EmoDB (holds wav/)")
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
@@ -64,23 +65,37 @@ def main(arguments: argparse.Namespace) -> None:
     check_audio(corpus)
     print(corpus.describe())
 
-    from experiments.evaluation import Condition, evaluate
-    from experiments.representations import prepare_method
+    from experiments.evaluation.evaluate import Condition, evaluate
+    from experiments.evaluation.methods import prepare_method
 
     for name in arguments.encoders:
         method, random = ENCODERS[name]
         data, train = prepare_method(method, arguments.encoder, corpus, arguments, random=random)
         for percent in arguments.percents:
             print(f"\n{name}, {percent} % of the labels")
-            condition = Condition(EXPERIMENT, name_condition(name, percent), train=train, settings=SETTINGS[method],
-                                  make_splits=lambda run, percent=percent: draw_splits(corpus.utterances, percent,
-                                                                                       arguments.seed, run))
+            condition = Condition(
+                EXPERIMENT,
+                name_condition(name, percent),
+                train=train,
+                settings=SETTINGS[method],
+                make_splits=lambda run, percent=percent: draw_splits(corpus.utterances, percent, arguments.seed, run),
+            )
             # The default head was picked with a look at EmoDB's test scores, and the figure has to say so.
-            evaluate(data, condition, arguments, {
-                "corpus": "EmoDB", "protocol": f"leave one speaker out, {percent} % of the training labels",
-                **(architecture if random else encoder), "method": method, "tail": arguments.tail, "selected_after_test": True})
+            evaluate(
+                data,
+                condition,
+                arguments,
+                {
+                    "corpus": "EmoDB",
+                    "protocol": f"leave one speaker out, {percent} % of the training labels",
+                    **(architecture if random else encoder),
+                    "method": method,
+                    "tail": arguments.tail,
+                    "selected_after_test": True,
+                },
+            )
 
-    from experiments.report import render
+    from experiments.reporting.render import render
 
     render(arguments.results_dir)
     print(f"wrote {arguments.results_dir / EXPERIMENT} and {arguments.results_dir / 'tables'}")
@@ -103,7 +118,7 @@ def draw_splits(utterances: pd.DataFrame, percent: int, seed: int, run: int) -> 
     """
     import numpy as np
 
-    from experiments.protocols import Inner, check_split, leave_one_speaker_out
+    from experiments.evaluation.protocols import Inner, check_split, leave_one_speaker_out
 
     labels = utterances["label"].to_numpy()
     splits = []

@@ -24,40 +24,47 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import lock_folder, write_atomically
 from experiments.corpora import omg
-from experiments.corpora.base import find_files, open_folder, printable, shorten
+from experiments.corpora.record import find_files, open_folder, printable, shorten
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp", ".opus", ".mp3", ".wav", ".ogg")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.prepare_omg", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.prepare_omg", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--annotations-dir", type=Path, required=True, help="folder of the official omg_*.csv files")
     parser.add_argument("--videos-dir", type=Path, required=True, help="folder of the downloaded videos")
     parser.add_argument("--dest", type=Path, required=True, help="where VIDEO/utterance_N.wav is written")
-    parser.add_argument("--splits", nargs="+", choices=tuple(omg.FILES), default=tuple(omg.FILES),
-                        help="parts to cut (default: all)")
+    parser.add_argument(
+        "--splits", nargs="+", choices=tuple(omg.FILES), default=tuple(omg.FILES), help="parts to cut (default: all)"
+    )
     parser.add_argument("--workers", type=int, default=2, help="cuts at a time (default: 2)")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
-    annotations = omg.read_annotations(open_folder(arguments.annotations_dir, "OMG-Emotion's annotations",
-                                                   omg.HOW_TO_OBTAIN))
+    annotations = omg.read_annotations(open_folder(arguments.annotations_dir, "OMG-Emotion's annotations", omg.HOW_TO_OBTAIN))
     videos_dir = open_folder(arguments.videos_dir, "the downloaded videos", omg.HOW_TO_OBTAIN)
     if arguments.workers < 1:
         raise InputError.about("--workers", found=arguments.workers, expected="1 or more", action="give 1 or more")
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
-        raise InputError.about("ffmpeg", found="no such program", expected="ffmpeg on the PATH",
-                               action="install it (for example `apt install ffmpeg`)")
+        raise InputError.about(
+            "ffmpeg",
+            found="no such program",
+            expected="ffmpeg on the PATH",
+            action="install it (for example `apt install ffmpeg`)",
+        )
     rows = [row for row in annotations if row["split"] in arguments.splits]
     if not rows:
-        raise InputError.about(printable(arguments.annotations_dir),
-                               found=f"no utterance of the parts {', '.join(arguments.splits)}",
-                               expected=", ".join(omg.FILES[split] for split in arguments.splits),
-                               action="take these files from the challenge's repository")
+        raise InputError.about(
+            printable(arguments.annotations_dir),
+            found=f"no utterance of the parts {', '.join(arguments.splits)}",
+            expected=", ".join(omg.FILES[split] for split in arguments.splits),
+            action="take these files from the challenge's repository",
+        )
     todo = [row for row in rows if not (arguments.dest / f"{row['utterance']}.wav").is_file()]
     find_video = index_videos(videos_dir)
     jobs, absent = [], []
@@ -65,14 +72,18 @@ def main(arguments: argparse.Namespace) -> int:
         video = find_video(str(row["video"]), str(row["clip"]))
         (absent if video is None else jobs).append((row, video))
     if len(absent) == len(rows):
-        raise InputError.about(printable(videos_dir), found=f"none of the {len({row['link'] for row in rows})} videos",
-                               expected="files named by the identifier in the CSV's links, such as "
-                                        f"{rows[0]['video']}.mp4",
-                               action="download them into that folder")
+        raise InputError.about(
+            printable(videos_dir),
+            found=f"none of the {len({row['link'] for row in rows})} videos",
+            expected=f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4",
+            action="download them into that folder",
+        )
     with lock_folder(arguments.dest):
         failures = cut_all(ffmpeg, jobs, arguments.dest, arguments.workers)
-    print(f"{len(jobs) - len(failures)} utterances cut, {len(rows) - len(todo)} were there already, "
-          f"{len(absent)} without a video, {len(failures)} failed")
+    print(
+        f"{len(jobs) - len(failures)} utterances cut, {len(rows) - len(todo)} were there already, "
+        f"{len(absent)} without a video, {len(failures)} failed"
+    )
     gone = Counter(printable(row["link"]) for row, _ in absent)
     if gone:
         print(f"Videos that are not in {printable(videos_dir)} ({len(gone)}):")
@@ -91,11 +102,14 @@ def index_videos(folder: Path) -> Callable[[str, str], Path | None]:
     """
     by_name: dict[str, list[Path]] = {}
     for path in find_files(folder, VIDEO_SUFFIXES):
-        stem = path.name[:-len(path.suffix)]
+        stem = path.name[: -len(path.suffix)]
         bracketed = re.search(r"\[([\w-]{11})\]$", stem)  # how common downloaders name files
         by_name.setdefault(bracketed[1] if bracketed else stem, []).append(path)
-    twice = [f"{name}: {shorten([printable(path) for path in paths])}; keep one of them"
-             for name, paths in sorted(by_name.items()) if len(paths) > 1]
+    twice = [
+        f"{name}: {shorten([printable(path) for path in paths])}; keep one of them"
+        for name, paths in sorted(by_name.items())
+        if len(paths) > 1
+    ]
     if twice:
         raise InputError.listing(f"{printable(folder)}: videos that lie there more than once", twice)
 
@@ -113,8 +127,9 @@ def cut_all(ffmpeg: str, jobs: list[tuple[dict[str, object], Path]], dest: Path,
     failures = []
     pool = ThreadPoolExecutor(workers)
     try:
-        futures = [pool.submit(cut, ffmpeg, video, dest / f"{row['utterance']}.wav", row["start"], row["end"])
-                   for row, video in jobs]
+        futures = [
+            pool.submit(cut, ffmpeg, video, dest / f"{row['utterance']}.wav", row["start"], row["end"]) for row, video in jobs
+        ]
         for (row, video), future in zip(jobs, tqdm(futures, desc="cutting", unit="utterance"), strict=True):
             reason = future.result()
             if reason is not None:
@@ -138,9 +153,29 @@ def cut(ffmpeg: str, video: Path, path: Path, start: float, end: float) -> str |
     try:
         with write_atomically(path) as temporary:
             # The file name stands behind -i and is made absolute, so that no name can be read as an option.
-            command = [ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "error", "-y",
-                       "-ss", f"{start:.6f}", "-t", f"{end - start:.6f}", "-i", f"file:{video.absolute()}",
-                       "-map", "0:a:0", "-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le", str(temporary)]
+            command = [
+                ffmpeg,
+                "-nostdin",
+                "-hide_banner",
+                "-loglevel",
+                "error",
+                "-y",
+                "-ss",
+                f"{start:.6f}",
+                "-t",
+                f"{end - start:.6f}",
+                "-i",
+                f"file:{video.absolute()}",
+                "-map",
+                "0:a:0",
+                "-ac",
+                "1",
+                "-ar",
+                "16000",
+                "-c:a",
+                "pcm_s16le",
+                str(temporary),
+            ]
             outcome = subprocess.run(command, capture_output=True, text=True, errors="replace")
             reason = _find_fault(outcome, temporary)
             if reason is not None:

@@ -14,78 +14,37 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
-
 from began.command_line import run_script
-from began.files import write_atomically, write_text
-from experiments.reporting import markdown, tables
-from experiments.reporting.readme import readme_section, update_readme
-from experiments.reporting.results import Results
-
-_RENDERERS: dict[str, tuple[Callable[[Results], pd.DataFrame], Callable[[pd.DataFrame], str]]] = {
-    "table1": (tables.table1, markdown.markdown_table1),
-    "table2": (tables.table2, markdown.markdown_table2),
-    "table3": (tables.table3, markdown.markdown_table3),
-    "ablations": (tables.ablations, markdown.markdown_ablations),
-}
-
-
-def render_tables(results_dir: str | os.PathLike) -> list[Path]:
-    """Writes every table under ``<results_dir>/tables`` and returns the paths."""
-    results = Results.read(results_dir)
-    folder = Path(results_dir) / "tables"
-    renderers = dict(_RENDERERS)
-    if results.conditions("custom"):
-        renderers["custom"] = (tables.custom, markdown.markdown_custom)
-    written = []
-    for name, (make, to_markdown) in renderers.items():
-        table = make(results)
-        written += [_write_table(folder / f"{name}.csv", table), folder / f"{name}.md"]
-        write_text(written[-1], to_markdown(table))
-    return [*written, _write_table(folder / "label_efficiency.csv", tables.label_efficiency(results))]
-
-
-def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
-    """Writes tables and figures, and the README's results and architecture where a README is named; returns the paths."""
-    from experiments import figures
-
-    written = render_tables(results_dir)
-    written += figures.draw_all(results_dir)
-    if readme is not None:
-        written.append(Path(results_dir) / "figures" / "architecture.png")
-        figures.draw_architecture(written[-1])
-        update_readme(readme, readme_section(results_dir, readme))
-        written.append(Path(readme))
-    return written
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> Path:
-    with write_atomically(path) as temporary:
-        # Rounded so that the last bits of a sum cannot change a file that is under version control.
-        table.round(6).to_csv(temporary, index=False, lineterminator="\n")
-    return path
+from experiments.reporting.render import render
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the command line of this script."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.report", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m experiments.report",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Render tables, figures and the README's results from the run folders (some seconds), or execute "
-                    "the notebooks on them (about two minutes).",
+        "the notebooks on them (about two minutes).",
     )
-    parser.add_argument("what", nargs="?", choices=("tables", "notebooks", "html"), default="tables",
-                        help="tables: tables, figures, README; notebooks: execute them in place; html: execute copies "
-                             "and write one linked report (default: %(default)s)")
-    parser.add_argument("--results-dir", default="results", type=Path,
-                        help="folder of run folders (default: %(default)s)")
-    parser.add_argument("--readme", type=Path,
-                        help="README to put the results into, between its markers (default: none)")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("tables", "notebooks", "html"),
+        default="tables",
+        help="tables: tables, figures, README; notebooks: execute them in place; html: execute copies "
+        "and write one linked report (default: %(default)s)",
+    )
+    parser.add_argument("--results-dir", default="results", type=Path, help="folder of run folders (default: %(default)s)")
+    parser.add_argument("--readme", type=Path, help="README to put the results into, between its markers (default: none)")
     notebooks = parser.add_argument_group("notebooks and html")
-    notebooks.add_argument("--data-dir", default=os.environ.get("DATA_DIR", "data"), type=Path,
-                           help="folder of the corpora's folders, where there is one (default: %(default)s)")
+    notebooks.add_argument(
+        "--data-dir",
+        default=os.environ.get("DATA_DIR", "data"),
+        type=Path,
+        help="folder of the corpora's folders, where there is one (default: %(default)s)",
+    )
     notebooks.add_argument("--notebooks-dir", default="notebooks", type=Path, help="default: %(default)s")
     notebooks.add_argument("--out-dir", type=Path, help="of html (default: RESULTS_DIR/html)")
     return parser
@@ -104,8 +63,9 @@ def main(arguments: argparse.Namespace) -> None:
     from experiments.reporting.execution import execute_notebooks, save_notebook
     from experiments.reporting.html import render_html
 
-    executed = execute_notebooks(arguments.notebooks_dir, arguments.results_dir, arguments.data_dir,
-                                 report=lambda line: print(line, flush=True))
+    executed = execute_notebooks(
+        arguments.notebooks_dir, arguments.results_dir, arguments.data_dir, report=lambda line: print(line, flush=True)
+    )
     if arguments.what == "notebooks":
         for path, notebook in executed.items():
             save_notebook(notebook, path)

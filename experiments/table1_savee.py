@@ -15,9 +15,9 @@ import sys
 
 from began.command_line import run_script
 from began.errors import InputError
-from experiments.arguments import SETTINGS, check_table_arguments, make_table_parser, name_condition
 from experiments.corpora import load
-from experiments.corpora.base import check_audio
+from experiments.corpora.record import check_audio
+from experiments.evaluation.options import SETTINGS, check_table_arguments, make_table_parser, name_condition
 
 EXPERIMENT = "table1_savee"
 CONDITIONS = ("utterance_split", "chunk_split_leaking")
@@ -26,8 +26,12 @@ CONDITIONS = ("utterance_split", "chunk_split_leaking")
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_table_parser(f"experiments.{EXPERIMENT}", __doc__, "SAVEE (holds AudioData/, or DC_a01.wav …)")
-    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, help="default: both; with --method statistics, "
-                        "which knows no chunks, utterance_split")
+    parser.add_argument(
+        "--conditions",
+        nargs="+",
+        choices=CONDITIONS,
+        help="default: both; with --method statistics, which knows no chunks, utterance_split",
+    )
     return parser
 
 
@@ -35,15 +39,19 @@ def main(arguments: argparse.Namespace) -> None:
     config = check_table_arguments(arguments)
     conditions = arguments.conditions or (CONDITIONS if arguments.method == "head" else CONDITIONS[:1])
     if arguments.method != "head" and "chunk_split_leaking" in conditions:
-        raise InputError.about("--conditions", found="chunk_split_leaking with --method statistics", expected="utterance_split",
-                               action="leave one of them out: statistics are of whole utterances")
+        raise InputError.about(
+            "--conditions",
+            found="chunk_split_leaking with --method statistics",
+            expected="utterance_split",
+            action="leave one of them out: statistics are of whole utterances",
+        )
     corpus = load("savee", arguments.data_dir)
     check_audio(corpus)
     print(corpus.describe())
 
-    from experiments.evaluation import Condition, evaluate
-    from experiments.protocols import per_speaker
-    from experiments.representations import prepare_table
+    from experiments.evaluation.evaluate import Condition, evaluate
+    from experiments.evaluation.methods import prepare_table
+    from experiments.evaluation.protocols import per_speaker
 
     per_speaker(corpus.utterances, arguments.seed + 1)  # a split that cannot be made is refused before long work starts
     utterances, train = prepare_table(corpus, arguments)
@@ -52,12 +60,17 @@ def main(arguments: argparse.Namespace) -> None:
         leaking = name == "chunk_split_leaking"
         data = utterances.as_chunks() if leaking else utterances
         levels = ("utterance",) if train else ("chunk",) if leaking else ("chunk", "utterance")
-        condition = Condition(EXPERIMENT, name_condition(arguments, name), levels=levels, train=train,
-                              settings=SETTINGS[arguments.method],
-                              make_splits=lambda run, data=data: per_speaker(data.corpus.utterances, arguments.seed + run))
+        condition = Condition(
+            EXPERIMENT,
+            name_condition(arguments, name),
+            levels=levels,
+            train=train,
+            settings=SETTINGS[arguments.method],
+            make_splits=lambda run, data=data: per_speaker(data.corpus.utterances, arguments.seed + run),
+        )
         evaluate(data, condition, arguments, config)
 
-    from experiments.report import render
+    from experiments.reporting.render import render
 
     render(arguments.results_dir)
     print(f"wrote {arguments.results_dir / EXPERIMENT} and {arguments.results_dir / 'tables'}")

@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 
 from began.command_line import run_script
-from experiments.arguments import SETTINGS, check_table_arguments, make_table_parser, name_condition, seed_splits
 from experiments.corpora import load
-from experiments.corpora.base import check_audio
+from experiments.corpora.record import check_audio
+from experiments.evaluation.options import SETTINGS, check_table_arguments, make_table_parser, name_condition, seed_splits
 
 EXPERIMENT = "table2_omg"
 CONDITIONS = {"official": None, "source_disjoint": "video"}
@@ -39,27 +39,34 @@ def main(arguments: argparse.Namespace) -> None:
     check_audio(corpus)
     print(corpus.describe())
 
-    from experiments.evaluation import CLASSES, DIMENSIONS, Condition, evaluate
-    from experiments.protocols import Split, official
-    from experiments.representations import prepare_table
+    from experiments.evaluation.evaluate import CATEGORICAL, DIMENSIONAL, Condition, evaluate
+    from experiments.evaluation.methods import prepare_table
+    from experiments.evaluation.protocols import Split, official
 
     def make_splits(name: str, run: int = 0) -> list[Split]:
-        return official(corpus.utterances, seed_splits(arguments, run), disjoint=CONDITIONS[name],
-                        test_part="validation")
+        return official(corpus.utterances, seed_splits(arguments, run), disjoint=CONDITIONS[name], test_part="validation")
 
     for name in arguments.conditions:  # a split that cannot be made is refused before long work starts
         make_splits(name)
     data, train = prepare_table(corpus, arguments)
-    config |= {"corpus": "OMG-Emotion", "protocol": "official training part, tested on the official validation part",
-               "n_missing": 0 if corpus.missing is None else len(corpus.missing)}
+    config |= {
+        "corpus": "OMG-Emotion",
+        "protocol": "official training part, tested on the official validation part",
+        "n_missing": 0 if corpus.missing is None else len(corpus.missing),
+    }
     for name in arguments.conditions:
-        condition = Condition(EXPERIMENT, name_condition(arguments, name), kinds=(CLASSES, DIMENSIONS), train=train,
-                              make_splits=functools.partial(make_splits, name),
-                              levels=("utterance",) if train else ("chunk", "utterance"),
-                              settings=SETTINGS[arguments.method])
+        condition = Condition(
+            EXPERIMENT,
+            name_condition(arguments, name),
+            tasks=(CATEGORICAL, DIMENSIONAL),
+            train=train,
+            make_splits=functools.partial(make_splits, name),
+            levels=("utterance",) if train else ("chunk", "utterance"),
+            settings=SETTINGS[arguments.method],
+        )
         evaluate(data, condition, arguments, config)
 
-    from experiments.report import render
+    from experiments.reporting.render import render
 
     render(arguments.results_dir)
     print(f"wrote {arguments.results_dir / EXPERIMENT} and {arguments.results_dir / 'tables'}")

@@ -14,9 +14,9 @@ import argparse
 import sys
 
 from began.command_line import run_script
-from experiments.arguments import SETTINGS, check_table_arguments, make_table_parser, name_condition, seed_splits
 from experiments.corpora import load
-from experiments.corpora.base import check_audio
+from experiments.corpora.record import check_audio
+from experiments.evaluation.options import SETTINGS, check_table_arguments, make_table_parser, name_condition, seed_splits
 
 EXPERIMENT = "table3_emodb"
 SEEN = "the search's ranges were narrowed with a look at four speakers' test scores"
@@ -26,36 +26,52 @@ SEEN = "the search's ranges were narrowed with a look at four speakers' test sco
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_table_parser(f"experiments.{EXPERIMENT}", __doc__, "EmoDB (holds wav/)")
-    parser.add_argument("--condition", help="folder of these runs under results/table3_emodb (default: paper, or, with "
-                        "another method, the method's name)")
+    parser.add_argument(
+        "--condition",
+        help="folder of these runs under results/table3_emodb (default: named after the method)",
+    )
     return parser
 
 
 def main(arguments: argparse.Namespace) -> None:
-    from experiments.runs import RunFolder
+    from experiments.evaluation.runs import RunFolder
 
     config = check_table_arguments(arguments)
-    name = arguments.condition or name_condition(arguments, "paper").removeprefix("paper_")
+    name = arguments.condition or name_condition(arguments, "head_per_second").removeprefix("head_per_second_")
     RunFolder(arguments.results_dir, EXPERIMENT, name)  # refuses a name that cannot be a folder's
     corpus = load("emodb", arguments.data_dir)
     check_audio(corpus)
     print(corpus.describe())
 
-    from experiments.evaluation import Condition, evaluate
-    from experiments.protocols import leave_one_speaker_out
-    from experiments.representations import prepare_table
+    from experiments.evaluation.evaluate import Condition, evaluate
+    from experiments.evaluation.methods import prepare_table
+    from experiments.evaluation.protocols import leave_one_speaker_out
 
     leave_one_speaker_out(corpus.utterances, arguments.seed)  # a split that cannot be made is refused before long work starts
     data, train = prepare_table(corpus, arguments)
-    condition = Condition(EXPERIMENT, name, train=train, settings=SETTINGS[arguments.method],
-                          levels=("utterance",) if train else ("chunk", "utterance"),
-                          make_splits=lambda run: leave_one_speaker_out(corpus.utterances, seed_splits(arguments, run)))
+    condition = Condition(
+        EXPERIMENT,
+        name,
+        train=train,
+        settings=SETTINGS[arguments.method],
+        levels=("utterance",) if train else ("chunk", "utterance"),
+        make_splits=lambda run: leave_one_speaker_out(corpus.utterances, seed_splits(arguments, run)),
+    )
     seen = SEEN if train is None else ""
-    folder = evaluate(data, condition, arguments, {
-        **config, "note": "; ".join(filter(None, (config["note"], seen))), "selected_after_test": train is not None,
-        "corpus": "EmoDB", "protocol": "leave one speaker out"})
+    folder = evaluate(
+        data,
+        condition,
+        arguments,
+        {
+            **config,
+            "note": "; ".join(filter(None, (config["note"], seen))),
+            "selected_after_test": train is not None,
+            "corpus": "EmoDB",
+            "protocol": "leave one speaker out",
+        },
+    )
 
-    from experiments.report import render
+    from experiments.reporting.render import render
 
     render(arguments.results_dir)
     print(f"wrote {folder} and {arguments.results_dir / 'tables'}")

@@ -28,8 +28,9 @@ REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.verify", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.verify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output-dir", type=Path, help="keep corpora and results here (default: a folder that is removed)")
     parser.add_argument("--update", action="store_true", help="write what was found as what is expected (for developers)")
     return parser
@@ -69,8 +70,12 @@ def read_expected() -> dict[str, dict[str, float]]:
     try:
         return json.loads(EXPECTED.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError.about(EXPECTED, found=f"that it cannot be read ({error})", expected="the committed file",
-                               action="restore it from the repository") from error
+        raise InputError.about(
+            EXPECTED,
+            found=f"that it cannot be read ({error})",
+            expected="the committed file",
+            action="restore it from the repository",
+        ) from error
 
 
 def compare(found: Mapping[str, float], expected: Mapping[str, Mapping[str, float]]) -> tuple[list[str], int]:
@@ -133,10 +138,40 @@ def run_small(folder: Path) -> int:
     data, results = folder / "data", folder / "results"
     encoder = results / pretrain_librispeech.EXPERIMENT / "began" / "encoder.keras"
     commands = [
-        (pretrain_librispeech, "--data-dir", data / "LibriSpeech", "--results-dir", results, "--base-filters", 2,
-         "--latent-size", 8, "--batch-size", 4, "--epochs", 3, "--learning-rate", 0.0005),
-        (table3_emodb, "--data-dir", data / "EmoDB", "--encoder", encoder, "--results-dir", results, "--runs", 1,
-         "--max-evals", 2, "--epochs", 4, "--workers", 1),
+        (
+            pretrain_librispeech,
+            "--data-dir",
+            data / "LibriSpeech",
+            "--results-dir",
+            results,
+            "--base-filters",
+            2,
+            "--latent-size",
+            8,
+            "--batch-size",
+            4,
+            "--epochs",
+            3,
+            "--learning-rate",
+            0.0005,
+        ),
+        (
+            table3_emodb,
+            "--data-dir",
+            data / "EmoDB",
+            "--encoder",
+            encoder,
+            "--results-dir",
+            results,
+            "--runs",
+            1,
+            "--max-evals",
+            2,
+            "--epochs",
+            4,
+            "--workers",
+            1,
+        ),
     ]
     for script, *words in commands:
         code = run_script(script.main, script.make_parser(), [str(word) for word in words])
@@ -152,17 +187,17 @@ def measure(folder: Path) -> dict[str, float]:
 
     from began.audio import cut_chunks, read_audio
     from began.spectrogram import SpectrogramConfig, compute_spectrograms
-    from experiments.runs import read_metrics
+    from experiments.evaluation.runs import read_metrics
 
     waveform = read_audio(folder / "data" / "EmoDB" / "wav" / "03a01Wa.wav")
     spectrograms = compute_spectrograms(cut_chunks(waveform), SpectrogramConfig())
     last = pd.read_csv(folder / "results" / "pretrain_librispeech" / "began" / "history.csv").iloc[-1]
-    features_file, = (folder / "results" / "cache" / "features").glob("*/features.npy")
+    (features_file,) = (folder / "results" / "cache" / "features").glob("*/features.npy")
     features = np.load(features_file, allow_pickle=False)
     metrics = read_metrics(folder / "results", "table3_emodb")
     pooled = metrics[(metrics["fold"] == "pooled") & (metrics["level"] == "utterance")].set_index("metric")["value"]
     return {
-        "waveform_rms": float(np.sqrt(np.mean(waveform ** 2))),
+        "waveform_rms": float(np.sqrt(np.mean(waveform**2))),
         "spectrogram_mean": float(spectrograms.mean()),
         "spectrogram_sd": float(spectrograms.std()),
         "pretraining_reconstruction_loss": float(last["reconstruction_loss"]),

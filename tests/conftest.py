@@ -81,8 +81,9 @@ def tiny_corpora(tmp_path_factory) -> Path:
     synthetic.write_librispeech(folder / "LibriSpeech", n_speakers=2, n_utterances=3, seconds=1.5)
     synthetic.write_emodb(folder / "EmoDB", speakers=4, n_texts=1, **common)
     for layout in ("nested", "flat"):
-        synthetic.write_savee(folder / f"SAVEE_{layout}", layout, n_per_emotion=3, speakers=("DC", "JE"),
-                              sample_rate=16_000, **common)
+        synthetic.write_savee(
+            folder / f"SAVEE_{layout}", layout, n_per_emotion=3, speakers=("DC", "JE"), sample_rate=16_000, **common
+        )
     for layout in ("nested", "mp4", "flat"):
         synthetic.write_omg(folder / f"OMG_{layout}", (5, 2, 1), n_utterances=4, layout=layout, **common)
     return folder

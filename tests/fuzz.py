@@ -41,9 +41,20 @@ def make_sounds() -> dict[str, bytes]:
     """Returns a small valid file of every format."""
     wave = 0.5 * np.sin(np.arange(3_000) / 7)
     seeds = {}
-    for suffix, options in ((".wav", {"subtype": "PCM_16"}), (".wav", {"subtype": "FLOAT"}), (".wav", {"subtype": "ULAW"}),
-                            (".wav", {"subtype": "IMA_ADPCM"}), (".flac", {}), (".ogg", {}), (".mp3", {}), (".aiff", {}),
-                            (".au", {}), (".caf", {}), (".w64", {}), (".rf64", {})):
+    for suffix, options in (
+        (".wav", {"subtype": "PCM_16"}),
+        (".wav", {"subtype": "FLOAT"}),
+        (".wav", {"subtype": "ULAW"}),
+        (".wav", {"subtype": "IMA_ADPCM"}),
+        (".flac", {}),
+        (".ogg", {}),
+        (".mp3", {}),
+        (".aiff", {}),
+        (".au", {}),
+        (".caf", {}),
+        (".w64", {}),
+        (".rf64", {}),
+    ):
         file = io.BytesIO()
         soundfile.write(file, np.stack([wave, wave], 1), 22_050, format=suffix[1:].upper(), **options)
         seeds[f"{options.get('subtype', '')}{suffix}"] = file.getvalue()
@@ -57,21 +68,21 @@ def mutate(content: bytes, random: np.random.Generator) -> bytes:
         if not data:
             break
         place = int(random.integers(0, min(len(data), 128) if random.random() < 0.7 else len(data)))
-        kind = random.integers(0, 6)
-        if kind == 0:
+        task = random.integers(0, 6)
+        if task == 0:
             data[place] = random.integers(0, 256)
-        elif kind == 1:
+        elif task == 1:
             data[place] ^= 1 << int(random.integers(0, 8))
-        elif kind == 2:
+        elif task == 2:
             width = int(random.choice([2, 4, 8]))
             value = int(random.choice([0, 1, 0x7F, 0x80, 0xFF])) if random.random() < 0.5 else 0xFF
-            data[place: place + width] = bytes([value]) * width
-        elif kind == 3:
+            data[place : place + width] = bytes([value]) * width
+        elif task == 3:
             del data[place:]
-        elif kind == 4:
-            data[place:place] = data[place: place + int(random.integers(1, 64))]
+        elif task == 4:
+            data[place:place] = data[place : place + int(random.integers(1, 64))]
         else:
-            del data[place: place + int(random.integers(1, 16))]
+            del data[place : place + int(random.integers(1, 16))]
     return bytes(data)
 
 
@@ -125,18 +136,25 @@ def make_input(random: np.random.Generator, sounds: dict[str, bytes], folder: Pa
         text = "file,label,arousal,valence,speaker,split,start,end\na.wav,x,0.5,-0.5,s,train,0,\n"
         path.write_bytes(mutate_table(text, random))
     elif reader == "annotations":
-        text = (",".join(omg.COLUMNS) + "\nhttps://www.youtube.com/watch?v=abc,0,2.5,abc,utterance_1.mp4,0.5,-0.5,3\n"
-                "https://www.youtube.com/watch?v=abc,2.5,4,abc,utterance_2.mp4,0.1,0.5,4\n")
+        text = (
+            ",".join(omg.COLUMNS) + "\nhttps://www.youtube.com/watch?v=abc,0,2.5,abc,utterance_1.mp4,0.5,-0.5,3\n"
+            "https://www.youtube.com/watch?v=abc,2.5,4,abc,utterance_2.mp4,0.1,0.5,4\n"
+        )
         (folder / omg.FILES["validation"]).write_text(text.replace("abc", "abd"), encoding="utf-8")
         path = folder / omg.FILES["train"]
         path.write_bytes(mutate_table(text, random))
     else:
-        head = {"kind": "softmax", "labels": ["a", "b"], "tail": "pad", "aggregation": "mean",
-                "spectrogram": SpectrogramConfig(n_fft=64, hop_length=100, db_min=-9, db_max=0).to_dict()}
+        head = {
+            "task": "categorical",
+            "labels": ["a", "b"],
+            "tail": "pad",
+            "aggregation": "mean",
+            "spectrogram": SpectrogramConfig(n_fft=64, hop_length=100, db_min=-9, db_max=0).to_dict(),
+        }
         path = folder / "fuzz.keras"
         text = json.dumps(head).encode()
         for _ in range(2):
-            word = [b"64", b"100", b'"log"', b"-9", b'"pad"', b'["a", "b"]', b'"softmax"'][int(random.integers(7))]
+            word = [b"64", b"100", b'"log"', b"-9", b'"pad"', b'["a", "b"]', b'"categorical"'][int(random.integers(7))]
             other = [b"null", b"1e999", b"-0", b"[]", b"{}", b'""', b"1e30", b"0.5", b"true"][int(random.integers(9))]
             text = text.replace(word, other, 1)
         with zipfile.ZipFile(path, "w") as archive:
@@ -171,7 +189,7 @@ def main() -> int:
     arguments = parser.parse_args()
     until, seed = time.monotonic() + 60 * arguments.minutes, arguments.seed
     counts = dict.fromkeys(("taken", "refused", "finding"), 0)
-    kinds: set[str] = set()
+    tasks: set[str] = set()
     context = multiprocessing.get_context("spawn")
     while (left := until - time.monotonic()) > 0:
         with tempfile.TemporaryDirectory() as folder:
@@ -192,11 +210,11 @@ def main() -> int:
                     continue
                 counts[event[0]] += 1
                 if event[0] == "finding":
-                    kind = event[2].strip().splitlines()[-1][:90]
-                    if kind not in kinds:
-                        kinds.add(kind)
+                    task = event[2].strip().splitlines()[-1][:90]
+                    if task not in tasks:
+                        tasks.add(task)
                         arguments.keep.mkdir(parents=True, exist_ok=True)
-                        kept = arguments.keep / f"{len(kinds):02d}-{name}"
+                        kept = arguments.keep / f"{len(tasks):02d}-{name}"
                         if (Path(folder) / name).exists():
                             kept.write_bytes((Path(folder) / name).read_bytes())
                         print(f"finding in {event[1]}, kept as {kept}:\n{event[2]}", flush=True)
@@ -207,7 +225,7 @@ def main() -> int:
             process.join()
         seed += 1
     print(f"{sum(counts.values())} inputs in {arguments.minutes:g} minutes: {counts}")
-    return 1 if kinds else 0
+    return 1 if tasks else 0
 
 
 if __name__ == "__main__":

@@ -17,10 +17,19 @@ def sine(frequency_hz: float, seconds: float, rate_hz: int) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * frequency_hz * np.arange(round(seconds * rate_hz)) / rate_hz)
 
 
-@pytest.mark.parametrize(("suffix", "options"), [
-    (".wav", {"subtype": "PCM_16"}), (".wav", {"subtype": "PCM_U8"}), (".wav", {"subtype": "PCM_24"}),
-    (".wav", {"subtype": "FLOAT"}), (".flac", {}), (".ogg", {}), (".aiff", {}), (".au", {}),
-])
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".wav", {"subtype": "PCM_16"}),
+        (".wav", {"subtype": "PCM_U8"}),
+        (".wav", {"subtype": "PCM_24"}),
+        (".wav", {"subtype": "FLOAT"}),
+        (".flac", {}),
+        (".ogg", {}),
+        (".aiff", {}),
+        (".au", {}),
+    ],
+)
 def test_reads_common_formats(tmp_path, suffix, options):
     wave = sine(440, 1.5, 16_000)
     soundfile.write(tmp_path / f"a{suffix}", wave, 16_000, **options)
@@ -35,7 +44,7 @@ def test_resamples_to_16_khz(tmp_path, rate_hz):
     soundfile.write(tmp_path / "a.wav", sine(1000, 2.0, rate_hz), rate_hz)
     read = read_audio(tmp_path / "a.wav")
     assert abs(len(read) - 32_000) <= 1
-    spectrum = np.abs(np.fft.rfft(read[: 32_000], 32_000))
+    spectrum = np.abs(np.fft.rfft(read[:32_000], 32_000))
     assert spectrum.argmax() / 2 == pytest.approx(1000, abs=0.5)
     assert np.abs(read[8000:24_000]).max() == pytest.approx(0.5, abs=0.01)
 
@@ -58,8 +67,12 @@ def test_streaming_equals_whole(tmp_path, monkeypatch, rate_hz):
     np.testing.assert_allclose(np.concatenate(list(stream_chunks(tmp_path / "a.wav"))), chunks, atol=1e-6)
 
 
-@given(n_samples=st.integers(0, 80_000), hop=st.sampled_from([1, 4_000, 10_001, 16_000]),
-       tail=st.sampled_from(audio.TAILS), cuts=st.lists(st.integers(1, 30_000), max_size=6))
+@given(
+    n_samples=st.integers(0, 80_000),
+    hop=st.sampled_from([1, 4_000, 10_001, 16_000]),
+    tail=st.sampled_from(audio.TAILS),
+    cuts=st.lists(st.integers(1, 30_000), max_size=6),
+)
 @settings(max_examples=60, deadline=None)
 def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
     if hop == 1:
@@ -68,7 +81,7 @@ def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
     chunks = cut_chunks(waveform, hop_samples=hop, tail=tail)
     starts = np.arange(0, max(0, n_samples - CHUNK_SAMPLES) + 1, hop) if n_samples >= CHUNK_SAMPLES else []
     for start, chunk in zip(starts, chunks, strict=False):
-        np.testing.assert_array_equal(chunk, waveform[start: start + CHUNK_SAMPLES])
+        np.testing.assert_array_equal(chunk, waveform[start : start + CHUNK_SAMPLES])
     covered = starts[-1] + CHUNK_SAMPLES if len(starts) else 0
     has_tail = tail != "drop" and n_samples > covered
     assert len(chunks) == len(starts) + has_tail
@@ -76,7 +89,7 @@ def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
         assert chunks[-1].max() == n_samples  # the last sample is not lost
     blocks, position = [], 0
     for cut in cuts:
-        blocks.append(waveform[position: position + cut])
+        blocks.append(waveform[position : position + cut])
         position += cut
     blocks.append(waveform[position:])
     pieces = list(audio._chunk_blocks(blocks, hop, tail))
@@ -125,9 +138,16 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
         soundfile.write(tmp_path / f"whole.{suffix}", np.random.default_rng(0).uniform(-1, 1, 32_000), 16_000)
         whole = (tmp_path / f"whole.{suffix}").read_bytes()
         (tmp_path / f"cut.{suffix}").write_bytes(whole[: len(whole) // 2])
-    found = {"absent.wav": "no such file", "empty.wav": "0 bytes", "text.wav": "cannot be decoded",
-             "folder.wav": "a folder", "none.wav": "without samples", "nan.wav": "not finite",
-             "cut.wav": "truncated", "cut.flac": "truncated|cannot be decoded"}
+    found = {
+        "absent.wav": "no such file",
+        "empty.wav": "0 bytes",
+        "text.wav": "cannot be decoded",
+        "folder.wav": "a folder",
+        "none.wav": "without samples",
+        "nan.wav": "not finite",
+        "cut.wav": "truncated",
+        "cut.flac": "truncated|cannot be decoded",
+    }
     for name, words in found.items():
         with pytest.raises(InputError, match=words) as error:
             read_audio(tmp_path / name)

@@ -217,19 +217,44 @@ FOLDERS = [
     Case(
         "table 3: no such folder", TABLE3, lambda b: b.table3(b.folder / "EmoDB"), ("EmoDB: found no such folder", "download")
     ),
-    Case("table 1: statistics of chunks", TABLE1, lambda b: b.table1(
-        b.corpora / "SAVEE_nested", "--method", "statistics", "--conditions", "chunk_split_leaking"),
-        ("found chunk_split_leaking", "expected utterance_split")),
-    Case("table 3: statistics of utterances that may be dropped", TABLE3, lambda b: b.table3(
-        None, "--method", "statistics", "--tail", "drop"), ("--tail drop", "expected every utterance")),
-    Case("table 3: normalised speakers for heads", TABLE3, lambda b: b.table3(None, "--normalize-speakers"),
-         ("--normalize-speakers", "--method statistics")),
-    Case("label efficiency: classes weighed by what does not", LABELS, lambda b: [
-        "--data-dir", b.corpora / "EmoDB", "--encoder", b.encoder, "--class-weight", "balanced"],
-        ("--class-weight balanced", "found it with from_scratch", "--encoders without those")),
-    Case("ablations: classes weighed by what does not", ABLATIONS, lambda b: [
-        "--data-dir", b.corpora / "EmoDB", "--class-weight", "balanced", "--conditions", "began", "functionals"],
-        ("--class-weight balanced", "found it with functionals", "--conditions without those")),
+    Case(
+        "table 1: statistics of chunks",
+        TABLE1,
+        lambda b: b.table1(b.corpora / "SAVEE_nested", "--method", "statistics", "--conditions", "chunk_split_leaking"),
+        ("found chunk_split_leaking", "expected utterance_split"),
+    ),
+    Case(
+        "table 3: statistics of utterances that may be dropped",
+        TABLE3,
+        lambda b: b.table3(None, "--method", "statistics", "--tail", "drop"),
+        ("--tail drop", "expected every utterance"),
+    ),
+    Case(
+        "table 3: normalised speakers for heads",
+        TABLE3,
+        lambda b: b.table3(None, "--normalize-speakers"),
+        ("--normalize-speakers", "--method statistics"),
+    ),
+    Case(
+        "label efficiency: classes weighed by what does not",
+        LABELS,
+        lambda b: ["--data-dir", b.corpora / "EmoDB", "--encoder", b.encoder, "--class-weight", "balanced"],
+        ("--class-weight balanced", "found it with from_scratch", "--encoders without those"),
+    ),
+    Case(
+        "ablations: classes weighed by what does not",
+        ABLATIONS,
+        lambda b: [
+            "--data-dir",
+            b.corpora / "EmoDB",
+            "--class-weight",
+            "balanced",
+            "--conditions",
+            "began_16_epochs",
+            "functionals",
+        ],
+        ("--class-weight balanced", "found it with functionals", "--conditions without those"),
+    ),
     Case("table 1: another corpus", TABLE1, lambda b: b.table1(b.corpora / "EmoDB"), ("looks like EmoDB", "expected SAVEE")),
     Case(
         "pre-training: unknown subset",
@@ -810,7 +835,7 @@ def _hold(b: Bench, path: Path) -> None:
 
 def _table3_run(config: str) -> Callable[[Path], None]:
     def prepare(results: Path) -> None:
-        run = results / "table3_emodb" / "paper" / "run1"
+        run = results / "table3_emodb" / "head_per_second" / "run1"
         run.mkdir(parents=True)
         (run / "config.json").write_text(config, encoding="utf-8")
 
@@ -833,7 +858,7 @@ def _checkpoint(results: Path) -> None:
 
 def _metrics(results: Path) -> None:
     _table3_run("{}")(results)
-    (results / "table3_emodb" / "paper" / "run1" / "metrics.csv").write_text("score\n1\n", encoding="utf-8")
+    (results / "table3_emodb" / "head_per_second" / "run1" / "metrics.csv").write_text("score\n1\n", encoding="utf-8")
 
 
 WHOLE_CACHE = r"cache/.*"
@@ -905,8 +930,8 @@ RESULTS = [
     Case(
         "table 3: another run is writing",
         TABLE3,
-        lambda b: _with_results(b, lambda r: _hold(b, r / "table3_emodb" / "paper"), b.table3()),
-        ("table3_emodb/paper: found another run that is writing into it", "[Ww]ait for the other run"),
+        lambda b: _with_results(b, lambda r: _hold(b, r / "table3_emodb" / "head_per_second"), b.table3()),
+        ("table3_emodb/head_per_second: found another run that is writing into it", "[Ww]ait for the other run"),
         leaves=WHOLE_CACHE,
     ),
     Case(
@@ -985,8 +1010,8 @@ def tiny_model(tiny_encoder, tmp_path_factory) -> Path:
 
     encoder = load_frozen_encoder(tiny_encoder)
     labels = ["anger", "neutral"]
-    head = build_head("softmax", encoder.feature_shape, len(labels), seed=1)
-    trained = TrainedHead(head, "softmax", resolve_parameters("softmax"), None, 1)
+    head = build_head("categorical", encoder.feature_shape, len(labels), seed=1)
+    trained = TrainedHead(head, "categorical", resolve_parameters("categorical"), None, 1)
     path = tmp_path_factory.mktemp("tiny_model") / "model.keras"
     save_predictor(
         path, build_predictor(encoder, trained, {"labels": labels, "tail": "overlap", "aggregation": "mean", "corpus": "none"})
@@ -1066,7 +1091,7 @@ UNUSUAL: dict[str, tuple[str, dict[str, Any]]] = {
 def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys):
     from began.representation import load_frozen_encoder, represent_corpus
     from classifiers import predict
-    from experiments.corpora.base import find_bad_audio
+    from experiments.corpora.record import find_bad_audio
 
     file_name, options = UNUSUAL[name]
     path = tmp_path / "sounds" / file_name

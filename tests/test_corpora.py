@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from began.errors import InputError
 from experiments import check
 from experiments.corpora import CORPORA, emodb, librispeech, load, manifest, omg, savee, synthetic
-from experiments.corpora.base import check_audio, find_files, printable, read_table
+from experiments.corpora.record import check_audio, find_files, printable, read_table
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,7 @@ def test_omg_annotations_are_the_official_ones(shared_data):
 def test_omg_loads_with_the_official_annotations_elsewhere(shared_data, tmp_path):
     touch(tmp_path, "5b44393ed/utterance_4.wav", "5b44393ed/utterance_6.mp4.wav", "74de88564-utterance_1.wav")
     corpus = load("omg", tmp_path, annotations_dir=shared_data / "OMG")
-    assert list(corpus.utterances["utterance"]) == ["5b44393ed/utterance_4", "5b44393ed/utterance_6",
-                                                    "74de88564/utterance_1"]
+    assert list(corpus.utterances["utterance"]) == ["5b44393ed/utterance_4", "5b44393ed/utterance_6", "74de88564/utterance_1"]
     assert list(corpus.utterances["label"]) == ["neutral", "happiness", "neutral"]
     assert list(corpus.utterances["split"]) == ["train", "train", "validation"]
     assert list(corpus.utterances["video"]) == ["CROcsl0lIec", "CROcsl0lIec", "xfsvvbTlR38"]
@@ -130,7 +129,8 @@ def test_savee_loads_the_same_from_both_layouts(corpora):
     assert nested.drop(columns="path").equals(flat.drop(columns="path"))
     assert nested.equals(load("savee", corpora / "SAVEE" / "AudioData").utterances)
     assert nested.groupby("speaker")["label"].value_counts().loc["DC"].to_dict() == {
-        label: 4 if label == "neutral" else 2 for label in savee.LABELS}
+        label: 4 if label == "neutral" else 2 for label in savee.LABELS
+    }
 
 
 def test_savee_publishes_480_utterances():
@@ -177,15 +177,15 @@ def test_omg_test_part_has_no_labels_until_its_labels_are_there(copy):
     assert with_test.loc[with_test["split"] == "test", "arousal"].isna().all()
     lines = (folder / omg.FILES["test"]).read_text().splitlines()
     (folder / omg.TEST_WITH_LABELS).write_text(
-        "\n".join([",".join(omg.COLUMNS), *(f"{line},0.5,-0.5,6" for line in lines[1:])]))
+        "\n".join([",".join(omg.COLUMNS), *(f"{line},0.5,-0.5,6" for line in lines[1:])])
+    )
     labelled = load("omg", folder).utterances
     assert set(labelled.loc[labelled["split"] == "test", "label"]) == {"surprise"}
 
 
 def test_omg_notes_sound_that_no_annotation_names(copy):
     folder = touch(copy("OMG"), "other/utterance_1.wav")
-    assert any("1 sound files are named in no annotation: other/utterance_1.wav" in note
-               for note in load("omg", folder).notes)
+    assert any("1 sound files are named in no annotation: other/utterance_1.wav" in note for note in load("omg", folder).notes)
 
 
 def test_librispeech_subsets_and_splits(copy):
@@ -225,9 +225,14 @@ def test_missing_empty_and_wrong_folders(name, corpora, tmp_path):
         load(name, corpora)
 
 
-@pytest.mark.parametrize(("name", "below"), [
-    ("savee", "SAVEE/AudioData/DC"), ("librispeech", "LibriSpeech/train-clean-100/19"),
-    ("librispeech", "LibriSpeech/train-clean-100/19/1000")])
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        ("savee", "SAVEE/AudioData/DC"),
+        ("librispeech", "LibriSpeech/train-clean-100/19"),
+        ("librispeech", "LibriSpeech/train-clean-100/19/1000"),
+    ],
+)
 def test_one_level_down(name, below, corpora):
     with pytest.raises(InputError, match="Did you mean .*\\?"):
         load(name, corpora / below)
@@ -278,7 +283,8 @@ def test_a_part_of_a_corpus_loads_and_says_so(copy):
     corpus = load("savee", copy("SAVEE"))
     assert any("416 of the 480 published utterances are not there" in note for note in corpus.notes)
     assert load("librispeech", copy("LibriSpeech")).notes == (
-        "train-clean-100: 6 utterances of 3 speakers, published 28539 of 251",)
+        "train-clean-100: 6 utterances of 3 speakers, published 28539 of 251",
+    )
 
 
 def test_unreadable_folder(copy, monkeypatch):
@@ -355,8 +361,8 @@ def test_truncated_flac_is_found_without_decoding_it(copy):
 def test_unusual_but_sound_files_pass(copy):
     corpus = load("emodb", copy("EmoDB"))
     waveform, rate = soundfile.read(corpus.utterances["path"][0])
-    kinds = [(8000, 1, "PCM_16"), (192000, 2, "PCM_24"), (44100, 6, "FLOAT"), (16000, 1, "PCM_U8"), (48000, 1, "ULAW")]
-    for path, (rate, channels, subtype) in zip(corpus.utterances["path"], kinds, strict=False):
+    tasks = [(8000, 1, "PCM_16"), (192000, 2, "PCM_24"), (44100, 6, "FLOAT"), (16000, 1, "PCM_U8"), (48000, 1, "ULAW")]
+    for path, (rate, channels, subtype) in zip(corpus.utterances["path"], tasks, strict=False):
         soundfile.write(path, np.repeat(waveform[:, np.newaxis], channels, axis=1), rate, subtype=subtype)
     check_audio(corpus)
     check_audio(corpus, decode=True)
@@ -374,24 +380,27 @@ def edit_line(path: Path, line: int, **cells: str) -> None:
         csv.writer(file).writerows(rows)
 
 
-@pytest.mark.parametrize(("cells", "message"), [
-    ({"arousal": "1.01"}, "line 3: arousal is 1.01; expected 0 to 1"),
-    ({"arousal": "much"}, "line 3: arousal is 'much'; expected a number"),
-    ({"arousal": "nan"}, "line 3: arousal is nan; expected 0 to 1"),
-    ({"valence": "-1.5"}, "line 3: valence is -1.5; expected -1 to 1"),
-    ({"valence": ""}, "line 3: valence is ''; expected a number"),
-    ({"EmotionMaxVote": "7"}, "line 3: EmotionMaxVote is 7; expected 0 to 6"),
-    ({"EmotionMaxVote": "1.5"}, "line 3: EmotionMaxVote is 1.5; expected a whole number"),
-    ({"EmotionMaxVote": "happy"}, "line 3: EmotionMaxVote is 'happy'; expected a number"),
-    ({"start": "soon"}, "line 3: start is 'soon'; expected a number"),
-    ({"start": "-1"}, "line 3: start is -1; expected 0 to"),
-    ({"start": "99999"}, "expected more than start, 99999"),
-    ({"utterance": "utterance_2.mp3"}, "line 3: utterance is 'utterance_2.mp3'; expected utterance_N.mp4"),
-    ({"video": "../../etc"}, "line 3: video is '../../etc'; expected letters"),
-    ({"video": ""}, "line 3: video is ''; expected letters"),
-    ({"link": "https://[y/"}, "line 3: link is 'https://[y/'; expected https"),
-    ({"utterance": "utterance_1.mp4"}, "utterance_1 is already in omg_TrainVideos.csv line 2"),
-])
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"arousal": "1.01"}, "line 3: arousal is 1.01; expected 0 to 1"),
+        ({"arousal": "much"}, "line 3: arousal is 'much'; expected a number"),
+        ({"arousal": "nan"}, "line 3: arousal is nan; expected 0 to 1"),
+        ({"valence": "-1.5"}, "line 3: valence is -1.5; expected -1 to 1"),
+        ({"valence": ""}, "line 3: valence is ''; expected a number"),
+        ({"EmotionMaxVote": "7"}, "line 3: EmotionMaxVote is 7; expected 0 to 6"),
+        ({"EmotionMaxVote": "1.5"}, "line 3: EmotionMaxVote is 1.5; expected a whole number"),
+        ({"EmotionMaxVote": "happy"}, "line 3: EmotionMaxVote is 'happy'; expected a number"),
+        ({"start": "soon"}, "line 3: start is 'soon'; expected a number"),
+        ({"start": "-1"}, "line 3: start is -1; expected 0 to"),
+        ({"start": "99999"}, "expected more than start, 99999"),
+        ({"utterance": "utterance_2.mp3"}, "line 3: utterance is 'utterance_2.mp3'; expected utterance_N.mp4"),
+        ({"video": "../../etc"}, "line 3: video is '../../etc'; expected letters"),
+        ({"video": ""}, "line 3: video is ''; expected letters"),
+        ({"link": "https://[y/"}, "line 3: link is 'https://[y/'; expected https"),
+        ({"utterance": "utterance_1.mp4"}, "utterance_1 is already in omg_TrainVideos.csv line 2"),
+    ],
+)
 def test_faulty_annotations(copy, cells, message):
     folder = copy("OMG")
     edit_line(folder / "omg_TrainVideos.csv", 3, **cells)
@@ -476,37 +485,40 @@ def test_manifest_with_dimensions_and_without_speakers(recordings, tmp_path):
 
 
 def test_manifest_takes_the_columns_of_audformat_tables(recordings):
-    corpus = recordings("file,start,end,emotion,gender,duration\na.wav,0 days 00:00:00,NaT,anger,female,1\n"
-                        "b.wav,0 days,,joy,male,2\n")
+    corpus = recordings(
+        "file,start,end,emotion,gender,duration\na.wav,0 days 00:00:00,NaT,anger,female,1\nb.wav,0 days,,joy,male,2\n"
+    )
     assert corpus.labels == ("anger", "joy")
     assert list(corpus.utterances["sex"]) == ["F", "M"]
     assert corpus.notes == ("columns that are not used: duration",)
     with pytest.raises(InputError, match=r"(?s)\(2\):.*line 2: start and end.*line 3: start and end.*whole files"):
-        recordings("file,start,end,emotion\na.wav,0 days 00:00:01,NaT,anger\n"
-                   "b.wav,0 days,0 days 00:00:02,joy\nd.wav,,,joy\n")
+        recordings("file,start,end,emotion\na.wav,0 days 00:00:01,NaT,anger\nb.wav,0 days,0 days 00:00:02,joy\nd.wav,,,joy\n")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("file\na.wav\n", "found the columns file; expected the columns file,label"),
-    ("name,label\na.wav,x\n", "found the columns name, label"),
-    ("file;label\na.wav;x\n", "Separate the columns by commas"),
-    ("file,arousal\na.wav,1\n", "found the columns file, arousal"),
-    ("file,label,emotion\na.wav,x,x\n", "label, emotion, which mean the same"),
-    ("file,label\nnone.wav,x\nb.wav,\n,x\n", "(3):"),
-    ("file,label\na.wav,x\n./a.wav,y\n", "line 3: a.wav is already in line 2"),
-    ("file,label,speaker\na.wav,x,\n", "line 2: speaker is empty"),
-    ("file,label,speaker\na.wav,x,pooled\n", "line 2: speaker is 'pooled', which is how tables name all"),
-    ("file,label\na.wav,speaker\nb.wav,target\n", "(2):"),
-    ("file,label\na.wav,target\n", "line 2: label is 'target', which is a column of predictions.csv"),
-    ("file,label,split\na.wav,x,trian\n", "line 2: split is 'trian'; expected train, validation or test"),
-    ("file,label,split\na.wav,x,\n", "line 2: split is ''"),
-    ("file,arousal,valence\na.wav,-0.1,0\nb.wav,x,1.1\n", "(3):"),
-    ("file,label\nsub,x\n", "a folder"),
-    ("file,label\n" + "x" * 5000 + ".wav,x\n", "(1):"),
-    ("", "an empty file"),
-    ("file,label\n", "a header without rows"),
-    ("file,label\na.wav,x,y\n", "line 2: 3 cells"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file\na.wav\n", "found the columns file; expected the columns file,label"),
+        ("name,label\na.wav,x\n", "found the columns name, label"),
+        ("file;label\na.wav;x\n", "Separate the columns by commas"),
+        ("file,arousal\na.wav,1\n", "found the columns file, arousal"),
+        ("file,label,emotion\na.wav,x,x\n", "label, emotion, which mean the same"),
+        ("file,label\nnone.wav,x\nb.wav,\n,x\n", "(3):"),
+        ("file,label\na.wav,x\n./a.wav,y\n", "line 3: a.wav is already in line 2"),
+        ("file,label,speaker\na.wav,x,\n", "line 2: speaker is empty"),
+        ("file,label,speaker\na.wav,x,pooled\n", "line 2: speaker is 'pooled', which is how tables name all"),
+        ("file,label\na.wav,speaker\nb.wav,target\n", "(2):"),
+        ("file,label\na.wav,target\n", "line 2: label is 'target', which is a column of predictions.csv"),
+        ("file,label,split\na.wav,x,trian\n", "line 2: split is 'trian'; expected train, validation or test"),
+        ("file,label,split\na.wav,x,\n", "line 2: split is ''"),
+        ("file,arousal,valence\na.wav,-0.1,0\nb.wav,x,1.1\n", "(3):"),
+        ("file,label\nsub,x\n", "a folder"),
+        ("file,label\n" + "x" * 5000 + ".wav,x\n", "(1):"),
+        ("", "an empty file"),
+        ("file,label\n", "a header without rows"),
+        ("file,label\na.wav,x,y\n", "line 2: 3 cells"),
+    ],
+)
 def test_faulty_manifests(recordings, text, message):
     with pytest.raises(InputError, match="my.csv") as error:
         recordings(text)
@@ -522,11 +534,43 @@ def test_manifest_must_be_a_file(recordings, tmp_path):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.one_of(
-    st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
-    st.lists(st.lists(st.sampled_from(["file", "label", "a.wav", "", "x", '"', "nan", "1e999", "\u2028", "\x85", " ",
-                                       "start", "..", "/", "\x0c", "arousal", "valence", "0", "-1", "split", "train"]),
-                      max_size=4), max_size=5).map(lambda rows: "\n".join(",".join(row) for row in rows).encode())))
+@given(
+    content=st.one_of(
+        st.binary(max_size=200),
+        st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        st.lists(
+            st.lists(
+                st.sampled_from(
+                    [
+                        "file",
+                        "label",
+                        "a.wav",
+                        "",
+                        "x",
+                        '"',
+                        "nan",
+                        "1e999",
+                        "\u2028",
+                        "\x85",
+                        " ",
+                        "start",
+                        "..",
+                        "/",
+                        "\x0c",
+                        "arousal",
+                        "valence",
+                        "0",
+                        "-1",
+                        "split",
+                        "train",
+                    ]
+                ),
+                max_size=4,
+            ),
+            max_size=5,
+        ).map(lambda rows: "\n".join(",".join(row) for row in rows).encode()),
+    )
+)
 def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
     touch(tmp_path, "a.wav")
     (tmp_path / "fuzz.csv").write_bytes(content)
@@ -544,9 +588,19 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1,
-                                       max_size=8).map(str.strip).filter(lambda name: name and name.isprintable()),
-                               st.floats(0, 1), st.floats(-1, 1)), min_size=1, max_size=6))
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
+            .map(str.strip)
+            .filter(lambda name: name and name.isprintable()),
+            st.floats(0, 1),
+            st.floats(-1, 1),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
     with open(tmp_path / "all.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

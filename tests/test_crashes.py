@@ -33,8 +33,9 @@ linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds c
 
 
 def start(folder: Path) -> subprocess.Popen:
-    return subprocess.Popen([*SMALL_RUN, folder], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True)
+    return subprocess.Popen(
+        [*SMALL_RUN, folder], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def list_files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -110,8 +111,9 @@ def test_the_next_run_clears_away_what_a_killed_one_was_writing(tmp_path):
 
 
 def start_quietly(command: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def script(name: str, *words: object) -> list[str]:
@@ -119,8 +121,21 @@ def script(name: str, *words: object) -> list[str]:
 
 
 def pretrain_command(data: Path, results: Path, epochs: int) -> list[str]:
-    return script("pretrain_librispeech", "--data-dir", data / "LibriSpeech", "--results-dir", results, "--base-filters", 2,
-                  "--latent-size", 8, "--batch-size", 4, "--epochs", epochs)
+    return script(
+        "pretrain_librispeech",
+        "--data-dir",
+        data / "LibriSpeech",
+        "--results-dir",
+        results,
+        "--base-filters",
+        2,
+        "--latent-size",
+        8,
+        "--batch-size",
+        4,
+        "--epochs",
+        epochs,
+    )
 
 
 def test_of_two_runs_started_at_once_one_refuses(tiny_corpora, tmp_path):
@@ -162,14 +177,26 @@ def is_alive(pid: int) -> bool:
 
 def start_search(small_run: Path, results: Path) -> subprocess.Popen:
     """Starts a table whose search has two worker processes and would take hours."""
-    command = script("table3_emodb", "--data-dir", small_run / "data" / "EmoDB", "--encoder",
-                     small_run / "results" / "pretrain_librispeech" / "began" / "encoder.keras", "--results-dir", results,
-                     "--max-evals", 500, "--epochs", 5, "--workers", 2)
+    command = script(
+        "table3_emodb",
+        "--data-dir",
+        small_run / "data" / "EmoDB",
+        "--encoder",
+        small_run / "results" / "pretrain_librispeech" / "began" / "encoder.keras",
+        "--results-dir",
+        results,
+        "--max-evals",
+        500,
+        "--epochs",
+        5,
+        "--workers",
+        2,
+    )
     return start_quietly(command)
 
 
 def has_trials(results: Path) -> bool:
-    return any((results / "table3_emodb" / "paper" / "search").glob("*.csv"))
+    return any((results / "table3_emodb" / "head_per_second" / "search").glob("*.csv"))
 
 
 @linux
@@ -203,7 +230,7 @@ from classifiers.training import HeadJob, train_heads
 
 def main(arguments):
     features, targets = np.zeros((8, 8, 4, 6), "float32"), np.arange(8) % 2
-    train_heads([HeadJob(features, targets, {"filters": 2}, "softmax", 1, seed) for seed in range(2)], 2, progress=None)
+    train_heads([HeadJob(features, targets, {"filters": 2}, "categorical", 1, seed) for seed in range(2)], 2, progress=None)
     print("trained", flush=True)
     time.sleep(1000)
 
@@ -215,8 +242,14 @@ if __name__ == "__main__":
 @linux
 def test_control_c_between_two_trainings_ends_the_workers_that_wait_for_the_next(tmp_path):
     (tmp_path / "heads.py").write_text(HEADS_THEN_NOTHING, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, tmp_path / "heads.py"], env={**os.environ, "PYTHONPATH": str(ROOT)},
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "heads.py"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stdout.readline() == "trained\n"
     children = children_of(process.pid)
     assert len(children) >= 2

@@ -14,8 +14,8 @@ from began.files import attach_json, read_attached_json
 from began.spectrogram import SpectrogramConfig
 from experiments import custom
 from experiments.corpora import load, synthetic
-from experiments.final_model import FILES, find_best_trial, write_final_models
-from experiments.runs import read_table
+from experiments.evaluation.final_model import FILES, find_best_trial, write_final_models
+from experiments.evaluation.runs import read_table
 
 EMOTIONS = ("anger", "neutral", "sadness")
 
@@ -28,9 +28,16 @@ def recordings(tmp_path_factory):
     rows = []
     for number, path in enumerate(sorted((folder / "wav").glob("*.wav"))):
         emotion = synthetic.EMOTIONS[codes[path.name[5]]]
-        rows.append({"file": str(path), "label": codes[path.name[5]], "speaker": f"voice {path.name[:2]}",
-                     "arousal": emotion.arousal, "valence": emotion.valence,
-                     "split": ("train", "train", "validation", "test")[number * 4 // 36]})
+        rows.append(
+            {
+                "file": str(path),
+                "label": codes[path.name[5]],
+                "speaker": f"voice {path.name[:2]}",
+                "arousal": emotion.arousal,
+                "valence": emotion.valence,
+                "split": ("train", "train", "validation", "test")[number * 4 // 36],
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -61,20 +68,40 @@ def run(*argv):
 
 
 def small(manifest, encoder, results, *more):
-    return ["--manifest", manifest, "--encoder", encoder, "--results-dir", results, "--name", "mine", "--runs", 1,
-            "--max-evals", 2, "--epochs", 2, "--workers", 1, *more]
+    return [
+        "--manifest",
+        manifest,
+        "--encoder",
+        encoder,
+        "--results-dir",
+        results,
+        "--name",
+        "mine",
+        "--runs",
+        1,
+        "--max-evals",
+        2,
+        "--epochs",
+        2,
+        "--workers",
+        1,
+        *more,
+    ]
 
 
 def arguments_of(*argv):
     return custom.make_parser().parse_args([str(word) for word in argv])
 
 
-@pytest.mark.parametrize(("protocol", "folds", "n_folds"), [
-    ("official", None, 1), ("loso", None, 4), ("kfold", 3, 3), ("kfold", 6, 6), ("speaker-dependent", None, 4)])
+@pytest.mark.parametrize(
+    ("protocol", "folds", "n_folds"),
+    [("official", None, 1), ("loso", None, 4), ("kfold", 3, 3), ("kfold", 6, 6), ("speaker-dependent", None, 4)],
+)
 def test_every_protocol_splits_the_manifest(manifest, protocol, folds, n_folds):
     path = manifest("label", "speaker", "split")
-    arguments = arguments_of("--manifest", path, "--encoder", "e", "--name", "n", "--protocol", protocol,
-                             *(["--folds", folds] if folds else []))
+    arguments = arguments_of(
+        "--manifest", path, "--encoder", "e", "--name", "n", "--protocol", protocol, *(["--folds", folds] if folds else [])
+    )
     corpus = load("manifest", path)
     custom.check_protocol(arguments, corpus)
     splits = custom.make_splits(arguments, corpus, 1)
@@ -129,21 +156,21 @@ def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_p
     assert run(*argv) == 0  # complete: nothing to do
 
     from classifiers.predictor import load_predictor
-    from experiments.arguments import check_table_arguments
-    from experiments.evaluation import Condition
-    from experiments.representations import represent
+    from experiments.evaluation.evaluate import Condition
+    from experiments.evaluation.methods import represent
+    from experiments.evaluation.options import check_table_arguments
 
     settings = arguments_of(*argv)
     config = check_table_arguments(settings)
     data = represent(load("manifest", path), encoder, results)
     condition = Condition("custom", "mine", make_splits=lambda run: [])
     scores = read_everything(folder / "run1") | read_everything(folder / "search")
-    model = folder / FILES["softmax"]
+    model = folder / FILES["categorical"]
     model.unlink(missing_ok=True)
     assert write_final_models(data, condition, settings, config) == [model]
     assert read_everything(folder / "run1") | read_everything(folder / "search") == scores
     description = read_attached_json(model, "head")
-    best = find_best_trial(folder / "search", "softmax")
+    best = find_best_trial(folder / "search", "categorical")
     assert description["parameters"] == best.parameters and description["best_epoch"] == best.epochs
     assert description["labels"] == list(EMOTIONS) and description["n_utterances"] == 36
     written = model.stat().st_mtime_ns, model.read_bytes()
@@ -165,14 +192,14 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
     assert set(metrics["fold"]) == {"pooled"}
 
     from classifiers.predictor import load_predictor
-    from experiments.arguments import check_table_arguments
-    from experiments.evaluation import CLASSES, DIMENSIONS, Condition
-    from experiments.representations import represent
+    from experiments.evaluation.evaluate import CLASSES, DIMENSIONS, Condition
+    from experiments.evaluation.methods import represent
+    from experiments.evaluation.options import check_table_arguments
 
     settings = arguments_of(*argv)
     config = check_table_arguments(settings)
     data = represent(load("manifest", path), encoder, results)
-    condition = Condition("custom", "mine", make_splits=lambda run: [], kinds=(CLASSES, DIMENSIONS))
+    condition = Condition("custom", "mine", make_splits=lambda run: [], tasks=(CLASSES, DIMENSIONS))
     written = write_final_models(data, condition, settings, config)
     assert [model.name for model in written] == ["model.keras", "model-arousal_valence.keras"]
     arousal, valence = load_predictor(written[1]).predict_file(data.corpus.utterances["path"][0]).scores
@@ -180,7 +207,7 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
 
 
 def test_no_model_where_none_can_be_made(tmp_path):
-    from experiments.evaluation import Condition
+    from experiments.evaluation.evaluate import Condition
 
     settings = argparse.Namespace(results_dir=tmp_path, encoder=Path("encoder.keras"))
     config = {"encoder_sha256": "", "features": "map", "spectrogram": {}, "tail": "overlap"}
@@ -196,33 +223,38 @@ def test_no_model_where_none_can_be_made(tmp_path):
 def test_the_best_trial_is_the_best_of_all_folds(tmp_path):
     from classifiers.heads import resolve_parameters
 
-    rows = [{"trial": 0, "loss": 0.1, "status": "fail", "epochs": 0, "seconds": 0, "seed": 0, "search": "x", "error": "e"},
-            {"trial": 1, "loss": 0.4, "status": "ok", "epochs": 9, "seconds": 1, "seed": 0, "search": "x", "error": ""}]
-    for fold, loss in (("a-softmax", 0.4), ("b", 0.3), ("c", 0.3)):
+    rows = [
+        {"trial": 0, "loss": 0.1, "status": "fail", "epochs": 0, "seconds": 0, "seed": 0, "search": "x", "error": "e"},
+        {"trial": 1, "loss": 0.4, "status": "ok", "epochs": 9, "seconds": 1, "seed": 0, "search": "x", "error": ""},
+    ]
+    for fold, loss in (("a-categorical", 0.4), ("b", 0.3), ("c", 0.3)):
         rows[1] |= {"loss": loss, "epochs": 5 if fold == "b" else 9}
-        parameters = resolve_parameters("softmax", {"filters": 16 if fold == "b" else 32})
-        pd.DataFrame([row | parameters for row in rows]).to_csv(tmp_path / f"{fold}-softmax-0123abcd.csv", index=False)
-    best = find_best_trial(tmp_path, "softmax")
+        parameters = resolve_parameters("categorical", {"filters": 16 if fold == "b" else 32})
+        pd.DataFrame([row | parameters for row in rows]).to_csv(tmp_path / f"{fold}-categorical-0123abcd.csv", index=False)
+    best = find_best_trial(tmp_path, "categorical")
     assert (best.fold, best.loss, best.epochs, best.parameters["filters"]) == ("b", 0.3, 5, 16)
     with pytest.raises(InputError, match="no successful trial"):
-        find_best_trial(tmp_path, "arousal_valence")
+        find_best_trial(tmp_path, "dimensional")
 
 
-@pytest.mark.parametrize(("columns", "argv", "said"), [
-    (["label", "speaker"], ["--protocol", "loso", "--folds", "3"], "--protocol kfold"),
-    (["label", "speaker"], ["--protocol", "kfold", "--folds", "1"], "at least 2"),
-    (["label"], ["--protocol", "kfold", "--folds", "37"], "at most as many as recordings"),
-    (["label"], ["--protocol", "kfold", "--folds", "13"], "at least 13 utterances a class"),
-    (["label"], ["--protocol", "loso"], "no column speaker"),
-    (["label"], ["--protocol", "speaker-dependent"], "no column speaker"),
-    (["arousal", "valence", "speaker"], ["--protocol", "speaker-dependent"], "no column label"),
-    (["label"], ["--protocol", "official"], "no column split"),
-    (["speaker"], ["--protocol", "kfold"], "label"),
-    (["label"], ["--protocol", "kfold", "--name", "../mine"], "name of the condition"),
-    (["label"], ["--protocol", "kfold", "--runs", "0"], "--runs"),
-    (["label"], ["--protocol", "kfold", "--encoder", "nowhere.keras"], "no such file"),
-    (["label"], ["--protocol", "kfold", "--manifest", "nowhere.csv"], "no such file"),
-])
+@pytest.mark.parametrize(
+    ("columns", "argv", "said"),
+    [
+        (["label", "speaker"], ["--protocol", "loso", "--folds", "3"], "--protocol kfold"),
+        (["label", "speaker"], ["--protocol", "kfold", "--folds", "1"], "at least 2"),
+        (["label"], ["--protocol", "kfold", "--folds", "37"], "at most as many as recordings"),
+        (["label"], ["--protocol", "kfold", "--folds", "13"], "at least 13 utterances a class"),
+        (["label"], ["--protocol", "loso"], "no column speaker"),
+        (["label"], ["--protocol", "speaker-dependent"], "no column speaker"),
+        (["arousal", "valence", "speaker"], ["--protocol", "speaker-dependent"], "no column label"),
+        (["label"], ["--protocol", "official"], "no column split"),
+        (["speaker"], ["--protocol", "kfold"], "label"),
+        (["label"], ["--protocol", "kfold", "--name", "../mine"], "name of the condition"),
+        (["label"], ["--protocol", "kfold", "--runs", "0"], "--runs"),
+        (["label"], ["--protocol", "kfold", "--encoder", "nowhere.keras"], "no such file"),
+        (["label"], ["--protocol", "kfold", "--manifest", "nowhere.csv"], "no such file"),
+    ],
+)
 def test_mistakes_get_one_message_before_long_work(manifest, encoder, tmp_path, capsys, columns, argv, said):
     assert run(*small(manifest(*columns), encoder, tmp_path / "results", *argv)) == 2
     assert said in capsys.readouterr().err

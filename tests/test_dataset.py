@@ -134,8 +134,10 @@ def test_more_shards_than_open_files(tmp_path, speech_files, small_config, small
 
 def numbers(store: ChunkStore, batches, count: int) -> list[list[int]]:
     everything = store.read(np.arange(store.n_chunks)).reshape(store.n_chunks, -1)
-    return [[int(np.flatnonzero((everything == chunk.ravel()).all(axis=1))[0]) for chunk in batch]
-            for batch in itertools.islice(batches, count)]
+    return [
+        [int(np.flatnonzero((everything == chunk.ravel()).all(axis=1))[0]) for chunk in batch]
+        for batch in itertools.islice(batches, count)
+    ]
 
 
 def test_every_epoch_passes_every_chunk_once_in_another_order(small_store_folder):

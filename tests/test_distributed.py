@@ -18,11 +18,19 @@ from tests.pretrain_small import SMALL
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize(("workers", "index", "devices", "words"), [
-    ("host", 0, 1, "HOST:PORT"), ("host:port", 0, 1, "HOST:PORT"), ("host:0", 0, 1, "HOST:PORT"),
-    ("a:1, a:1", 0, 1, "an address once"), ("a:1,b:2", None, 1, "0 to 1"), ("a:1,b:2", 2, 1, "0 to 1"),
-    (None, 1, 1, "--workers"), (None, None, 0, "--devices"),
-])
+@pytest.mark.parametrize(
+    ("workers", "index", "devices", "words"),
+    [
+        ("host", 0, 1, "HOST:PORT"),
+        ("host:port", 0, 1, "HOST:PORT"),
+        ("host:0", 0, 1, "HOST:PORT"),
+        ("a:1, a:1", 0, 1, "an address once"),
+        ("a:1,b:2", None, 1, "0 to 1"),
+        ("a:1,b:2", 2, 1, "0 to 1"),
+        (None, 1, 1, "--workers"),
+        (None, None, 0, "--devices"),
+    ],
+)
 def test_options_that_describe_no_cluster(workers, index, devices, words):
     with pytest.raises(InputError, match=words):
         Cluster.from_options(workers, index, devices)
@@ -82,8 +90,14 @@ sys.exit(run_script(main, parser))
 
 
 def start(store: Path, folder: Path, *options: object) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", WORKER, *map(str, (store, folder, *options))], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ))
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, *map(str, (store, folder, *options))],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
+    )
 
 
 def start_workers(store: Path, folders: list[Path], *options: object) -> list[subprocess.Popen]:
@@ -92,8 +106,9 @@ def start_workers(store: Path, folders: list[Path], *options: object) -> list[su
     addresses = ",".join(f"127.0.0.1:{server.getsockname()[1]}" for server in sockets)
     for server in sockets:
         server.close()
-    return [start(store, folder, "--workers", addresses, "--worker-index", index, *options)
-            for index, folder in enumerate(folders)]
+    return [
+        start(store, folder, "--workers", addresses, "--worker-index", index, *options) for index, folder in enumerate(folders)
+    ]
 
 
 def finish(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
@@ -151,8 +166,10 @@ def test_workers_with_other_settings_are_refused(small_store_folder, tmp_path):
     addresses = ",".join(f"127.0.0.1:{server.getsockname()[1]}" for server in sockets)
     for server in sockets:
         server.close()
-    workers = [start(small_store_folder, tmp_path / str(index), "--workers", addresses, "--worker-index", index,
-                     "--noise", noise) for index, noise in enumerate(("shared", "separate"))]
+    workers = [
+        start(small_store_folder, tmp_path / str(index), "--workers", addresses, "--worker-index", index, "--noise", noise)
+        for index, noise in enumerate(("shared", "separate"))
+    ]
     (first, _, _), (second, _, errors) = finish(workers)
     assert "other settings or other chunks than worker 0's" in errors
     assert first != 0

@@ -105,8 +105,7 @@ def md5(content: bytes) -> str:
 
 def fetch_librispeech(server, content: bytes, dest, promised: int | None = None, checksum: str | None = None) -> int:
     url = publish(server, "dev-clean.tar.gz", content, promised)
-    return run("librispeech", "--subset", "dev-clean", "--dest", dest, "--url", url,
-               "--checksum", checksum or md5(content))
+    return run("librispeech", "--subset", "dev-clean", "--dest", dest, "--url", url, "--checksum", checksum or md5(content))
 
 
 def test_librispeech_is_fetched_and_loads(server, librispeech_archive, tmp_path, capsys):
@@ -157,7 +156,7 @@ def test_emodb_must_be_complete_and_sound(server, emodb_members, tmp_path, capsy
 
 
 def test_a_broken_transfer_leaves_nothing_and_can_be_repeated(server, librispeech_archive, tmp_path, capsys):
-    half = librispeech_archive[:len(librispeech_archive) // 2]
+    half = librispeech_archive[: len(librispeech_archive) // 2]
     assert fetch_librispeech(server, half, tmp_path, promised=len(librispeech_archive)) == 2
     error = capsys.readouterr().err
     assert "a transfer that failed" in error
@@ -168,7 +167,7 @@ def test_a_broken_transfer_leaves_nothing_and_can_be_repeated(server, librispeec
 
 
 def test_a_transfer_cut_short_without_a_word_fails_the_checksum(server, librispeech_archive, tmp_path, capsys):
-    half = librispeech_archive[:len(librispeech_archive) // 2]
+    half = librispeech_archive[: len(librispeech_archive) // 2]
     assert fetch_librispeech(server, half, tmp_path, checksum=md5(librispeech_archive)) == 2
     assert "another checksum" in capsys.readouterr().err
     assert list_files(tmp_path) == []
@@ -185,8 +184,7 @@ def test_damaged_archives(server, librispeech_archive, tmp_path, capsys):
     plain = gzip.decompress(librispeech_archive)
     damaged = bytearray(librispeech_archive)
     damaged[len(damaged) // 2] ^= 0xFF
-    for content in (b"this is no archive", bytes(damaged), gzip.compress(plain[:3000]),
-                    librispeech_archive[:-2000], b""):
+    for content in (b"this is no archive", bytes(damaged), gzip.compress(plain[:3000]), librispeech_archive[:-2000], b""):
         assert fetch_librispeech(server, content, tmp_path) == 2
         assert "dev-clean.tar.gz: found a damaged archive" in capsys.readouterr().err
         assert list_files(tmp_path) == []
@@ -209,22 +207,26 @@ def test_an_archive_of_something_else_is_refused(server, tmp_path, capsys):
     assert list_files(tmp_path) == []
 
 
-def make_member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+def make_member(name: str, task: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, target
-    member.size = 4 if kind == tarfile.REGTYPE else 0
+    member.type, member.linkname = task, target
+    member.size = 4 if task == tarfile.REGTYPE else 0
     return member
 
 
-@pytest.mark.parametrize("members", [
-    [make_member("../escaped")],
-    [make_member("LibriSpeech/../../escaped")],
-    [make_member("/escaped")],
-    [make_member("link", tarfile.SYMTYPE, ".."), make_member("link/escaped")],
-    [make_member("link", tarfile.LNKTYPE, "../../secret")],
-    [make_member("device", tarfile.CHRTYPE)],
-    [make_member("pipe", tarfile.FIFOTYPE)],
-], ids=["parent", "hidden parent", "absolute", "through a link", "hard link", "device", "pipe"])
+@pytest.mark.parametrize(
+    "members",
+    [
+        [make_member("../escaped")],
+        [make_member("LibriSpeech/../../escaped")],
+        [make_member("/escaped")],
+        [make_member("link", tarfile.SYMTYPE, ".."), make_member("link/escaped")],
+        [make_member("link", tarfile.LNKTYPE, "../../secret")],
+        [make_member("device", tarfile.CHRTYPE)],
+        [make_member("pipe", tarfile.FIFOTYPE)],
+    ],
+    ids=["parent", "hidden parent", "absolute", "through a link", "hard link", "device", "pipe"],
+)
 def test_malicious_tar_files_write_nothing_outside(server, tmp_path, capsys, members):
     dest = tmp_path / "inside" / "dest"
     (tmp_path / "secret").write_text("secret")
@@ -260,8 +262,7 @@ def test_a_disk_that_fills_up_while_fetching(server, librispeech_archive, tmp_pa
     assert list_files(tmp_path) == []
 
 
-def test_a_disk_that_fills_up_while_unpacking(server, librispeech_archive, emodb_members, tmp_path, capsys,
-                                              monkeypatch):
+def test_a_disk_that_fills_up_while_unpacking(server, librispeech_archive, emodb_members, tmp_path, capsys, monkeypatch):
     done = []
 
     def copy_one(source, target, *arguments, **options):
@@ -328,8 +329,15 @@ def test_corpora_that_need_consent_are_explained(tmp_path, capsys):
 
 
 def test_published_addresses():
-    assert set(download.LIBRISPEECH) == {"dev-clean", "dev-other", "test-clean", "test-other", "train-clean-100",
-                                         "train-clean-360", "train-other-500"}
+    assert set(download.LIBRISPEECH) == {
+        "dev-clean",
+        "dev-other",
+        "test-clean",
+        "test-other",
+        "train-clean-100",
+        "train-clean-360",
+        "train-other-500",
+    }
     for subset, archive in download.LIBRISPEECH.items():
         assert archive.url == f"https://www.openslr.org/resources/12/{subset}.tar.gz"
         assert archive.checksum.startswith("md5:")

@@ -17,14 +17,22 @@ import soundfile
 
 from began.command_line import run_script
 from began.files import read_attached_json
-from experiments.corpora.base import Corpus
-from experiments.evaluation import CLASSES, DIMENSIONS, Data, search_and_train
-from experiments.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
-from experiments.runs import read_metrics, read_predictions, read_table, read_trials
+from experiments.corpora.record import Corpus
+from experiments.evaluation.evaluate import CATEGORICAL, DIMENSIONAL, Data, search_and_train
+from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
+from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
 
 LABELS = ("anger", "neutral", "sadness")
-SETTINGS = argparse.Namespace(search="per_fold", max_evals=1, epochs=2, seed=0, workers=1, spark_master=None, class_weight=None,
-                              pooling={CLASSES: "mean", DIMENSIONS: "median"})
+SETTINGS = argparse.Namespace(
+    search="per_fold",
+    max_evals=1,
+    epochs=2,
+    seed=0,
+    workers=1,
+    spark_master=None,
+    class_weight=None,
+    pooling={CATEGORICAL: "mean", DIMENSIONAL: "median"},
+)
 
 # -------------------------------------------------------------------------------------------------------- leakage
 
@@ -32,10 +40,21 @@ SETTINGS = argparse.Namespace(search="per_fold", max_evals=1, epochs=2, seed=0, 
 def make_data(n_chunks: int = 2, n_speakers: int = 5, per_class: int = 4) -> Data:
     """Noise features of a corpus with speakers, videos, labels, dimensions and an official split."""
     generator = np.random.default_rng(7)
-    rows = [{"utterance": f"{speaker}-{label}-{number}", "path": "", "speaker": f"s{speaker}", "label": label,
-             "arousal": float(generator.random()), "valence": float(generator.uniform(-1, 1)),
-             "split": "validation" if number == 0 else "train", "video": f"v{speaker}-{number}"}
-            for speaker in range(n_speakers) for label in LABELS for number in range(per_class)]
+    rows = [
+        {
+            "utterance": f"{speaker}-{label}-{number}",
+            "path": "",
+            "speaker": f"s{speaker}",
+            "label": label,
+            "arousal": float(generator.random()),
+            "valence": float(generator.uniform(-1, 1)),
+            "split": "validation" if number == 0 else "train",
+            "video": f"v{speaker}-{number}",
+        }
+        for speaker in range(n_speakers)
+        for label in LABELS
+        for number in range(per_class)
+    ]
     table = pd.DataFrame(rows)
     utterance = np.repeat(np.arange(len(table)), n_chunks)
     features = generator.standard_normal((len(utterance), 6)).astype(np.float32)
@@ -64,14 +83,15 @@ PROTOCOLS = {
 }
 
 
-def train(data: Data, kind: str, split: Split, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: object):
+def train(data: Data, task: str, split: Split, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: object):
     """Returns the trials, all weights of the final head (normalisation statistics are among them), and its test scores."""
     from classifiers import training
 
     heads, plain = [], training.train_heads
-    monkeypatch.setattr(training, "train_heads", lambda *arguments, **options: heads.extend(
-        plain(*arguments, **options)) or heads)
-    outcome = search_and_train(data, kind, [split], argparse.Namespace(**{**vars(SETTINGS), **changes}), 1, folder)
+    monkeypatch.setattr(
+        training, "train_heads", lambda *arguments, **options: heads.extend(plain(*arguments, **options)) or heads
+    )
+    outcome = search_and_train(data, task, [split], argparse.Namespace(**{**vars(SETTINGS), **changes}), 1, folder)
     monkeypatch.undo()
     return outcome.trials.drop(columns="seconds"), heads[0].model.get_weights(), outcome.scores[0]
 
@@ -80,10 +100,10 @@ def train(data: Data, kind: str, split: Split, folder: Path, monkeypatch: pytest
 def test_a_poisoned_test_part_changes_nothing_before_the_final_scores(name, tmp_path, monkeypatch):
     data = make_data()
     split = PROTOCOLS[name](data)
-    kind = DIMENSIONS if name.startswith("official") else CLASSES
+    task = DIMENSIONAL if name.startswith("official") else CATEGORICAL
     poisoned = poison(data, split.test)
-    trials, weights, scores = train(data, kind, split, tmp_path / "clean", monkeypatch)
-    trials_after, weights_after, scores_after = train(poisoned, kind, split, tmp_path / "poisoned", monkeypatch)
+    trials, weights, scores = train(data, task, split, tmp_path / "clean", monkeypatch)
+    trials_after, weights_after, scores_after = train(poisoned, task, split, tmp_path / "poisoned", monkeypatch)
     pd.testing.assert_frame_equal(trials, trials_after)
     assert len(weights) == len(weights_after) > 4
     for before, after in zip(weights, weights_after, strict=True):
@@ -95,8 +115,10 @@ def test_a_poisoned_training_part_is_noticed(tmp_path, monkeypatch):
     """The test above could see a leak: the same poison elsewhere changes statistics, trials and weights."""
     data = make_data()
     split = PROTOCOLS["leave one speaker out"](data)
-    trials, weights, _ = train(data, CLASSES, split, tmp_path / "clean", monkeypatch)
-    trials_after, weights_after, _ = train(poison(data, split.fitting[:3]), CLASSES, split, tmp_path / "poisoned", monkeypatch)
+    trials, weights, _ = train(data, CATEGORICAL, split, tmp_path / "clean", monkeypatch)
+    trials_after, weights_after, _ = train(
+        poison(data, split.fitting[:3]), CATEGORICAL, split, tmp_path / "poisoned", monkeypatch
+    )
     assert not trials.equals(trials_after)
     assert any(not np.array_equal(before, after) for before, after in zip(weights, weights_after, strict=True))
 
@@ -109,21 +131,24 @@ def test_validation_is_outside_the_statistics_that_the_search_uses():
     inner = split.inner[0]
     rows = data.chunks_of(inner.train)
     poisoned = poison(data, np.concatenate([inner.validation, split.test]))
-    for clean, after in zip(measure_normalization(data.features, rows), measure_normalization(poisoned.features, rows),
-                            strict=True):
+    for clean, after in zip(
+        measure_normalization(data.features, rows), measure_normalization(poisoned.features, rows), strict=True
+    ):
         np.testing.assert_array_equal(clean, after)
 
 
 def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
     data = make_data()
-    trials, _, _ = train(data, CLASSES, PROTOCOLS["official"](data), tmp_path, monkeypatch, search="fixed")
+    trials, _, _ = train(data, CATEGORICAL, PROTOCOLS["official"](data), tmp_path, monkeypatch, search="fixed")
     assert len(trials) == 1
 
 
 def test_one_search_for_all_folds(tmp_path):
     data = make_data()
     splits = leave_one_speaker_out(data.corpus.utterances)[:2]
-    outcome = search_and_train(data, CLASSES, splits, argparse.Namespace(**{**vars(SETTINGS), "search": "once"}), 1, tmp_path)
+    outcome = search_and_train(
+        data, CATEGORICAL, splits, argparse.Namespace(**{**vars(SETTINGS), "search": "once"}), 1, tmp_path
+    )
     assert set(outcome.trials["fold"]) == {splits[0].fold}
     assert len(outcome.scores) == 2
 
@@ -139,13 +164,13 @@ def test_copies_are_trained_on_and_never_validated_or_tested_on(tmp_path, monkey
 
     for part in (split.test, split.inner[0].validation):
         np.testing.assert_array_equal(add_copies(0.9).chunks_of(part), data.chunks_of(part))
-    _, plain, _ = train(data, CLASSES, split, tmp_path / "plain", monkeypatch)
-    trials, weights, scores = train(add_copies(0.9), CLASSES, split, tmp_path / "copies", monkeypatch)
+    _, plain, _ = train(data, CATEGORICAL, split, tmp_path / "plain", monkeypatch)
+    trials, weights, scores = train(add_copies(0.9), CATEGORICAL, split, tmp_path / "copies", monkeypatch)
     assert any(not np.array_equal(before, after) for before, after in zip(plain, weights, strict=True))
     assert len(scores) == len(data.chunks_of(split.test))
     poisoned = add_copies(0.9)
     poisoned.features[n_chunks:][data.chunks_of(split.test)] = 1e6
-    trials_after, weights_after, scores_after = train(poisoned, CLASSES, split, tmp_path / "poisoned", monkeypatch)
+    trials_after, weights_after, scores_after = train(poisoned, CATEGORICAL, split, tmp_path / "poisoned", monkeypatch)
     pd.testing.assert_frame_equal(trials, trials_after)
     for before, after in zip([*weights, scores], [*weights_after, scores_after], strict=True):
         np.testing.assert_array_equal(before, after)
@@ -156,7 +181,7 @@ def test_chunks_as_utterances_keep_speaker_and_label():
     chunks = data.as_chunks()
     assert len(chunks.corpus.utterances) == len(data.features)
     assert chunks.corpus.utterances["utterance"].is_unique
-    np.testing.assert_array_equal(chunks.targets(CLASSES), data.targets(CLASSES))
+    np.testing.assert_array_equal(chunks.targets(CATEGORICAL), data.targets(CATEGORICAL))
     np.testing.assert_array_equal(chunks.utterance, np.arange(len(data.features)))
 
 
@@ -173,7 +198,7 @@ def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_
     before = encoder.model.get_weights()
     representation = represent_corpus(encoder, speech_files, tmp_path)
     targets = representation.utterance % 2
-    head = train_head(representation.features, targets, kind=CLASSES, epochs=2, seed=0)
+    head = train_head(representation.features, targets, task=CATEGORICAL, epochs=2, seed=0)
     predictor = build_predictor(encoder, head, {"labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"})
     assert encoder.model.trainable_variables == []
     for old, new in zip(before, encoder.model.get_weights(), strict=True):
@@ -188,8 +213,23 @@ def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_
 
 def run_table(script: str, data: Path, encoder: Path, results: Path, *more: object) -> None:
     module = importlib.import_module(f"experiments.{script}")
-    argv = ["--data-dir", data, "--encoder", encoder, "--results-dir", results, "--runs", 1, "--max-evals", 2, "--epochs", 2,
-            "--workers", 1, *more]
+    argv = [
+        "--data-dir",
+        data,
+        "--encoder",
+        encoder,
+        "--results-dir",
+        results,
+        "--runs",
+        1,
+        "--max-evals",
+        2,
+        "--epochs",
+        2,
+        "--workers",
+        1,
+        *more,
+    ]
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 0
 
 
@@ -241,8 +281,22 @@ def test_a_run_goes_on_with_its_own_utterances_only(table1, tiny_corpora, tiny_e
     shutil.rmtree(corpus / "AudioData" / "JE")
     shutil.copytree(table1, results)
     module = importlib.import_module("experiments.table1_savee")
-    argv = ["--data-dir", corpus, "--encoder", tiny_encoder, "--results-dir", results, "--runs", 2, "--max-evals", 2,
-            "--epochs", 2, "--workers", 1]
+    argv = [
+        "--data-dir",
+        corpus,
+        "--encoder",
+        tiny_encoder,
+        "--results-dir",
+        results,
+        "--runs",
+        2,
+        "--max-evals",
+        2,
+        "--epochs",
+        2,
+        "--workers",
+        1,
+    ]
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 2
     assert "utterances_sha256" in capsys.readouterr().err
     assert not (results / "table1_savee" / "utterance_split" / "run2").exists()
@@ -257,8 +311,8 @@ def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_
     run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--tail", "drop")
     assert "1 of 28 utterances are shorter than a chunk and left out" in capsys.readouterr().out
     assert "1 utterances shorter than a chunk left out" in (tmp_path / "tables" / "table3.md").read_text()
-    assert len(read_predictions(tmp_path, "table3_emodb", "paper")) == 27
-    model = read_attached_json(tmp_path / "table3_emodb" / "paper" / "model.keras", "head")
+    assert len(read_predictions(tmp_path, "table3_emodb", "head_per_second")) == 27
+    model = read_attached_json(tmp_path / "table3_emodb" / "head_per_second" / "model.keras", "head")
     assert model["n_utterances"] == 27
 
 
@@ -266,7 +320,8 @@ def test_table2(table2):
     metrics = read_metrics(table2, "table2_omg", "official")
     assert set(metrics["fold"]) == {"pooled"}
     assert {"f1_micro", "concordance_correlation_coefficient_arousal", "concordance_correlation_coefficient_valence"} <= set(
-        metrics["metric"])
+        metrics["metric"]
+    )
     predictions = read_predictions(table2, "table2_omg", "official")
     assert len(predictions) == 8  # the validation part: two videos of four utterances
     assert predictions["arousal_prediction"].between(0, 1).all()
@@ -298,15 +353,16 @@ def test_table2_source_disjoint(tiny_corpora, tiny_encoder, tmp_path):
 def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_path, capsys):
     before = tiny_encoder.read_bytes()
     run_table("table3_emodb", tiny_corpora / "EmoDB", tiny_encoder, tmp_path, "--runs", 2)
-    metrics = read_metrics(tmp_path, "table3_emodb", "paper")
+    metrics = read_metrics(tmp_path, "table3_emodb", "head_per_second")
     assert sorted(set(metrics["run"])) == [1, 2]
     assert set(metrics.loc[metrics["split"] == "test", "fold"]) == {"03", "08", "09", "10", "pooled"}
-    predictions = read_predictions(tmp_path, "table3_emodb", "paper")
+    predictions = read_predictions(tmp_path, "table3_emodb", "head_per_second")
     assert (predictions.groupby("run")["utterance"].nunique() == 28).all()
     assert (predictions["fold"] == predictions["speaker"]).all()
-    run = tmp_path / "table3_emodb" / "paper" / "run1"
+    run = tmp_path / "table3_emodb" / "head_per_second" / "run1"
     assert {"config.json", "environment.json", "history.csv", "trials.csv", "predictions.csv", "metrics.csv"} == {
-        path.name for path in run.iterdir()}
+        path.name for path in run.iterdir()
+    }
     assert len(read_table(run / "trials.csv")) == 4 * 2
     assert tiny_encoder.read_bytes() == before
     written = (run / "metrics.csv").stat().st_mtime_ns
@@ -316,11 +372,14 @@ def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_pa
     assert (run / "metrics.csv").stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize(("script", "folder", "condition"), [
-    ("table1_savee", "SAVEE_nested", "utterance_split_statistics_speaker_normalized"),
-    ("table2_omg", "OMG_nested", "source_disjoint_statistics_speaker_normalized"),
-    ("table3_emodb", "EmoDB", "statistics_speaker_normalized"),
-])
+@pytest.mark.parametrize(
+    ("script", "folder", "condition"),
+    [
+        ("table1_savee", "SAVEE_nested", "utterance_split_utterance_statistics_speaker_normalized"),
+        ("table2_omg", "OMG_nested", "source_disjoint_utterance_statistics_speaker_normalized"),
+        ("table3_emodb", "EmoDB", "utterance_statistics_speaker_normalized"),
+    ],
+)
 def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_path, capsys, script, folder, condition):
     run_table(script, tiny_corpora / folder, tiny_encoder, tmp_path, "--method", "statistics", "--normalize-speakers")
     assert "note: --max-evals, --epochs: of the heads, without effect" in capsys.readouterr().out

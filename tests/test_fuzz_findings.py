@@ -29,7 +29,7 @@ def archive_of(content: bytes, **options: object) -> bytearray:
 def with_field(archive: bytearray, offset: int, value: int) -> bytearray:
     """Sets a 16-bit field of the central directory's entry (APPNOTE.TXT, section 4.3.12)."""
     entry = archive.index(b"PK\1\2")
-    archive[entry + offset: entry + offset + 2] = struct.pack("<H", value)
+    archive[entry + offset : entry + offset + 2] = struct.pack("<H", value)
     return archive
 
 
@@ -38,12 +38,14 @@ ARCHIVES = {
     "with a password": lambda: with_field(archive_of(b"{}"), 8, 1),
     "of an unknown compression": lambda: with_field(archive_of(b"{}"), 10, 77),
     "deflated, damaged": lambda: (lambda whole: whole[:45] + bytes([whole[45] ^ 0xFF]) + whole[46:])(
-        archive_of(json.dumps(list(range(300))).encode(), compression=zipfile.ZIP_DEFLATED)),
+        archive_of(json.dumps(list(range(300))).encode(), compression=zipfile.ZIP_DEFLATED)
+    ),
     "with JSON nested too deep": lambda: archive_of(b'{"a":' * 200_000),
     "with a list": lambda: archive_of(b"[]"),
     "with bytes that are not UTF-8": lambda: archive_of(b'{"a": "\xff"}'),
     "that unpacks to more than memory should hold": lambda: archive_of(
-        b'"' + b"a" * (MAX_JSON_BYTES + 1) + b'"', compression=zipfile.ZIP_DEFLATED),
+        b'"' + b"a" * (MAX_JSON_BYTES + 1) + b'"', compression=zipfile.ZIP_DEFLATED
+    ),
 }
 
 

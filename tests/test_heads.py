@@ -17,7 +17,7 @@ def features() -> np.ndarray:
 
 
 def test_softmax_head(features):
-    head = heads.build_head("softmax", SHAPE, 5, seed=1)
+    head = heads.build_head("categorical", SHAPE, 5, seed=1)
     scores = np.asarray(head(features))
     assert scores.shape == (30, 5)
     assert scores.sum(axis=1) == pytest.approx(1, abs=1e-5)
@@ -25,7 +25,7 @@ def test_softmax_head(features):
 
 
 def test_arousal_valence_head_has_two_one_unit_outputs_in_their_ranges(features):
-    head = heads.build_head("arousal_valence", SHAPE, 2, seed=1)
+    head = heads.build_head("dimensional", SHAPE, 2, seed=1)
     arousal, valence = (np.asarray(output) for output in head(100 * features))
     assert arousal.shape == valence.shape == (30, 1)
     assert arousal.min() >= 0 and arousal.max() <= 1
@@ -35,21 +35,21 @@ def test_arousal_valence_head_has_two_one_unit_outputs_in_their_ranges(features)
 
 
 def test_embeddings_are_read_too():
-    head = heads.build_head("softmax", (12,), 3)
+    head = heads.build_head("categorical", (12,), 3)
     assert head(np.zeros((2, 12), np.float32)).shape == (2, 3)
 
 
 @pytest.mark.parametrize("pooling", heads.POOLINGS)
 def test_every_pooling(features, pooling):
     parameters = {"dense_units": 5, "dense_dropout": 0.1, "input_dropout": 0.1, "stride_frequency": 2}
-    assert heads.build_head("softmax", SHAPE, 3, {"pooling": pooling, **parameters})(features[:2]).shape == (2, 3)
+    assert heads.build_head("categorical", SHAPE, 3, {"pooling": pooling, **parameters})(features[:2]).shape == (2, 3)
 
 
 def test_same_seed_same_weights_whatever_was_built_before(features):
-    first = heads.build_head("softmax", SHAPE, 3, seed=7).get_weights()
-    heads.build_head("softmax", SHAPE, 3, seed=8)
-    again = heads.build_head("softmax", SHAPE, 3, seed=7).get_weights()
-    other = heads.build_head("softmax", SHAPE, 3, seed=8).get_weights()
+    first = heads.build_head("categorical", SHAPE, 3, seed=7).get_weights()
+    heads.build_head("categorical", SHAPE, 3, seed=8)
+    again = heads.build_head("categorical", SHAPE, 3, seed=7).get_weights()
+    other = heads.build_head("categorical", SHAPE, 3, seed=8).get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
@@ -62,7 +62,7 @@ def test_normalization_is_per_bin_and_channel_and_inside_the_model(features):
     assert heads.measure_normalization(features, rows, block=7)[0] == pytest.approx(mean)
     assert mean == pytest.approx(features[rows].mean(axis=(0, 2)), abs=1e-4)
     assert variance == pytest.approx(features[rows].var(axis=(0, 2)), rel=1e-4)
-    head = heads.build_head("softmax", SHAPE, 3, {"input_pool_frequency": 1}, normalization=(mean, variance))
+    head = heads.build_head("categorical", SHAPE, 3, {"input_pool_frequency": 1}, normalization=(mean, variance))
     normalized = np.asarray(keras.Model(head.input, head.get_layer("stem").output)(features[rows]))
     assert normalized.mean(axis=(0, 2)) == pytest.approx(0, abs=1e-4)
     assert normalized.std(axis=(0, 2)) == pytest.approx(1, abs=1e-3)
@@ -80,20 +80,20 @@ def test_normalization_of_a_constant_bin_stays_finite():
 
 def test_parameters_are_checked_all_at_once_and_plain():
     with pytest.raises(InputError) as caught:
-        heads.resolve_parameters("softmax", {"filters": 0, "pooling": "sum", "momentun": 1, "dropout": float("nan")})
+        heads.resolve_parameters("categorical", {"filters": 0, "pooling": "sum", "momentun": 1, "dropout": float("nan")})
     for found in ("filters: found 0", "'sum'", "momentun: unknown", "nan"):
         assert found in str(caught.value)
-    resolved = heads.resolve_parameters("softmax", {"filters": np.int64(3), "learning_rate": np.float64(0.5)})
+    resolved = heads.resolve_parameters("categorical", {"filters": np.int64(3), "learning_rate": np.float64(0.5)})
     assert {type(value) for value in resolved.values()} <= {int, float, str}
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "n_outputs"),
-    [("svm", SHAPE, 3), ("softmax", (3, 4), 3), ("softmax", SHAPE, 1), ("arousal_valence", SHAPE, 3)],
+    ("task", "shape", "n_outputs"),
+    [("svm", SHAPE, 3), ("categorical", (3, 4), 3), ("categorical", SHAPE, 1), ("dimensional", SHAPE, 3)],
 )
-def test_impossible_heads_are_refused(kind, shape, n_outputs):
+def test_impossible_heads_are_refused(task, shape, n_outputs):
     with pytest.raises(InputError):
-        heads.build_head(kind, shape, n_outputs)
+        heads.build_head(task, shape, n_outputs)
 
 
 def test_concordance_loss_agrees_with_the_metric():
@@ -105,6 +105,6 @@ def test_concordance_loss_agrees_with_the_metric():
 
 
 def test_head_works_with_plain_keras_fit(features):
-    head = heads.build_head("arousal_valence", SHAPE, 2, {"loss_function": "ccc"})
+    head = heads.build_head("dimensional", SHAPE, 2, {"loss_function": "ccc"})
     targets = [np.linspace(0, 1, 30), np.linspace(-1, 1, 30)]
     assert np.isfinite(head.fit(features, targets, shuffle=False, verbose=0).history["loss"][0])

@@ -16,8 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("began", "classifiers", "experiments", "notebooks")
 HEAVY = ("tensorflow", "keras", "librosa", "matplotlib", "sklearn", "hyperopt", "hyperas", "pyspark")
 MODULES = [path for floor in FLOORS[:3] for path in sorted((ROOT / floor).rglob("*.py"))]
-SCRIPTS = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__") for path in MODULES
-           if "run_script(main, make_parser()" in path.read_text(encoding="utf-8")]
+SCRIPTS = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+    for path in MODULES
+    if "run_script(main, make_parser()" in path.read_text(encoding="utf-8")
+]
 
 
 def imported_by(path: Path) -> set[str]:
@@ -41,24 +44,37 @@ def test_there_are_modules_and_scripts():
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down_only(path):
     floor = FLOORS.index(path.relative_to(ROOT).parts[0])
-    upward = {name for name in imported_by(path) if name.split(".")[0] in (*FLOORS[floor + 1:], "tests")}
+    upward = {name for name in imported_by(path) if name.split(".")[0] in (*FLOORS[floor + 1 :], "tests")}
     assert not upward
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_imports_nothing_heavy(script):
     """Quick help, measured by what is imported: a stopwatch would measure the machine."""
-    code = (f"import sys, runpy\nsys.argv = ['script', '--help']\ntry:\n    runpy.run_module({script!r}, run_name='__main__')\n"
-            f"except SystemExit as end:\n    assert not end.code, end.code\n"
-            f"found = sorted(set(sys.modules) & set({HEAVY!r}))\nassert not found, found")
-    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
-                             env={**os.environ, "PYTHONPATH": str(ROOT)})
+    code = (
+        f"import sys, runpy\nsys.argv = ['script', '--help']\ntry:\n    runpy.run_module({script!r}, run_name='__main__')\n"
+        f"except SystemExit as end:\n    assert not end.code, end.code\n"
+        f"found = sorted(set(sys.modules) & set({HEAVY!r}))\nassert not found, found"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
     assert outcome.returncode == 0, outcome.stderr
     assert "usage: python -m " + script.removesuffix(".__main__") in outcome.stdout
 
 
-@pytest.mark.parametrize("module", ["began.audio", "began.spectrogram", "began.files", "experiments.corpora.emodb",
-                                    "classifiers.metrics", "experiments.runs", "experiments.protocols"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "began.audio",
+        "began.spectrogram",
+        "began.files",
+        "experiments.corpora.emodb",
+        "classifiers.metrics",
+        "experiments.evaluation.runs",
+        "experiments.evaluation.protocols",
+    ],
+)
 def test_light_modules_stay_light(module):
     code = f"import sys, {module}\nfound = sorted(set(sys.modules) & set({HEAVY!r}))\nassert not found, found"
     outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -28,13 +28,16 @@ def test_discriminator_and_generator_loss():
     assert losses.generator_loss(0.2) == 0.2
 
 
-@pytest.mark.parametrize(("k", "real", "fake", "expected"), [
-    (0.1, 1.0, 0.2, 0.15),     # 0.1 + 0.1 (0.7 - 0.2): generated chunks are easy, k rises
-    (0.1, 1.0, 0.9, 0.08),     # 0.1 + 0.1 (0.7 - 0.9): k falls
-    (0.1, 1.0, 0.7, 0.1),      # in balance
-    (0.01, 1.0, 0.9, 0.0),     # never below 0
-    (0.99, 1.0, 0.2, 1.0),     # never above 1
-])
+@pytest.mark.parametrize(
+    ("k", "real", "fake", "expected"),
+    [
+        (0.1, 1.0, 0.2, 0.15),  # 0.1 + 0.1 (0.7 - 0.2): generated chunks are easy, k rises
+        (0.1, 1.0, 0.9, 0.08),  # 0.1 + 0.1 (0.7 - 0.9): k falls
+        (0.1, 1.0, 0.7, 0.1),  # in balance
+        (0.01, 1.0, 0.9, 0.0),  # never below 0
+        (0.99, 1.0, 0.2, 1.0),  # never above 1
+    ],
+)
 def test_k(k, real, fake, expected):
     assert float(losses.update_k(k, real, fake, gamma=0.7, lambda_k=0.1)) == pytest.approx(expected, abs=1e-7)
 

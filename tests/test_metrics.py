@@ -137,9 +137,9 @@ def test_aggregation_golden():
     assert mode.sum(axis=1) == pytest.approx(1)
     assert mode.argmax(axis=1).tolist() == [0, 0]  # two votes of three; a tie that the mean settles
     values = np.array([[0.11, -1], [0.12, -0.5], [0.4, -0.5]])
-    mode = metrics.aggregate_chunks(values, [0, 0, 0], "mode", "arousal_valence")
+    mode = metrics.aggregate_chunks(values, [0, 0, 0], "mode", "dimensional")
     assert mode == pytest.approx(np.array([[0.1, -0.5]]))
-    raw = metrics.aggregate_chunks(values, [0, 0, 0], "median", "arousal_valence")
+    raw = metrics.aggregate_chunks(values, [0, 0, 0], "median", "dimensional")
     assert raw == pytest.approx(np.array([[0.12, -0.5]]))
 
 

@@ -21,9 +21,15 @@ RATE = 1e-3
 
 
 def make_model(noise: str = "shared", gamma: float = 0.7, lambda_k: float = 0.001, generator: bool = True) -> BEGAN:
-    model = BEGAN(build_encoder(SHAPE, 3, H, seed=1), build_decoder(SHAPE, 3, H, seed=2),
-                  build_generator(SHAPE, 3, H, seed=3) if generator else None,
-                  gamma=gamma, lambda_k=lambda_k, noise=noise, seed=4)
+    model = BEGAN(
+        build_encoder(SHAPE, 3, H, seed=1),
+        build_decoder(SHAPE, 3, H, seed=2),
+        build_generator(SHAPE, 3, H, seed=3) if generator else None,
+        gamma=gamma,
+        lambda_k=lambda_k,
+        noise=noise,
+        seed=4,
+    )
     model.compile(optimizer=keras.optimizers.Adam(RATE))
     model.optimizer.build(model.trainable_variables)
     return model
@@ -49,6 +55,7 @@ def mean_absolute(a, b):
 
 def plain_gradients(model: BEGAN, x, z_g, z_d, k: float, stop_target: bool = False):
     """The equations as written, without anything of `began.losses`: gradients of L_D for D and of L_G for G."""
+
     def d(v):
         return model.decoder(model.encoder(v))
 
@@ -68,7 +75,7 @@ def our_gradients(model: BEGAN, x):
         loss = model.compute_loss(x=x, y_pred=model(x, training=True), training=True)
     of_d = model.encoder.trainable_variables + model.decoder.trainable_variables
     gradients = tape.gradient(loss, of_d + model.generator.trainable_variables)
-    return gradients[: len(of_d)], gradients[len(of_d):]
+    return gradients[: len(of_d)], gradients[len(of_d) :]
 
 
 def assert_close(ours, plain, tolerance: float = 2e-6):
@@ -248,8 +255,13 @@ def test_jax_backend_takes_the_same_steps(tmp_path):
     model.k.assign(0.2)
     write_checkpoint(tmp_path / "before.npz", model, {})
     np.save(tmp_path / "x.npy", x)
-    done = subprocess.run([sys.executable, train_on_jax.__file__, str(tmp_path), str(H)], capture_output=True, text=True,
-                          env={**os.environ, "KERAS_BACKEND": "jax"}, timeout=400)
+    done = subprocess.run(
+        [sys.executable, train_on_jax.__file__, str(tmp_path), str(H)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        timeout=400,
+    )
     assert done.returncode == 0, done.stderr
     for batch in x:
         model.train_step((tf.constant(batch),))

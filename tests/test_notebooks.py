@@ -53,8 +53,7 @@ def results(tmp_path_factory, data):
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), 30)
     predictions = classes().assign(**dict(zip(("anger", "neutral", "sadness"), probabilities.T, strict=True)))
     savee(folder, predictions=predictions, trials=search())
-    omg(folder, predictions=classes(dimensions=True),
-        trials=pd.concat([search(), search(seed=1).assign(kind="arousal_valence")]))
+    omg(folder, predictions=classes(dimensions=True), trials=pd.concat([search(), search(seed=1).assign(task="dimensional")]))
     emodb(folder, predictions=predictions, trials=pd.concat([search(), search("08", seed=2)]))
     for name, value in (("began", 0.7), ("random_frozen", 0.6)):
         emodb(folder, name, "ablations", (value, value + 0.02))
@@ -62,11 +61,21 @@ def results(tmp_path_factory, data):
             emodb(folder, f"{name}_{percent:03d}", "label_efficiency", (value, value + 0.02))
     run = folder / "pretrain_librispeech" / "began"
     run.mkdir(parents=True)
-    pd.DataFrame({"epoch": [1, 2], "step": [10, 20], "reconstruction_loss": [0.2, 0.1], "generator_loss": 0.1, "k": 0.0,
-                  "convergence_measure": [0.3, 0.2], "learning_rate": 5e-5}).to_csv(run / "history.csv", index=False)
+    pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "step": [10, 20],
+            "reconstruction_loss": [0.2, 0.1],
+            "generator_loss": 0.1,
+            "k": 0.0,
+            "convergence_measure": [0.3, 0.2],
+            "learning_rate": 5e-5,
+        }
+    ).to_csv(run / "history.csv", index=False)
     sizes = {"base_filters": 1, "latent_size": 4, "seed": 0}
-    networks = SimpleNamespace(encoder=build_encoder(**sizes), decoder=build_decoder(**sizes),
-                               generator=build_generator(**sizes))
+    networks = SimpleNamespace(
+        encoder=build_encoder(**sizes), decoder=build_decoder(**sizes), generator=build_generator(**sizes)
+    )
     save_networks(networks, run, SpectrogramConfig(), {})
     return folder
 
@@ -86,8 +95,11 @@ def run_nbmake(folder, results, data):
     """Executes the notebooks of a folder through nbmake, in place, as a test of each."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "-q", "-p", "no:cacheprovider", folder],
-        cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "RESULTS_DIR": str(results), "DATA_DIR": str(data), "PYTHONPATH": str(ROOT)})
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RESULTS_DIR": str(results), "DATA_DIR": str(data), "PYTHONPATH": str(ROOT)},
+    )
 
 
 def test_notebooks_on_results(results, data, tmp_path):
@@ -123,7 +135,8 @@ def check_html(index):
     assert pages == NAMES
     contents = index.read_text()
     assert [contents.index(f'href="{name}.html"') for name in NAMES] == sorted(
-        contents.index(f'href="{name}.html"') for name in NAMES)
+        contents.index(f'href="{name}.html"') for name in NAMES
+    )
     for name in NAMES:
         text = (index.parent / f"{name}.html").read_text()
         assert text.count('href="index.html"') == 2 and "<details" in text
@@ -181,8 +194,10 @@ def test_html_pages(tmp_path):
     made = {}
     for name, title in (("01_first", "First & <b>"), ("02_second", "Second")):
         shown = v4.new_output("display_data", {"text/markdown": "72.0 ± 2.0"})
-        cells = [v4.new_markdown_cell(f"# {title}\n\nWhat *this* shows, see [x](y).\n\n## More"),
-                 v4.new_code_cell("print('a result')", outputs=[shown], execution_count=1)]
+        cells = [
+            v4.new_markdown_cell(f"# {title}\n\nWhat *this* shows, see [x](y).\n\n## More"),
+            v4.new_code_cell("print('a result')", outputs=[shown], execution_count=1),
+        ]
         made[tmp_path / f"{name}.ipynb"] = v4.new_notebook(cells=cells)
     index = render_html(made, tmp_path / "html")
     assert "First &amp; &lt;b&gt;" in index.read_text() and "What this shows, see x." in index.read_text()
@@ -195,12 +210,16 @@ def test_html_pages(tmp_path):
 
 
 def test_errors_of_known_predictions():
-    predictions = pd.DataFrame({
-        "run": [1] * 4 + [2] * 4, "utterance": list("abcd") * 2, "speaker": ["03", "03", "08", "08"] * 2,
-        "target": ["anger", "anger", "anger", "sadness"] * 2,
-        "prediction": ["anger", "sadness", "anger", "sadness", "anger", "sadness", "sadness", "sadness"],
-        "anger": [0.9, 0.4, 0.8, 0.3, 0.9, 0.4, 0.45, 0.3],
-    }).assign(sadness=lambda table: 1 - table["anger"])
+    predictions = pd.DataFrame(
+        {
+            "run": [1] * 4 + [2] * 4,
+            "utterance": list("abcd") * 2,
+            "speaker": ["03", "03", "08", "08"] * 2,
+            "target": ["anger", "anger", "anger", "sadness"] * 2,
+            "prediction": ["anger", "sadness", "anger", "sadness", "anger", "sadness", "sadness", "sadness"],
+            "anger": [0.9, 0.4, 0.8, 0.3, 0.9, 0.4, 0.45, 0.3],
+        }
+    ).assign(sadness=lambda table: 1 - table["anger"])
     assert errors.count_confusions(predictions).to_numpy().tolist() == [[3, 3], [0, 2]]
     assert errors.rank_confusions(predictions).values.tolist() == [["anger", "sadness", 50.0, 100.0]]
     by_speaker = errors.recall_by(predictions, "speaker").set_index("speaker")
@@ -214,22 +233,22 @@ def test_errors_of_known_predictions():
 
 
 def test_chunk_against_utterance(results):
-    table = errors.chunk_against_utterance(Results.read(results), "table3_emodb", "paper").set_index("fold")
+    table = errors.chunk_against_utterance(Results.read(results), "table3_emodb", "head_per_second").set_index("fold")
     assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10])
 
 
 def test_search_tables(results):
-    from experiments import runs
+    from experiments.evaluation import runs
 
-    trials = runs.read_trials(results, "table3_emodb", "paper")
+    trials = runs.read_trials(results, "table3_emodb", "head_per_second")
     best = best_trials(trials[trials["run"] == 1])
     assert best["fold"].tolist() == ["03", "08"]
     assert best["loss"].tolist() == trials[trials["run"] == 1].groupby("fold")["loss"].min().tolist()
-    assert validation_and_test(Results.read(results), "table3_emodb", "paper").empty
+    assert validation_and_test(Results.read(results), "table3_emodb", "head_per_second").empty
     metrics = Results.read(results).metrics
     found = metrics[(metrics["fold"] == "03") & (metrics["metric"] == "unweighted_average_recall")]
     both = Results(pd.concat([metrics, found.assign(split="validation", value=0.8)]), {}, {})
-    scores = validation_and_test(both, "table3_emodb", "paper")
+    scores = validation_and_test(both, "table3_emodb", "head_per_second")
     assert scores["fold"].tolist() == ["03"] and scores["validation"].tolist() == pytest.approx([80])
     assert scores["test"].tolist() == pytest.approx([69])
 
@@ -247,7 +266,9 @@ def test_neighbours_of_two_clusters():
 def test_pick_chunks_and_speakers(data):
     corpora, absent = find_corpora(data)
     assert list(corpora) == ["LibriSpeech", "EmoDB"] and absent == [
-        "SAVEE: no such folder under DATA_DIR", "OMG: no such folder under DATA_DIR"]
+        "SAVEE: no such folder under DATA_DIR",
+        "OMG: no such folder under DATA_DIR",
+    ]
     utterances = corpora["LibriSpeech"].utterances
     assert pick_speakers(utterances, 2)["speaker"].nunique() == 2
     chunks, rows = pick_chunks(utterances, n_per_utterance=1)

@@ -30,14 +30,14 @@ from classifiers.heads import build_head, resolve_parameters  # noqa: E402
 from classifiers.trained import TrainedHead, save_head  # noqa: E402
 
 LABELS = ["anger", "joy", "neutral"]
-KINDS = {"softmax": 3, "arousal_valence": 2}
+TASKS = {"categorical": 3, "dimensional": 2}
 
 
-def make_head(kind, feature_shape):
+def make_head(task, feature_shape):
     generator = np.random.default_rng(4)
     statistics = generator.normal(size=(64, 8)), generator.uniform(0.01, 0.1, (64, 8))
-    model = build_head(kind, feature_shape, KINDS[kind], {}, 3, statistics)
-    return TrainedHead(model, kind, resolve_parameters(kind), pd.DataFrame(), 7)
+    model = build_head(task, feature_shape, TASKS[task], {}, 3, statistics)
+    return TrainedHead(model, task, resolve_parameters(task), pd.DataFrame(), 7)
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +45,20 @@ def made(tmp_path_factory):
     """Kind -> encoder, head, and the file of both."""
     folder = tmp_path_factory.mktemp("models")
     everything = {}
-    for kind in KINDS:
+    for task in TASKS:
         encoder = freeze(build_encoder(base_filters=2, latent_size=4, seed=1), SpectrogramConfig(), "f" * 64)
-        head = make_head(kind, encoder.feature_shape)
+        head = make_head(task, encoder.feature_shape)
         metadata = {"tail": "overlap", "aggregation": "mean", "corpus": "toy"}
-        if kind == "softmax":
+        if task == "categorical":
             metadata["labels"] = LABELS
-        predictor.save_predictor(folder / f"{kind}.keras", predictor.build_predictor(encoder, head, metadata))
-        everything[kind] = encoder, head, folder / f"{kind}.keras"
+        predictor.save_predictor(folder / f"{task}.keras", predictor.build_predictor(encoder, head, metadata))
+        everything[task] = encoder, head, folder / f"{task}.keras"
     return everything
 
 
 @pytest.fixture(scope="module")
 def loaded(made):
-    return {kind: predictor.load_predictor(path) for kind, (_, _, path) in made.items()}
+    return {task: predictor.load_predictor(path) for task, (_, _, path) in made.items()}
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,14 @@ def sounds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sounds")
     (folder / "deeper").mkdir()
     generator = np.random.default_rng(0)
-    for name, seconds, rate in (("a.wav", 0.4, 16_000), ("b.flac", 1.0, 16_000), ("c.wav", 2.6, 8_000),
-                                ("d.ogg", 3.0, 44_100), ("e.wav", 70.2, 16_000), ("deeper/f.aiff", 1.2, 22_050)):
+    for name, seconds, rate in (
+        ("a.wav", 0.4, 16_000),
+        ("b.flac", 1.0, 16_000),
+        ("c.wav", 2.6, 8_000),
+        ("d.ogg", 3.0, 44_100),
+        ("e.wav", 70.2, 16_000),
+        ("deeper/f.aiff", 1.2, 22_050),
+    ):
         soundfile.write(folder / name, 0.1 * generator.standard_normal(int(seconds * rate)), rate)
     return folder
 
@@ -94,31 +100,42 @@ def run(*argv):
 # ------------------------------------------------------------------------------------------------------- the model
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_keras_alone_opens_the_file_and_gives_what_encoder_and_head_give(made, sounds, kind):
-    encoder, head, path = made[kind]
+@pytest.mark.parametrize("task", TASKS)
+def test_keras_alone_opens_the_file_and_gives_what_encoder_and_head_give(made, sounds, task):
+    encoder, head, path = made[task]
     chunks = cut_chunks(read_audio(sounds / "c.wav"))
     model = keras.models.load_model(path, safe_mode=True)
     outputs = model.predict(compute_spectrograms(chunks, SpectrogramConfig())[..., None], verbose=0)
-    scores = np.concatenate(outputs, axis=1) if kind != "softmax" else outputs
+    scores = np.concatenate(outputs, axis=1) if task != "categorical" else outputs
     np.testing.assert_allclose(scores, head.predict(encoder.embed(chunks)), atol=1e-5)
     assert model.input_shape == (None, 512, 32, 1)
 
 
 def test_the_file_says_what_its_user_needs(made):
-    description = predictor.read_description(made["softmax"][2])
-    expected = {"kind": "softmax", "labels": LABELS, "spectrogram": SpectrogramConfig().to_dict(),
-                "encoder_sha256": "f" * 64, "features": "map", "tail": "overlap", "aggregation": "mean",
-                "corpus": "toy", "best_epoch": 7}
+    description = predictor.read_description(made["categorical"][2])
+    expected = {
+        "task": "categorical",
+        "labels": LABELS,
+        "spectrogram": SpectrogramConfig().to_dict(),
+        "encoder_sha256": "f" * 64,
+        "features": "map",
+        "tail": "overlap",
+        "aggregation": "mean",
+        "corpus": "toy",
+        "best_epoch": 7,
+    }
     assert expected.items() <= description.items()
     assert set(description) - set(expected) == {"parameters"}
 
 
 def test_a_head_that_does_not_fit_is_refused(made):
-    encoder, head, _ = made["softmax"]
+    encoder, head, _ = made["categorical"]
     with pytest.raises(InputError, match="features of shape"):
-        predictor.build_predictor(encoder, TrainedHead(
-            build_head("softmax", (64, 4, 6), 3), "softmax", {}, pd.DataFrame(), 1), {"labels": LABELS})
+        predictor.build_predictor(
+            encoder,
+            TrainedHead(build_head("categorical", (64, 4, 6), 3), "categorical", {}, pd.DataFrame(), 1),
+            {"labels": LABELS},
+        )
     with pytest.raises(InputError, match="one an output"):
         predictor.build_predictor(encoder, head, {"labels": ["anger", "joy"]})
 
@@ -126,39 +143,45 @@ def test_a_head_that_does_not_fit_is_refused(made):
 # ------------------------------------------------------------------------------------------------------ prediction
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_is_scored_by_chunk_and_as_a_whole(made, loaded, sounds, kind):
-    encoder, head, _ = made[kind]
-    prediction = loaded[kind].predict_file(sounds / "c.wav")
+@pytest.mark.parametrize("task", TASKS)
+def test_a_file_is_scored_by_chunk_and_as_a_whole(made, loaded, sounds, task):
+    encoder, head, _ = made[task]
+    prediction = loaded[task].predict_file(sounds / "c.wav")
     expected = head.predict(encoder.embed(cut_chunks(read_audio(sounds / "c.wav"))))
     np.testing.assert_allclose(prediction.chunk_scores, expected, atol=1e-5)
-    np.testing.assert_allclose(prediction.scores, aggregate_chunks(expected, np.zeros(3), "mean", kind)[0], atol=1e-5)
+    np.testing.assert_allclose(prediction.scores, aggregate_chunks(expected, np.zeros(3), "mean", task)[0], atol=1e-5)
     assert prediction.seconds == pytest.approx(2.6)
     np.testing.assert_allclose(prediction.start_seconds, [0, 1, 1.6])
     np.testing.assert_allclose(prediction.end_seconds, [1, 2, 2.6])
 
 
 def test_a_file_shorter_than_a_second_is_one_chunk(loaded, sounds):
-    prediction = loaded["softmax"].predict_file(sounds / "a.wav")
+    prediction = loaded["categorical"].predict_file(sounds / "a.wav")
     assert prediction.chunk_scores.shape == (1, 3)
     assert (prediction.start_seconds[0], prediction.end_seconds[0]) == (0.0, pytest.approx(0.4))
 
 
 def test_files_share_steps_and_keep_their_order_and_scores(loaded, sounds, bad, monkeypatch):
     paths = [*sorted(sounds.glob("*.*")), *sorted(bad.iterdir()), sounds / "deeper" / "f.aiff"]
-    alone = {path: loaded["softmax"].predict_file(path) for path in paths if bad not in path.parents}
+    alone = {path: loaded["categorical"].predict_file(path) for path in paths if bad not in path.parents}
     steps = []
     real = predictor.Predictor.predict_chunks
-    monkeypatch.setattr(predictor.Predictor, "predict_chunks",
-                        lambda self, chunks: steps.append(len(chunks)) or real(self, chunks))
+    monkeypatch.setattr(
+        predictor.Predictor, "predict_chunks", lambda self, chunks: steps.append(len(chunks)) or real(self, chunks)
+    )
     scored = []
-    outcomes = dict(loaded["softmax"].predict_files(paths, scored.append))
+    outcomes = dict(loaded["categorical"].predict_files(paths, scored.append))
     assert list(outcomes) == paths
     for path, prediction in alone.items():
         np.testing.assert_allclose(outcomes[path].chunk_scores, prediction.chunk_scores, atol=1e-6)
         np.testing.assert_array_equal(outcomes[path].start_seconds, prediction.start_seconds)
     assert [path.name for path, outcome in outcomes.items() if isinstance(outcome, InputError)] == [
-        "empty.wav", "nan.wav", "nothing.wav", "silent.wav", "text.wav"]
+        "empty.wav",
+        "nan.wav",
+        "nothing.wav",
+        "silent.wav",
+        "text.wav",
+    ]
     # 1 + 1 + 3 + 3 + 71 chunks, good.wav's 2, silent.wav's 2, f.aiff's 2: full steps as soon as there are enough.
     assert steps == scored == [64, 21]
 
@@ -175,12 +198,12 @@ def test_memory_does_not_grow_with_a_files_length(loaded, tmp_path, monkeypatch)
         return real(self, chunks)
 
     monkeypatch.setattr(predictor.Predictor, "predict_chunks", watch)
-    assert len(loaded["softmax"].predict_file(path).chunk_scores) == 400
+    assert len(loaded["categorical"].predict_file(path).chunk_scores) == 400
     assert most <= 2 * predictor.CHUNKS_PER_STEP
 
 
 def test_a_model_that_drops_tails_says_so_for_a_short_file(made, sounds):
-    encoder, head, _ = made["softmax"]
+    encoder, head, _ = made["categorical"]
     model = predictor.build_predictor(encoder, head, {"labels": LABELS, "tail": "drop", "aggregation": "mean"})
     with pytest.raises(InputError, match="at least a second"):
         model.predict_file(sounds / "a.wav")
@@ -191,34 +214,34 @@ def test_a_model_that_drops_tails_says_so_for_a_short_file(made, sounds):
 
 
 def test_text_says_emotion_probabilities_and_each_second(made, sounds, capsys):
-    assert run("--model", made["softmax"][2], sounds / "c.wav", "--timeline") == 0
+    assert run("--model", made["categorical"][2], sounds / "c.wav", "--timeline") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and lines[0].startswith(str(sounds / "c.wav"))
     assert all(label in line for line in lines for label in LABELS)
     assert [line.split(" s ")[0].strip() for line in lines[1:]] == ["0.0–1.0", "1.0–2.0", "1.6–2.6"]
-    assert run("--model", made["arousal_valence"][2], sounds / "c.wav") == 0
+    assert run("--model", made["dimensional"][2], sounds / "c.wav") == 0
     assert "arousal +" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_csv_is_clean_and_complete(made, loaded, sounds, capsys, kind):
-    assert run("--model", made[kind][2], sounds, "--output", "csv", "--timeline") == 0
+@pytest.mark.parametrize("task", TASKS)
+def test_csv_is_clean_and_complete(made, loaded, sounds, capsys, task):
+    assert run("--model", made[task][2], sounds, "--output", "csv", "--timeline") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     whole = [row for row in rows if row["level"] == "utterance"]
     assert [Path(row["file"]).name for row in whole] == ["a.wav", "b.flac", "c.wav", "d.ogg", "e.wav", "f.aiff"]
     assert len(rows) - len(whole) == 1 + 1 + 3 + 3 + 71 + 2
-    prediction = loaded[kind].predict_file(sounds / "c.wav")
-    found = [float(whole[2][name]) for name in loaded[kind].columns]
+    prediction = loaded[task].predict_file(sounds / "c.wav")
+    found = [float(whole[2][name]) for name in loaded[task].columns]
     np.testing.assert_allclose(found, prediction.scores, atol=1e-3)
-    assert ("prediction" in whole[0]) == (kind == "softmax")
+    assert ("prediction" in whole[0]) == (task == "categorical")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_json_is_one_list(made, sounds, capsys, kind):
-    assert run("--model", made[kind][2], sounds / "a.wav", sounds / "c.wav", "--output", "json", "--timeline") == 0
+@pytest.mark.parametrize("task", TASKS)
+def test_json_is_one_list(made, sounds, capsys, task):
+    assert run("--model", made[task][2], sounds / "a.wav", sounds / "c.wav", "--output", "json", "--timeline") == 0
     first, second = json.loads(capsys.readouterr().out)
     assert first["file"] == str(sounds / "a.wav") and len(second["timeline"]) == 3
-    if kind == "softmax":
+    if task == "categorical":
         assert second["prediction"] == max(second["probabilities"], key=second["probabilities"].get)
         assert sum(second["timeline"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
     else:
@@ -227,7 +250,7 @@ def test_json_is_one_list(made, sounds, capsys, kind):
 
 @pytest.mark.parametrize("output", ["text", "csv", "json"])
 def test_bad_files_are_reported_and_skipped(made, bad, capsys, output):
-    assert run("--model", made["softmax"][2], bad, "--output", output) == 1
+    assert run("--model", made["categorical"][2], bad, "--output", output) == 1
     out, err = capsys.readouterr()
     assert out.count("good.wav") == 1 and "silent" not in out
     assert err.count("skipped: ") == 5 and "5 of 6 files" in err
@@ -238,7 +261,7 @@ def test_bad_files_are_reported_and_skipped(made, bad, capsys, output):
 
 
 def test_only_bad_files_still_give_a_json_list(made, bad, capsys):
-    assert run("--model", made["softmax"][2], bad / "text.wav", "--output", "json") == 1
+    assert run("--model", made["categorical"][2], bad / "text.wav", "--output", "json") == 1
     assert json.loads(capsys.readouterr().out) == []
 
 
@@ -246,7 +269,7 @@ def test_strange_names_are_printable(made, tmp_path, capsys):
     name = "caf\udce9 \x1b[31m$x$ 'a,b'.wav"
     soundfile.write(os.fsencode(tmp_path / name), 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
     for output in ("text", "csv", "json"):
-        assert run("--model", made["softmax"][2], tmp_path, "--output", output, "--plot", tmp_path / "p") == 0
+        assert run("--model", made["categorical"][2], tmp_path, "--output", output, "--plot", tmp_path / "p") == 0
         text = capsys.readouterr().out
         assert "\x1b" not in text or output == "csv"
     assert len(list((tmp_path / "p").iterdir())) == 1
@@ -261,25 +284,34 @@ def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
 
 
 def test_help_and_mistakes_come_without_tensorflow(made):
-    code = ("import sys; from classifiers import predict; from began.command_line import run_script; "
-            "code = run_script(predict.main, predict.make_parser(), sys.argv[1:]); "
-            "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules); sys.exit(code)")
-    done = subprocess.run([sys.executable, "-c", code, "--model", str(made["softmax"][2]), "nowhere.wav"],
-                          capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    code = (
+        "import sys; from classifiers import predict; from began.command_line import run_script; "
+        "code = run_script(predict.main, predict.make_parser(), sys.argv[1:]); "
+        "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--model", str(made["categorical"][2]), "nowhere.wav"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert "nowhere.wav: no such file or folder" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("argv", "said"), [
-    ([], "at least one sound file or folder"),
-    (["--export-to", "x"], "at least one sound file or folder"),
-    (["a.wav", "--export-to", "x"], "--export onnx"),
-    (["a.wav", "b.wav"], r"cannot be found \(2\)"),
-    (["{folder}"], "without sound files"),
-])
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "at least one sound file or folder"),
+        (["--export-to", "x"], "at least one sound file or folder"),
+        (["a.wav", "--export-to", "x"], "--export onnx"),
+        (["a.wav", "b.wav"], r"cannot be found \(2\)"),
+        (["{folder}"], "without sound files"),
+    ],
+)
 def test_mistakes_get_one_message(made, tmp_path, capsys, argv, said):
     argv = [word.replace("{folder}", str(tmp_path)) for word in argv]
-    assert run("--model", made["softmax"][2], *argv) == 2
+    assert run("--model", made["categorical"][2], *argv) == 2
     out, err = capsys.readouterr()
     assert out == "" and re.search(said, err)
 
@@ -287,26 +319,47 @@ def test_mistakes_get_one_message(made, tmp_path, capsys, argv, said):
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
 def test_a_folder_for_pictures_that_cannot_be_written_is_refused(made, sounds, tmp_path):
     tmp_path.chmod(0o500)
-    assert run("--model", made["softmax"][2], sounds, "--plot", tmp_path / "p") == 2
+    assert run("--model", made["categorical"][2], sounds, "--plot", tmp_path / "p") == 2
 
 
 # ------------------------------------------------------------------------------------------------- files not ours
 
 
-GOOD = {"kind": "softmax", "labels": LABELS, "spectrogram": SpectrogramConfig().to_dict(), "tail": "overlap",
-        "aggregation": "mean", "parameters": {}, "best_epoch": 1}
+GOOD = {
+    "task": "categorical",
+    "labels": LABELS,
+    "spectrogram": SpectrogramConfig().to_dict(),
+    "tail": "overlap",
+    "aggregation": "mean",
+    "parameters": {},
+    "best_epoch": 1,
+}
 
 
-@pytest.mark.parametrize("change", [
-    {"kind": "other"}, {"kind": None}, {"tail": "fold"}, {"aggregation": ["mean"]}, {"labels": None}, {"labels": "ab"},
-    {"labels": ["a"]}, {"labels": ["a", 3, "c"]}, {"labels": ["a", "b", "\x1b[2J"]}, {"spectrogram": None},
-    {"spectrogram": {}}, {"spectrogram": {**SpectrogramConfig().to_dict(), "hop_length": 0}},
-    {"spectrogram": {**SpectrogramConfig().to_dict(), "n_fft": "many"}},
-    {"spectrogram": {**SpectrogramConfig().to_dict(), "db_min": "low"}}, {"parameters": {"optimizer": "sgdx"}},
-    {"labels": ["a", "b"]}, {"spectrogram": {**SpectrogramConfig().to_dict(), "n_fft": 512}},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "other"},
+        {"task": None},
+        {"tail": "fold"},
+        {"aggregation": ["mean"]},
+        {"labels": None},
+        {"labels": "ab"},
+        {"labels": ["a"]},
+        {"labels": ["a", 3, "c"]},
+        {"labels": ["a", "b", "\x1b[2J"]},
+        {"spectrogram": None},
+        {"spectrogram": {}},
+        {"spectrogram": {**SpectrogramConfig().to_dict(), "hop_length": 0}},
+        {"spectrogram": {**SpectrogramConfig().to_dict(), "n_fft": "many"}},
+        {"spectrogram": {**SpectrogramConfig().to_dict(), "db_min": "low"}},
+        {"parameters": {"optimizer": "sgdx"}},
+        {"labels": ["a", "b"]},
+        {"spectrogram": {**SpectrogramConfig().to_dict(), "n_fft": 512}},
+    ],
+)
 def test_a_file_with_a_wrong_description_is_refused(made, tmp_path, change):
-    model = keras.models.load_model(made["softmax"][2])
+    model = keras.models.load_model(made["categorical"][2])
     model.save(tmp_path / "m.keras")
     attach_json(tmp_path / "m.keras", "head", {**GOOD, **change})
     with pytest.raises(InputError, match="m.keras|parameters"):
@@ -316,8 +369,9 @@ def test_a_file_with_a_wrong_description_is_refused(made, tmp_path, change):
 def test_a_strangers_file_runs_no_code(tmp_path, capsys):
     proof = tmp_path / "proof"
     inputs = keras.Input((512, 32, 1))
-    outputs = keras.layers.Lambda(
-        lambda x, where=str(proof): (open(where, "w").close(), keras.ops.mean(x, axis=(1, 2)))[1])(inputs)
+    outputs = keras.layers.Lambda(lambda x, where=str(proof): (open(where, "w").close(), keras.ops.mean(x, axis=(1, 2)))[1])(
+        inputs
+    )
     outputs = keras.layers.Dense(3, activation="softmax")(outputs)
     path = tmp_path / "gift.keras"
     keras.Model(inputs, outputs).save(path)
@@ -330,13 +384,13 @@ def test_a_strangers_file_runs_no_code(tmp_path, capsys):
 
 
 def test_a_head_without_its_encoder_is_refused(made, tmp_path):
-    save_head(tmp_path / "head.keras", made["softmax"][1], GOOD)
+    save_head(tmp_path / "head.keras", made["categorical"][1], GOOD)
     with pytest.raises(InputError, match="one from a spectrogram"):
         predictor.load_predictor(tmp_path / "head.keras")
 
 
 def test_a_damaged_file_is_refused(made, tmp_path):
-    content = made["softmax"][2].read_bytes()
+    content = made["categorical"][2].read_bytes()
     for name, damaged in (("half.keras", content[: len(content) // 2]), ("text.keras", b"hello"), ("no.keras", b"")):
         (tmp_path / name).write_bytes(damaged)
         with pytest.raises(InputError, match=name):
@@ -346,9 +400,9 @@ def test_a_damaged_file_is_refused(made, tmp_path):
 # -------------------------------------------------------------------------------------------------------- pictures
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_picture_is_drawn_for_each_file(made, sounds, tmp_path, capsys, kind):
-    assert run("--model", made[kind][2], sounds / "a.wav", sounds / "c.wav", "--plot", tmp_path / "p") == 0
+@pytest.mark.parametrize("task", TASKS)
+def test_a_picture_is_drawn_for_each_file(made, sounds, tmp_path, capsys, task):
+    assert run("--model", made[task][2], sounds / "a.wav", sounds / "c.wav", "--plot", tmp_path / "p") == 0
     for name in ("a.png", "c.png"):
         assert (tmp_path / "p" / name).read_bytes().startswith(b"\x89PNG")
 
@@ -356,9 +410,9 @@ def test_a_picture_is_drawn_for_each_file(made, sounds, tmp_path, capsys, kind):
 def test_long_files_are_drawn_too(loaded, sounds, tmp_path, monkeypatch):
     monkeypatch.setattr(picture, "MAX_CELLS", 10)
     monkeypatch.setattr(picture, "MAX_COLUMNS", 50)
-    for kind in KINDS:
-        picture.plot_prediction(loaded[kind].predict_file(sounds / "e.wav"), loaded[kind], tmp_path / f"{kind}.png")
-        assert (tmp_path / f"{kind}.png").exists()
+    for task in TASKS:
+        picture.plot_prediction(loaded[task].predict_file(sounds / "e.wav"), loaded[task], tmp_path / f"{task}.png")
+        assert (tmp_path / f"{task}.png").exists()
 
 
 def test_pictures_of_equal_names_get_a_number(tmp_path):
@@ -370,7 +424,7 @@ def test_the_envelope_holds_every_sample_and_the_spectrogram_every_level(tmp_pat
     rate = 16_000
     waveform = np.zeros(3 * rate, np.float32)
     waveform[rate + 100] = 0.5
-    waveform[2 * rate:] = 0.25 * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)
+    waveform[2 * rate :] = 0.25 * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)
     soundfile.write(tmp_path / "a.wav", waveform, rate, subtype="FLOAT")
     low, high = picture.measure_envelope(tmp_path / "a.wav", 3.0, 30)
     assert high[:20].argmax() == 10 and high.max() == 0.5 and low[20:].min() == pytest.approx(-0.25, abs=1e-4)
@@ -383,20 +437,19 @@ def test_the_envelope_holds_every_sample_and_the_spectrogram_every_level(tmp_pat
 # ---------------------------------------------------------------------------------------------------------- export
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_model_gives_the_same_numbers(made, tmp_path, capsys, kind):
+@pytest.mark.parametrize("task", TASKS)
+def test_a_saved_model_gives_the_same_numbers(made, tmp_path, capsys, task):
     import tensorflow as tf
 
-    path = made[kind][2]
+    path = made[task][2]
     assert run("--model", path, "--export", "saved_model", "--export-to", tmp_path / "exported") == 0
     assert "same numbers" in capsys.readouterr().err
     spectrograms = np.random.default_rng(1).uniform(-1, 1, (2, 512, 32, 1)).astype(np.float32)
     loaded = tf.saved_model.load(str(tmp_path / "exported"))  # kept: its variables live as long as it does
     found = loaded.serve(spectrograms)
-    for ours, theirs in zip(tf.nest.flatten(keras.models.load_model(path)(spectrograms)), tf.nest.flatten(found),
-                            strict=True):
+    for ours, theirs in zip(tf.nest.flatten(keras.models.load_model(path)(spectrograms)), tf.nest.flatten(found), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    assert json.loads((tmp_path / "exported" / "head.json").read_text())["kind"] == kind
+    assert json.loads((tmp_path / "exported" / "head.json").read_text())["task"] == task
     assert run("--model", path, "--export", "saved_model", "--export-to", tmp_path / "exported") == 2
     assert "exists already" in capsys.readouterr().err
 
@@ -404,25 +457,25 @@ def test_a_saved_model_gives_the_same_numbers(made, tmp_path, capsys, kind):
 def test_an_export_with_other_numbers_is_not_kept(made, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_run_saved_model", lambda folder: lambda spectrograms: [np.zeros((3, 3))])
     with pytest.raises(InputError, match="differ by"):
-        export.export_model(made["softmax"][2], "saved_model", tmp_path / "exported")
+        export.export_model(made["categorical"][2], "saved_model", tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_onnx_without_its_packages_says_what_to_install(made, tmp_path, monkeypatch):
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install tf2onnx onnx onnxruntime"):
-        export.export_model(made["softmax"][2], "onnx", tmp_path / "m.onnx")
+        export.export_model(made["categorical"][2], "onnx", tmp_path / "m.onnx")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_onnx_gives_the_same_numbers(made, tmp_path, kind):
+@pytest.mark.parametrize("task", TASKS)
+def test_onnx_gives_the_same_numbers(made, tmp_path, task):
     for package in ("tf2onnx", "onnx", "onnxruntime"):
         pytest.importorskip(package)
     import onnx
 
-    path = export.export_model(made[kind][2], "onnx", tmp_path / "m.onnx")
+    path = export.export_model(made[task][2], "onnx", tmp_path / "m.onnx")
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    assert json.loads(properties["head"])["kind"] == kind
+    assert json.loads(properties["head"])["task"] == task
 
 
 # ------------------------------------------------------------------------------------------------------ real speech
@@ -430,5 +483,5 @@ def test_onnx_gives_the_same_numbers(made, tmp_path, kind):
 
 def test_real_speech_of_a_real_corpus(made, shared_data, capsys):
     paths = sorted((shared_data / "EmoDB" / "wav").glob("*.wav"))[:5]
-    assert run("--model", made["softmax"][2], *paths, "--output", "csv") == 0
+    assert run("--model", made["categorical"][2], *paths, "--output", "csv") == 0
     assert len(capsys.readouterr().out.splitlines()) == 6

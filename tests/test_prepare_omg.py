@@ -107,9 +107,15 @@ def test_videos_that_are_missing_are_listed(annotations, videos, fake_ffmpeg, tm
     assert "0 failed" in said
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    ("broken", "ffmpeg ended with code 1 (moov atom not found)"), ("crashes", "ffmpeg ended with code 255"),
-    ("silent failure", "ffmpeg wrote no sound"), ("short", "the video ends before the utterance starts")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("broken", "ffmpeg ended with code 1 (moov atom not found)"),
+        ("crashes", "ffmpeg ended with code 255"),
+        ("silent failure", "ffmpeg wrote no sound"),
+        ("short", "the video ends before the utterance starts"),
+    ],
+)
 def test_failures_are_listed_and_leave_nothing(annotations, videos, fake_ffmpeg, tmp_path, capsys, content, reason):
     video = sorted(videos.iterdir())[0]
     video.write_text(content)
@@ -125,8 +131,21 @@ def test_failures_are_listed_and_leave_nothing(annotations, videos, fake_ffmpeg,
 
 
 def test_parts_can_be_chosen(annotations, videos, fake_ffmpeg, tmp_path, capsys):
-    assert run("--annotations-dir", annotations, "--videos-dir", videos, "--dest", tmp_path / "audio",
-               "--splits", "validation", "--workers", 1) == 0
+    assert (
+        run(
+            "--annotations-dir",
+            annotations,
+            "--videos-dir",
+            videos,
+            "--dest",
+            tmp_path / "audio",
+            "--splits",
+            "validation",
+            "--workers",
+            1,
+        )
+        == 0
+    )
     assert "4 utterances cut" in capsys.readouterr().out
     assert set(load("omg", tmp_path / "audio", annotations_dir=annotations).utterances["split"]) == {"validation"}
 

@@ -28,8 +28,17 @@ from began.startup import start_backend
 from tests.pretrain_small import SMALL
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = ["epoch", "step", "reconstruction_loss", "generator_loss", "k", "convergence_measure", "learning_rate",
-           "diversity", "chunks_per_second"]
+COLUMNS = [
+    "epoch",
+    "step",
+    "reconstruction_loss",
+    "generator_loss",
+    "k",
+    "convergence_measure",
+    "learning_rate",
+    "diversity",
+    "chunks_per_second",
+]
 EPOCHS = 4
 SETTINGS = PretrainingSettings(**SMALL, epochs=EPOCHS)
 
@@ -80,8 +89,9 @@ def test_killed_and_resumed_equals_uninterrupted(store, uninterrupted, tmp_path)
     assert read_attached_json(tmp_path / "encoder.keras", "pretraining")["epochs_done"] == EPOCHS
     assert "from epoch 0.00" not in lines[0]
     assert_same_state(uninterrupted, tmp_path)
-    ours, theirs = (pd.read_csv(folder / "history.csv").drop(columns="chunks_per_second")
-                    for folder in (tmp_path, uninterrupted))
+    ours, theirs = (
+        pd.read_csv(folder / "history.csv").drop(columns="chunks_per_second") for folder in (tmp_path, uninterrupted)
+    )
     pd.testing.assert_frame_equal(ours, theirs)
     for name in ("encoder", "decoder", "generator"):
         ours, theirs = (keras.models.load_model(folder / f"{name}.keras") for folder in (tmp_path, uninterrupted))
@@ -115,10 +125,17 @@ def test_finished_training_goes_on_with_more_epochs(store, uninterrupted, tmp_pa
 
 def test_encoder_loads_without_this_project(uninterrupted, tmp_path):
     """Stock layers only: safe_mode holds, in a process that cannot import our code."""
-    code = ("import keras, sys; model = keras.models.load_model(sys.argv[1], safe_mode=True); "
-            "print(model.output_shape, [layer.name for layer in model.layers][-3:], 'began' in sys.modules)")
-    done = subprocess.run([sys.executable, "-I", "-c", code, str(uninterrupted / "encoder.keras")], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=120)
+    code = (
+        "import keras, sys; model = keras.models.load_model(sys.argv[1], safe_mode=True); "
+        "print(model.output_shape, [layer.name for layer in model.layers][-3:], 'began' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(uninterrupted / "encoder.keras")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.stdout.split("\n")[0] == "(None, 4) ['map', 'flatten', 'embedding'] False", done.stderr
     assert read_attached_json(uninterrupted / "encoder.keras", "spectrogram")["n_fft"] == 64
     assert read_attached_json(uninterrupted / "encoder.keras", "pretraining")["gamma"] == 0.7
@@ -292,24 +309,51 @@ def librispeech(tmp_path_factory) -> Path:
 
 
 def script(librispeech: Path, results: Path, *options: object) -> list[str]:
-    return ["-m", "experiments.pretrain_librispeech", "--data-dir", str(librispeech), "--results-dir", str(results),
-            "--base-filters", "1", "--latent-size", "2", *map(str, options)]
+    return [
+        "-m",
+        "experiments.pretrain_librispeech",
+        "--data-dir",
+        str(librispeech),
+        "--results-dir",
+        str(results),
+        "--base-filters",
+        "1",
+        "--latent-size",
+        "2",
+        *map(str, options),
+    ]
 
 
 def test_script_runs_without_a_warning(librispeech, tmp_path):
-    done = subprocess.run([sys.executable, *script(librispeech, tmp_path, "--epochs", 2)], cwd=ROOT, capture_output=True,
-                          text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, *script(librispeech, tmp_path, "--epochs", 2)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no warning, no note of a library, and no progress bar where there is no terminal
     folder = tmp_path / "pretrain_librispeech" / "began"
     assert done.stdout.splitlines()[-1] == f"wrote {folder / 'encoder.keras'}"
     assert "warn" not in done.stdout.lower()
     written = {path.name for path in folder.iterdir()}
-    assert {"config.json", "environment.json", "history.csv", "encoder.keras", "decoder.keras", "generator.keras",
-            "checkpoint.npz", "convergence.png", "pictures", "logs"} <= written
+    assert {
+        "config.json",
+        "environment.json",
+        "history.csv",
+        "encoder.keras",
+        "decoder.keras",
+        "generator.keras",
+        "checkpoint.npz",
+        "convergence.png",
+        "pictures",
+        "logs",
+    } <= written
     assert json.loads((folder / "environment.json").read_text())["flags"]["TF_DETERMINISTIC_OPS"] == "1"
-    other = subprocess.run([sys.executable, *script(librispeech, tmp_path, "--epochs", 2, "--gamma", 0.5)], cwd=ROOT,
-                           capture_output=True, text=True, timeout=300)
+    other = subprocess.run(
+        [sys.executable, *script(librispeech, tmp_path, "--epochs", 2, "--gamma", 0.5)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert other.returncode == 2
     assert "gamma" in other.stderr
 
@@ -358,17 +402,33 @@ assert not {"tensorflow", "keras"} & set(sys.modules), "imported too early"
 """
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    (["--learning-rate", "0"], "--learning-rate"), (["--learning-rate", "nan"], "--learning-rate"),
-    (["--gamma", "1.5"], "--gamma"), (["--epochs", "-1"], "--epochs"), (["--lambda-k", "-1"], "--lambda-k"),
-    (["--seed", "-1"], "--seed"), (["--batch-size", "0"], "--batch-size"), (["--name", "a/b"], "'a/b'"),
-    (["--subsets", "train-clean-360"], "train-clean-360"), (["--workers", "here"], "HOST:PORT"),
-    (["--workers", "a:1,b:2"], "--worker-index"), (["--worker-index", "0"], "--workers"), (["--devices", "0"], "--devices"),
-    (["--data-dir", "/nowhere"], "no such folder"),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--learning-rate", "0"], "--learning-rate"),
+        (["--learning-rate", "nan"], "--learning-rate"),
+        (["--gamma", "1.5"], "--gamma"),
+        (["--epochs", "-1"], "--epochs"),
+        (["--lambda-k", "-1"], "--lambda-k"),
+        (["--seed", "-1"], "--seed"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--name", "a/b"], "'a/b'"),
+        (["--subsets", "train-clean-360"], "train-clean-360"),
+        (["--workers", "here"], "HOST:PORT"),
+        (["--workers", "a:1,b:2"], "--worker-index"),
+        (["--worker-index", "0"], "--workers"),
+        (["--devices", "0"], "--devices"),
+        (["--data-dir", "/nowhere"], "no such folder"),
+    ],
+)
 def test_bad_options_are_refused_before_tensorflow_is_imported(librispeech, tmp_path, options, words):
-    done = subprocess.run([sys.executable, "-c", CHECK_FIRST, *script(librispeech, tmp_path, *options)[2:]], cwd=ROOT,
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK_FIRST, *script(librispeech, tmp_path, *options)[2:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("error: ")
     assert words in done.stderr
@@ -380,16 +440,27 @@ def test_damaged_sound_files_are_listed_before_the_work(librispeech, tmp_path):
     whole = next(librispeech.rglob("*.flac")).read_bytes()
     for number, content in enumerate((whole, b"", whole[:2000])):
         (corpus / f"11-21-{number:04d}.flac").write_bytes(content)
-    done = subprocess.run([sys.executable, "-c", CHECK_FIRST, *script(tmp_path, tmp_path / "results")[2:]], cwd=ROOT,
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK_FIRST, *script(tmp_path, tmp_path / "results")[2:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert "0001.flac" in done.stderr
     assert "0002.flac" in done.stderr
 
 
 def test_help_is_quick_to_import():
-    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "experiments.pretrain_librispeech", "--help"], cwd=ROOT,
-                          capture_output=True, text=True, timeout=60, env=dict(os.environ))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "experiments.pretrain_librispeech", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=dict(os.environ),
+    )
     assert done.returncode == 0
     for heavy in ("tensorflow", "keras", "librosa", "matplotlib", "sklearn", "scipy"):
         assert f" {heavy}\n" not in done.stderr

@@ -7,13 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from began.errors import InputError
-from experiments import protocols
+from experiments.evaluation import protocols
 
 
 def make_table(n_speakers=5, per_class=4, labels=("anger", "fear", "neutral")):
-    rows = [{"utterance": f"s{speaker}-{label}-{number}", "speaker": f"s{speaker}", "sex": "FM"[speaker % 2], "label": label,
-             "video": f"v{speaker}-{number}"}
-            for speaker in range(n_speakers) for label in labels for number in range(per_class)]
+    rows = [
+        {
+            "utterance": f"s{speaker}-{label}-{number}",
+            "speaker": f"s{speaker}",
+            "sex": "FM"[speaker % 2],
+            "label": label,
+            "video": f"v{speaker}-{number}",
+        }
+        for speaker in range(n_speakers)
+        for label in labels
+        for number in range(per_class)
+    ]
     return pd.DataFrame(rows)
 
 

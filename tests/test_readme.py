@@ -77,7 +77,7 @@ def find_commands() -> list[str]:
     """Returns the lines of the shell blocks, then the commands within the text, each once and in their order."""
     lines = [line for block in find_blocks("bash") for line in block.splitlines()]
     text = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
-    spans = re.findall(r"`([^`\n]+)`", text.replace(README[README.index(README_BEGIN):README.index(README_END)], ""))
+    spans = re.findall(r"`([^`\n]+)`", text.replace(README[README.index(README_BEGIN) : README.index(README_END)], ""))
     first_words = r"(?:python3?|pip|make|source|tensorboard|cat|git|cd|sudo|apt|curl|wget|jupyter|ffmpeg|\.venv/\S+)\s"
     lines += [span for span in spans if re.match(first_words, span)]
     return list(dict.fromkeys(line for line in lines if shlex.split(line, comments=True)))
@@ -190,7 +190,7 @@ def split_command(line: str) -> Iterator[tuple[dict[str, str], list[str], str | 
             continue
         part = list(part)
         environment = dict(word.split("=", 1) for word in itertools.takewhile(re.compile(r"[A-Z_]+=").match, part))
-        part = part[len(environment):]
+        part = part[len(environment) :]
         target = None
         if ">" in part:
             assert part[-2] == ">", line
@@ -239,8 +239,9 @@ def try_script(module: str, words: list[str]) -> None:
     """Parses a script's options as the README has them, and runs it with them and what makes it cheap."""
     assert (ROOT / Path(*module.split("."))).with_suffix(".py").is_file() or module in PARSED_ONLY, module
     if module in PARSED_ONLY:
-        importlib.import_module(f"{module}.__main__" if module == "experiments.benchmarks" else module).make_parser(
-            ).parse_args(words)
+        importlib.import_module(
+            f"{module}.__main__" if module == "experiments.benchmarks" else module
+        ).make_parser().parse_args(words)
         return
     script = importlib.import_module(module)
     arguments = script.make_parser().parse_args(words)
@@ -250,8 +251,10 @@ def try_script(module: str, words: list[str]) -> None:
     if module == "experiments.demo":
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(script, "_run", lambda inner, *argv: try_script(inner.__name__, [str(word) for word in argv]) or 0)
-            small = {"write_librispeech": {"n_speakers": 2, "n_utterances": 2, "seconds": 1.5},
-                     "write_emodb": {"speakers": 4, "n_texts": 1, "seconds": 0.3}}
+            small = {
+                "write_librispeech": {"n_speakers": 2, "n_utterances": 2, "seconds": 1.5},
+                "write_emodb": {"speakers": 4, "n_texts": 1, "seconds": 0.3},
+            }
             for name, sizes in small.items():
                 write = getattr(synthetic, name)
                 patch.setattr(synthetic, name, lambda to, write=write, sizes=sizes, **large: write(to, **{**large, **sizes}))
@@ -263,7 +266,10 @@ def try_script(module: str, words: list[str]) -> None:
             patch.setattr(figures, "draw_all", lambda results_dir: [])
         smaller = [*SMALLER[module]]
         if module == "experiments.ablations":  # those that train nothing large; of conditions named, the first
-            smaller += ["--conditions", *(arguments.conditions[:1] if "--conditions" in words else ["random", "majority"])]
+            smaller += [
+                "--conditions",
+                *(arguments.conditions[:1] if "--conditions" in words else ["initial_weights", "majority"]),
+            ]
         code = run_script(script.main, script.make_parser(), [*words, *smaller])
     said = outcome.getvalue()
     if getattr(arguments, "export", None) == "onnx" and not has_packages(ONNX):
@@ -327,8 +333,14 @@ def try_tensorboard(words: list[str]) -> None:
 
 
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
-    "python": try_python, "pip": try_pip, "make": try_make, "source": try_source, "cat": try_cat,
-    "tensorboard": try_tensorboard, "touch": try_touch}
+    "python": try_python,
+    "pip": try_pip,
+    "make": try_make,
+    "source": try_source,
+    "cat": try_cat,
+    "tensorboard": try_tensorboard,
+    "touch": try_touch,
+}
 
 
 # ----------------------------------------------------------------------------------------------------------- the tests
@@ -351,10 +363,17 @@ def test_every_command_of_the_readme_works(folder, published, monkeypatch, subte
             assert set(names["representation"].utterance) == {0, 1}
 
 
-@pytest.mark.parametrize("line", [
-    "python -m experiments.table9_unknown --data-dir data", "ruby run.rb", "X=1 python -m experiments.check emodb data/EmoDB",
-    "python -m experiments.table3_emodb --data-dir data/EmoDB --encoder e --no-such-option",
-    "python -m experiments.ablations --data-dir data/EmoDB --conditions no_such", "make no-such-target"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m experiments.table9_unknown --data-dir data",
+        "ruby run.rb",
+        "X=1 python -m experiments.check emodb data/EmoDB",
+        "python -m experiments.table3_emodb --data-dir data/EmoDB --encoder e --no-such-option",
+        "python -m experiments.ablations --data-dir data/EmoDB --conditions no_such",
+        "make no-such-target",
+    ],
+)
 def test_a_command_that_is_wrong_or_unknown_fails(folder, monkeypatch, line):
     monkeypatch.chdir(folder)
     with pytest.raises((AssertionError, SystemExit)):
@@ -382,9 +401,16 @@ def test_every_machine_of_the_readme(folder, tmp_path):
         machine.mkdir()
         (machine / "data").symlink_to(tmp_path)
         words = shlex.split(line.replace(parsed[number].workers, here))
-        processes.append(subprocess.Popen([sys.executable, *words[1:], *_SMALL_NETWORKS], cwd=machine, text=True,
-                                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                          env={**os.environ, "PYTHONPATH": str(ROOT)}))
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *words[1:], *_SMALL_NETWORKS],
+                cwd=machine,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        )
     for process in processes:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors

@@ -14,8 +14,13 @@ from began.files import attach_json, sha256_of
 
 def test_the_whole_run_again_is_the_same_to_the_bit(small_run, tmp_path):
     """Elsewhere on the disk, from another working directory, with other hash seeds of Python."""
-    outcome = subprocess.run([*SMALL_RUN, tmp_path / "again"], cwd=tmp_path, capture_output=True, text=True,
-                             env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[1])})
+    outcome = subprocess.run(
+        [*SMALL_RUN, tmp_path / "again"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     assert outcome.returncode == 0, outcome.stderr
     first, again = read_results(small_run), read_results(tmp_path / "again")
     assert len(first) > 20
@@ -26,10 +31,19 @@ def test_the_whole_run_again_is_the_same_to_the_bit(small_run, tmp_path):
 
 
 def test_the_environment_is_on_record(small_run):
-    for folder in ("pretrain_librispeech/began", "table3_emodb/paper/run1"):
+    for folder in ("pretrain_librispeech/began", "table3_emodb/head_per_second/run1"):
         environment = json.loads((small_run / "results" / folder / "environment.json").read_text(encoding="utf-8"))
-        assert {"commit", "uncommitted_changes", "versions", "python", "cpu_count", "flags", "op_determinism", "devices",
-                "date"} <= set(environment)
+        assert {
+            "commit",
+            "uncommitted_changes",
+            "versions",
+            "python",
+            "cpu_count",
+            "flags",
+            "op_determinism",
+            "devices",
+            "date",
+        } <= set(environment)
         assert {"keras", "numpy", "hyperas", "soundfile"} <= set(environment["versions"])
         assert environment["flags"]["TF_NUM_INTRAOP_THREADS"] == os.environ["TF_NUM_INTRAOP_THREADS"]
         assert environment["op_determinism"] is True

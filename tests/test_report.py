@@ -13,7 +13,8 @@ from fabricated import SPEAKERS, classes, emodb, omg, savee, search, write_run
 
 from began.command_line import run_script
 from began.errors import InputError
-from experiments import figures, paper, report
+from experiments import figures, report
+from experiments.evaluation import paper
 from experiments.reporting import markdown, tables
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.results import EXPECTED, Results, summarise
@@ -56,12 +57,8 @@ def test_summary_of_one_and_of_none():
 
 def test_published_numbers():
     assert [paper.paper_value("table1_savee", name) for name in SPEAKERS] == [0.8069, 0.8096, 0.8015, 0.8246]
-    assert [paper.published("table1_savee", paper.PAPER, name)[0].sd for name in SPEAKERS] == [
-        0.0296, 0.0341, 0.0185, 0.0270
-    ]
-    assert [paper.paper_value("table2_omg", name) for name in ("F-score", "arousal CCC", "valence CCC")] == [
-        0.73, 0.17, 0.16
-    ]
+    assert [paper.published("table1_savee", paper.PAPER, name)[0].sd for name in SPEAKERS] == [0.0296, 0.0341, 0.0185, 0.0270]
+    assert [paper.paper_value("table2_omg", name) for name in ("F-score", "arousal CCC", "valence CCC")] == [0.73, 0.17, 0.16]
     assert paper.paper_value("table3_emodb", "accuracy") == 0.72
     assert paper.paper_value("table3_emodb", "UAR") is None
     assert all(score.source for score in paper.SCORES)
@@ -96,8 +93,9 @@ def test_table1_beside_the_paper(results):
     assert row["mean"] == pytest.approx(72) and row["sd"] == pytest.approx(2) and row["n"] == 3
     assert row["paper"] == pytest.approx(80.69) and row["difference"] == pytest.approx(72 - 80.69)
     assert row["ci_high"] == pytest.approx(72 + T_2 * 2 / math.sqrt(3))
-    mean = row_of(table, system="ours", condition="utterance_split", column="mean of speakers", metric="accuracy",
-                  level="utterance")
+    mean = row_of(
+        table, system="ours", condition="utterance_split", column="mean of speakers", metric="accuracy", level="utterance"
+    )
     assert mean["mean"] == pytest.approx(72) and mean["paper"] == pytest.approx((80.69 + 80.96 + 80.15 + 82.46) / 4)
     text = markdown.markdown_table1(table)
     assert "| DC | 79 | 80.69 ± 2.96 | 72.0 ± 2.0 | 67.0 to 77.0 | −8.7 | 3 |" in text
@@ -111,9 +109,7 @@ def test_table1_names_the_closest_reading(results):
     closest = tables.closest_reading(table)
     assert (closest["metric"], closest["level"]) == ("binary_accuracy", "chunk")
     assert closest["distance"] == pytest.approx(np.mean([0.31, 0.04, 0.85, 1.46]))
-    assert "binary accuracy (mean over the class outputs) at chunk level: 0.7 points away" in (
-        markdown.markdown_table1(table)
-    )
+    assert "binary accuracy (mean over the class outputs) at chunk level: 0.7 points away" in (markdown.markdown_table1(table))
 
 
 def test_table1_marks_the_leaking_condition_and_its_level(results):
@@ -131,7 +127,7 @@ def test_table1_marks_the_leaking_condition_and_its_level(results):
 
 
 def test_table2(results):
-    omg(results, config={"pooling": {"softmax": "mean", "arousal_valence": "median"}, "n_missing": 7})
+    omg(results, config={"pooling": {"categorical": "mean", "dimensional": "median"}, "n_missing": 7})
     table = tables.table2(Results.read(results))
     row = row_of(table, system="ours", metric="f1_micro", level="utterance", condition="official")
     assert row["column"] == "F-score" and row["unit"] == "" and row["difference"] == pytest.approx(0.32 - 0.73)
@@ -151,15 +147,15 @@ def test_table2(results):
 def test_table3_pooled_and_over_folds(results):
     emodb(results)
     table = tables.table3(Results.read(results))
-    pooled = row_of(table, condition="paper", metric="accuracy", level="utterance", fold="pooled")
+    pooled = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="pooled")
     assert pooled["mean"] == pytest.approx(72) and pooled["difference"] == pytest.approx(0, abs=1e-9)
-    folds = row_of(table, condition="paper", metric="accuracy", level="utterance", fold="mean over folds")
+    folds = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="mean over folds")
     assert folds["n"] == 2 and folds["spread_over"] == "folds"
     assert folds["sd"] == pytest.approx(np.std([74, 70], ddof=1))
-    one = row_of(table, condition="paper", metric="accuracy", level="utterance", fold="08")
+    one = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="08")
     assert one["mean"] == pytest.approx(70)
     text = markdown.markdown_table3(table)
-    assert "| ours, `paper` | 72.0 ± 2.0 | 67.0 ± 2.0 | 0.0 | 3 |  |" in text
+    assert "| ours, `head_per_second` | 72.0 ± 2.0 | 67.0 ± 2.0 | 0.0 | 3 |  |" in text
     assert "| 03 | 74.0 ± 2.0 | 69.0 ± 2.0 |" in text
     assert "| Pereira et al. 2018 (the paper) | 72 |" in text
 
@@ -170,28 +166,28 @@ def test_table3_names_what_must_be_known(results):
     table = tables.table3(Results.read(results))
     note = row_of(table, condition="best", metric="accuracy", level="utterance", fold="pooled")["note"]
     assert "optimistic: one search for all folds" in note and "chosen after looking at test scores" in note
-    assert markdown.markdown_table3(table).index("`paper`") < markdown.markdown_table3(table).index("`best`")
+    assert markdown.markdown_table3(table).index("`head_per_second`") < markdown.markdown_table3(table).index("`best`")
 
 
 def test_settings_that_differ_between_runs_are_named(results):
     emodb(results)
-    emodb_config = json.loads((results / "table3_emodb/paper/run2/config.json").read_text()) | {"epochs": 5}
-    (results / "table3_emodb/paper/run2/config.json").write_text(json.dumps(emodb_config))
-    assert Results.read(results).note("table3_emodb", "paper") == "settings differ between runs: epochs"
+    emodb_config = json.loads((results / "table3_emodb/head_per_second/run2/config.json").read_text()) | {"epochs": 5}
+    (results / "table3_emodb/head_per_second/run2/config.json").write_text(json.dumps(emodb_config))
+    assert Results.read(results).note("table3_emodb", "head_per_second") == "settings differ between runs: epochs"
 
 
 def test_partial_runs_are_left_out_and_counted(results):
     emodb(results)
-    write_run(results, "table3_emodb", "paper", 4, {}, predictions=classes(), finish=False)
+    write_run(results, "table3_emodb", "head_per_second", 4, {}, predictions=classes(), finish=False)
     table = tables.table3(Results.read(results))
-    row = row_of(table, condition="paper", metric="accuracy", level="utterance", fold="pooled")
+    row = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="pooled")
     assert row["n"] == 3 and row["note"] == "1 unfinished run left out"
 
 
 def test_one_run_has_no_interval(results):
     emodb(results, values=(0.7,))
     text = markdown.markdown_table3(tables.table3(Results.read(results)))
-    assert "| ours, `paper` | 70.0 | 65.0 | −2.0 | 1 |  |" in text and "nan" not in text
+    assert "| ours, `head_per_second` | 70.0 | 65.0 | −2.0 | 1 |  |" in text and "nan" not in text
 
 
 # Ablations and label efficiency
@@ -216,8 +212,9 @@ def test_runs_are_averaged(results):
     """Two runs err on another utterance each, and are surer where they are right: together they make no mistake."""
     for run, scores in ((1, [[0.9, 0.1], [0.6, 0.4]]), (2, [[0.4, 0.6], [0.1, 0.9]])):
         predictions = pd.DataFrame(scores, columns=["anger", "sadness"])
-        predictions = predictions.assign(utterance=["a", "b"], target=["anger", "sadness"],
-                                         prediction=predictions.idxmax(axis=1))
+        predictions = predictions.assign(
+            utterance=["a", "b"], target=["anger", "sadness"], prediction=predictions.idxmax(axis=1)
+        )
         write_run(results, "ablations", "began", run, {("pooled", "utterance"): {"accuracy": 0.5}}, predictions=predictions)
     row = row_of(tables.ablations(Results.read(results)), condition="began")
     assert row["accuracy"] == pytest.approx(50) and row["averaged_accuracy"] == pytest.approx(100)
@@ -267,7 +264,7 @@ def test_readme_takes_the_real_ones_among_synthetic_ones(results, tmp_path):
     emodb(results)
     emodb(results, "demo", values=(0.99,), config={"synthetic": True})
     section = readme_section(results, tmp_path / "README.md")
-    assert "| 3, EmoDB | `paper` | accuracy (%) | 72 | 72.0 ± 2.0 | 67.0 to 77.0 | 0.0 | 3 |  |" in section
+    assert "| 3, EmoDB | `head_per_second` | accuracy (%) | 72 | 72.0 ± 2.0 | 67.0 to 77.0 | 0.0 | 3 |  |" in section
     assert "demo" not in section and "99.0" not in section
 
 
@@ -286,10 +283,15 @@ def test_readme_markers(results, tmp_path):
     assert update_readme(readme, section) is False and readme.read_text() == text
 
 
-@pytest.mark.parametrize("text", [
-    "no marker", "<!-- results:begin -->", "<!-- results:end --><!-- results:begin -->",
-    "<!-- results:begin --><!-- results:begin --><!-- results:end -->",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no marker",
+        "<!-- results:begin -->",
+        "<!-- results:end --><!-- results:begin -->",
+        "<!-- results:begin --><!-- results:begin --><!-- results:end -->",
+    ],
+)
 def test_readme_without_its_markers_is_left_alone(tmp_path, text):
     readme = tmp_path / "README.md"
     readme.write_text(text)
@@ -311,9 +313,7 @@ def full(results):
     options = {"predictions": classes(), "trials": search()}
     savee(results, **options)
     savee(results, "chunk_split_leaking", levels=("chunk",))
-    omg(results, predictions=classes(dimensions=True), trials=pd.concat([
-        search(), search(seed=1).assign(kind="arousal_valence")
-    ]))
+    omg(results, predictions=classes(dimensions=True), trials=pd.concat([search(), search(seed=1).assign(task="dimensional")]))
     emodb(results, **options)
     emodb(results, "began", "ablations")
     emodb(results, "random_frozen", "ablations", values=(0.5,))
@@ -321,8 +321,17 @@ def full(results):
         emodb(results, f"began_{percent:03d}", "label_efficiency")
     history = results / "pretrain_librispeech" / "published" / "history.csv"
     history.parent.mkdir(parents=True)
-    pd.DataFrame({"epoch": [1, 2], "step": [10, 20], "reconstruction_loss": [0.2, 0.1], "generator_loss": math.nan,
-                  "k": 0.0, "convergence_measure": [0.3, 0.2], "learning_rate": 5e-5}).to_csv(history, index=False)
+    pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "step": [10, 20],
+            "reconstruction_loss": [0.2, 0.1],
+            "generator_loss": math.nan,
+            "k": 0.0,
+            "convergence_measure": [0.3, 0.2],
+            "learning_rate": 5e-5,
+        }
+    ).to_csv(history, index=False)
     return results
 
 
@@ -335,12 +344,22 @@ def test_script_renders_everything_twice_the_same(full, tmp_path, capsys):
     drawn = {path.stem for path in (full / "figures").glob("*.png")}
     assert drawn == {
         "table1_savee_chunk_split_leaking_speakers",
-        *(f"{name}_{kind}" for name in ("table1_savee_utterance_split", "table3_emodb_paper")
-          for kind in ("confusion", "speakers", "search", "search_parameters")),
-        "table2_omg_official_confusion", "table2_omg_official_arousal_valence",
-        *(f"table2_omg_official_{kind}_{head}" for kind in ("search", "search_parameters")
-          for head in ("softmax", "arousal_valence")),
-        "ablations", "label_efficiency", "pretrain_published_convergence", "architecture",
+        *(
+            f"{name}_{task}"
+            for name in ("table1_savee_utterance_split", "table3_emodb_head_per_second")
+            for task in ("confusion", "speakers", "search", "search_parameters")
+        ),
+        "table2_omg_official_confusion",
+        "table2_omg_official_arousal_valence",
+        *(
+            f"table2_omg_official_{task}_{head}"
+            for task in ("search", "search_parameters")
+            for head in ("categorical", "dimensional")
+        ),
+        "ablations",
+        "label_efficiency",
+        "pretrain_published_convergence",
+        "architecture",
     }
     assert "(results/figures/ablations.png)" in readme.read_text()
     files = [readme, *sorted((full / "tables").iterdir())]
@@ -357,10 +376,13 @@ def test_script_without_results(tmp_path, capsys):
 
 
 def test_imports_nothing_heavy():
-    code = ("import sys, experiments.report, experiments.figures; "
-            "print([m for m in ('tensorflow','matplotlib','scipy','sklearn','nbconvert') if m in sys.modules])")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=Path(report.__file__).parents[1])
+    code = (
+        "import sys, experiments.report, experiments.figures; "
+        "print([m for m in ('tensorflow','matplotlib','scipy','sklearn','nbconvert') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(report.__file__).parents[1]
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -376,11 +398,14 @@ def test_the_same_data_give_the_same_file(tmp_path):
 
 def test_spectrogram_grid_and_pictures_of_a_pre_training(tmp_path):
     rows = {"real": np.random.default_rng(0).random((3, 512, 32)), "generated": np.zeros((2, 512, 32, 1))}
-    history = pd.DataFrame({"step": [10], "convergence_measure": [0.3], "reconstruction_loss": [0.2], "k": [0.0],
-                            "learning_rate": [1e-4]})
+    history = pd.DataFrame(
+        {"step": [10], "convergence_measure": [0.3], "reconstruction_loss": [0.2], "k": [0.0], "learning_rate": [1e-4]}
+    )
     drawn = figures.draw_pretraining(rows, history, tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
-        "pictures/latest.png", "pictures/step_0000010.png", "convergence.png"
+        "pictures/latest.png",
+        "pictures/step_0000010.png",
+        "convergence.png",
     ]
     assert all(path.stat().st_size > 5000 for path in drawn)
     drawn = figures.draw_pretraining(rows, pd.concat([history] * 3), tmp_path)
@@ -401,8 +426,6 @@ def test_figures_of_awkward_data():
     figures.plot_speakers(pd.DataFrame({"only": [50.0]}))
 
 
-
-
 # The architecture
 
 
@@ -417,13 +440,24 @@ def test_the_architecture_says_what_the_networks_are(tmp_path):
     assert [stage.words for stage in encoder[1:]] == 3 * ["2 conv 3×3\nstride 2"] + ["2 conv 3×3", "dense"]
     decoder = read_stages(build_decoder((64, 16, 1), base_filters=2, latent_size=5, seed=0))
     assert [stage.shape for stage in decoder] == [
-        (5,), (8, 2, 2), (16, 4, 2), (32, 8, 2), (64, 16, 2), (64, 16, 2), (64, 16, 1)]
+        (5,),
+        (8, 2, 2),
+        (16, 4, 2),
+        (32, 8, 2),
+        (64, 16, 2),
+        (64, 16, 2),
+        (64, 16, 1),
+    ]
     parameters = {"n_convolutions": 1, "filters": 3, "stride_frequency": 1, "pooling": "max_time", "dense_units": 9}
-    softmax = read_stages(build_head("softmax", (8, 2, 8), 4, parameters))
+    softmax = read_stages(build_head("categorical", (8, 2, 8), 4, parameters))
     assert [(stage.shape, stage.words) for stage in softmax[1:]] == [
-        ((2, 2, 8), "standardise\nmean 4×1"), ((2, 2, 3), "conv 3×3"), ((2, 1, 3), "max 1×2"), ((9,), "dense\nelu"),
-        ((4,), "dense\nsoftmax")]
-    both = read_stages(build_head("arousal_valence", (8, 2, 8), 2))
+        ((2, 2, 8), "standardise\nmean 4×1"),
+        ((2, 2, 3), "conv 3×3"),
+        ((2, 1, 3), "max 1×2"),
+        ((9,), "dense\nelu"),
+        ((4,), "dense\nsoftmax"),
+    ]
+    both = read_stages(build_head("dimensional", (8, 2, 8), 2))
     assert (both[-1].shape, both[-1].words) == ((2,), "dense\ntanh")
 
 

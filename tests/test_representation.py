@@ -34,8 +34,9 @@ def sounds(tmp_path):
     return paths
 
 
-@pytest.mark.parametrize(("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20)),
-                                               ("frames", (4800,))])
+@pytest.mark.parametrize(
+    ("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20)), ("frames", (4800,))]
+)
 def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sounds, tmp_path, output, shape):
     encoder = load_frozen_encoder(encoder_file, output)
     representation = represent_corpus(encoder, sounds, tmp_path / "cache")
@@ -68,8 +69,9 @@ def test_another_speed_has_a_cache_of_its_own(encoder_file, sounds, tmp_path):
 
 def test_masked_copies_have_caches_of_their_own_and_repeat(encoder_file, sounds, tmp_path):
     encoder = load_frozen_encoder(encoder_file)
-    plain, first, second = (represent_corpus(encoder, sounds, tmp_path / "cache", mask_seed=seed).features
-                            for seed in (None, 0, 1))
+    plain, first, second = (
+        represent_corpus(encoder, sounds, tmp_path / "cache", mask_seed=seed).features for seed in (None, 0, 1)
+    )
     assert not any(np.array_equal(one, other) for one, other in ((plain, first), (plain, second), (first, second)))
     again = represent_corpus(encoder, sounds, tmp_path / "another cache", mask_seed=0)
     np.testing.assert_array_equal(again.features, first)

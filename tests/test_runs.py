@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from began.errors import InputError
-from experiments import runs
-from experiments.runs import RunFolder, metrics_rows
+from experiments.evaluation import runs
+from experiments.evaluation.runs import RunFolder, metrics_rows
 
 CONFIG = {"epochs": 100, "search": "per_fold", "encoder": Path("encoder.keras"), "workers": 1}
 
@@ -24,19 +24,17 @@ def scores(run, value=0.5, **changes):
 
 @pytest.fixture
 def run(tmp_path):
-    return RunFolder(tmp_path / "results", "table3_emodb", "paper", 1)
+    return RunFolder(tmp_path / "results", "table3_emodb", "head_per_second", 1)
 
 
 def test_layout_and_order_of_completion(run):
     assert run.start(CONFIG) is False
-    assert run.path.parts[-3:] == ("table3_emodb", "paper", "run1")
+    assert run.path.parts[-3:] == ("table3_emodb", "head_per_second", "run1")
     assert run.is_started and not run.is_complete
     run.write_table("history", pd.DataFrame({"epoch": [1], "loss": [0.25]}))
     run.finish(scores(run))
     assert run.is_complete
-    assert sorted(path.name for path in run.path.iterdir()) == [
-        "config.json", "environment.json", "history.csv", "metrics.csv"
-    ]
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "environment.json", "history.csv", "metrics.csv"]
     assert run.read_json("config")["encoder"] == "encoder.keras"
 
 
@@ -122,31 +120,40 @@ def test_negative_run(tmp_path):
 
 
 def test_text_stays_text_and_numbers_are_exact(run):
-    table = pd.DataFrame({
-        "utterance": ["0101", "NA", "a,\"b\""], "speaker": ["03", "08", "nan"], "fold": ["03", "08", "1e5"],
-        "target": ["anger", "null", "é"], "anger": [1 / 3, np.nan, 1e-17], "count": [1, 2, 3],
-    })
+    table = pd.DataFrame(
+        {
+            "utterance": ["0101", "NA", 'a,"b"'],
+            "speaker": ["03", "08", "nan"],
+            "fold": ["03", "08", "1e5"],
+            "target": ["anger", "null", "é"],
+            "anger": [1 / 3, np.nan, 1e-17],
+            "count": [1, 2, 3],
+        }
+    )
     run.write_table("predictions.csv", table)
     pd.testing.assert_frame_equal(run.read_table("predictions"), table, check_exact=True)
 
 
 def test_reading_gathers_complete_runs_only_in_order(tmp_path):
     for number in (10, 2, 1):
-        run = RunFolder(tmp_path, "table3_emodb", "paper", number)
+        run = RunFolder(tmp_path, "table3_emodb", "head_per_second", number)
         run.start(CONFIG)
         run.write_table("predictions", pd.DataFrame({"utterance": ["03a"], "speaker": ["03"]}))
         if number != 2:
             run.finish(scores(run, number / 10))
-    (tmp_path / "table3_emodb" / "paper" / "run01").mkdir()
+    (tmp_path / "table3_emodb" / "head_per_second" / "run01").mkdir()
     (tmp_path / "tables").mkdir()
     metrics = runs.read_metrics(tmp_path)
     assert metrics["run"].tolist() == [1, 10] and metrics["value"].tolist() == [0.1, 1.0]
     assert list(metrics.columns) == list(runs.METRICS_COLUMNS)
     assert runs.read_metrics(tmp_path, "table1_savee").empty
-    assert len(runs.read_metrics(tmp_path, "table3_emodb", "paper")) == 2
+    assert len(runs.read_metrics(tmp_path, "table3_emodb", "head_per_second")) == 2
     assert runs.read_predictions(tmp_path)["run"].tolist() == [1, 10]
     assert runs.read_trials(tmp_path).empty
-    assert list(runs.read_configs(tmp_path)) == [("table3_emodb", "paper", 1), ("table3_emodb", "paper", 10)]
+    assert list(runs.read_configs(tmp_path)) == [
+        ("table3_emodb", "head_per_second", 1),
+        ("table3_emodb", "head_per_second", 10),
+    ]
     assert [found.run for found in runs.find_runs(tmp_path, complete=False)] == [1, 2, 10]
 
 
@@ -165,8 +172,12 @@ def test_a_damaged_metrics_file_is_named(run, text):
 def test_metrics_out_of_the_schema_are_a_fault_of_the_caller(run):
     good = scores(run)
     for wrong in (
-        good.drop(columns="level"), good.iloc[:0], good.assign(split="train"), good.assign(level="frame"),
-        good.assign(value="high"), pd.concat([good, good]),
+        good.drop(columns="level"),
+        good.iloc[:0],
+        good.assign(split="train"),
+        good.assign(level="frame"),
+        good.assign(value="high"),
+        pd.concat([good, good]),
     ):
         with pytest.raises(ValueError):
             run.finish(wrong)
@@ -193,7 +204,8 @@ def test_environment_without_git(monkeypatch):
 
 
 def test_imports_nothing_heavy():
-    code = "import sys, experiments.runs; print([m for m in ('tensorflow','librosa','sklearn') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=Path(runs.__file__).parents[1])
+    code = "import sys, experiments.evaluation.runs; print([m for m in ('tensorflow','librosa','sklearn') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(runs.__file__).parents[1]
+    )
     assert done.stdout.strip() == "[]"

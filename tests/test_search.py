@@ -40,7 +40,7 @@ def make_corpus() -> dict[str, np.ndarray]:
 
 
 def run_search(corpus=None, **changes) -> search.SearchResult:
-    settings = {"kind": "softmax", "max_evals": 5, "epochs": 2, "seed": 3, "n_outputs": 3, "progress": None}
+    settings = {"task": "categorical", "max_evals": 5, "epochs": 2, "seed": 3, "n_outputs": 3, "progress": None}
     with mock.patch.object(search, "RANDOM_TRIALS", 2):  # so that TPE's model has a say in five trials
         return search_head(**{**(corpus or make_corpus()), **settings, **changes})
 
@@ -59,7 +59,7 @@ def test_result(undisturbed):
     assert trials["trial"].tolist() == list(range(5)) and set(trials["status"]) == {"ok"}
     best = trials.loc[trials["loss"].idxmin()]
     assert undisturbed.epochs == best["epochs"]
-    assert set(undisturbed.parameters) == set(DEFAULT_PARAMETERS["softmax"])
+    assert set(undisturbed.parameters) == set(DEFAULT_PARAMETERS["categorical"])
     assert all(undisturbed.parameters[name] == best[name] for name in undisturbed.parameters)
     assert {type(value) for value in undisturbed.parameters.values()} <= {int, float, str}
     assert trials["learning_rate"].nunique() == 5
@@ -88,8 +88,16 @@ def score_by_hand(result: search.SearchResult) -> float:
     corpus = make_corpus()
     histories = []
     for rows, validation_rows in corpus.pop("folds"):
-        job = HeadJob(**corpus, rows=rows, validation_rows=validation_rows, parameters=result.parameters, kind="softmax",
-                      epochs=2, seed=3, n_outputs=3)
+        job = HeadJob(
+            **corpus,
+            rows=rows,
+            validation_rows=validation_rows,
+            parameters=result.parameters,
+            task="categorical",
+            epochs=2,
+            seed=3,
+            n_outputs=3,
+        )
         histories.append(train_job(job).history["validation_unweighted_average_recall"].to_numpy())
     assert result.epochs == np.mean(histories, axis=0).argmax() + 1
     return 1 - np.mean(histories, axis=0).max()
@@ -128,7 +136,9 @@ SCRIPT = textwrap.dedent("""
 def start_search(seed: int, folder: Path) -> subprocess.Popen:
     arguments = [str(ROOT), str(ROOT / "tests"), str(seed), str(folder / f"trials{seed}.csv")]
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *arguments], cwd=folder, stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", SCRIPT, *arguments],
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
         env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},
     )
 
@@ -210,25 +220,25 @@ def test_utterance_in_both_parts_is_refused():
 def test_fixed_parameters_and_arousal_valence():
     corpus = make_corpus()
     corpus["targets"] = np.stack([corpus["targets"] / 2, 1.0 - corpus["targets"]], axis=1)
-    result = run_search(corpus, kind="arousal_valence", n_outputs=2, max_evals=2, fixed={"loss_function": "mae"})
+    result = run_search(corpus, task="dimensional", n_outputs=2, max_evals=2, fixed={"loss_function": "mae"})
     assert set(result.trials["loss_function"]) == {"mae"} and len(result.trials) == 2
 
 
-@pytest.mark.parametrize("kind", search.SPACES)
-def test_every_point_of_a_space_is_a_valid_head(kind):
+@pytest.mark.parametrize("task", search.SPACES)
+def test_every_point_of_a_space_is_a_valid_head(task):
     from hyperopt.pyll.stochastic import sample
 
-    module = compile_space(kind)
+    module = compile_space(task)
     assert module.__name__.startswith("hyperas_space_") and module.__name__ not in sys.modules
     space, generator = module.get_space(), np.random.default_rng(0)
-    points = [resolve_parameters(kind, module.keras_fmin_fnct(sample(space, generator))) for _ in range(60)]
+    points = [resolve_parameters(task, module.keras_fmin_fnct(sample(space, generator))) for _ in range(60)]
     assert {point["momentum"] > 0 for point in points if point["optimizer"] == "sgd"} == {True}
     assert {point["momentum"] for point in points if point["optimizer"] != "sgd"} == {0.0}  # conditional
     assert {point["dense_dropout"] for point in points if point["dense_units"] == 0} == {0.0}
 
 
 def test_hyperas_leaves_the_import_path_as_it_was():
-    compile_space("softmax")
+    compile_space("categorical")
     assert "." not in sys.path
 
 

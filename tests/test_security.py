@@ -33,8 +33,14 @@ class Trap:
         return Path.mkdir, (self.folder,)
 
 
-HEAD = {"kind": "softmax", "labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean", "parameters": {},
-        "spectrogram": SpectrogramConfig().to_dict()}
+HEAD = {
+    "task": "categorical",
+    "labels": ["anger", "neutral"],
+    "tail": "overlap",
+    "aggregation": "mean",
+    "parameters": {},
+    "spectrogram": SpectrogramConfig().to_dict(),
+}
 
 
 def attach_all(path: Path) -> Path:
@@ -115,7 +121,7 @@ def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, ca
     argv = {
         "classifiers.predict": ["--model", path, data / "wav" / "03a01Wa.wav"],
         "experiments.table3_emodb": ["--data-dir", data, "--encoder", path, "--results-dir", results],
-        "experiments.ablations": ["--data-dir", data, "--results-dir", results, "--conditions", "began", "--runs", 1],
+        "experiments.ablations": ["--data-dir", data, "--results-dir", results, "--conditions", "began_16_epochs", "--runs", 1],
     }[script]
     module = importlib.import_module(script)
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 2
@@ -132,7 +138,8 @@ def test_the_traps_would_spring(tmp_path):
 
     sprung = tmp_path / "sprung"
     keras.models.load_model(write_lambda(tmp_path / "a.keras", sprung), safe_mode=False).predict(
-        np.zeros((1, 512, 32, 1), np.float32), verbose=0)
+        np.zeros((1, 512, 32, 1), np.float32), verbose=0
+    )
     assert sprung.exists()
     sprung.rmdir()
     pickle.loads(pickle.dumps(Trap(sprung)))
@@ -149,7 +156,7 @@ def test_a_pickle_in_the_cache_is_not_opened(member, tiny_encoder, speech_files,
 
     encoder = load_frozen_encoder(tiny_encoder)
     represent_corpus(encoder, speech_files[:2], tmp_path / "cache")
-    path, = (tmp_path / "cache").rglob(member)
+    (path,) = (tmp_path / "cache").rglob(member)
     save_pickled(path, tmp_path / "sprung")
     with pytest.raises(InputError, match=member.replace(".", r"\.")):
         represent_corpus(encoder, speech_files[:2], tmp_path / "cache")
@@ -211,6 +218,6 @@ def test_hyperas_leaves_no_code_on_the_disk(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     compile_space.cache_clear()
-    for kind in SPACES:
-        compile_space(kind)
+    for task in SPACES:
+        compile_space(task)
     assert list(tmp_path.iterdir()) == []

@@ -160,8 +160,9 @@ def test_config_as_plain_types():
         SpectrogramConfig.from_dict({"n_fft": 1024})
 
 
-@pytest.mark.parametrize("settings", [{"magnitude": "mel"}, {"db_min": 0.0, "db_max": -1.0}, {"input_scale": 0.0},
-                                      {"n_fft": 1023}])
+@pytest.mark.parametrize(
+    "settings", [{"magnitude": "mel"}, {"db_min": 0.0, "db_max": -1.0}, {"input_scale": 0.0}, {"n_fft": 1023}]
+)
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ValueError):
         SpectrogramConfig(**settings)

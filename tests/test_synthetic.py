@@ -76,15 +76,21 @@ def measure(emotion, sex="M", speaker="03"):
         assert np.abs(waveform).max() <= 1
         spectrum = np.abs(np.fft.rfft(waveform)) ** 2
         frequency = np.fft.rfftfreq(len(waveform), 1 / 16000)
-        figures.append([len(waveform) / 16000, np.sqrt(np.mean(waveform ** 2)), estimate_pitch(waveform),
-                        spectrum[frequency > 2000].sum() / spectrum.sum()])
+        figures.append(
+            [
+                len(waveform) / 16000,
+                np.sqrt(np.mean(waveform**2)),
+                estimate_pitch(waveform),
+                spectrum[frequency > 2000].sum() / spectrum.sum(),
+            ]
+        )
     return np.median(figures, axis=0)
 
 
 def estimate_pitch(waveform):
     """Returns the median over voiced frames of the autocorrelation's highest peak between 60 and 500 Hz."""
     frames = np.lib.stride_tricks.sliding_window_view(waveform, 640)[::320]
-    frames = frames[np.sqrt(np.mean(frames ** 2, axis=1)) > 0.3 * np.sqrt(np.mean(waveform ** 2))]
+    frames = frames[np.sqrt(np.mean(frames**2, axis=1)) > 0.3 * np.sqrt(np.mean(waveform**2))]
     spectrum = np.fft.rfft(frames * np.hanning(640), 2048)
     correlation = np.fft.irfft(np.abs(spectrum) ** 2)[:, 32:267]
     return 16000 / (32 + np.median(correlation.argmax(axis=1)))

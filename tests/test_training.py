@@ -31,8 +31,12 @@ def corpus() -> dict[str, np.ndarray]:
     features = (generator.normal(size=(120, 8, 4, 6)) + 0.6 * pattern[label]).astype(np.float32)
     dimensions = np.stack([label / 2, 1 - label], axis=1).astype(np.float32)
     return {
-        "features": features, "utterance": utterance, "label": label, "dimensions": dimensions,
-        "rows": np.flatnonzero(utterance < 20), "validation_rows": np.flatnonzero((utterance >= 20) & (utterance < 26)),
+        "features": features,
+        "utterance": utterance,
+        "label": label,
+        "dimensions": dimensions,
+        "rows": np.flatnonzero(utterance < 20),
+        "validation_rows": np.flatnonzero((utterance >= 20) & (utterance < 26)),
         "test_rows": np.flatnonzero(utterance >= 26),
     }
 
@@ -40,9 +44,16 @@ def corpus() -> dict[str, np.ndarray]:
 def make_job(corpus, seed=1, **changes) -> HeadJob:
     parameters = {"filters": 8, "batch_size": 16, "learning_rate": 0.004, "pooling": "mean_max_time"}
     settings = {
-        "features": corpus["features"], "targets": corpus["label"], "parameters": parameters, "kind": "softmax",
-        "epochs": 8, "seed": seed, "n_outputs": N_CLASSES, "rows": corpus["rows"],
-        "validation_rows": corpus["validation_rows"], "utterance": corpus["utterance"],
+        "features": corpus["features"],
+        "targets": corpus["label"],
+        "parameters": parameters,
+        "task": "categorical",
+        "epochs": 8,
+        "seed": seed,
+        "n_outputs": N_CLASSES,
+        "rows": corpus["rows"],
+        "validation_rows": corpus["validation_rows"],
+        "utterance": corpus["utterance"],
     }
     return HeadJob(**{**settings, **changes})
 
@@ -55,7 +66,11 @@ def equal_weights(first, second) -> bool:
 def test_softmax_head_learns_and_keeps_its_best_epoch(corpus):
     head = train_job(make_job(corpus, epochs=15))
     assert list(head.history) == [
-        "epoch", "loss", "validation_loss", "validation_accuracy", "validation_unweighted_average_recall"
+        "epoch",
+        "loss",
+        "validation_loss",
+        "validation_accuracy",
+        "validation_unweighted_average_recall",
     ]
     best = head.history.set_index("epoch").loc[head.best_epoch]
     assert best["validation_unweighted_average_recall"] == head.history["validation_unweighted_average_recall"].max()
@@ -65,10 +80,17 @@ def test_softmax_head_learns_and_keeps_its_best_epoch(corpus):
 
 @pytest.mark.parametrize("loss_function", ["mae", "ccc"])
 def test_arousal_valence_head_learns(corpus, loss_function):
-    head = train_job(make_job(
-        corpus, kind="arousal_valence", targets=corpus["dimensions"], n_outputs=2, epochs=15, aggregation="median",
-        parameters={"filters": 8, "loss_function": loss_function, "learning_rate": 0.003},
-    ))
+    head = train_job(
+        make_job(
+            corpus,
+            task="dimensional",
+            targets=corpus["dimensions"],
+            n_outputs=2,
+            epochs=15,
+            aggregation="median",
+            parameters={"filters": 8, "loss_function": loss_function, "learning_rate": 0.003},
+        )
+    )
     scores = head.predict(corpus["features"])
     assert scores.shape == (120, 2) and scores[:, 0].min() >= 0
     column = "validation_concordance_correlation_coefficient_arousal"
@@ -80,8 +102,13 @@ def test_same_seed_same_weights_serial_and_parallel(corpus):
     serial = train_heads(jobs, workers=1, progress=None)
     parallel = train_heads(jobs, workers=2, progress=None)
     alone = train_head(
-        corpus["features"][corpus["rows"]], corpus["label"][corpus["rows"]], jobs[0].parameters, kind="softmax",
-        epochs=3, seed=1, n_outputs=N_CLASSES,
+        corpus["features"][corpus["rows"]],
+        corpus["label"][corpus["rows"]],
+        jobs[0].parameters,
+        task="categorical",
+        epochs=3,
+        seed=1,
+        n_outputs=N_CLASSES,
         validation=tuple(corpus[n][corpus["validation_rows"]] for n in ("features", "label", "utterance")),
     )
     for first, second in zip(serial, parallel, strict=True):
@@ -96,7 +123,7 @@ import numpy as np
 from classifiers.training import train_head
 features, targets = np.random.default_rng(0).normal(size=(20, 8, 4, 6)).astype("float32"), np.arange(20) % 2
 for seed in range(6):
-    train_head(features[:8], targets[:8], {"filters": 4}, kind="softmax", epochs=1, seed=seed,
+    train_head(features[:8], targets[:8], {"filters": 4}, task="categorical", epochs=1, seed=seed,
                validation=(features[8:], targets[8:], np.arange(12)))
 print("trained")
 """
@@ -104,8 +131,9 @@ print("trained")
 
 def test_tensorflow_does_not_complain_about_many_heads():
     """In a process of its own: TensorFlow warns twice at most, whoever calls."""
-    done = subprocess.run([sys.executable, "-c", MANY_HEADS], cwd=Path(__file__).resolve().parents[1], capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_HEADS], cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True
+    )
     assert done.stdout == "trained\n", done.stderr
     assert "retracing" not in done.stderr
 
@@ -151,7 +179,7 @@ def test_agrees_with_keras_fit_to_rounding(corpus):
     from classifiers.heads import measure_normalization
 
     features, label = corpus["features"][corpus["rows"]], corpus["label"][corpus["rows"]]
-    theirs = build_head("softmax", features.shape[1:], N_CLASSES, parameters, 1, measure_normalization(features))
+    theirs = build_head("categorical", features.shape[1:], N_CLASSES, parameters, 1, measure_normalization(features))
     theirs.fit(features, label, batch_size=1000, epochs=5, shuffle=False, verbose=0)
     for a, b in zip(ours.model.get_weights(), theirs.get_weights(), strict=True):
         assert a == pytest.approx(b, abs=2e-4)
@@ -163,8 +191,8 @@ def test_agrees_with_keras_fit_to_rounding(corpus):
         ({"targets": np.zeros((120, 2))}, "(120, 2)"),
         ({"targets": np.full(120, 9)}, "9"),
         ({"targets": np.full(120, -1)}, "-1"),
-        ({"kind": "arousal_valence", "targets": np.full((120, 2), 1.5)}, "1.5"),
-        ({"kind": "arousal_valence", "targets": np.full((120, 2), np.nan)}, "nan"),
+        ({"task": "dimensional", "targets": np.full((120, 2), 1.5)}, "1.5"),
+        ({"task": "dimensional", "targets": np.full((120, 2), np.nan)}, "nan"),
         ({"rows": np.array([], int)}, "0 training chunks"),
         ({"epochs": 0}, "0 epochs"),
         ({"class_weight": "even"}, "even"),
@@ -195,22 +223,22 @@ def test_saved_head_predicts_the_same_with_plain_keras(corpus, tmp_path):
     loaded = load_head(path)
     expected = head.predict(corpus["features"])
     assert np.array_equal(loaded.predict(corpus["features"]), expected)
-    assert loaded.metadata["labels"] == ["a", "b", "c"] and loaded.metadata["kind"] == "softmax"
+    assert loaded.metadata["labels"] == ["a", "b", "c"] and loaded.metadata["task"] == "categorical"
     assert loaded.parameters == head.parameters and loaded.best_epoch == head.best_epoch
     assert np.array_equal(np.asarray(keras.models.load_model(path, safe_mode=True)(corpus["features"])), expected)
     with pytest.raises(InputError, match="shape"):
         loaded.predict(corpus["features"][:, :4])
 
 
-@pytest.mark.parametrize("kind", ["arousal_valence", "softmax"])
-def test_every_layer_that_a_head_can_have_is_allowed_in_its_file(corpus, kind, tmp_path):
+@pytest.mark.parametrize("task", ["dimensional", "categorical"])
+def test_every_layer_that_a_head_can_have_is_allowed_in_its_file(corpus, task, tmp_path):
     parameters = {"input_dropout": 0.1, "dense_units": 4, "dense_dropout": 0.1, "filters": 2}
-    targets = corpus["label"] if kind == "softmax" else corpus["dimensions"]
+    targets = corpus["label"] if task == "categorical" else corpus["dimensions"]
     embeddings = corpus["features"].reshape(120, -1)[:, :10]
     changes = {"features": embeddings, "targets": targets, "n_outputs": None, "parameters": parameters}
-    job = make_job(corpus, kind=kind, epochs=1, **changes)
+    job = make_job(corpus, task=task, epochs=1, **changes)
     save_head(tmp_path / "head.keras", train_job(job), {})
-    assert load_head(tmp_path / "head.keras").predict(embeddings).shape == (120, 3 if kind == "softmax" else 2)
+    assert load_head(tmp_path / "head.keras").predict(embeddings).shape == (120, 3 if task == "categorical" else 2)
 
 
 def test_strange_files_are_refused(corpus, tmp_path):
@@ -224,7 +252,7 @@ def test_strange_files_are_refused(corpus, tmp_path):
     evil.save(path)
     with pytest.raises(InputError, match="head.json"):
         load_head(path)
-    attach_json(path, "head", {"kind": "softmax", "parameters": {}})
+    attach_json(path, "head", {"task": "categorical", "parameters": {}})
     with pytest.raises(InputError, match="Lambda"):
         load_head(path)
     (tmp_path / "text.keras").write_text("not a zip")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from began.errors import InputError
-from experiments.utterance_pooling import (
+from experiments.evaluation.utterance_pooling import (
     Recordings,
     check_speakers,
     fit_components,
@@ -39,7 +39,7 @@ def test_correlations_are_those_between_components(recordings, monkeypatch):
     assert found.shape == (12, 40 * 39 // 2)
     values = components.transform(recordings.frames(1, np.arange(5)))
     np.testing.assert_allclose(found[0], np.corrcoef(values.T)[np.triu_indices(40, 1)], atol=5e-3)
-    monkeypatch.setattr("experiments.utterance_pooling.CHUNKS_AT_ONCE", 7)  # no multiple of an utterance's five
+    monkeypatch.setattr("experiments.evaluation.utterance_pooling.CHUNKS_AT_ONCE", 7)  # no multiple of an utterance's five
     np.testing.assert_allclose(recordings.correlate(1, components), found, atol=1e-5)
 
 
@@ -50,7 +50,7 @@ def test_components_see_the_given_utterances_alone(monkeypatch):
     poisoned = features.copy()
     poisoned[30:] = 100.0
     np.testing.assert_array_equal(fit_components(Recordings(poisoned, utterance), 2, seen).components_, first.components_)
-    monkeypatch.setattr("experiments.utterance_pooling.FRAMES_FOR_COMPONENTS", 80)  # ten chunks of eight frames
+    monkeypatch.setattr("experiments.evaluation.utterance_pooling.FRAMES_FOR_COMPONENTS", 80)  # ten chunks of eight frames
     assert fit_components(Recordings(features, utterance), 2, seen).n_samples_ == 80
 
 

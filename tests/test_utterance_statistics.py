@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from began.errors import InputError
-from experiments.corpora.base import Corpus
-from experiments.evaluation import CLASSES, DIMENSIONS, Data, Outcome
-from experiments.protocols import leave_one_speaker_out
-from experiments.utterance_pooling import Recordings
-from experiments.utterance_statistics import MAX_ROWS, SPEEDS, choose_speeds, make_trainer
+from experiments.corpora.record import Corpus
+from experiments.evaluation.evaluate import CATEGORICAL, DIMENSIONAL, Data, Outcome
+from experiments.evaluation.protocols import leave_one_speaker_out
+from experiments.evaluation.utterance_pooling import Recordings
+from experiments.evaluation.utterance_statistics import MAX_ROWS, SPEEDS, choose_speeds, make_trainer
 
 LABELS = ("anger", "neutral")
 SETTINGS = argparse.Namespace(class_weight=None)
@@ -22,8 +22,17 @@ CHUNKS_A_FILE = 2
 
 def make_data() -> Data:
     """Five speakers with eight utterances each."""
-    rows = [{"utterance": f"s{speaker}-{number}", "speaker": f"s{speaker}", "label": LABELS[number % 2],
-             "arousal": number % 2 / 2, "valence": number % 2 - 0.5} for speaker in range(5) for number in range(8)]
+    rows = [
+        {
+            "utterance": f"s{speaker}-{number}",
+            "speaker": f"s{speaker}",
+            "label": LABELS[number % 2],
+            "arousal": number % 2 / 2,
+            "valence": number % 2 - 0.5,
+        }
+        for speaker in range(5)
+        for number in range(8)
+    ]
     table = pd.DataFrame(rows)
     return Data(Corpus("noise", table, LABELS), np.zeros((len(table), 1), np.float32), np.arange(len(table)))
 
@@ -35,24 +44,24 @@ def make_features(seed: int = 0) -> np.ndarray:
     return (noise + 0.1 * shift).astype(np.float16)
 
 
-def train(kind: str, versions: list[np.ndarray], tmp_path, **options) -> Outcome:
+def train(task: str, versions: list[np.ndarray], tmp_path, **options) -> Outcome:
     """The outcome of the first fold."""
     data = make_data()
     utterance = np.arange(len(data.utterance)).repeat(CHUNKS_A_FILE)
     recordings = [Recordings(features, utterance) for features in versions]
     split = leave_one_speaker_out(data.corpus.utterances)[0]
-    return make_trainer(recordings, **options)(data, kind, [split], SETTINGS, 1, tmp_path)
+    return make_trainer(recordings, **options)(data, task, [split], SETTINGS, 1, tmp_path)
 
 
 @pytest.mark.parametrize("speakers", [None, make_data().corpus.utterances["speaker"].to_numpy()])
-@pytest.mark.parametrize("kind", [CLASSES, DIMENSIONS])
-def test_it_learns_and_a_poisoned_test_part_changes_nothing_before_the_final_scores(kind, speakers, tmp_path):
+@pytest.mark.parametrize("task", [CATEGORICAL, DIMENSIONAL])
+def test_it_learns_and_a_poisoned_test_part_changes_nothing_before_the_final_scores(task, speakers, tmp_path):
     data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
     versions = [make_features(), make_features(seed=1)]
-    outcome = train(kind, versions, tmp_path, speakers=speakers)
-    targets = data.targets(kind)[split.test]
+    outcome = train(task, versions, tmp_path, speakers=speakers)
+    targets = data.targets(task)[split.test]
     assert outcome.trials["loss"].max() > 0.1  # or else nothing could change
-    if kind == CLASSES:
+    if task == CATEGORICAL:
         assert (outcome.scores[0].argmax(axis=1) == targets).mean() >= 0.75
         np.testing.assert_allclose(outcome.scores[0].sum(axis=1), 1.0, rtol=1e-5)
     else:
@@ -63,17 +72,19 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_before_the_final_sco
     poisoned = [features.copy() for features in versions]
     for features in poisoned:
         features[of_test] = np.random.default_rng(2).standard_normal((of_test.sum(), 2400)) * 100
-    after = train(kind, poisoned, tmp_path, speakers=speakers)
+    after = train(task, poisoned, tmp_path, speakers=speakers)
     pd.testing.assert_frame_equal(after.trials, outcome.trials)
     assert not np.array_equal(after.scores[0], outcome.scores[0])  # the poison does arrive in the scores
 
 
 def test_copies_are_trained_on_and_tested(tmp_path):
     split, altered = leave_one_speaker_out(make_data().corpus.utterances)[0], make_features(seed=1)
-    without, with_copies = (train(CLASSES, versions, tmp_path) for versions in ([make_features()], [make_features(), altered]))
+    without, with_copies = (
+        train(CATEGORICAL, versions, tmp_path) for versions in ([make_features()], [make_features(), altered])
+    )
     assert not without.trials.equals(with_copies.trials)
     altered[split.test.repeat(CHUNKS_A_FILE) * CHUNKS_A_FILE] += 1.0  # the first chunks of the test part
-    again = train(CLASSES, [make_features(), altered], tmp_path)
+    again = train(CATEGORICAL, [make_features(), altered], tmp_path)
     pd.testing.assert_frame_equal(again.trials, with_copies.trials)
     assert not np.array_equal(again.scores[0], with_copies.scores[0])
 
@@ -85,7 +96,7 @@ def test_an_inner_fold_with_one_class_is_named(tmp_path):
     split = leave_one_speaker_out(data.corpus.utterances)[0]
     trainer = make_trainer([Recordings(make_features(), utterance)])
     with pytest.raises(InputError, match="one class only"):
-        trainer(Data(corpus, data.features, data.utterance), CLASSES, [split], SETTINGS, 1, tmp_path)
+        trainer(Data(corpus, data.features, data.utterance), CATEGORICAL, [split], SETTINGS, 1, tmp_path)
 
 
 def test_copies_are_as_many_as_there_is_room_for():
@@ -97,5 +108,5 @@ def test_copies_are_as_many_as_there_is_room_for():
 
 
 def test_correlations_can_be_left_out(tmp_path):
-    with_them, without = (train(CLASSES, [make_features()], tmp_path, correlations=use) for use in (True, False))
+    with_them, without = (train(CATEGORICAL, [make_features()], tmp_path, correlations=use) for use in (True, False))
     assert not np.array_equal(with_them.scores[0], without.scores[0])

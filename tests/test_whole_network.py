@@ -10,10 +10,10 @@ import pytest
 
 from began.networks import build_encoder
 from classifiers.heads import build_head, measure_normalization
-from experiments.corpora.base import Corpus
-from experiments.evaluation import CLASSES, Data
-from experiments.protocols import leave_one_speaker_out
-from experiments.whole_network import WholeNetwork, train_whole_network
+from experiments.corpora.record import Corpus
+from experiments.evaluation.evaluate import CATEGORICAL, Data
+from experiments.evaluation.protocols import leave_one_speaker_out
+from experiments.evaluation.whole_network import WholeNetwork, train_whole_network
 
 LABELS = ("anger", "neutral")
 SHAPE = (32, 16, 1)
@@ -27,13 +27,18 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def network(encoder):
-    return WholeNetwork(encoder, CLASSES, len(LABELS))
+    return WholeNetwork(encoder, CATEGORICAL, len(LABELS))
 
 
 def make_data() -> Data:
     """Five speakers with eight utterances of a chunk each: noise, with an offset in the lower half for one of the classes."""
-    table = pd.DataFrame([{"utterance": f"s{speaker}-{number}", "speaker": f"s{speaker}", "label": LABELS[number % 2]}
-                          for speaker in range(5) for number in range(8)])
+    table = pd.DataFrame(
+        [
+            {"utterance": f"s{speaker}-{number}", "speaker": f"s{speaker}", "label": LABELS[number % 2]}
+            for speaker in range(5)
+            for number in range(8)
+        ]
+    )
     chunks = np.random.default_rng(0).standard_normal((len(table), *SHAPE)).astype(np.float32)
     chunks[::2, :16] += 1.0
     return Data(Corpus("noise", table, LABELS), chunks, np.arange(len(table)))
@@ -45,14 +50,14 @@ def test_an_untrained_network_is_the_head_on_the_standardised_map(encoder, netwo
 
     data = make_data()
     maps = keras.Model(encoder.input, encoder.get_layer("map").output).predict(data.features, verbose=0)
-    head = build_head(CLASSES, maps.shape[1:], len(LABELS), seed=7, normalization=measure_normalization(maps))
-    network.fit(data.features, data.targets(CLASSES), epochs=0, seed=7)
+    head = build_head(CATEGORICAL, maps.shape[1:], len(LABELS), seed=7, normalization=measure_normalization(maps))
+    network.fit(data.features, data.targets(CATEGORICAL), epochs=0, seed=7)
     np.testing.assert_allclose(network.predict(data.features), head.predict(maps, verbose=0), atol=1e-5)
 
 
 def test_every_fit_starts_anew(network):
     data = make_data()
-    arguments = data.features, data.targets(CLASSES), 2
+    arguments = data.features, data.targets(CATEGORICAL), 2
     scores = []
     for seed in (3, 4, 3):
         losses = network.fit(*arguments, seed=seed)["loss"]
@@ -64,9 +69,9 @@ def test_every_fit_starts_anew(network):
 
 def test_the_encoder_learns_and_the_given_one_stays(encoder, network):
     data, before = make_data(), encoder.get_weights()
-    network.fit(data.features, data.targets(CLASSES), 0, seed=3)
+    network.fit(data.features, data.targets(CATEGORICAL), 0, seed=3)
     standardisation = network._standardize.get_weights()
-    network.fit(data.features, data.targets(CLASSES), 1, seed=3)
+    network.fit(data.features, data.targets(CATEGORICAL), 1, seed=3)
     for old, kept in zip(standardisation, network._standardize.get_weights(), strict=True):
         np.testing.assert_array_equal(old, kept)
     for old, kept in zip(before, encoder.get_weights(), strict=True):
@@ -80,9 +85,10 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encod
     train = train_whole_network(encoder)
     poisoned = Data(data.corpus, data.features.copy(), data.utterance)
     poisoned.features[data.chunks_of(split.test)] = 100.0
-    first, second = (train(one, CLASSES, [split], SETTINGS, 1, tmp_path / name)
-                     for name, one in (("a", data), ("b", poisoned)))
-    assert (first.scores[0].argmax(axis=1) == data.targets(CLASSES)[split.test]).mean() >= 0.75
+    first, second = (
+        train(one, CATEGORICAL, [split], SETTINGS, 1, tmp_path / name) for name, one in (("a", data), ("b", poisoned))
+    )
+    assert (first.scores[0].argmax(axis=1) == data.targets(CATEGORICAL)[split.test]).mean() >= 0.75
     pd.testing.assert_frame_equal(first.history, second.history)
     assert np.abs(first.scores[0] - second.scores[0]).max() > 1e-3
 
@@ -90,12 +96,12 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encod
 def test_runs_share_the_number_of_epochs(encoder, tmp_path):
     data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
     train = train_whole_network(encoder)
-    first = train(data, CLASSES, [split], argparse.Namespace(seed=0, epochs=3), 1, tmp_path)
+    first = train(data, CATEGORICAL, [split], argparse.Namespace(seed=0, epochs=3), 1, tmp_path)
     (kept,) = tmp_path.iterdir()
     assert pd.read_csv(kept)["val_loss"].argmin() + 1 == len(first.history)
     written = kept.stat().st_mtime_ns
-    second = train(data, CLASSES, [split], argparse.Namespace(seed=0, epochs=3), 2, tmp_path)
+    second = train(data, CATEGORICAL, [split], argparse.Namespace(seed=0, epochs=3), 2, tmp_path)
     assert kept.stat().st_mtime_ns == written and len(second.history) == len(first.history)
     assert np.abs(first.scores[0] - second.scores[0]).max() > 1e-4  # of another seed
-    train(data, CLASSES, [split], argparse.Namespace(seed=0, epochs=2), 1, tmp_path)
+    train(data, CATEGORICAL, [split], argparse.Namespace(seed=0, epochs=2), 1, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2

@@ -29,8 +29,12 @@ class NoiseFromChunks(BEGAN):
 
 def make_model(shape: tuple[int, int, int], latent_size: int) -> NoiseFromChunks:
     """Returns a compiled model with n = 2."""
-    model = NoiseFromChunks(build_encoder(shape, 2, latent_size, seed=1), build_decoder(shape, 2, latent_size, seed=2),
-                            build_generator(shape, 2, latent_size, seed=3), lambda_k=0.1)
+    model = NoiseFromChunks(
+        build_encoder(shape, 2, latent_size, seed=1),
+        build_decoder(shape, 2, latent_size, seed=2),
+        build_generator(shape, 2, latent_size, seed=3),
+        lambda_k=0.1,
+    )
     model.compile(optimizer=keras.optimizers.Adam(1e-3))
     model.optimizer.build(model.trainable_variables)
     return model

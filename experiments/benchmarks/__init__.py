@@ -34,8 +34,9 @@ def alternate(sides: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[
     return {name: np.array(values) for name, values in seconds.items()}
 
 
-def make_row(name: str, ours: float | None, alternative: float | None, ratio: float | None, unit: str,
-             note: str = "") -> dict[str, Any]:
+def make_row(
+    name: str, ours: float | None, alternative: float | None, ratio: float | None, unit: str, note: str = ""
+) -> dict[str, Any]:
     """Returns a row of the table, its numbers rounded to four digits; None stays empty."""
     numbers = {"ours": ours, "alternative": alternative, "ratio": ratio}
     rounded = {key: None if value is None else float(f"{value:.4g}") for key, value in numbers.items()}
@@ -46,8 +47,9 @@ class RoundsProcess:
     """A module of this package in a process of its own, that takes a round when it is told to and answers in numbers."""
 
     def __init__(self, module: str, *arguments: object) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", module, *map(str, arguments)],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def run_round(self) -> list[float]:
         """Returns what the process measured in the next round."""

@@ -26,8 +26,9 @@ PARTS = ("preparation", "memory", "many_files", "training_step", "heads")
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
     parser.add_argument("--data-dir", type=Path, help="LibriSpeech, to be prepared; default: synthetic speech")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure; default: all")
@@ -107,8 +108,12 @@ def _measure_heads(files: list[Path] | None) -> list[dict[str, Any]]:
 
 
 _PARTS: dict[str, Callable[[list[Path] | None], list[dict[str, Any]]]] = {
-    "preparation": _measure_preparation, "memory": _measure_memory, "many_files": _measure_many_files,
-    "training_step": _measure_training_step, "heads": _measure_heads}
+    "preparation": _measure_preparation,
+    "memory": _measure_memory,
+    "many_files": _measure_many_files,
+    "training_step": _measure_training_step,
+    "heads": _measure_heads,
+}
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def benchmark_loso(
     from classifiers.training import HeadJob, train_heads
 
     workers = workers or os.cpu_count() or 1
-    parameters = resolve_parameters("softmax", parameters)
+    parameters = resolve_parameters("categorical", parameters)
     generator = np.random.default_rng(seed)
     config = SpectrogramConfig()
     chunks = generator.normal(0, 0.1, (n_chunks, 16000)).astype(np.float32)
@@ -62,7 +62,7 @@ def benchmark_loso(
     features = encoder.embed(chunks)
     embedding = time.perf_counter() - started
     jobs = [
-        HeadJob(features, labels, parameters, "softmax", epochs, seed, 7, rows=np.flatnonzero(speaker != fold))
+        HeadJob(features, labels, parameters, "categorical", epochs, seed, 7, rows=np.flatnonzero(speaker != fold))
         for fold in range(n_speakers)
     ]
     heads = train_heads(jobs, workers, progress="heads on cached maps")
@@ -76,14 +76,18 @@ def benchmark_loso(
     first, following = [], []
     for fold in range(max(1, alternative_folds)):
         rows = np.flatnonzero(speaker != fold)
-        head = build_head("softmax", encoder.feature_shape, 7, parameters, seed, measure_normalization(features, rows))
+        head = build_head("categorical", encoder.feature_shape, 7, parameters, seed, measure_normalization(features, rows))
         inputs = keras.Input(spectrograms.shape[1:])
         model = keras.Model(inputs, head(encoder.model(inputs, training=False)))
         model.compile(optimizer=head.optimizer, loss="sparse_categorical_crossentropy")
         clock = _EpochClock()
         model.fit(
-            spectrograms[rows], labels[rows], batch_size=parameters["batch_size"], epochs=max(2, alternative_epochs),
-            verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=clock.tick)],
+            spectrograms[rows],
+            labels[rows],
+            batch_size=parameters["batch_size"],
+            epochs=max(2, alternative_epochs),
+            verbose=0,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=clock.tick)],
         )
         first.append(clock.seconds[0])
         following += clock.seconds[1:]
@@ -96,14 +100,19 @@ def benchmark_loso(
     return [
         {
             "name": "leave one speaker out, embedding included",
-            "ours": round(ours, 2), "alternative": round(alternative, 2), "ratio": round(alternative / ours, 2), "unit": "s",
+            "ours": round(ours, 2),
+            "alternative": round(alternative, 2),
+            "ratio": round(alternative / ours, 2),
+            "unit": "s",
             "note": f"{about}; ours measured whole: {embedding:.1f} s embedding, then {workers} processes, their start "
             f"included; usual way (frozen encoder in the graph, fit a fold) extrapolated from {measured}",
         },
         {
             "name": "epoch of one head",
-            "ours": round(ours_epoch, 4), "alternative": round(alternative_epoch, 4),
-            "ratio": round(alternative_epoch / ours_epoch, 2), "unit": "s",
+            "ours": round(ours_epoch, 4),
+            "alternative": round(alternative_epoch, 4),
+            "ratio": round(alternative_epoch / ours_epoch, 2),
+            "unit": "s",
             "note": f"ours on one core, with {workers} heads at a time; the usual way on all cores; embedding not included",
         },
     ]

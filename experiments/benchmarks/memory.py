@@ -33,17 +33,31 @@ def benchmark_memory(rounds: int = 4) -> list[dict[str, Any]]:
         shard_bytes = _write_store(small, n_shards=1)
         n_shards = int(np.ceil(10 * BUDGET_GB * 1e9 / shard_bytes))
         _write_store(large, n_shards, shard=small / "shard-00000.npy")
-        trainings = [RoundsProcess("experiments.benchmarks.memory", store, Path(folder) / f"{store.name}-run")
-                     for store in (large, small)]
+        trainings = [
+            RoundsProcess("experiments.benchmarks.memory", store, Path(folder) / f"{store.name}-run")
+            for store in (large, small)
+        ]
         speeds = np.array([[training.run_round()[0] for training in trainings] for _ in range(rounds + 1)])[1:]
         peaks = [training.close()[0] for training in trainings]
     gigabytes = n_shards * shard_bytes / 1e9
     return [
-        make_row("peak memory, large store vs small", peaks[0], peaks[1], peaks[0] / peaks[1], "GB",
-                 f"store of {gigabytes:.0f} GB ({n_shards * CHUNKS_PER_SHARD / 3600:.0f} h, tiled) and of "
-                 f"{shard_bytes / 1e9:.2f} GB; n = 8, batch 16; goal 1.0 and under {BUDGET_GB} GB"),
-        make_row("pre-training, large store vs small", np.median(speeds[:, 0]), np.median(speeds[:, 1]),
-                 float(np.median(speeds[:, 0] / speeds[:, 1])), "chunks/s", "checkpoints not counted; goal 1.0"),
+        make_row(
+            "peak memory, large store vs small",
+            peaks[0],
+            peaks[1],
+            peaks[0] / peaks[1],
+            "GB",
+            f"store of {gigabytes:.0f} GB ({n_shards * CHUNKS_PER_SHARD / 3600:.0f} h, tiled) and of "
+            f"{shard_bytes / 1e9:.2f} GB; n = 8, batch 16; goal 1.0 and under {BUDGET_GB} GB",
+        ),
+        make_row(
+            "pre-training, large store vs small",
+            np.median(speeds[:, 0]),
+            np.median(speeds[:, 1]),
+            float(np.median(speeds[:, 0] / speeds[:, 1])),
+            "chunks/s",
+            "checkpoints not counted; goal 1.0",
+        ),
     ]
 
 
@@ -54,9 +68,16 @@ def _write_store(folder: Path, n_shards: int, shard: Path | None = None) -> int:
 
     config = SpectrogramConfig()
     folder.mkdir()
-    (folder / "store.json").write_text(json.dumps({
-        "spectrogram": config.to_dict(), "tail": "drop", "files_per_shard": FILES_PER_SHARD,
-        "sources": [{"file": "noise", "bytes": 0}] * (n_shards * FILES_PER_SHARD)}))
+    (folder / "store.json").write_text(
+        json.dumps(
+            {
+                "spectrogram": config.to_dict(),
+                "tail": "drop",
+                "files_per_shard": FILES_PER_SHARD,
+                "sources": [{"file": "noise", "bytes": 0}] * (n_shards * FILES_PER_SHARD),
+            }
+        )
+    )
     if shard is None:
         shard = folder / "shard-00000.npy"
         generator = np.random.default_rng(0)

@@ -33,16 +33,32 @@ def benchmark_preparation(paths: Sequence[Path], repetitions: int = 5, seconds_c
         store = Path(folder) / "store"
         n_chunks = _prepare(some, store)
         # Clearing is a side of its own, so that to delete the last round's store does not count as preparing.
-        seconds = alternate({"clearing": lambda: shutil.rmtree(store), "ours": lambda: _prepare(some, store),
-                             "librosa": lambda: _prepare_with_librosa(some),
-                             "decoding": lambda: _decode(some, workers)}, repetitions)
+        seconds = alternate(
+            {
+                "clearing": lambda: shutil.rmtree(store),
+                "ours": lambda: _prepare(some, store),
+                "librosa": lambda: _prepare_with_librosa(some),
+                "decoding": lambda: _decode(some, workers),
+            },
+            repetitions,
+        )
         rows = [
-            make_row("preparing a corpus vs librosa file by file", n_chunks / np.median(seconds["ours"]),
-                     n_chunks / np.median(seconds["librosa"]), float(np.median(seconds["librosa"] / seconds["ours"])),
-                     "chunks/s", f"{n_chunks} s of FLAC, {workers} cores; librosa.load, librosa.stft a chunk; goal 3"),
-            make_row("preparing a corpus vs decoding alone", n_chunks / np.median(seconds["ours"]),
-                     n_chunks / np.median(seconds["decoding"]), float(np.median(seconds["ours"] / seconds["decoding"])),
-                     "chunks/s", f"{workers} workers each; ratio is our time over decoding's; goal at most 1.6"),
+            make_row(
+                "preparing a corpus vs librosa file by file",
+                n_chunks / np.median(seconds["ours"]),
+                n_chunks / np.median(seconds["librosa"]),
+                float(np.median(seconds["librosa"] / seconds["ours"])),
+                "chunks/s",
+                f"{n_chunks} s of FLAC, {workers} cores; librosa.load, librosa.stft a chunk; goal 3",
+            ),
+            make_row(
+                "preparing a corpus vs decoding alone",
+                n_chunks / np.median(seconds["ours"]),
+                n_chunks / np.median(seconds["decoding"]),
+                float(np.median(seconds["ours"] / seconds["decoding"])),
+                "chunks/s",
+                f"{workers} workers each; ratio is our time over decoding's; goal at most 1.6",
+            ),
         ]
         return rows + _measure_growth(paths, durations, store)
 
@@ -57,10 +73,22 @@ def _measure_growth(paths: Sequence[Path], durations: Sequence[float], store: Pa
         measured[hours] = time.perf_counter() - started, sum(file.stat().st_size for file in store.iterdir())
     (one, one_bytes), (ten, ten_bytes) = measured[1], measured[10]
     return [
-        make_row("preparing 10 hours vs 1 hour, time", ten, one, ten / one, "s",
-                 f"files tiled; at this rate 100 h take {ten * 10 / 60:.0f} min, 1000 h {ten * 100 / 3600:.1f} h"),
-        make_row("preparing 10 hours vs 1 hour, disk", ten_bytes / 1e9, one_bytes / 1e9, ten_bytes / one_bytes, "GB",
-                 f"100 h take {ten_bytes / 1e8:.0f} GB, 1000 h {ten_bytes / 1e7:.0f} GB"),
+        make_row(
+            "preparing 10 hours vs 1 hour, time",
+            ten,
+            one,
+            ten / one,
+            "s",
+            f"files tiled; at this rate 100 h take {ten * 10 / 60:.0f} min, 1000 h {ten * 100 / 3600:.1f} h",
+        ),
+        make_row(
+            "preparing 10 hours vs 1 hour, disk",
+            ten_bytes / 1e9,
+            one_bytes / 1e9,
+            ten_bytes / one_bytes,
+            "GB",
+            f"100 h take {ten_bytes / 1e8:.0f} GB, 1000 h {ten_bytes / 1e7:.0f} GB",
+        ),
     ]
 
 
@@ -88,7 +116,7 @@ def _prepare_with_librosa(paths: Sequence[Path]) -> list[np.ndarray]:
     for path in paths:
         waveform, _ = librosa.load(path, sr=16_000)
         for start in range(0, len(waveform) - 15_999, 16_000):
-            magnitude = np.abs(librosa.stft(waveform[start: start + 16_000], n_fft=1024, hop_length=512))
+            magnitude = np.abs(librosa.stft(waveform[start : start + 16_000], n_fft=1024, hop_length=512))
             spectrograms.append(librosa.amplitude_to_db(magnitude).astype(np.float16))
     return spectrograms
 

@@ -39,19 +39,41 @@ def benchmark_training_step(repetitions: int = 9) -> list[dict[str, Any]]:
     what = f"n = {BASE_FILTERS}, batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores"
 
     def compare(name: str, side: str, note: str) -> dict[str, Any]:
-        return make_row(name, BATCH_SIZE / np.median(seconds["ours"]), BATCH_SIZE / np.median(seconds[side]),
-                        float(np.median(seconds[side] / seconds["ours"])), "chunks/s", f"{what}; {note}")
+        return make_row(
+            name,
+            BATCH_SIZE / np.median(seconds["ours"]),
+            BATCH_SIZE / np.median(seconds[side]),
+            float(np.median(seconds[side] / seconds["ours"])),
+            "chunks/s",
+            f"{what}; {note}",
+        )
 
     rows = [compare("training step vs plain Keras", "plain", "three discriminator passes, two tapes; goal 1.3")]
     if torch:
         rows.append(compare("training step vs PyTorch", "torch", f"PyTorch {torch.version}, channels last; goal 1.8"))
     else:
-        rows.append(make_row("training step vs PyTorch", rows[0]["ours"], None, None, "chunks/s",
-                             "left out: PyTorch is not installed (optional: pip install torch)"))
+        rows.append(
+            make_row(
+                "training step vs PyTorch",
+                rows[0]["ours"],
+                None,
+                None,
+                "chunks/s",
+                "left out: PyTorch is not installed (optional: pip install torch)",
+            )
+        )
     achieved, possible = flops / np.median(seconds["ours"]) / 1e9, multiply_flops / np.median(seconds["multiply"]) / 1e9
     ratio = float(np.median(flops / seconds["ours"] / (multiply_flops / seconds["multiply"])))
-    rows.append(make_row("training step vs matrix product", achieved, possible, ratio, "GFLOP/s",
-                         f"{flops / BATCH_SIZE / 1e9:.2f} GFLOP a chunk in convolutions and dense layers; goal 0.5"))
+    rows.append(
+        make_row(
+            "training step vs matrix product",
+            achieved,
+            possible,
+            ratio,
+            "GFLOP/s",
+            f"{flops / BATCH_SIZE / 1e9:.2f} GFLOP a chunk in convolutions and dense layers; goal 0.5",
+        )
+    )
     return rows
 
 
@@ -132,8 +154,12 @@ class _TorchProcess:
     """PyTorch in a process of its own: two libraries' threads in one would get in each other's way."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "experiments.benchmarks.training_step"],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.benchmarks.training_step"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.version = self._process.stdout.readline().strip()
 
     def step(self) -> None:
@@ -158,8 +184,14 @@ def _serve_torch() -> None:
         return [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ELU(), nn.Conv2d(n_out, n_out, 3, stride=stride, padding=1), nn.ELU()]
 
     n, rows, columns = BASE_FILTERS, SHAPE[0] // 8, SHAPE[1] // 8
-    encoder = nn.Sequential(*block(1, n, 2), *block(n, 2 * n, 2), *block(2 * n, 3 * n, 2), *block(3 * n, 4 * n, 1),
-                            nn.Flatten(), nn.Linear(rows * columns * 4 * n, LATENT_SIZE))
+    encoder = nn.Sequential(
+        *block(1, n, 2),
+        *block(n, 2 * n, 2),
+        *block(2 * n, 3 * n, 2),
+        *block(3 * n, 4 * n, 1),
+        nn.Flatten(),
+        nn.Linear(rows * columns * 4 * n, LATENT_SIZE),
+    )
 
     def make_decoder() -> nn.Module:
         layers = [nn.Linear(LATENT_SIZE, rows * columns * n), nn.Unflatten(1, (n, rows, columns))]
@@ -167,8 +199,9 @@ def _serve_torch() -> None:
             layers += block(n, n, 1) + ([nn.Upsample(scale_factor=2)] if number < 3 else [])
         return nn.Sequential(*layers, nn.Conv2d(n, 1, 3, padding=1))
 
-    discriminator, generator = (net.to(memory_format=torch.channels_last)
-                                for net in (nn.Sequential(encoder, make_decoder()), make_decoder()))
+    discriminator, generator = (
+        net.to(memory_format=torch.channels_last) for net in (nn.Sequential(encoder, make_decoder()), make_decoder())
+    )
     optimiser_d, optimiser_g = (torch.optim.Adam(net.parameters(), RATE) for net in (discriminator, generator))
     data = torch.empty(BATCH_SIZE, 1, *SHAPE[:2]).uniform_(-1, 1).to(memory_format=torch.channels_last)
     k = 0.0

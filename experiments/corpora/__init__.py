@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from began.errors import InputError
 
 if TYPE_CHECKING:
-    from experiments.corpora.base import Corpus
+    from experiments.corpora.record import Corpus
 
 __all__ = ["CORPORA", "load"]
 
@@ -47,6 +47,7 @@ def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corp
         InputError: no such corpus, or its folder does not hold it.
     """
     if name not in CORPORA:
-        raise InputError.about("corpus", found=repr(name), expected=f"one of {', '.join(CORPORA)}",
-                               action="choose one of these")
+        raise InputError.about(
+            "corpus", found=repr(name), expected=f"one of {', '.join(CORPORA)}", action="choose one of these"
+        )
     return CORPORA[name].load(data_dir, **options)

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.base import (
+from experiments.corpora.record import (
     Corpus,
     build_corpus,
     compare_names,
@@ -21,19 +21,18 @@ from experiments.corpora.base import (
 NAME = "emodb"
 LABELS = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
 DESCRIPTION = "Ten German actors (five women, five men) speak ten sentences in seven emotions: 535 utterances, 25 min."
-CITATION = ("F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier, B. Weiss: A Database of German Emotional Speech. "
-            "Interspeech 2005")
+CITATION = (
+    "F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier, B. Weiss: A Database of German Emotional Speech. Interspeech 2005"
+)
 LICENCE = "CC0 1.0"
 LAYOUT = "wav/03a01Fa.wav …, or these files directly"
 HOW_TO_OBTAIN = """`python -m experiments.download emodb --dest DIR` fetches it (40 MB)
 or by hand: http://emodb.bilderbar.info/download/download.zip, unpacked"""
 
-EMOTION_OF_CODE = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "N": "neutral",
-                   "T": "sadness"}
+EMOTION_OF_CODE = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "N": "neutral", "T": "sadness"}
 """Position 6 of a file name: the first letter of the emotion's German name."""
 
-SEX_OF_SPEAKER = {"03": "M", "08": "F", "09": "F", "10": "M", "11": "M", "12": "M", "13": "F", "14": "F", "15": "M",
-                  "16": "F"}
+SEX_OF_SPEAKER = {"03": "M", "08": "F", "09": "F", "10": "M", "11": "M", "12": "M", "13": "F", "14": "F", "15": "M", "16": "F"}
 TEXTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
 
 _PUBLISHED = """
@@ -67,13 +66,15 @@ def list_published() -> tuple[str, ...]:
         if len(word) == 2:
             speaker = word
         else:
-            names += [speaker + word[:3] + word[i:i + 2] for i in range(3, len(word), 2)]
+            names += [speaker + word[:3] + word[i : i + 2] for i in range(3, len(word), 2)]
     return tuple(sorted(names))
 
 
-EXPECTED = {"utterances": 535, "speakers": 10,
-            "label": {"anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "neutral": 79,
-                      "sadness": 62}}
+EXPECTED = {
+    "utterances": 535,
+    "speakers": 10,
+    "label": {"anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "neutral": 79, "sadness": 62},
+}
 
 _FILE_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFNT])([a-z])\.wav", re.IGNORECASE)
 
@@ -95,16 +96,25 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     for path in find_files(folder, [".wav"], max_depth=0):
         match = _FILE_NAME.fullmatch(path.name)
         if match is None or match[1] not in SEX_OF_SPEAKER:
-            problems.append(f"{printable(path)}: found a file name that is not EmoDB's; expected speaker (03, 08 to "
-                            "16), text, emotion letter, version, such as 03a01Fa.wav. Rename or remove it")
+            problems.append(
+                f"{printable(path)}: found a file name that is not EmoDB's; expected speaker (03, 08 to "
+                "16), text, emotion letter, version, such as 03a01Fa.wav. Rename or remove it"
+            )
             continue
         speaker, text, code, version = match[1], match[2].lower(), match[3].upper(), match[4].lower()
-        rows.append({"utterance": f"{speaker}{text}{code}{version}", "path": str(path), "speaker": speaker,
-                     "label": EMOTION_OF_CODE[code], "sex": SEX_OF_SPEAKER[speaker], "text": text})
+        rows.append(
+            {
+                "utterance": f"{speaker}{text}{code}{version}",
+                "path": str(path),
+                "speaker": speaker,
+                "label": EMOTION_OF_CODE[code],
+                "sex": SEX_OF_SPEAKER[speaker],
+                "text": text,
+            }
+        )
     refuse_problems(f"{printable(folder)}: files that EmoDB does not have", problems)
     refuse_problems(f"{printable(folder)}: utterances that lie there more than once", find_duplicates(rows))
-    return build_corpus(NAME, rows, labels=LABELS,
-                        notes=compare_names((row["utterance"] for row in rows), list_published()))
+    return build_corpus(NAME, rows, labels=LABELS, notes=compare_names((row["utterance"] for row in rows), list_published()))
 
 
 def _find_wav_folder(data_dir: Path) -> Path | None:
@@ -112,4 +122,3 @@ def _find_wav_folder(data_dir: Path) -> Path | None:
         if folder.is_dir() and any(_FILE_NAME.fullmatch(path.name) for path in find_files(folder, [".wav"], 0)):
             return folder
     return None
-

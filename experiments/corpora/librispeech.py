@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.errors import InputError
-from experiments.corpora.base import (
+from experiments.corpora.record import (
     Corpus,
     build_corpus,
     find_duplicates,
@@ -23,8 +23,9 @@ from experiments.corpora.base import (
 NAME = "librispeech"
 LABELS = ()
 DESCRIPTION = "About 1000 hours of English audio books, read by 2484 speakers; no emotion labels."
-CITATION = ("V. Panayotov, G. Chen, D. Povey, S. Khudanpur: LibriSpeech: an ASR corpus based on public domain audio "
-            "books. ICASSP 2015")
+CITATION = (
+    "V. Panayotov, G. Chen, D. Povey, S. Khudanpur: LibriSpeech: an ASR corpus based on public domain audio books. ICASSP 2015"
+)
 LICENCE = "CC BY 4.0"
 LAYOUT = "train-clean-100/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NNNN.flac, or one subset's folder"
 HOW_TO_OBTAIN = """`python -m experiments.download librispeech --subset train-clean-100 --dest DIR` fetches it (6.4 GB)
@@ -64,9 +65,12 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     if subsets is not None:
         absent = [subset for subset in subsets if subset not in folders]
         if absent or not subsets:
-            raise InputError.about(printable(data_dir), found=f"the subsets {', '.join(folders)}",
-                                   expected=f"the subsets {', '.join(subsets) or '(none asked for)'}",
-                                   action="choose among those that are there, or download the other")
+            raise InputError.about(
+                printable(data_dir),
+                found=f"the subsets {', '.join(folders)}",
+                expected=f"the subsets {', '.join(subsets) or '(none asked for)'}",
+                action="choose among those that are there, or download the other",
+            )
         folders = {subset: folders[subset] for subset in subsets}
     sexes = _read_sexes(data_dir)
     rows, problems, elsewhere = [], [], []
@@ -74,19 +78,31 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
         for path in find_files(folder, [".flac", ".wav"]):
             match = _FILE_NAME.fullmatch(path.name)
             if match is None:
-                problems.append(f"{printable(path)}: found a file name that is not LibriSpeech's; expected "
-                                "SPEAKER-CHAPTER-NNNN.flac, such as 103-1240-0000.flac. Rename or remove it")
+                problems.append(
+                    f"{printable(path)}: found a file name that is not LibriSpeech's; expected "
+                    "SPEAKER-CHAPTER-NNNN.flac, such as 103-1240-0000.flac. Rename or remove it"
+                )
                 continue
             if path.parent.parent.name != match[1]:
                 elsewhere.append(path)
-            rows.append({"utterance": path.stem, "path": str(path), "speaker": match[1],
-                         "split": _SPLIT[subset.split("-")[0]], "subset": subset, "sex": sexes.get(match[1], "")})
+            rows.append(
+                {
+                    "utterance": path.stem,
+                    "path": str(path),
+                    "speaker": match[1],
+                    "split": _SPLIT[subset.split("-")[0]],
+                    "subset": subset,
+                    "sex": sexes.get(match[1], ""),
+                }
+            )
     refuse_problems(f"{printable(data_dir)}: files that LibriSpeech does not have", problems)
     refuse_problems(f"{printable(data_dir)}: utterances that lie there more than once", find_duplicates(rows))
     notes = _compare(rows)
     if elsewhere:
-        notes.append(f"{len(elsewhere)} files lie in a folder that is not named after their speaker, such as "
-                     f"{printable(elsewhere[0])}; the speaker in the file name is used")
+        notes.append(
+            f"{len(elsewhere)} files lie in a folder that is not named after their speaker, such as "
+            f"{printable(elsewhere[0])}; the speaker in the file name is used"
+        )
     return build_corpus(NAME, rows, notes=notes)
 
 
@@ -127,6 +143,8 @@ def _compare(rows: list[dict[str, str]]) -> list[str]:
         published = EXPECTED.get(subset)
         speakers = len({row["speaker"] for row in rows if row["subset"] == subset})
         if published and (count, speakers) != (published["utterances"], published["speakers"]):
-            notes.append(f"{subset}: {count} utterances of {speakers} speakers, published {published['utterances']} of "
-                         f"{published['speakers']}")
+            notes.append(
+                f"{subset}: {count} utterances of {speakers} speakers, published {published['utterances']} of "
+                f"{published['speakers']}"
+            )
     return notes

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from began.errors import InputError
 from began.files import describe_no_file
-from experiments.corpora.base import Corpus, build_corpus, parse_number, printable, read_table, refuse_problems
-from experiments.runs import POOLED, RESERVED_LABELS
+from experiments.corpora.record import Corpus, build_corpus, parse_number, printable, read_table, refuse_problems
+from experiments.evaluation.runs import POOLED, RESERVED_LABELS
 
 NAME = "manifest"
 LABELS = ()
@@ -21,11 +21,29 @@ HOW_TO_OBTAIN = """write a CSV file with the columns file,label or file,arousal,
 `file` is relative to the CSV file; arousal lies in [0, 1], valence in [-1, 1]; split is train, validation or test"""
 EXPECTED: dict[str, object] = {}
 
-ALIASES = {"emotion": "label", "category": "label", "activation": "arousal", "gender": "sex", "transcription": "text",
-           "transcript": "text", "filename": "file", "path": "file", "subset": "split"}
+ALIASES = {
+    "emotion": "label",
+    "category": "label",
+    "activation": "arousal",
+    "gender": "sex",
+    "transcription": "text",
+    "transcript": "text",
+    "filename": "file",
+    "path": "file",
+    "subset": "split",
+}
 """Names that audformat and its neighbours use for the same columns."""
-SPLITS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
-          "dev": "validation", "devel": "validation", "development": "validation", "test": "test"}
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "test": "test",
+}
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _NO_TIME = {"", "nat", "nan", "none"}
 
@@ -47,8 +65,12 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     path = Path(data_dir)
     if path.is_dir():
         tables = sorted(file.name for file in path.iterdir() if file.suffix.lower() == ".csv")
-        raise InputError.about(printable(path), found="a folder" + (f" with {', '.join(tables[:5])}" if tables else ""),
-                               expected=f"a CSV file: {LAYOUT}", action="give the CSV file")
+        raise InputError.about(
+            printable(path),
+            found="a folder" + (f" with {', '.join(tables[:5])}" if tables else ""),
+            expected=f"a CSV file: {LAYOUT}",
+            action="give the CSV file",
+        )
     lines = read_table(path, [])
     header = list(lines[0][1])
     names = {column: ALIASES.get(column.lower(), column.lower()) for column in header}
@@ -68,8 +90,11 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
         rows.append(row)
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
     known = {"file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end"}
-    notes = [f"columns that are not used: {', '.join(other)}"] if (
-        other := [printable(column) or "one without a name" for column in header if names[column] not in known]) else []
+    notes = (
+        [f"columns that are not used: {', '.join(other)}"]
+        if (other := [printable(column) or "one without a name" for column in header if names[column] not in known])
+        else []
+    )
     return build_corpus(path.stem, rows, labels=sorted({row["label"] for row in rows if "label" in row}), notes=notes)
 
 
@@ -80,21 +105,32 @@ def _check_columns(path: Path, names: dict[str, str]) -> None:
     twice = sorted({name for name in found if name and found.count(name) > 1})
     if twice:
         columns = [column for column, name in names.items() if name in twice]
-        raise InputError.about(printable(path), found=f"the columns {', '.join(columns)}, which mean the same",
-                               expected=expected, action="keep one of them")
+        raise InputError.about(
+            printable(path),
+            found=f"the columns {', '.join(columns)}, which mean the same",
+            expected=expected,
+            action="keep one of them",
+        )
     if "file" not in found or ("label" not in found and not {"arousal", "valence"} <= set(found)):
         shown = ", ".join(printable(column) for column in names)[:200]
         semicolon = len(names) == 1 and ";" in shown
-        raise InputError.about(printable(path), found=f"the columns {shown}", expected=expected,
-                               action="separate the columns by commas" if semicolon else "add the missing columns")
+        raise InputError.about(
+            printable(path),
+            found=f"the columns {shown}",
+            expected=expected,
+            action="separate the columns by commas" if semicolon else "add the missing columns",
+        )
 
 
 def _parse_row(folder: Path, cells: dict[str, str]) -> dict[str, object] | list[str]:
     """Returns a row of the manifest as a row of the corpus, or else the problems with it."""
     problems: list[str] = []
     file = cells["file"]
-    row: dict[str, object] = {"utterance": Path(file).as_posix(), "path": str(folder / file),
-                              "speaker": cells.get("speaker", "unknown")}
+    row: dict[str, object] = {
+        "utterance": Path(file).as_posix(),
+        "path": str(folder / file),
+        "speaker": cells.get("speaker", "unknown"),
+    }
     if not file:
         problems.append("file is empty; expected a sound file's path")
     else:
@@ -131,6 +167,8 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> dict[str, object] | list[
     start, end = cells.get("start", "").lower(), cells.get("end", "").lower()
     starts_at_zero = start in _NO_TIME or not any(mark in "123456789" for mark in start)
     if not starts_at_zero or end not in _NO_TIME:
-        problems.append(f"start and end are {printable(start)!r} and {printable(end)!r}, a part of the file; expected "
-                        "whole files: cut it out into a file of its own, and leave `end` empty")
+        problems.append(
+            f"start and end are {printable(start)!r} and {printable(end)!r}, a part of the file; expected "
+            "whole files: cut it out into a file of its own, and leave `end` empty"
+        )
     return problems or row

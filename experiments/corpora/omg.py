@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.errors import InputError
-from experiments.corpora.base import (
+from experiments.corpora.record import (
     Corpus,
     build_corpus,
     find_files,
@@ -24,18 +24,20 @@ from experiments.corpora.base import (
 NAME = "omg"
 LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 DESCRIPTION = "Utterances of English monologues on YouTube, each rated for emotion, arousal and valence."
-CITATION = ("P. Barros, N. Churamani, E. Lakomkin, H. Siqueira, A. Sutherland, S. Wermter: The OMG-Emotion Behavior "
-            "Dataset. IJCNN 2018")
+CITATION = (
+    "P. Barros, N. Churamani, E. Lakomkin, H. Siqueira, A. Sutherland, S. Wermter: The OMG-Emotion Behavior Dataset. IJCNN 2018"
+)
 LICENCE = "CC BY-NC-SA 3.0 DE (annotations), research only; the videos belong to their authors"
-LAYOUT = ("omg_TrainVideos.csv and omg_ValidationVideos.csv, and one sound file an utterance: VIDEO/utterance_N.wav, "
-          "VIDEO/utterance_N.mp4.wav or VIDEO-utterance_N.wav")
+LAYOUT = (
+    "omg_TrainVideos.csv and omg_ValidationVideos.csv, and one sound file an utterance: VIDEO/utterance_N.wav, "
+    "VIDEO/utterance_N.mp4.wav or VIDEO-utterance_N.wav"
+)
 HOW_TO_OBTAIN = """take the annotations omg_*.csv from https://github.com/knowledgetechnologyuhh/OMGEmotionChallenge
 download the videos that their column `link` names into one folder (a file VIDEOID.mp4 each), and cut the audio with
 `python -m experiments.prepare_omg --annotations-dir ANNOTATIONS --videos-dir VIDEOS --dest DIR`,
 which writes DIR/VIDEO/utterance_N.wav; videos that are gone from the internet are listed and counted"""
 
-FILES = {"train": "omg_TrainVideos.csv", "validation": "omg_ValidationVideos.csv",
-         "test": "omg_TestVideos_WithoutLabels.csv"}
+FILES = {"train": "omg_TrainVideos.csv", "validation": "omg_ValidationVideos.csv", "test": "omg_TestVideos_WithoutLabels.csv"}
 TEST_WITH_LABELS = "omg_TestVideos_WithLabels.csv"
 """Published after the challenge; taken instead of the file without labels where it is there."""
 COLUMNS = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
@@ -47,8 +49,9 @@ _FLAT = re.compile(r"(.+)-(utterance_\d+)(?:\.mp4)?", re.IGNORECASE)
 _SUFFIXES = (".wav", ".flac")
 
 
-def load(data_dir: str | os.PathLike[str], annotations_dir: str | os.PathLike[str] | None = None,
-         unlabelled: bool = False) -> Corpus:
+def load(
+    data_dir: str | os.PathLike[str], annotations_dir: str | os.PathLike[str] | None = None, unlabelled: bool = False
+) -> Corpus:
     """Returns OMG-Emotion's utterances with emotion, arousal, valence and the official split.
 
     `video` is the source link's identifier, which also stands for the speaker: one link can hold many of the CSV's own
@@ -64,40 +67,49 @@ def load(data_dir: str | os.PathLike[str], annotations_dir: str | os.PathLike[st
         InputError: CSV files missing or malformed (every faulty line is listed), no audio at all, or audio twice.
     """
     data_dir = open_folder(data_dir, "OMG-Emotion", HOW_TO_OBTAIN)
-    table = read_annotations(data_dir if annotations_dir is None
-                             else open_folder(annotations_dir, "OMG-Emotion's annotations", HOW_TO_OBTAIN))
+    table = read_annotations(
+        data_dir if annotations_dir is None else open_folder(annotations_dir, "OMG-Emotion's annotations", HOW_TO_OBTAIN)
+    )
     audio, surplus = _find_audio(data_dir, {row["utterance"] for row in table})
     if not audio:
         videos = find_files(data_dir, [".mp4", ".mkv", ".webm", ".m4a"])
         raise InputError.about(
             printable(data_dir),
-            found=f"no sound file of the {len(table)} utterances"
-                  + (f", but {len(videos)} video files" if videos else ""),
+            found=f"no sound file of the {len(table)} utterances" + (f", but {len(videos)} video files" if videos else ""),
             expected=LAYOUT.split(": ", 1)[1],
-            action="cut the audio from the videos with `python -m experiments.prepare_omg`")
+            action="cut the audio from the videos with `python -m experiments.prepare_omg`",
+        )
     rows, missing, without_labels = [], [], 0
     for row in table:
         if row["utterance"] not in audio:
-            missing.append({"utterance": row["utterance"], "split": row["split"],
-                            "expected": f"{row['utterance']}{_SUFFIXES[0]}"})
+            missing.append(
+                {"utterance": row["utterance"], "split": row["split"], "expected": f"{row['utterance']}{_SUFFIXES[0]}"}
+            )
             continue
         without_labels += row["label"] is None
         if unlabelled or row["label"] is not None:
             rows.append(row | {"path": audio[row["utterance"]], "speaker": row["video"]})
     if not rows:
-        raise InputError.about(printable(data_dir), found="sound files of the test part without labels only",
-                               expected="sound files of the training and validation part",
-                               action="cut these parts with `python -m experiments.prepare_omg`")
+        raise InputError.about(
+            printable(data_dir),
+            found="sound files of the test part without labels only",
+            expected="sound files of the training and validation part",
+            action="cut these parts with `python -m experiments.prepare_omg`",
+        )
     notes = _compare(table)
     if missing:
         counts = {split: sum(row["split"] == split for row in missing) for split in FILES}
-        notes.append(f"{len(missing)} of {len(table)} utterances have no audio: "
-                     + ", ".join(f"{split} {count}" for split, count in counts.items() if count))
+        notes.append(
+            f"{len(missing)} of {len(table)} utterances have no audio: "
+            + ", ".join(f"{split} {count}" for split, count in counts.items() if count)
+        )
     if without_labels and not unlabelled:
         notes.append(f"{without_labels} test utterances have no labels and are left out")
     if surplus:
-        notes.append(f"{len(surplus)} sound files are named in no annotation: "
-                     + shorten([printable(path.relative_to(data_dir)) for path in surplus]))
+        notes.append(
+            f"{len(surplus)} sound files are named in no annotation: "
+            + shorten([printable(path.relative_to(data_dir)) for path in surplus])
+        )
     return build_corpus(NAME, rows, labels=LABELS, missing=missing, notes=notes)
 
 
@@ -112,10 +124,15 @@ def read_annotations(folder: Path) -> list[dict[str, object]]:
     absent = [name for name in required if not (folder / name).is_file()]
     if absent:
         if len(absent) == len(required):
-            raise wrong_folder(folder, "OMG-Emotion's annotations", ", ".join(required),
-                               lambda path: (path / FILES["train"]).is_file())
-        raise InputError.about(printable(folder), found=f"no {absent[0]}", expected=" and ".join(required),
-                               action="take the missing file from the challenge's repository")
+            raise wrong_folder(
+                folder, "OMG-Emotion's annotations", ", ".join(required), lambda path: (path / FILES["train"]).is_file()
+            )
+        raise InputError.about(
+            printable(folder),
+            found=f"no {absent[0]}",
+            expected=" and ".join(required),
+            action="take the missing file from the challenge's repository",
+        )
     files = {split: folder / name for split, name in FILES.items() if (folder / name).is_file()}
     if (folder / TEST_WITH_LABELS).is_file():
         files["test"] = folder / TEST_WITH_LABELS
@@ -168,13 +185,17 @@ def _parse_row(cells: dict[str, str], labelled: bool) -> dict[str, object] | lis
         problems.append(f"end is {row['end']:g}; expected more than start, {row['start']:g}")
     if problems:
         return problems
-    return row | {"utterance": f"{cells['video']}/{match[1].lower()}", "clip": cells["video"], "video": source[1],
-                  "link": cells["link"]}
+    return row | {
+        "utterance": f"{cells['video']}/{match[1].lower()}",
+        "clip": cells["video"],
+        "video": source[1],
+        "link": cells["link"],
+    }
 
 
 def find_utterance_name(path: Path) -> str | None:
     """Returns VIDEO/utterance_N for a sound file's path in any of the three layouts, or None."""
-    stem = path.name[:-len(path.suffix)]
+    stem = path.name[: -len(path.suffix)]
     if match := _UTTERANCE.fullmatch(stem):
         return f"{path.parent.name}/{match[1].lower()}"
     if match := _FLAT.fullmatch(stem):
@@ -192,9 +213,14 @@ def _find_audio(folder: Path, wanted: set[str]) -> tuple[dict[str, str], list[Pa
             found.setdefault(name, []).append(path)
         else:
             surplus.append(path)
-    refuse_problems(f"{printable(folder)}: utterances that lie there more than once",
-                    [f"{name} has {len(paths)} files: {', '.join(printable(path) for path in paths)}; keep one of them"
-                     for name, paths in sorted(found.items()) if len(paths) > 1])
+    refuse_problems(
+        f"{printable(folder)}: utterances that lie there more than once",
+        [
+            f"{name} has {len(paths)} files: {', '.join(printable(path) for path in paths)}; keep one of them"
+            for name, paths in sorted(found.items())
+            if len(paths) > 1
+        ],
+    )
     return {name: str(paths[0]) for name, paths in found.items()}, surplus
 
 

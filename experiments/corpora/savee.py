@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.base import (
+from experiments.corpora.record import (
     Corpus,
     build_corpus,
     compare_names,
@@ -30,10 +30,16 @@ and unpack it, so that the folder holds AudioData/DC/a01.wav and so on for DC, J
 the flat form DC_a01.wav, in which the corpus also circulates, loads too"""
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
-EMOTION_OF_CODE = {"a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral", "sa": "sadness",
-                   "su": "surprise"}
-EXPECTED = {"utterances": 480, "speakers": 4,
-            "label": {label: 120 if label == "neutral" else 60 for label in LABELS}}
+EMOTION_OF_CODE = {
+    "a": "anger",
+    "d": "disgust",
+    "f": "fear",
+    "h": "happiness",
+    "n": "neutral",
+    "sa": "sadness",
+    "su": "surprise",
+}
+EXPECTED = {"utterances": 480, "speakers": 4, "label": {label: 120 if label == "neutral" else 60 for label in LABELS}}
 
 _NESTED = re.compile(r"(sa|su|a|d|f|h|n)(\d\d)\.wav", re.IGNORECASE)
 _FLAT = re.compile(r"(DC|JE|JK|KL)_(sa|su|a|d|f|h|n)(\d\d)\.wav", re.IGNORECASE)
@@ -41,9 +47,14 @@ _FLAT = re.compile(r"(DC|JE|JK|KL)_(sa|su|a|d|f|h|n)(\d\d)\.wav", re.IGNORECASE)
 
 def list_published() -> tuple[str, ...]:
     """Returns the 480 published utterance names, sorted, such as "DC_a01"."""
-    return tuple(sorted(f"{speaker}_{code}{number:02d}" for speaker in SPEAKERS
-                        for code, label in EMOTION_OF_CODE.items()
-                        for number in range(1, 31 if label == "neutral" else 16)))
+    return tuple(
+        sorted(
+            f"{speaker}_{code}{number:02d}"
+            for speaker in SPEAKERS
+            for code, label in EMOTION_OF_CODE.items()
+            for number in range(1, 31 if label == "neutral" else 16)
+        )
+    )
 
 
 def load(data_dir: str | os.PathLike[str]) -> Corpus:
@@ -68,17 +79,25 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
         elif nested and path.parent.name.upper() in SPEAKERS:
             speaker, (code, number) = path.parent.name, nested.groups()
         else:
-            problems.append(f"{printable(path)}: found a file name that is not SAVEE's; expected a speaker's folder "
-                            "(DC, JE, JK, KL) and an emotion code (a, d, f, h, n, sa, su) with two digits, such as "
-                            "DC/a01.wav or DC_a01.wav. Rename or remove it")
+            problems.append(
+                f"{printable(path)}: found a file name that is not SAVEE's; expected a speaker's folder "
+                "(DC, JE, JK, KL) and an emotion code (a, d, f, h, n, sa, su) with two digits, such as "
+                "DC/a01.wav or DC_a01.wav. Rename or remove it"
+            )
             continue
         speaker, code = speaker.upper(), code.lower()
-        rows.append({"utterance": f"{speaker}_{code}{number}", "path": str(path), "speaker": speaker,
-                     "label": EMOTION_OF_CODE[code], "sex": "M"})
+        rows.append(
+            {
+                "utterance": f"{speaker}_{code}{number}",
+                "path": str(path),
+                "speaker": speaker,
+                "label": EMOTION_OF_CODE[code],
+                "sex": "M",
+            }
+        )
     refuse_problems(f"{printable(folder)}: files that SAVEE does not have", problems)
     refuse_problems(f"{printable(folder)}: utterances that lie there more than once", find_duplicates(rows))
-    return build_corpus(NAME, rows, labels=LABELS,
-                        notes=compare_names((row["utterance"] for row in rows), list_published()))
+    return build_corpus(NAME, rows, labels=LABELS, notes=compare_names((row["utterance"] for row in rows), list_published()))
 
 
 def _find_audio_folder(data_dir: Path) -> Path | None:
@@ -87,7 +106,7 @@ def _find_audio_folder(data_dir: Path) -> Path | None:
             continue
         speakers = (path for path in folder.iterdir() if path.is_dir() and path.name.upper() in SPEAKERS)
         if any(_FLAT.fullmatch(path.name) for path in find_files(folder, [".wav"], 0)) or any(
-                _NESTED.fullmatch(path.name) for speaker in speakers for path in find_files(speaker, [".wav"], 0)):
+            _NESTED.fullmatch(path.name) for speaker in speakers for path in find_files(speaker, [".wav"], 0)
+        ):
             return folder
     return None
-

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.corpora import emodb, omg, savee
-from experiments.corpora.base import SYNTHETIC_MARKER
+from experiments.corpora.record import SYNTHETIC_MARKER
 
 SAMPLE_RATE = 16_000
 
@@ -52,16 +52,24 @@ EMOTIONS = {
     "surprise": Emotion(1.55, 4.0, 3, 4.4, 3200, 0.10, 9, 0.70, 0.35),
 }
 
-_VOWELS_HZ = np.array([  # formants one to four of an adult man's a, e, i, o, u and schwa
-    [730, 1090, 2440, 3400], [530, 1840, 2480, 3500], [270, 2290, 3010, 3700],
-    [570, 840, 2410, 3300], [300, 870, 2240, 3300], [500, 1500, 2500, 3500],
-], dtype=float)
+_VOWELS_HZ = np.array(
+    [  # formants one to four of an adult man's a, e, i, o, u and schwa
+        [730, 1090, 2440, 3400],
+        [530, 1840, 2480, 3500],
+        [270, 2290, 3010, 3700],
+        [570, 840, 2410, 3300],
+        [300, 870, 2240, 3300],
+        [500, 1500, 2500, 3500],
+    ],
+    dtype=float,
+)
 _HIGHER_FORMANTS_HZ = (4500.0, 5500.0, 6500.0)  # the same in every vowel; without them voices stop at 4 kHz
 _BANDWIDTHS_HZ = (80.0, 100.0, 140.0, 200.0, 250.0, 300.0, 350.0)
 
 
-def synthesize_utterance(speaker: str, sex: str, emotion: str, *, seconds: float, seed: int, text: str = "",
-                         sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+def synthesize_utterance(
+    speaker: str, sex: str, emotion: str, *, seconds: float, seed: int, text: str = "", sample_rate: int = SAMPLE_RATE
+) -> np.ndarray:
     """Returns a speech-like utterance; the same arguments give the same samples.
 
     Args:
@@ -79,8 +87,9 @@ def synthesize_utterance(speaker: str, sex: str, emotion: str, *, seconds: float
     sentence = np.random.default_rng(_entropy(seed, "sentence", text or speaker))
     random = np.random.default_rng(_entropy(seed, "take", speaker, emotion, text))
     pitch_hz = (voice.uniform(165, 220) if sex == "F" else voice.uniform(90, 130)) * style.pitch
-    vowels_hz = _VOWELS_HZ * (1.17 if sex == "F" else 1.0) * voice.uniform(0.94, 1.06) \
-        * voice.uniform(0.95, 1.05, _VOWELS_HZ.shape)
+    vowels_hz = (
+        _VOWELS_HZ * (1.17 if sex == "F" else 1.0) * voice.uniform(0.94, 1.06) * voice.uniform(0.95, 1.05, _VOWELS_HZ.shape)
+    )
     breath = np.clip(style.breath + voice.uniform(0, 0.06), 0, 1)
 
     n_syllables = max(1, round(seconds * EMOTIONS["neutral"].syllables_per_second * random.uniform(0.95, 1.05)))
@@ -101,17 +110,17 @@ def synthesize_utterance(speaker: str, sex: str, emotion: str, *, seconds: float
     speech = np.zeros(n_samples)
     start = 0
     for index, length in enumerate(lengths):
-        piece = _filter_formants(source[start:start + length], vowels_hz[vowel[index]], sample_rate)
+        piece = _filter_formants(source[start : start + length], vowels_hz[vowel[index]], sample_rate)
         envelope = np.sin(np.pi * np.linspace(0.02, 0.98, length)) ** 0.6 * (1.4 if stressed[index] else 1.0)
-        speech[start:start + length] = piece / (np.std(piece) + 1e-12) * envelope
+        speech[start : start + length] = piece / (np.std(piece) + 1e-12) * envelope
         if noisy_onset[index]:
             onset = min(length // 4, int(0.08 * sample_rate))
             hiss = np.diff(random.standard_normal(onset + 1)) * np.hanning(onset)
-            speech[start:start + onset] += 0.25 * np.sqrt(style.tilt_hz / 2000) * hiss
+            speech[start : start + onset] += 0.25 * np.sqrt(style.tilt_hz / 2000) * hiss
         start += length
 
     level = 0.05 * 10 ** (style.loudness_db / 20) * random.uniform(0.9, 1.1)
-    speech *= level / (np.sqrt(np.mean(speech ** 2)) + 1e-12)
+    speech *= level / (np.sqrt(np.mean(speech**2)) + 1e-12)
     pause = np.zeros(int(random.uniform(0.03, 0.12) * sample_rate))
     speech = np.concatenate([pause, speech, pause])
     speech += 1e-4 * random.standard_normal(len(speech))  # a quiet room
@@ -122,8 +131,9 @@ def _entropy(seed: int, *words: str) -> list[int]:
     return [seed, *(zlib.crc32(word.encode()) for word in words)]
 
 
-def _make_source(pitch_hz: np.ndarray, tilt_hz: float, breath: float, random: np.random.Generator,
-                 sample_rate: int) -> np.ndarray:
+def _make_source(
+    pitch_hz: np.ndarray, tilt_hz: float, breath: float, random: np.random.Generator, sample_rate: int
+) -> np.ndarray:
     """Returns the glottal source: one pulse a period, jittered, with breath, low-passed to the emotion's tilt."""
     from scipy.signal import lfilter
 
@@ -131,8 +141,11 @@ def _make_source(pitch_hz: np.ndarray, tilt_hz: float, breath: float, random: np
     jitter = np.interp(np.arange(len(pitch_hz)), knots, random.normal(1, 0.01, len(knots)))
     phase = np.cumsum(pitch_hz * jitter) / sample_rate % 1.0
     # The flow rises over 60 % of a period, falls over 20 % and rests; the ear hears its derivative.
-    flow = np.where(phase < 0.6, 0.5 - 0.5 * np.cos(np.pi * phase / 0.6),
-                    np.where(phase < 0.8, np.cos(np.pi / 2 * (phase - 0.6) / 0.2), 0.0))
+    flow = np.where(
+        phase < 0.6,
+        0.5 - 0.5 * np.cos(np.pi * phase / 0.6),
+        np.where(phase < 0.8, np.cos(np.pi / 2 * (phase - 0.6) / 0.2), 0.0),
+    )
     pulses = np.diff(flow, prepend=0.0)
     pulses /= np.std(pulses) + 1e-12
     source = (1 - breath) * pulses + breath * random.standard_normal(len(pulses))
@@ -146,7 +159,7 @@ def _filter_formants(source: np.ndarray, formants_hz: np.ndarray, sample_rate: i
 
     for frequency_hz, bandwidth_hz in zip((*formants_hz, *_HIGHER_FORMANTS_HZ), _BANDWIDTHS_HZ, strict=True):
         radius = np.exp(-np.pi * bandwidth_hz / sample_rate)
-        poles = [1, -2 * radius * np.cos(2 * np.pi * frequency_hz / sample_rate), radius ** 2]
+        poles = [1, -2 * radius * np.cos(2 * np.pi * frequency_hz / sample_rate), radius**2]
         source = lfilter([sum(poles)], poles, source)
     return source
 
@@ -165,8 +178,14 @@ def _mark(folder: Path) -> Path:
     return folder
 
 
-def write_librispeech(folder: str | os.PathLike[str], n_speakers: int = 8, n_utterances: int = 10,
-                      seconds: float = 6.0, seed: int = 0, subset: str = "train-clean-100") -> Path:
+def write_librispeech(
+    folder: str | os.PathLike[str],
+    n_speakers: int = 8,
+    n_utterances: int = 10,
+    seconds: float = 6.0,
+    seed: int = 0,
+    subset: str = "train-clean-100",
+) -> Path:
     """Writes a corpus in LibriSpeech's layout, FLAC and SPEAKERS.TXT, and returns its folder.
 
     The emotions take turns, so that a representation learnt from it has met every manner of speaking.
@@ -185,16 +204,23 @@ def write_librispeech(folder: str | os.PathLike[str], n_speakers: int = 8, n_utt
         for number in range(n_utterances):
             chapter = 1000 + 10 * index + number * 2 // max(n_utterances, 1)
             name = f"{speaker}-{chapter}-{number:04d}"
-            waveform = synthesize_utterance(speaker, sex, manners[(index + number) % len(manners)], text=name,
-                                            seconds=seconds, seed=seed)
+            waveform = synthesize_utterance(
+                speaker, sex, manners[(index + number) % len(manners)], text=name, seconds=seconds, seed=seed
+            )
             _write(folder / subset / speaker / str(chapter) / f"{name}.flac", waveform, SAMPLE_RATE)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return _mark(folder)
 
 
-def write_emodb(folder: str | os.PathLike[str], speakers: Sequence[str] | int = 10, n_texts: int = 3,
-                emotions: Iterable[str] = emodb.LABELS, seconds: float = 1.8, seed: int = 0) -> Path:
+def write_emodb(
+    folder: str | os.PathLike[str],
+    speakers: Sequence[str] | int = 10,
+    n_texts: int = 3,
+    emotions: Iterable[str] = emodb.LABELS,
+    seconds: float = 1.8,
+    seed: int = 0,
+) -> Path:
     """Writes a corpus in EmoDB's layout, `wav/03a01Fa.wav` and so on, and returns its folder.
 
     Args:
@@ -210,15 +236,22 @@ def write_emodb(folder: str | os.PathLike[str], speakers: Sequence[str] | int = 
     for speaker in speakers:
         for text in emodb.TEXTS[:n_texts]:
             for label in emotions:
-                waveform = synthesize_utterance(speaker, emodb.SEX_OF_SPEAKER[speaker], label, text=text,
-                                                seconds=seconds, seed=seed)
+                waveform = synthesize_utterance(
+                    speaker, emodb.SEX_OF_SPEAKER[speaker], label, text=text, seconds=seconds, seed=seed
+                )
                 _write(folder / "wav" / f"{speaker}{text}{codes[label]}a.wav", waveform, SAMPLE_RATE)
     return _mark(folder)
 
 
-def write_savee(folder: str | os.PathLike[str], layout: str = "nested", sample_rate: int = 44_100,
-                n_per_emotion: int = 15, speakers: Sequence[str] = savee.SPEAKERS, seconds: float = 2.0,
-                seed: int = 0) -> Path:
+def write_savee(
+    folder: str | os.PathLike[str],
+    layout: str = "nested",
+    sample_rate: int = 44_100,
+    n_per_emotion: int = 15,
+    speakers: Sequence[str] = savee.SPEAKERS,
+    seconds: float = 2.0,
+    seed: int = 0,
+) -> Path:
     """Writes a corpus in SAVEE's layout and returns its folder.
 
     Args:
@@ -232,16 +265,23 @@ def write_savee(folder: str | os.PathLike[str], layout: str = "nested", sample_r
     for speaker in speakers:
         for code, label in savee.EMOTION_OF_CODE.items():
             for number in range(1, n_per_emotion * (2 if label == "neutral" else 1) + 1):
-                waveform = synthesize_utterance(speaker, "M", label, text=f"{code}{number:02d}", seconds=seconds,
-                                                seed=seed, sample_rate=sample_rate)
+                waveform = synthesize_utterance(
+                    speaker, "M", label, text=f"{code}{number:02d}", seconds=seconds, seed=seed, sample_rate=sample_rate
+                )
                 name = f"{code}{number:02d}.wav"
                 path = Path("AudioData", speaker, name) if layout == "nested" else Path(f"{speaker}_{name}")
                 _write(folder / path, waveform, sample_rate)
     return _mark(folder)
 
 
-def write_omg(folder: str | os.PathLike[str], n_videos: Sequence[int] = (8, 4, 4), n_utterances: int = 6,
-              layout: str = "nested", seconds: float = 2.0, seed: int = 0) -> Path:
+def write_omg(
+    folder: str | os.PathLike[str],
+    n_videos: Sequence[int] = (8, 4, 4),
+    n_utterances: int = 6,
+    layout: str = "nested",
+    seconds: float = 2.0,
+    seed: int = 0,
+) -> Path:
     """Writes a corpus in OMG-Emotion's layout, the three official CSV files and the cut audio, and returns its folder.
 
     As in the real one, half of the validation videos have a link that also occurs in the training part, and the test
@@ -273,14 +313,22 @@ def write_omg(folder: str | os.PathLike[str], n_videos: Sequence[int] = (8, 4, 4
                 start = 0.0
                 for number in range(1, n_utterances + 1):
                     label = labels[(video + number) % len(labels)]
-                    waveform = synthesize_utterance(link, "FM"[video % 2], label, text=f"{clip}{number}",
-                                                    seconds=seconds, seed=seed)
+                    waveform = synthesize_utterance(
+                        link, "FM"[video % 2], label, text=f"{clip}{number}", seconds=seconds, seed=seed
+                    )
                     _write(folder / patterns[layout].format(clip, number), waveform, SAMPLE_RATE)
                     end = start + len(waveform) / SAMPLE_RATE
                     style = EMOTIONS[label]
-                    row = [f"https://www.youtube.com/watch?v={link}", start, end, clip, f"utterance_{number}.mp4",
-                           float(np.clip(style.arousal + random.normal(0, 0.05), 0, 1)),
-                           float(np.clip(style.valence + random.normal(0, 0.05), -1, 1)), codes[label]]
-                    writer.writerow(row[:len(columns)])
+                    row = [
+                        f"https://www.youtube.com/watch?v={link}",
+                        start,
+                        end,
+                        clip,
+                        f"utterance_{number}.mp4",
+                        float(np.clip(style.arousal + random.normal(0, 0.05), 0, 1)),
+                        float(np.clip(style.valence + random.normal(0, 0.05), -1, 1)),
+                        codes[label],
+                    ]
+                    writer.writerow(row[: len(columns)])
                     start = end + 0.3
     return _mark(folder)

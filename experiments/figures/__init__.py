@@ -5,12 +5,11 @@ what the run folders allow, `draw_pretraining` how far a pre-training has come, 
 """
 
 from experiments.figures.architecture import draw_architecture, plot_architecture
-from experiments.figures.began import draw_pretraining, plot_convergence, plot_spectrograms
-from experiments.figures.classification import plot_arousal_valence, plot_confusion, plot_speakers
 from experiments.figures.comparison import plot_ablations, plot_label_efficiency
 from experiments.figures.corpora import plot_chunking, plot_labels, plot_lengths
 from experiments.figures.draw import draw_all
 from experiments.figures.errors import plot_confidence, plot_groups, plot_levels, plot_recall, plot_speaker_emotions
+from experiments.figures.predictions import plot_arousal_valence, plot_confusion, plot_speakers
 from experiments.figures.representation import plot_map
 from experiments.figures.search import (
     distinct_searches,
@@ -18,11 +17,31 @@ from experiments.figures.search import (
     plot_search_parameters,
     plot_validation_against_test,
 )
+from experiments.figures.training import draw_pretraining, plot_convergence, plot_spectrograms
 
 __all__ = [
-    "distinct_searches", "draw_all", "draw_architecture", "draw_pretraining", "plot_ablations", "plot_architecture",
-    "plot_arousal_valence", "plot_chunking",
-    "plot_confidence", "plot_confusion", "plot_convergence", "plot_groups", "plot_label_efficiency", "plot_labels",
-    "plot_lengths", "plot_levels", "plot_map", "plot_recall", "plot_search", "plot_search_parameters",
-    "plot_speaker_emotions", "plot_speakers", "plot_spectrograms", "plot_validation_against_test",
+    "distinct_searches",
+    "draw_all",
+    "draw_architecture",
+    "draw_pretraining",
+    "plot_ablations",
+    "plot_architecture",
+    "plot_arousal_valence",
+    "plot_chunking",
+    "plot_confidence",
+    "plot_confusion",
+    "plot_convergence",
+    "plot_groups",
+    "plot_label_efficiency",
+    "plot_labels",
+    "plot_lengths",
+    "plot_levels",
+    "plot_map",
+    "plot_recall",
+    "plot_search",
+    "plot_search_parameters",
+    "plot_speaker_emotions",
+    "plot_speakers",
+    "plot_spectrograms",
+    "plot_validation_against_test",
 ]

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT = 9.3, 8.9  # all lengths in inches
 _LEFT, _PITCH = 0.5, 0.745
-_GROUPS = ((r"block(\d+)_.*", r"block\1"), (r"normalization|stem", "stem"), (r"mean|max|mean_max", "pooling"),
-           (r"(arousal|valence)(_tanh)?", "outputs"))
+_GROUPS = (
+    (r"block(\d+)_.*", r"block\1"),
+    (r"normalization|stem", "stem"),
+    (r"mean|max|mean_max", "pooling"),
+    (r"(arousal|valence)(_tanh)?", "outputs"),
+)
 """Names of layers -> the stage that they belong to; any other layer is a stage of its own."""
 _CONTINUE = ("map", "reshape")
 """Layers that belong to the stage before them."""
@@ -44,8 +48,10 @@ def read_stages(model: keras.Model) -> list[Stage]:
     for layer in _flatten(model):
         if type(layer).__name__ in ("InputLayer", "Flatten") or "Dropout" in type(layer).__name__:
             continue
-        name = next((re.sub(f"^(?:{pattern})$", stage, layer.name) for pattern, stage in _GROUPS
-                     if re.fullmatch(pattern, layer.name)), layer.name)
+        name = next(
+            (re.sub(f"^(?:{pattern})$", stage, layer.name) for pattern, stage in _GROUPS if re.fullmatch(pattern, layer.name)),
+            layer.name,
+        )
         if layer.name in _CONTINUE:
             name = next(reversed(groups))
         groups.setdefault(name, []).append(layer)
@@ -68,20 +74,20 @@ def describe_layers(layers: Sequence[Any]) -> str:
         number = f"{len(convolutions)} " if len(convolutions) > 1 else ""
         lines.append(f"{number}conv {_times(convolutions[0].kernel_size)}")
     for layer in layers:
-        kind = type(layer).__name__
-        if kind == "Normalization":
+        task = type(layer).__name__
+        if task == "Normalization":
             lines.append("standardise")
-        elif kind in ("AveragePooling2D", "MaxPooling2D"):
-            name = "mean" if kind.startswith("Average") else "max"
+        elif task in ("AveragePooling2D", "MaxPooling2D"):
+            name = "mean" if task.startswith("Average") else "max"
             lines.append(f"{name} {_times(layer.pool_size)}")
-        elif kind == "UpSampling2D":
+        elif task == "UpSampling2D":
             lines.append(f"enlarge {_times(layer.size)}")
-        elif kind == "Dense":
+        elif task == "Dense":
             lines += ["dense"] if "dense" not in lines else []
         if max(getattr(layer, "strides", (1,))) > 1 and convolutions:
             lines.append(f"stride {layer.strides[0] if len(set(layer.strides)) == 1 else _times(layer.strides)}")
         activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-        if kind == "Dense" and activation != "linear" and activation not in lines:
+        if task == "Dense" and activation != "linear" and activation not in lines:
             lines.append(activation)
     return "\n".join(lines)
 
@@ -100,14 +106,24 @@ def draw_architecture(path: str | os.PathLike | None = None) -> Figure:
     sizes = {"base_filters": PretrainingSettings.base_filters, "latent_size": PretrainingSettings.latent_size, "seed": 0}
     encoder = build_encoder(**sizes)
     map_shape = encoder.get_layer("map").output.shape[1:]
-    heads = {"emotion\nprobability of each;\nmean over the seconds\nof an utterance": ("softmax", len(LABELS)),
-             "arousal, valence\nmedian over the seconds\nof an utterance": ("arousal_valence", 2)}
-    return plot_architecture(encoder, build_decoder(**sizes), build_generator(**sizes), {
-        name: build_head(kind, map_shape, n_outputs) for name, (kind, n_outputs) in heads.items()}, path)
+    heads = {
+        "emotion\nprobability of each;\nmean over the seconds\nof an utterance": ("categorical", len(LABELS)),
+        "arousal, valence\nmedian over the seconds\nof an utterance": ("dimensional", 2),
+    }
+    return plot_architecture(
+        encoder,
+        build_decoder(**sizes),
+        build_generator(**sizes),
+        {name: build_head(task, map_shape, n_outputs) for name, (task, n_outputs) in heads.items()},
+        path,
+    )
 
 
 def plot_architecture(
-    encoder: keras.Model, decoder: keras.Model, generator: keras.Model, heads: Mapping[str, keras.Model],
+    encoder: keras.Model,
+    decoder: keras.Model,
+    generator: keras.Model,
+    heads: Mapping[str, keras.Model],
     path: str | os.PathLike | None = None,
 ) -> Figure:
     """Draws the BEGAN with its losses, and below it the frozen encoder with two heads on its last map.
@@ -147,9 +163,12 @@ def _draw_pretraining(axes: Axes, encoder: list[Stage], decoder: list[Stage], ge
 
     box = (made + 0.65, upper - 1.02, _WIDTH - 0.15, upper + 0.85)
     _draw_box(axes, box)
-    lines = ((0.22, r"$L(v) = \mathrm{mean}\,|v - D(v)|$", "error of the autoencoder D"),
-             (0.66, r"$L(x) - k\,L(G(z))$", "what D minimises"), (1.1, r"$L(G(z))$", "what G minimises"),
-             (1.54, r"$k \leftarrow k + \lambda\,(\gamma\,L(x) - L(G(z)))$", "keeps the two in balance"))
+    lines = (
+        (0.22, r"$L(v) = \mathrm{mean}\,|v - D(v)|$", "error of the autoencoder D"),
+        (0.66, r"$L(x) - k\,L(G(z))$", "what D minimises"),
+        (1.1, r"$L(G(z))$", "what G minimises"),
+        (1.54, r"$k \leftarrow k + \lambda\,(\gamma\,L(x) - L(G(z)))$", "keeps the two in balance"),
+    )
     for down, formula, meaning in lines:
         _write(axes, box[0] + 0.15, box[3] - down, formula, size=10)
         _write(axes, box[0] + 0.15, box[3] - down - 0.19, meaning, size=8, color=GREY)
@@ -173,12 +192,27 @@ def _draw_heads(axes: Axes, encoder: list[Stage], heads: Mapping[str, list[Stage
         title, *lines = name.split("\n")
         _write(axes, done + 0.15, y + 0.16, title, size=10, fontweight="bold")
         _write(axes, done + 0.15, y + 0.02, "\n".join(lines), size=8, color=GREY, va="top")
-    _write(axes, 0.15, 0.24, "Height: frequency bins; depth: frames; width: channels.\n"
-           "The heads' sizes are the defaults; the tables search their own.", size=8, color=GREY)
+    _write(
+        axes,
+        0.15,
+        0.24,
+        "Height: frequency bins; depth: frames; width: channels.\n"
+        "The heads' sizes are the defaults; the tables search their own.",
+        size=8,
+        color=GREY,
+    )
 
 
-def _draw_stages(axes: Axes, x: float, y: float, stages: Sequence[Stage], colour: str,
-                 start: float | tuple[float, float] | None = None, alpha: float = 1.0, below: float = 0.72) -> float:
+def _draw_stages(
+    axes: Axes,
+    x: float,
+    y: float,
+    stages: Sequence[Stage],
+    colour: str,
+    start: float | tuple[float, float] | None = None,
+    alpha: float = 1.0,
+    below: float = 0.72,
+) -> float:
     """Draws bodies side by side, an arrow before each, their text at one height; returns where the last one ends.
 
     Args:
@@ -211,11 +245,22 @@ def _draw_body(axes: Axes, corner: tuple[float, float], size: tuple[float, float
 
     (x, y), (width, height, depth) = corner, size
     shift = depth
-    faces = (([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], 0.35),
-             ([(x, y + height), (x + width, y + height), (x + width + shift, y + height + shift),
-               (x + shift, y + height + shift)], 0.65),
-             ([(x + width, y), (x + width + shift, y + shift), (x + width + shift, y + height + shift),
-               (x + width, y + height)], 0.0))
+    faces = (
+        ([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], 0.35),
+        (
+            [
+                (x, y + height),
+                (x + width, y + height),
+                (x + width + shift, y + height + shift),
+                (x + shift, y + height + shift),
+            ],
+            0.65,
+        ),
+        (
+            [(x + width, y), (x + width + shift, y + shift), (x + width + shift, y + height + shift), (x + width, y + height)],
+            0.0,
+        ),
+    )
     for corners, white in faces:
         shade = [1 - (1 - part) * (1 - white) * alpha for part in to_rgb(colour)]
         axes.add_patch(Polygon(corners, facecolor=shade, edgecolor=BLACK, linewidth=0.6, joinstyle="round"))
@@ -224,8 +269,12 @@ def _draw_body(axes: Axes, corner: tuple[float, float], size: tuple[float, float
 def _draw_path(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     """Draws a line with an arrow at its end."""
     axes.plot(*zip(*points[:-1], strict=True), color=BLACK, linewidth=1, solid_joinstyle="miter")
-    axes.annotate("", xy=points[-1], xytext=points[-2], arrowprops={
-        "arrowstyle": "-|>", "color": BLACK, "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8})
+    axes.annotate(
+        "",
+        xy=points[-1],
+        xytext=points[-2],
+        arrowprops={"arrowstyle": "-|>", "color": BLACK, "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8},
+    )
 
 
 def _draw_bracket(axes: Axes, x: float, n_stages: int, y: float, name: str, colour: str) -> None:
@@ -239,8 +288,9 @@ def _draw_box(axes: Axes, box: tuple[float, float, float, float]) -> None:
     from matplotlib.patches import Rectangle
 
     left, bottom, right, top = box
-    axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, facecolor="#F6F7F8", edgecolor="#BBBBBB",
-                             linewidth=0.8))
+    axes.add_patch(
+        Rectangle((left, bottom), right - left, top - bottom, facecolor="#F6F7F8", edgecolor="#BBBBBB", linewidth=0.8)
+    )
 
 
 def _write_title(axes: Axes, y: float, text: str) -> None:

@@ -43,7 +43,10 @@ def plot_label_efficiency(
 
 
 def plot_ablations(
-    table: pd.DataFrame, reference: tuple[str, float] | None = None, title: str = "", note: str = "",
+    table: pd.DataFrame,
+    reference: tuple[str, float] | None = None,
+    title: str = "",
+    note: str = "",
     path: str | os.PathLike | None = None,
 ) -> Figure:
     """Draws a forest plot: a condition a line, its mean accuracy with the 95 % interval, best on top, the base marked.
@@ -62,12 +65,28 @@ def plot_ablations(
                 axes.plot([low, high], [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
             axes.plot(record.accuracy, row, marker="o", color=colour, markersize=6)
             edge = record.accuracy if math.isnan(high) else high
-            axes.annotate(f"{record.accuracy:.1f}", (edge, row), xytext=(6, 0), textcoords="offset points", va="center",
-                          fontsize=8, color=BLACK, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+            axes.annotate(
+                f"{record.accuracy:.1f}",
+                (edge, row),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=BLACK,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            )
         if reference is not None:
             axes.axvline(reference[1], color=GREY, linestyle="--", linewidth=1.1)
-            axes.annotate(f"{reference[0]}, {reference[1]:g}", (reference[1], len(table) - 0.45), xytext=(-4, 0),
-                          textcoords="offset points", fontsize=8, color=GREY, ha="right", va="bottom")
+            axes.annotate(
+                f"{reference[0]}, {reference[1]:g}",
+                (reference[1], len(table) - 0.45),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                fontsize=8,
+                color=GREY,
+                ha="right",
+                va="bottom",
+            )
         base = table.loc[table["condition"] == table["base"], "accuracy"]
         if len(base):
             axes.axvline(base.iloc[0], color=RED, linewidth=0.8, alpha=0.5)

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_labels(
-    utterances: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None
-) -> Figure:
+def plot_labels(utterances: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None) -> Figure:
     """Draws how many utterances of each label every speaker has, as a heat map with the counts in it.
 
     Args:
@@ -53,9 +51,16 @@ def plot_lengths(
             colour = COLOURS[position % len(COLOURS)]
             axes.hist(values, bins=40, color=colour, alpha=0.75)
             axes.axvline(values.median(), color=BLACK, linewidth=1.2)
-            axes.annotate(f"median {values.median():.1f} s", (values.median(), 0.97), xycoords=("data", "axes fraction"),
-                          xytext=(5, 0), textcoords="offset points", fontsize=8, va="top",
-                          bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1})
+            axes.annotate(
+                f"median {values.median():.1f} s",
+                (values.median(), 0.97),
+                xycoords=("data", "axes fraction"),
+                xytext=(5, 0),
+                textcoords="offset points",
+                fontsize=8,
+                va="top",
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1},
+            )
             axes.set(ylabel=f"{name}\nutterances", xlim=(0, None), ylim=(0, 1.2 * axes.get_ylim()[1]))  # room for the words
             axes.grid(True, axis="y")
         grid[-1].set_xlabel("length (s)")
@@ -64,7 +69,11 @@ def plot_lengths(
 
 
 def plot_chunking(
-    waveform: np.ndarray, chunk_starts: np.ndarray, sample_rate_hz: int = 16000, title: str = "", note: str = "",
+    waveform: np.ndarray,
+    chunk_starts: np.ndarray,
+    sample_rate_hz: int = 16000,
+    title: str = "",
+    note: str = "",
     path: str | os.PathLike | None = None,
 ) -> Figure:
     """Draws a waveform and, below it, the 1-s chunks that are cut from it.

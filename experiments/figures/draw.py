@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from experiments import paper, runs
-from experiments.figures.began import plot_convergence
-from experiments.figures.classification import plot_arousal_valence, plot_confusion, plot_speakers
+from experiments.evaluation import paper, runs
 from experiments.figures.comparison import plot_ablations, plot_label_efficiency
+from experiments.figures.predictions import plot_arousal_valence, plot_confusion, plot_speakers
 from experiments.figures.search import distinct_searches, plot_search, plot_search_parameters
 from experiments.figures.style import count, words
+from experiments.figures.training import plot_convergence
 from experiments.reporting.errors import count_confusions
 from experiments.reporting.results import SYNTHETIC_NOTICE, Results
 from experiments.reporting.tables import NOT_RUN, ablations, label_efficiency, missing_conditions
@@ -61,25 +61,49 @@ def draw_all(results_dir: str | os.PathLike, out_dir: str | os.PathLike | None =
             if folds.shape[1] > 1:
                 marks, lines = paper.marks_and_lines(experiment)
                 one = "fold" if experiment == "custom" else "speaker"
-                save(f"{name}_speakers", plot_speakers, folds, marks, lines, note=note, xlabel=one,
-                     ylabel=f"{level} accuracy (%)",
-                     title=f"{title}: accuracy per {'held-out ' * (experiment == 'table3_emodb')}{one}")
+                save(
+                    f"{name}_speakers",
+                    plot_speakers,
+                    folds,
+                    marks,
+                    lines,
+                    note=note,
+                    xlabel=one,
+                    ylabel=f"{level} accuracy (%)",
+                    title=f"{title}: accuracy per {'held-out ' * (experiment == 'table3_emodb')}{one}",
+                )
     table = ablations(results)
     if len(table):
         reference = ("the paper", 100 * (paper.paper_value("table3_emodb", "accuracy") or math.nan))
-        save("ablations", plot_ablations, table, reference, title="EmoDB, leave one speaker out: what matters",
-             note=_notes(table, missing_conditions(results, "ablations")))
+        save(
+            "ablations",
+            plot_ablations,
+            table,
+            reference,
+            title="EmoDB, leave one speaker out: what matters",
+            note=_notes(table, missing_conditions(results, "ablations")),
+        )
     table = label_efficiency(results)
     if len(table):
-        save("label_efficiency", plot_label_efficiency, table, title="EmoDB, leave one speaker out: how many labels",
-             note=_notes(table, missing_conditions(results, "label_efficiency")))
+        save(
+            "label_efficiency",
+            plot_label_efficiency,
+            table,
+            title="EmoDB, leave one speaker out: how many labels",
+            note=_notes(table, missing_conditions(results, "label_efficiency")),
+        )
     for history in sorted(Path(results_dir).glob("pretrain_librispeech/*/history.csv")):
         values = runs.read_table(history)
         if len(values) and {"step", "convergence_measure"} <= set(values):
             config = history.parent / "config.json"
             synthetic = config.is_file() and runs.read_json(config).get("synthetic")
-            save(f"pretrain_{history.parent.name}_convergence", plot_convergence, values,
-                 title=f"Pre-training “{history.parent.name}”: convergence", note=SYNTHETIC_NOTICE if synthetic else "")
+            save(
+                f"pretrain_{history.parent.name}_convergence",
+                plot_convergence,
+                values,
+                title=f"Pre-training “{history.parent.name}”: convergence",
+                note=SYNTHETIC_NOTICE if synthetic else "",
+            )
     return drawn
 
 
@@ -91,12 +115,18 @@ def _note(results: Results, experiment: str, condition: str) -> str:
 def _notes(table: pd.DataFrame, missing: list[str]) -> str:
     """Returns every note of a table's rows, once, and what has not been run."""
     notes = dict.fromkeys(note for notes in table["note"] for note in notes.split("; ") if note)
-    return "\n".join(part for part in ("; ".join(f"of some: {note}" for note in notes),
-                                       missing and f"{NOT_RUN}: {', '.join(words(name) for name in missing)}") if part)
+    return "\n".join(
+        part
+        for part in (
+            "; ".join(f"of some: {note}" for note in notes),
+            missing and f"{NOT_RUN}: {', '.join(words(name) for name in missing)}",
+        )
+        if part
+    )
 
 
 def _by_head(trials: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     # Table 2 searches two heads, whose losses do not compare.
-    if "kind" in trials and trials["kind"].nunique() > 1:
-        return [(str(head), part) for head, part in trials.groupby("kind", sort=True)]
+    if "task" in trials and trials["task"].nunique() > 1:
+        return [(str(head), part) for head, part in trials.groupby("task", sort=True)]
     return [("", trials)]

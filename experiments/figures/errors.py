@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_recall(
-    recalls: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None
-) -> Figure:
+def plot_recall(recalls: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None) -> Figure:
     """Draws the recall of every emotion, a marker a condition, ± standard deviation over runs.
 
     Args:
@@ -30,9 +28,16 @@ def plot_recall(
             rows = recalls[recalls["condition"] == condition].set_index("target").reindex(order)
             shift = (position - (len(conditions) - 1) / 2) * min(0.16, 0.7 / len(conditions))
             spread = None if rows["sd"].isna().all() else rows["sd"]
-            axes.errorbar(np.arange(len(order)) + shift, rows["accuracy"], yerr=spread, linestyle="none", markersize=6,
-                          fmt=MARKERS[position % len(MARKERS)], color=COLOURS[position % len(COLOURS)],
-                          label=words(condition))
+            axes.errorbar(
+                np.arange(len(order)) + shift,
+                rows["accuracy"],
+                yerr=spread,
+                linestyle="none",
+                markersize=6,
+                fmt=MARKERS[position % len(MARKERS)],
+                color=COLOURS[position % len(COLOURS)],
+                label=words(condition),
+            )
         axes.set_xticks(range(len(order)), order)
         axes.set(ylabel="recall (%)", ylim=(0, 104))
         axes.grid(True, axis="y")
@@ -58,8 +63,16 @@ def plot_speaker_emotions(
         for row, column in np.ndindex(*values.shape):
             value, size = values.iat[row, column], sizes.iat[row, column]
             if np.isfinite(value):
-                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=9,
-                          color="white" if value < 12 or value > 88 else BLACK, alpha=1 if size >= 3 else 0.55)
+                axes.text(
+                    column,
+                    row,
+                    f"{value:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    color="white" if value < 12 or value > 88 else BLACK,
+                    alpha=1 if size >= 3 else 0.55,
+                )
         axes.set_xticks(range(values.shape[1]), values.columns, rotation=30, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(values.shape[0]), values.index)
         axes.set(xlabel="true emotion", ylabel="speaker")
@@ -73,7 +86,11 @@ def plot_speaker_emotions(
 
 
 def plot_groups(
-    groups: pd.DataFrame, column: str, title: str = "", xlabel: str = "", note: str = "",
+    groups: pd.DataFrame,
+    column: str,
+    title: str = "",
+    xlabel: str = "",
+    note: str = "",
     path: str | os.PathLike | None = None,
 ) -> Figure:
     """Draws a bar a group of utterances: accuracy ± standard deviation over runs, the number of utterances above it.
@@ -84,8 +101,14 @@ def plot_groups(
     with make_figure((max(5.0, 1.4 + 0.9 * len(groups)), 3.8), path) as figure:
         axes = figure.subplots()
         spread = None if groups["sd"].isna().all() else groups["sd"].fillna(0)
-        axes.bar(range(len(groups)), groups["accuracy"], width=0.62, color=SKY, yerr=spread,
-                 error_kw={"ecolor": "#4A4A4A", "elinewidth": 1.1})
+        axes.bar(
+            range(len(groups)),
+            groups["accuracy"],
+            width=0.62,
+            color=SKY,
+            yerr=spread,
+            error_kw={"ecolor": "#4A4A4A", "elinewidth": 1.1},
+        )
         for position, row in enumerate(groups.itertuples(index=False)):
             axes.annotate(f"n = {row.utterances}", (position, 2), ha="center", fontsize=8, color=BLACK)
         axes.set_xticks(range(len(groups)), groups[column].astype(str))
@@ -95,9 +118,7 @@ def plot_groups(
     return figure
 
 
-def plot_levels(
-    table: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None
-) -> Figure:
+def plot_levels(table: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None) -> Figure:
     """Draws chunk and utterance accuracy of every fold, joined by a line: what pooling over chunks gains.
 
     Args:
@@ -118,9 +139,7 @@ def plot_levels(
     return figure
 
 
-def plot_confidence(
-    table: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None
-) -> Figure:
+def plot_confidence(table: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None) -> Figure:
     """Draws accuracy against the probability that the head gave its answer; on the diagonal it is as sure as right.
 
     Args:
@@ -130,8 +149,7 @@ def plot_confidence(
         axes = figure.subplots()
         axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
         axes.plot(table["probability"], table["accuracy"], "o-", color=RED, label="measured")
-        axes.set(xlabel="probability of the prediction (%)", ylabel="right (%)", xlim=(0, 102), ylim=(0, 102),
-                 aspect="equal")
+        axes.set(xlabel="probability of the prediction (%)", ylabel="right (%)", xlim=(0, 102), ylim=(0, 102), aspect="equal")
         axes.grid(True)
         axes.legend(loc="upper left")
         add_titles(figure, axes, title, note)

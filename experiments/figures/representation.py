@@ -19,7 +19,10 @@ _TEN = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#1177
 
 
 def plot_map(
-    points: np.ndarray, colourings: Mapping[str, pd.Series], title: str = "", note: str = "",
+    points: np.ndarray,
+    colourings: Mapping[str, pd.Series],
+    title: str = "",
+    note: str = "",
     path: str | os.PathLike | None = None,
 ) -> Figure:
     """Draws the same points once for every colouring.
@@ -29,22 +32,36 @@ def plot_map(
         colourings: name -> a category for every point.  Beyond ten categories the largest are coloured, the others stay grey.
     """
     with make_figure((4.3 * len(colourings), 4.9), path) as figure:
-        for axes, (name, values) in zip(figure.subplots(1, len(colourings), squeeze=False)[0], colourings.items(),
-                                        strict=True):
+        for axes, (name, values) in zip(figure.subplots(1, len(colourings), squeeze=False)[0], colourings.items(), strict=True):
             values = pd.Series(values).reset_index(drop=True).astype(str)
             categories = sorted(values.value_counts(sort=True).index[: len(_TEN)])
             others = ~values.isin(categories)
             if others.any():
                 axes.scatter(*points[others].T, s=7, color="#D5D5D5", linewidths=0, label="others")
             for position, category in enumerate(categories):
-                axes.scatter(*points[values == category].T, s=16, color=_TEN[position], alpha=0.75,
-                             marker=MARKERS[position % len(MARKERS)], linewidths=0, label=category)
+                axes.scatter(
+                    *points[values == category].T,
+                    s=16,
+                    color=_TEN[position],
+                    alpha=0.75,
+                    marker=MARKERS[position % len(MARKERS)],
+                    linewidths=0,
+                    label=category,
+                )
             axes.set_title(name, fontweight="normal", loc="center")
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(True)
             axes.spines[:].set_color("#CCCCCC")
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=4, markerscale=1.4, handletextpad=0.2,
-                        columnspacing=0.9, labelcolor="black", fontsize=8)
+            axes.legend(
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.02),
+                ncols=4,
+                markerscale=1.4,
+                handletextpad=0.2,
+                columnspacing=0.9,
+                labelcolor="black",
+                fontsize=8,
+            )
         add_titles(figure, None, title, note)
     return figure

@@ -15,17 +15,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOSSES = {"softmax": "1 − UAR, validation utterances", "arousal_valence": "1 − mean CCC, validation utterances"}
+_LOSSES = {"categorical": "1 − UAR, validation utterances", "dimensional": "1 − mean CCC, validation utterances"}
 # Columns of trials.csv that are not hyper-parameters.
 _NOT_PARAMETERS = frozenset(
-    {"experiment", "condition", "run", "fold", "trial", "loss", "status", "epochs", "best_epoch", "epoch",
-     "seconds", "seed", "search", "kind", "error"}
+    {
+        "experiment",
+        "condition",
+        "run",
+        "fold",
+        "trial",
+        "loss",
+        "status",
+        "epochs",
+        "best_epoch",
+        "epoch",
+        "seconds",
+        "seed",
+        "search",
+        "task",
+        "error",
+    }
 )
 
 
-def plot_search(
-    trials: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None
-) -> Figure:
+def plot_search(trials: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None) -> Figure:
     """Draws loss by trial with the best so far, a thin line a search and their median in bold.
 
     Args:
@@ -38,19 +51,31 @@ def plot_search(
         best = np.full((len(searches), longest), np.nan)
         for row, losses in enumerate(searches):
             number = np.arange(1, len(losses) + 1)
-            axes.scatter(number, losses, s=14, color=SKY, alpha=max(0.12, min(0.8, 8 / len(searches))), linewidths=0,
-                         label="a trial" if row == 0 else None)
+            axes.scatter(
+                number,
+                losses,
+                s=14,
+                color=SKY,
+                alpha=max(0.12, min(0.8, 8 / len(searches))),
+                linewidths=0,
+                label="a trial" if row == 0 else None,
+            )
             # A trial that failed has no loss; before the first that succeeded there is no best one.
             best[row, : len(losses)] = np.fmin.accumulate(losses)
-            best[row, len(losses):] = best[row, len(losses) - 1]
+            best[row, len(losses) :] = best[row, len(losses) - 1]
             if len(searches) > 1:
-                axes.step(number, best[row, : len(losses)], where="post", color=GREY, linewidth=0.7,
-                          alpha=max(0.12, min(0.6, 10 / len(searches))),
-                          label="best so far, each search" if row == 0 else None)
+                axes.step(
+                    number,
+                    best[row, : len(losses)],
+                    where="post",
+                    color=GREY,
+                    linewidth=0.7,
+                    alpha=max(0.12, min(0.6, 10 / len(searches))),
+                    label="best so far, each search" if row == 0 else None,
+                )
         if np.isfinite(best).any():
             label = f"best so far, median of {len(searches)} searches" if len(searches) > 1 else "best so far"
-            axes.step(np.arange(1, longest + 1), pd.DataFrame(best).median(), where="post", color=RED, linewidth=2,
-                      label=label)
+            axes.step(np.arange(1, longest + 1), pd.DataFrame(best).median(), where="post", color=RED, linewidth=2, label=label)
             finite = np.concatenate(searches)
             finite = finite[np.isfinite(finite)]
             # A trial that diverged must not flatten the rest.
@@ -81,8 +106,10 @@ def plot_search_parameters(
     if keys:
         loss = loss - trials.groupby(keys, dropna=False)["loss"].transform("median").astype(float)
     names = [
-        name for name in trials.columns
-        if name not in _NOT_PARAMETERS and not name.startswith(("validation", "test"))
+        name
+        for name in trials.columns
+        if name not in _NOT_PARAMETERS
+        and not name.startswith(("validation", "test"))
         and trials[name].astype(str).replace({"": np.nan, "nan": np.nan, "None": np.nan}).nunique() > 1
     ]
     if not names:
@@ -96,7 +123,7 @@ def plot_search_parameters(
             _marginal(axes, trials[name], loss, name)
             axes.set_ylim(*limits)
             axes.grid(True, axis="y")
-        for axes in grid.ravel()[len(names):]:
+        for axes in grid.ravel()[len(names) :]:
             axes.set_visible(False)
         for line in grid:
             line[0].set_ylabel("loss − median of the search" if keys else _loss_name(trials), fontsize=8)
@@ -120,8 +147,7 @@ def plot_validation_against_test(
         axes.scatter(scores["validation"], scores["test"], s=30, color=RED, linewidths=0)
         for row in scores.itertuples(index=False):
             axes.annotate(row.fold, (row.validation, row.test), xytext=(5, 3), textcoords="offset points", fontsize=8)
-        axes.set(xlabel="validation UAR (%), selected on", ylabel="test UAR (%)",
-                 xlim=ends, ylim=ends, aspect="equal")
+        axes.set(xlabel="validation UAR (%), selected on", ylabel="test UAR (%)", xlim=ends, ylim=ends, aspect="equal")
         axes.grid(True)
         add_titles(figure, axes, title, note)
     return figure
@@ -129,7 +155,7 @@ def plot_validation_against_test(
 
 def distinct_searches(trials: pd.DataFrame) -> pd.DataFrame:
     """Returns trials without the searches that a later run shares with an earlier one (same fold, same losses)."""
-    keys = [name for name in ("run", "fold", "kind") if name in trials]
+    keys = [name for name in ("run", "fold", "task") if name in trials]
     if "run" not in keys or "loss" not in trials:
         return trials
     seen, kept = set(), []
@@ -142,8 +168,8 @@ def distinct_searches(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _loss_name(trials: pd.DataFrame) -> str:
-    kinds = set(trials["kind"]) if "kind" in trials else set()
-    return _LOSSES.get(next(iter(kinds)), "validation loss") if len(kinds) == 1 else "validation loss"
+    tasks = set(trials["task"]) if "task" in trials else set()
+    return _LOSSES.get(next(iter(tasks)), "validation loss") if len(tasks) == 1 else "validation loss"
 
 
 def _searches(trials: pd.DataFrame) -> list[np.ndarray]:

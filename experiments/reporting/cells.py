@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from experiments import runs
+from experiments.evaluation import runs
 from experiments.reporting.results import METRIC_NAMES
 from experiments.reporting.tables import NOT_RUN
 
@@ -94,6 +94,7 @@ def dimension_name(metric: str) -> str:
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a Markdown table."""
+
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from began.errors import InputError
 from experiments.corpora import CORPORA, load
-from experiments.corpora.base import Corpus
+from experiments.corpora.record import Corpus
 
 FOLDERS = {"librispeech": "LibriSpeech", "emodb": "EmoDB", "savee": "SAVEE", "omg": "OMG"}
 """Corpus -> its folder under the data folder, as in the README."""
@@ -46,12 +46,18 @@ def summarise_corpora(corpora: Mapping[str, Corpus], seconds: Mapping[str, pd.Se
     rows = []
     for name, corpus in corpora.items():
         table, lengths = corpus.utterances, seconds[name]
-        rows.append({
-            "corpus": name + (" (synthetic)" if corpus.synthetic else ""), "utterances": len(table),
-            "speakers": table["speaker"].nunique(), "classes": len(corpus.labels) or "–",
-            "hours": f"{lengths.sum() / 3600:.2f}", "median length (s)": f"{lengths.median():.1f}",
-            "shorter than 1 s": int((lengths < 1).sum()), "licence": CORPORA[corpus.name].LICENCE,
-        })
+        rows.append(
+            {
+                "corpus": name + (" (synthetic)" if corpus.synthetic else ""),
+                "utterances": len(table),
+                "speakers": table["speaker"].nunique(),
+                "classes": len(corpus.labels) or "–",
+                "hours": f"{lengths.sum() / 3600:.2f}",
+                "median length (s)": f"{lengths.median():.1f}",
+                "shorter than 1 s": int((lengths < 1).sum()),
+                "licence": CORPORA[corpus.name].LICENCE,
+            }
+        )
     return pd.DataFrame(rows)
 
 

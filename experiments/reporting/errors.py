@@ -44,17 +44,19 @@ def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 def group_lengths(seconds: pd.Series, edges: tuple[float, ...] = (1.5, 2, 2.5, 3, 4)) -> pd.Series:
     """Returns in which range of lengths each utterance falls, as ordered categories such as "1.5–2 s"."""
-    labels = [f"< {edges[0]:g} s", *(f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)),
-              f"≥ {edges[-1]:g} s"]
+    labels = [
+        f"< {edges[0]:g} s",
+        *(f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)),
+        f"≥ {edges[-1]:g} s",
+    ]
     return pd.cut(seconds, [-np.inf, *edges, np.inf], right=False, labels=labels)
 
 
 def chunk_against_utterance(results: Results, experiment: str, condition: str, metric: str = "accuracy") -> pd.DataFrame:
     """Returns mean scores over the runs, percent, a row a fold: columns ``chunk``, ``utterance`` and ``gain``."""
-    table = pd.DataFrame({
-        level: 100 * results.by_run_and_fold(experiment, condition, metric, level).mean()
-        for level in ("chunk", "utterance")
-    })
+    table = pd.DataFrame(
+        {level: 100 * results.by_run_and_fold(experiment, condition, metric, level).mean() for level in ("chunk", "utterance")}
+    )
     return table.assign(gain=table["utterance"] - table["chunk"]).rename_axis("fold").reset_index()
 
 
@@ -68,8 +70,7 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
     """
     labels = [name for name in count_confusions(predictions).columns if name in predictions]
     top = predictions[labels].max(axis=1)
-    frame = pd.DataFrame({"probability": 100 * top,
-                          "accuracy": 100.0 * (predictions["target"] == predictions["prediction"])})
+    frame = pd.DataFrame({"probability": 100 * top, "accuracy": 100.0 * (predictions["target"] == predictions["prediction"])})
     # Ranks, not values: equal probabilities must not make a bin vanish.
     bins = np.minimum((top.rank(method="first") - 1) * n_bins // len(top), n_bins - 1)
     groups = frame.groupby(bins)
@@ -86,8 +87,7 @@ def average_runs(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     labels = [name for name in count_confusions(predictions).columns if name in predictions]
     by_utterance = predictions.groupby("utterance")
-    return pd.DataFrame({"target": by_utterance["target"].first(),
-                         "prediction": by_utterance[labels].mean().idxmax(axis=1)})
+    return pd.DataFrame({"target": by_utterance["target"].first(), "prediction": by_utterance[labels].mean().idxmax(axis=1)})
 
 
 def share_right(predictions: pd.DataFrame) -> pd.Series:

@@ -20,7 +20,9 @@ _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def execute_notebooks(
-    notebooks_dir: str | os.PathLike, results_dir: str | os.PathLike, data_dir: str | os.PathLike = "data",
+    notebooks_dir: str | os.PathLike,
+    results_dir: str | os.PathLike,
+    data_dir: str | os.PathLike = "data",
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[Path, NotebookNode]:
     """Executes copies of all notebooks of a folder, in the order of their names; the files stay as they are.
@@ -35,8 +37,12 @@ def execute_notebooks(
         InputError: no such folders, no notebook, one that cannot be read, or one of whose cells fails.
     """
     if not Path(results_dir).is_dir():
-        raise InputError.about(results_dir, found="no such folder", expected="a results folder",
-                               action="give --results-dir the folder that the experiments wrote")
+        raise InputError.about(
+            results_dir,
+            found="no such folder",
+            expected="a results folder",
+            action="give --results-dir the folder that the experiments wrote",
+        )
     notebooks = read_notebooks(notebooks_dir)
     settings = {"RESULTS_DIR": str(Path(results_dir).resolve()), "DATA_DIR": str(Path(data_dir).resolve())}
     executed = {}
@@ -56,15 +62,20 @@ def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
 
     paths = sorted(Path(folder).glob("*.ipynb"))
     if not paths:
-        raise InputError.about(folder, found="no notebook", expected="notebooks (*.ipynb)",
-                               action="give --notebooks-dir the folder of the notebooks")
+        raise InputError.about(
+            folder,
+            found="no notebook",
+            expected="notebooks (*.ipynb)",
+            action="give --notebooks-dir the folder of the notebooks",
+        )
     notebooks = {}
     for path in paths:
         try:
             notebooks[path] = nbformat.read(path, as_version=4)
         except Exception as error:  # nbformat raises errors of its own and of its JSON reader
-            raise InputError.about(path, found=f"no readable notebook ({error})", expected="an .ipynb file",
-                                   action="take the project's own again") from error
+            raise InputError.about(
+                path, found=f"no readable notebook ({error})", expected="an .ipynb file", action="take the project's own again"
+            ) from error
     return notebooks
 
 
@@ -78,9 +89,14 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
         with tempfile.TemporaryDirectory() as folder:
             channel = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
             client = NotebookClient(
-                notebook, timeout=SECONDS_PER_CELL, kernel_name=_KERNEL["name"], record_timing=False,
-                resources={"metadata": {"path": str(path.parent)}}, config=Config({"KernelManager": channel}),
-                shutdown_kernel="immediate")
+                notebook,
+                timeout=SECONDS_PER_CELL,
+                kernel_name=_KERNEL["name"],
+                record_timing=False,
+                resources={"metadata": {"path": str(path.parent)}},
+                config=Config({"KernelManager": channel}),
+                shutdown_kernel="immediate",
+            )
             # In the main thread it would answer Ctrl-C itself, by waiting for the kernel and then failing.
             thread = ThreadPoolExecutor(1)
             try:
@@ -88,9 +104,12 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
             finally:
                 thread.shutdown(wait=False)
     except CellExecutionError as error:
-        raise InputError.about(path, found=f"a cell that fails with {error.ename}: {error.evalue}",
-                               expected="notebooks that run on this results folder",
-                               action="open it with RESULTS_DIR set, and see which files it reads") from error
+        raise InputError.about(
+            path,
+            found=f"a cell that fails with {error.ename}: {error.evalue}",
+            expected="notebooks that run on this results folder",
+            action="open it with RESULTS_DIR set, and see which files it reads",
+        ) from error
     # What the kernel says about the machine it ran on does not belong into a file under version control.
     notebook.metadata = {"kernelspec": dict(_KERNEL), "language_info": {"name": "python"}}
     for cell in notebook.cells:

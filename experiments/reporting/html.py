@@ -26,9 +26,15 @@ def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLi
     import jinja2
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="basic", template_file="cells.html.j2", embed_images=True,
-                            extra_loaders=[jinja2.DictLoader({"cells.html.j2": _CELLS})],
-                            exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True)
+    exporter = HTMLExporter(
+        template_name="basic",
+        template_file="cells.html.j2",
+        embed_images=True,
+        extra_loaders=[jinja2.DictLoader({"cells.html.j2": _CELLS})],
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
     pages = []
     for path, notebook in notebooks.items():
         title, lead = find_title(notebook, path.stem)
@@ -36,11 +42,13 @@ def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLi
         # A score and its deviation stay on one line.
         cells = cells.replace(" ± ", "\u00a0±\u00a0")
         pages.append({"file": f"{path.stem}.html", "title": title, "lead": lead, "cells": cells})
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, loader=jinja2.DictLoader(
-        {"base": _BASE, "page": _PAGE, "contents": _CONTENTS}))
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, loader=jinja2.DictLoader({"base": _BASE, "page": _PAGE, "contents": _CONTENTS})
+    )
     for number, page in enumerate(pages):
         text = environment.get_template("page").render(
-            page=page, before=pages[number - 1] if number else None, after=next(iter(pages[number + 1:]), None))
+            page=page, before=pages[number - 1] if number else None, after=next(iter(pages[number + 1 :]), None)
+        )
         write_text(Path(out_dir) / page["file"], text)
     index = Path(out_dir) / "index.html"
     write_text(index, environment.get_template("contents").render(pages=pages))
@@ -52,7 +60,7 @@ def find_title(notebook: Mapping, fallback: str) -> tuple[str, str]:
     for cell in notebook["cells"]:
         heading = re.search(r"^#\s+(.+)$", cell["source"], re.MULTILINE) if cell["cell_type"] == "markdown" else None
         if heading:
-            following = cell["source"][heading.end():].strip().split("\n\n")[0]
+            following = cell["source"][heading.end() :].strip().split("\n\n")[0]
             lead = re.sub(r"\[([^\]]*)\]\([^)]*\)|[*`]", lambda match: match[1] or "", following)
             return heading[1].strip(), "" if lead.startswith(("#", "|", "-")) else " ".join(lead.split())
     return fallback.replace("_", " "), ""

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from experiments import paper, runs
+from experiments.evaluation import paper, runs
 from experiments.reporting.cells import (
     OURS_HEADS,
     dimension_name,
@@ -68,24 +68,38 @@ def markdown_table1(table: pd.DataFrame) -> str:
             rows.append([speaker, *beside, *ours_cells(row)])
         lines += [markdown_table(["speaker", *systems, *OURS_HEADS], rows), ""]
     done = ours[ours["mean"].notna()]
-    lines += ["## Every reading of \"accuracy\"", ""]
+    lines += ['## Every reading of "accuracy"', ""]
     if done.empty:
         lines += [NOT_RUN, ""]
     else:
-        rows = [[paper.PAPER, "not stated", "not stated",
-                 *(printed(find_row(published, system=paper.PAPER, column=name)) for name in SPEAKERS), "", ""]]
+        rows = [
+            [
+                paper.PAPER,
+                "not stated",
+                "not stated",
+                *(printed(find_row(published, system=paper.PAPER, column=name)) for name in SPEAKERS),
+                "",
+                "",
+            ]
+        ]
         for (condition, metric, level), block in done.groupby(["condition", "metric", "level"], sort=False):
             cells = [mean_sd(find_row(block, column=name)) for name in SPEAKERS]
             known = block[block["column"].isin(SPEAKERS)]
             distance = (known["mean"] - known["paper"]).abs().mean()
-            rows.append([f"{OURS}, {_named(condition)}", METRIC_NAMES[metric], level, *cells, f"{distance:.1f}",
-                         str(block["n"].max())])
+            rows.append(
+                [f"{OURS}, {_named(condition)}", METRIC_NAMES[metric], level, *cells, f"{distance:.1f}", str(block["n"].max())]
+            )
         lines += [markdown_table(["system", "reading", "level", *SPEAKERS, "mean distance to the paper", "runs"], rows), ""]
         lines += [*_closest_lines(table), ""]
     others = table[(table["system"] != OURS) & ~table["column"].isin(SPEAKERS)]
-    lines += ["## Context: other protocols", "",
-              markdown_table(["system", "measure", "%", "note"],
-                        [[row.system, row.column, f"{row.mean:g}", row.note] for row in records(others)]), ""]
+    lines += [
+        "## Context: other protocols",
+        "",
+        markdown_table(
+            ["system", "measure", "%", "note"], [[row.system, row.column, f"{row.mean:g}", row.note] for row in records(others)]
+        ),
+        "",
+    ]
     return "\n".join([*lines, _HOW, ""])
 
 
@@ -94,13 +108,18 @@ def _closest_lines(table: pd.DataFrame) -> list[str]:
     for condition in table.loc[(table["system"] == OURS) & table["mean"].notna(), "condition"].unique():
         closest = closest_reading(table, condition)
         if closest is not None:
-            lines.append(f"- In `{condition}`, the reading closest to the paper's four figures is "
-                         f"{METRIC_NAMES[closest['metric']]} at {closest['level']} level: "
-                         f"{closest['distance']:.1f} points away on average.")
+            lines.append(
+                f"- In `{condition}`, the reading closest to the paper's four figures is "
+                f"{METRIC_NAMES[closest['metric']]} at {closest['level']} level: "
+                f"{closest['distance']:.1f} points away on average."
+            )
     if lines:
-        lines += ["", "This is a finding, not a claim about what the authors computed. With seven classes, binary "
-                  "accuracy is 85.7 % for predicting nothing, and 1 − 2(1 − a)/7 for confident predictions of accuracy "
-                  "a."]
+        lines += [
+            "",
+            "This is a finding, not a claim about what the authors computed. With seven classes, binary "
+            "accuracy is 85.7 % for predicting nothing, and 1 − 2(1 − a)/7 for confident predictions of accuracy "
+            "a.",
+        ]
     return lines
 
 
@@ -109,16 +128,34 @@ def markdown_table2(table: pd.DataFrame) -> str:
     held = paper.HELD_AGAINST["table2_omg"]
     ours = table[table["system"] == OURS]
     published = table[table["system"] != OURS]
-    lines = ["# Table 2: OMG-Emotion", "", *_head(table),
-             "The paper's F-score of 0.73 is held against the challenge's official F, micro F1 over the seven labels, "
-             "which equals accuracy; the other readings are listed below.", ""]
-    rows = [[system, *(printed(find_row(published, system=system, column=column)) for column in held), "",
-             find_row(published, system=system)["note"]] for system in published["system"].unique()]
+    lines = [
+        "# Table 2: OMG-Emotion",
+        "",
+        *_head(table),
+        "The paper's F-score of 0.73 is held against the challenge's official F, micro F1 over the seven labels, "
+        "which equals accuracy; the other readings are listed below.",
+        "",
+    ]
+    rows = [
+        [
+            system,
+            *(printed(find_row(published, system=system, column=column)) for column in held),
+            "",
+            find_row(published, system=system)["note"],
+        ]
+        for system in published["system"].unique()
+    ]
     for condition in ours["condition"].unique():
         cells = [find_row(ours, condition=condition, metric=metric, level="utterance") for metric in held.values()]
         n = max((int(cell["n"]) for cell in cells if cell is not None), default=0)
-        rows.append([f"{OURS}, `{condition}`", *(mean_sd(cell) for cell in cells), str(n) if n else "",
-                     next((cell["note"] for cell in cells if cell is not None), "")])
+        rows.append(
+            [
+                f"{OURS}, `{condition}`",
+                *(mean_sd(cell) for cell in cells),
+                str(n) if n else "",
+                next((cell["note"] for cell in cells if cell is not None), ""),
+            ]
+        )
     lines += ["## Utterance level, beside the paper", "", markdown_table(["system", *held, "runs", "note"], rows), ""]
     for condition in ours["condition"].unique():
         block = ours[ours["condition"] == condition]
@@ -129,21 +166,37 @@ def markdown_table2(table: pd.DataFrame) -> str:
         rows = []
         for column, metric in held.items():
             in_the_paper = printed(find_row(published, system=paper.PAPER, column=column))
-            rows.append([column, METRIC_NAMES.get(metric, dimension_name(metric)), in_the_paper,
-                         *ours_cells(find_row(block, metric=metric, level="utterance"))])
+            rows.append(
+                [
+                    column,
+                    METRIC_NAMES.get(metric, dimension_name(metric)),
+                    in_the_paper,
+                    *ours_cells(find_row(block, metric=metric, level="utterance")),
+                ]
+            )
         lines += [markdown_table(["column", "measure", paper.PAPER, *OURS_HEADS], rows), ""]
-        f_rows = [[METRIC_NAMES[metric], *(mean_sd(find_row(block, metric=metric, level=level)) for level in LEVELS)]
-                  for metric in READINGS_OF_F if (block["metric"] == metric).any()]
+        f_rows = [
+            [METRIC_NAMES[metric], *(mean_sd(find_row(block, metric=metric, level=level)) for level in LEVELS)]
+            for metric in READINGS_OF_F
+            if (block["metric"] == metric).any()
+        ]
         if f_rows:
             heads = ["reading", "utterance level", "chunk level"]
             lines += ["Every reading of the F-score:", "", markdown_table(heads, f_rows), ""]
             known = block[block["metric"].isin(READINGS_OF_F)]
             nearest = known.loc[(known["mean"] - known["paper"]).abs().idxmin()]
-            lines += [f"Closest to the paper's 0.73: {METRIC_NAMES[nearest['metric']]} at {nearest['level']} level, "
-                      f"{nearest['mean']:.3f}. A finding, not a claim about what the authors computed.", ""]
+            lines += [
+                f"Closest to the paper's 0.73: {METRIC_NAMES[nearest['metric']]} at {nearest['level']} level, "
+                f"{nearest['mean']:.3f}. A finding, not a claim about what the authors computed.",
+                "",
+            ]
         d_rows = []
-        for measure in ("concordance_correlation_coefficient", "concordance_correlation_coefficient_per_video",
-                        "mean_squared_error", "pearson_correlation"):
+        for measure in (
+            "concordance_correlation_coefficient",
+            "concordance_correlation_coefficient_per_video",
+            "mean_squared_error",
+            "pearson_correlation",
+        ):
             for level in LEVELS:
                 stem, per_video = measure.removesuffix("_per_video"), measure.endswith("_per_video")
                 names = [f"{stem}_{dimension}{'_per_video' * per_video}" for dimension in ("arousal", "valence")]
@@ -167,13 +220,33 @@ def markdown_table3(table: pd.DataFrame) -> str:
     for condition in ours["condition"].unique():
         accuracy, recall = (find_headline(ours, condition, metric) for metric in ("accuracy", "unweighted_average_recall"))
         row = accuracy if accuracy is not None else recall
-        rows.append([f"{OURS}, `{condition}`", mean_sd(accuracy), mean_sd(recall), signed(accuracy),
-                     str(int(row["n"])) if row["n"] else "", row["note"]])
-    lines += ["## Utterance level, pooled over the folds, beside the paper", "",
-              markdown_table(["system", "accuracy (WA)", "UAR", "difference in accuracy", "runs", "note"], rows), ""]
-    return "\n".join([*lines, *_condition_blocks(ours), _HOW, "",
-                      f"“{MEAN_OF_FOLDS}”: each held-out speaker's score averaged over the runs; mean, ± and interval "
-                      "are over the speakers.", ""])
+        rows.append(
+            [
+                f"{OURS}, `{condition}`",
+                mean_sd(accuracy),
+                mean_sd(recall),
+                signed(accuracy),
+                str(int(row["n"])) if row["n"] else "",
+                row["note"],
+            ]
+        )
+    lines += [
+        "## Utterance level, pooled over the folds, beside the paper",
+        "",
+        markdown_table(["system", "accuracy (WA)", "UAR", "difference in accuracy", "runs", "note"], rows),
+        "",
+    ]
+    return "\n".join(
+        [
+            *lines,
+            *_condition_blocks(ours),
+            _HOW,
+            "",
+            f"“{MEAN_OF_FOLDS}”: each held-out speaker's score averaged over the runs; mean, ± and interval "
+            "are over the speakers.",
+            "",
+        ]
+    )
 
 
 def markdown_custom(table: pd.DataFrame) -> str:
@@ -187,26 +260,55 @@ def markdown_ablations(table: pd.DataFrame, title: str = "# Ablations: EmoDB, le
     if table.empty:
         return "\n".join([*lines, NOT_RUN, ""])
     base = table["base"].iloc[0]
-    heads = ["condition", "what it is", "accuracy", "95 % interval", "UAR", "chunk accuracy", "runs averaged",
-             f"difference to `{base}` (95 % interval)" if base else "difference", "runs", "note"]
+    heads = [
+        "condition",
+        "what it is",
+        "accuracy",
+        "95 % interval",
+        "UAR",
+        "chunk accuracy",
+        "runs averaged",
+        f"difference to `{base}` (95 % interval)" if base else "difference",
+        "runs",
+        "note",
+    ]
     rows = []
     for row in records(table):
         difference = "base" if row.condition == base else signed_number(row.difference, "%")
         if not math.isnan(row.difference_ci_low):
             ends = [signed_number(end, "%") for end in (row.difference_ci_low, row.difference_ci_high)]
             difference += f" ({ends[0]} to {ends[1]})"
-        rows.append([f"`{row.condition}`", row.description, plus_minus(row.accuracy, row.accuracy_sd, "%"),
-                     interval(row.accuracy_ci_low, row.accuracy_ci_high, "%"), plus_minus(row.uar, row.uar_sd, "%"),
-                     number(row.chunk_accuracy, "%"), number(row.averaged_accuracy, "%"), difference, str(row.n_runs),
-                     row.note])
-    return "\n".join([
-        *lines, markdown_table(heads, rows), "",
-        "Accuracy and UAR over utterances, pooled over the folds; “runs averaged” is the accuracy of all runs' mean "
-        "scores, one ensemble of them. ± is the sample standard deviation over the runs, intervals are "
-        "Student's t over the runs; differences are taken run by run. " + ONE_ENCODER, "",
-        *(f"- {', '.join(f'`{name}`' for name in sorted(rows['condition']))}: {protocol}."
-          for protocol, rows in table.groupby("protocol", sort=False) if protocol), "",
-    ])
+        rows.append(
+            [
+                f"`{row.condition}`",
+                row.description,
+                plus_minus(row.accuracy, row.accuracy_sd, "%"),
+                interval(row.accuracy_ci_low, row.accuracy_ci_high, "%"),
+                plus_minus(row.uar, row.uar_sd, "%"),
+                number(row.chunk_accuracy, "%"),
+                number(row.averaged_accuracy, "%"),
+                difference,
+                str(row.n_runs),
+                row.note,
+            ]
+        )
+    return "\n".join(
+        [
+            *lines,
+            markdown_table(heads, rows),
+            "",
+            "Accuracy and UAR over utterances, pooled over the folds; “runs averaged” is the accuracy of all runs' mean "
+            "scores, one ensemble of them. ± is the sample standard deviation over the runs, intervals are "
+            "Student's t over the runs; differences are taken run by run. " + ONE_ENCODER,
+            "",
+            *(
+                f"- {', '.join(f'`{name}`' for name in sorted(rows['condition']))}: {protocol}."
+                for protocol, rows in table.groupby("protocol", sort=False)
+                if protocol
+            ),
+            "",
+        ]
+    )
 
 
 def _condition_blocks(ours: pd.DataFrame) -> list[str]:
@@ -234,8 +336,13 @@ def _condition_blocks(ours: pd.DataFrame) -> list[str]:
         folds = folds[folds["metric"].isin(("accuracy", "unweighted_average_recall"))]
         if len(folds):
             rows = [
-                [fold, *(mean_sd(find_row(folds, fold=fold, metric=metric)) for metric in
-                         ("accuracy", "unweighted_average_recall"))]
+                [
+                    fold,
+                    *(
+                        mean_sd(find_row(folds, fold=fold, metric=metric))
+                        for metric in ("accuracy", "unweighted_average_recall")
+                    ),
+                ]
                 for fold in folds["fold"].unique()
             ]
             lines += ["Each fold, utterance level:", "", markdown_table(["fold", "accuracy", "UAR"], rows), ""]
@@ -255,5 +362,8 @@ def _named(condition: str) -> str:
 
 def _facts(ours: pd.DataFrame, condition: str) -> list[str]:
     row = ours[ours["condition"] == condition].iloc[0]
-    return [f"Protocol: {row['protocol']}." if row["protocol"] else "", "",
-            *([f"Note: {row['note']}.", ""] if row["note"] not in ("", NOT_RUN) else [])]
+    return [
+        f"Protocol: {row['protocol']}." if row["protocol"] else "",
+        "",
+        *([f"Note: {row['note']}.", ""] if row["note"] not in ("", NOT_RUN) else []),
+    ]

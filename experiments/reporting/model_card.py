@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from began.files import read_attached_json, sha256_of, write_text
-from experiments.runs import read_json, read_table
+from experiments.evaluation.runs import read_json, read_table
 
 CARD = """# Encoder `{name}`
 
@@ -49,20 +49,39 @@ def write_model_card(folder: Path) -> Path:
     encoder = folder / "encoder.keras"
     training = read_attached_json(encoder, "pretraining")
     adversarial = training["adversarial"]  # without a generator, gamma, k and M_global mean nothing
-    measure = history.loc[history["step"] <= training["steps"],
-                          "convergence_measure" if adversarial else "reconstruction_loss"]
+    measure = history.loc[history["step"] <= training["steps"], "convergence_measure" if adversarial else "reconstruction_loss"]
     text = CARD.format(
-        **{name: training[name] for name in ("base_filters", "latent_size", "learning_rate", "batch_size", "noise", "seed",
-                                             "epochs", "epochs_done", "steps")},
-        name=folder.name, model="a BEGAN" if adversarial else "a BEGAN's autoencoder, without a generator,",
-        megabytes=encoder.stat().st_size / 1e6, n_weights=load_network(encoder).count_params(),
-        sha256=sha256_of(encoder), n_utterances=config["n_utterances"], corpus="LibriSpeech",
+        **{
+            name: training[name]
+            for name in (
+                "base_filters",
+                "latent_size",
+                "learning_rate",
+                "batch_size",
+                "noise",
+                "seed",
+                "epochs",
+                "epochs_done",
+                "steps",
+            )
+        },
+        name=folder.name,
+        model="a BEGAN" if adversarial else "a BEGAN's autoencoder, without a generator,",
+        megabytes=encoder.stat().st_size / 1e6,
+        n_weights=load_network(encoder).count_params(),
+        sha256=sha256_of(encoder),
+        n_utterances=config["n_utterances"],
+        corpus="LibriSpeech",
         synthetic=" (synthetic speech in its layout)" if config.get("synthetic") else "",
         magnitude=read_attached_json(encoder, "spectrogram")["magnitude"],
         unfinished="" if training["epochs_done"] >= training["epochs"] else ": **unfinished**, the training goes on",
-        first=measure.iloc[0], last=measure.iloc[-1], best=measure.min(), rate=history["learning_rate"].iloc[len(measure) - 1],
+        first=measure.iloc[0],
+        last=measure.iloc[-1],
+        best=measure.min(),
+        rate=history["learning_rate"].iloc[len(measure) - 1],
         measure="M_global" if adversarial else "L(x)",
         balance=f"gamma {training['gamma']}, lambda_k {training['lambda_k']}, " if adversarial else "",
-        k=f"\n| k at the end | {history['k'].iloc[len(measure) - 1]:.3f} |" if adversarial else "")
+        k=f"\n| k at the end | {history['k'].iloc[len(measure) - 1]:.3f} |" if adversarial else "",
+    )
     write_text(folder / "README.md", text)
     return folder / "README.md"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from began.files import read_attached_json
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from experiments import runs
+from experiments.evaluation import runs
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,20 @@ def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
     rows = []
     for one in pretrainings:
         last, best = one.history.iloc[-1], one.history["convergence_measure"].min()
-        rows.append({
-            "name": one.name + (" (synthetic speech)" if one.config.get("synthetic") else ""),
-            "generator": "yes" if one.config.get("adversarial", True) else "none", "gamma": one.config.get("gamma", ""),
-            "filters n": one.config.get("base_filters", ""), "epochs": f"{last['epoch']:g}",
-            "steps": f"{last['step']:.0f}", "L(x)": f"{last['reconstruction_loss']:.4f}",
-            "M_global": f"{last['convergence_measure']:.4f}", "lowest": f"{best:.4f}",
-            "networks": "saved" if one.is_saved else "not yet",
-        })
+        rows.append(
+            {
+                "name": one.name + (" (synthetic speech)" if one.config.get("synthetic") else ""),
+                "generator": "yes" if one.config.get("adversarial", True) else "none",
+                "gamma": one.config.get("gamma", ""),
+                "filters n": one.config.get("base_filters", ""),
+                "epochs": f"{last['epoch']:g}",
+                "steps": f"{last['step']:.0f}",
+                "L(x)": f"{last['reconstruction_loss']:.4f}",
+                "M_global": f"{last['convergence_measure']:.4f}",
+                "lowest": f"{best:.4f}",
+                "networks": "saved" if one.is_saved else "not yet",
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from began.errors import InputError
 from began.files import write_text
-from experiments import paper, runs
+from experiments.evaluation import paper, runs
 from experiments.reporting.cells import (
     OURS_HEADS,
     find_row,
@@ -36,7 +36,8 @@ def readme_section(results_dir: str | os.PathLike, readme: str | os.PathLike = "
     results = everything.without_synthetic()
     rows = []
     for name, table, title in (
-        ("table1_savee", table1(results), "1, SAVEE"), ("table2_omg", table2(results), "2, OMG-Emotion"),
+        ("table1_savee", table1(results), "1, SAVEE"),
+        ("table2_omg", table2(results), "2, OMG-Emotion"),
         ("table3_emodb", table3(results), "3, EmoDB"),
     ):
         ours = table[table["system"] == OURS]
@@ -47,12 +48,22 @@ def readme_section(results_dir: str | os.PathLike, readme: str | os.PathLike = "
                 values = [printed(find_row(table, system=paper.PAPER, column=column)) or "–" for column in columns]
                 what = ("accuracy, " if name == "table1_savee" else "") + ", ".join(columns)
                 what += "" if name == "table2_omg" else " (%)"
-                rows.append([title, f"`{condition}`", what, ", ".join(values), *ours_cells(None),
-                             "LEAKING" if "leaking" in condition else ""])
+                rows.append(
+                    [
+                        title,
+                        f"`{condition}`",
+                        what,
+                        ", ".join(values),
+                        *ours_cells(None),
+                        "LEAKING" if "leaking" in condition else "",
+                    ]
+                )
                 continue
             for column, metric in paper.HELD_AGAINST[name].items():
                 block = ours[
-                    (ours["condition"] == condition) & (ours["column"] == column) & (ours["metric"] == metric)
+                    (ours["condition"] == condition)
+                    & (ours["column"] == column)
+                    & (ours["metric"] == metric)
                     & (ours["level"] == level)
                 ]
                 if name != "table1_savee":
@@ -65,20 +76,38 @@ def readme_section(results_dir: str | os.PathLike, readme: str | os.PathLike = "
                     rows.append([title, f"`{condition}`", what, printed(published), *ours_cells(row), row["note"]])
     lines = [
         "Test part, utterance level unless chunks are named, pooled over folds; rendered from `results/` by "
-        "`make tables`. ± and intervals (Student's t) are over runs.", "",
-        markdown_table(["table", "condition", "measure", "paper", *OURS_HEADS, "note"], rows), "",
+        "`make tables`. ± and intervals (Student's t) are over runs.",
+        "",
+        markdown_table(["table", "condition", "measure", "paper", *OURS_HEADS, "note"], rows),
+        "",
     ]
     table = ablations(results)
     if len(table):
-        lines += [f"Ablations (EmoDB, leave one speaker out, utterance accuracy, %). {ONE_ENCODER}", "", markdown_table(
-            ["condition", "what it is", "accuracy", "95 % interval", "UAR", "runs", "note"],
-            [[f"`{row.condition}`", row.description, plus_minus(row.accuracy, row.accuracy_sd, "%"),
-              interval(row.accuracy_ci_low, row.accuracy_ci_high, "%"), number(row.uar, "%"), str(row.n_runs),
-              row.note]
-             for row in records(table)]), ""]
+        lines += [
+            f"Ablations (EmoDB, leave one speaker out, utterance accuracy, %). {ONE_ENCODER}",
+            "",
+            markdown_table(
+                ["condition", "what it is", "accuracy", "95 % interval", "UAR", "runs", "note"],
+                [
+                    [
+                        f"`{row.condition}`",
+                        row.description,
+                        plus_minus(row.accuracy, row.accuracy_sd, "%"),
+                        interval(row.accuracy_ci_low, row.accuracy_ci_high, "%"),
+                        number(row.uar, "%"),
+                        str(row.n_runs),
+                        row.note,
+                    ]
+                    for row in records(table)
+                ],
+            ),
+            "",
+        ]
     folder = Path(readme).resolve().parent
-    for experiment, name, words in (("ablations", "ablations", "Ablations with 95 % intervals"),
-                                    ("label_efficiency", "label_efficiency", "Accuracy against the share of labels")):
+    for experiment, name, words in (
+        ("ablations", "ablations", "Ablations with 95 % intervals"),
+        ("label_efficiency", "label_efficiency", "Accuracy against the share of labels"),
+    ):
         picture = Path(results_dir).resolve() / "figures" / f"{name}.png"
         if picture.is_file() and results.conditions(experiment) and not everything.is_synthetic(experiment):
             lines += [f"![{words}]({Path(os.path.relpath(picture, folder)).as_posix()})", ""]
@@ -101,9 +130,11 @@ def update_readme(readme: str | os.PathLike, section: str) -> bool:
     begins, ends = text.count(README_BEGIN), text.count(README_END)
     if begins != 1 or ends != 1 or text.index(README_BEGIN) > text.index(README_END):
         raise InputError.about(
-            path, found=f"{begins} begin and {ends} end markers",
-            expected=f"one {README_BEGIN} and, after it, one {README_END}", action="put the two markers where the "
-            "results belong, each on a line of its own")
+            path,
+            found=f"{begins} begin and {ends} end markers",
+            expected=f"one {README_BEGIN} and, after it, one {README_END}",
+            action="put the two markers where the results belong, each on a line of its own",
+        )
     before, rest = text.split(README_BEGIN)
     after = rest.split(README_END)[1]
     updated = f"{before}{README_BEGIN}\n{section.strip()}\n{README_END}{after}"

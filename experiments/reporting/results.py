@@ -16,13 +16,13 @@ from pathlib import Path
 import pandas as pd
 
 from began.errors import InputError
-from experiments import runs
+from experiments.evaluation import runs
 
 # The conditions that a full reproduction has; absent ones are listed as not run.
 EXPECTED = {
     "table1_savee": ("utterance_split", "chunk_split_leaking"),
     "table2_omg": ("official", "source_disjoint"),
-    "table3_emodb": ("paper", "statistics", "statistics_speaker_normalized"),
+    "table3_emodb": ("head_per_second", "utterance_statistics", "utterance_statistics_speaker_normalized"),
 }
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
 
@@ -43,11 +43,11 @@ METRIC_NAMES = {
 
 _PROTOCOLS = {
     ("table1_savee", None): "each speaker alone, about 60 % of the utterances train and 40 % test, stratified, "
-                            "a fresh split a run",
+    "a fresh split a run",
     ("table1_savee", "chunk_split_leaking"): "LEAKING: chunks instead of utterances are split 60/40, so that chunks of "
-                                             "one utterance lie on both sides",
+    "one utterance lie on both sides",
     ("table2_omg", "official"): "official training part, tested on the official validation part (23 of its 46 videos' "
-                                "links also occur in training)",
+    "links also occur in training)",
     ("table2_omg", "source_disjoint"): "videos of links that also occur in training are left out of it",
     ("table3_emodb", None): "leave one speaker out, ten folds",
 }
@@ -116,8 +116,12 @@ class Results:
             InputError: no such folder, or a damaged file in it.
         """
         if not Path(results_dir).is_dir():
-            raise InputError.about(results_dir, found="no such folder", expected="a results folder",
-                                   action="give --results-dir the folder that the experiments wrote")
+            raise InputError.about(
+                results_dir,
+                found="no such folder",
+                expected="a results folder",
+                action="give --results-dir the folder that the experiments wrote",
+            )
         unfinished: dict[tuple[str, str], int] = {}
         for run in runs.find_runs(results_dir, complete=False):
             if not run.is_complete:
@@ -144,7 +148,8 @@ class Results:
     def is_synthetic(self, experiment: str, condition: str | None = None) -> bool:
         """True when any run of the condition (or of the experiment) is on synthetic speech."""
         return any(
-            config.get("synthetic") for key, config in self.configs.items()
+            config.get("synthetic")
+            for key, config in self.configs.items()
             if key[0] == experiment and condition in (None, key[1])
         )
 
@@ -167,16 +172,23 @@ class Results:
     def _select(self, experiment: str, condition: str, metric: str, level: str, fold: pd.Series) -> pd.DataFrame:
         table = self.metrics
         return table[
-            (table["experiment"] == experiment) & (table["condition"] == condition) & (table["split"] == "test")
-            & (table["metric"] == metric) & (table["level"] == level) & fold
+            (table["experiment"] == experiment)
+            & (table["condition"] == condition)
+            & (table["split"] == "test")
+            & (table["metric"] == metric)
+            & (table["level"] == level)
+            & fold
         ]
 
     def protocol(self, experiment: str, condition: str) -> str:
         """Returns one line: how the data were split, and the settings that were searched and trained with."""
         settings = self.settings(experiment, condition)
         first = settings[0] if settings else {}
-        parts = [_PROTOCOLS.get((experiment, _split_of(condition))) or str(first.get("protocol", ""))
-                 or _PROTOCOLS.get((experiment, None), "")]
+        parts = [
+            _PROTOCOLS.get((experiment, _split_of(condition)))
+            or str(first.get("protocol", ""))
+            or _PROTOCOLS.get((experiment, None), "")
+        ]
         if "search" in first:
             parts.append(_SEARCHES.get(str(first["search"]), f"search: {first['search']}"))
         if first.get("max_evals") and first.get("search") not in ("none", "fixed"):
@@ -192,10 +204,11 @@ class Results:
         pooling = first.get("pooling")
         if isinstance(pooling, Mapping):
             metrics = self.metric_names(experiment)
-            kinds = {"softmax": ("classes", "accuracy" in metrics),
-                     "arousal_valence": ("arousal and valence", "mean_squared_error_arousal" in metrics)}
-            pooling = ", ".join(f"{how} ({kinds[kind][0]})" for kind, how in pooling.items()
-                                if kinds.get(kind, ("", False))[1])
+            tasks = {
+                "categorical": ("classes", "accuracy" in metrics),
+                "dimensional": ("arousal and valence", "mean_squared_error_arousal" in metrics),
+            }
+            pooling = ", ".join(f"{how} ({tasks[task][0]})" for task, how in pooling.items() if tasks.get(task, ("", False))[1])
         if pooling:
             parts.append(f"utterance score from its chunks': {pooling}")
         return "; ".join(part for part in parts if part)
@@ -224,8 +237,7 @@ class Results:
         missing = object()
         keys = {key for config in settings for key in config} - _PER_RUN
         mixed = sorted(
-            key for key in keys
-            if any(config.get(key, missing) != settings[0].get(key, missing) for config in settings)
+            key for key in keys if any(config.get(key, missing) != settings[0].get(key, missing) for config in settings)
         )
         if mixed:
             notes.append(f"settings differ between runs: {', '.join(mixed)}")
@@ -246,5 +258,5 @@ def describe_protocol(experiment: str, condition: str) -> str:
 
 
 def _split_of(condition: str) -> str:
-    """Returns a condition's name without the method, see `experiments.arguments.name_condition`."""
-    return condition.removesuffix("_speaker_normalized").removesuffix("_statistics")
+    """Returns a condition's name without the method, see `experiments.evaluation.options.name_condition`."""
+    return condition.removesuffix("_speaker_normalized").removesuffix("_utterance_statistics")

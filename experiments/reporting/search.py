@@ -6,18 +6,31 @@ import pandas as pd
 
 from experiments.reporting.results import Results
 
-PARAMETERS_SHOWN = ("loss", "epochs", "filters", "n_convolutions", "kernel_frequency", "pooling", "dropout",
-                    "dense_units", "optimizer", "learning_rate", "batch_size", "blocks", "C")
+PARAMETERS_SHOWN = (
+    "loss",
+    "epochs",
+    "filters",
+    "n_convolutions",
+    "kernel_frequency",
+    "pooling",
+    "dropout",
+    "dense_units",
+    "optimizer",
+    "learning_rate",
+    "batch_size",
+    "blocks",
+    "C",
+)
 
 
 def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Returns the best trial of every search with the parameters that matter most, a row a fold (and run, if several).
 
     Args:
-        trials: with column ``loss``, and ``run``, ``fold`` and ``kind`` where there are several.
+        trials: with column ``loss``, and ``run``, ``fold`` and ``task`` where there are several.
     """
     trials = trials.assign(loss=pd.to_numeric(trials["loss"], errors="coerce")).dropna(subset=["loss"])
-    keys = [name for name in ("run", "kind", "fold") if name in trials and trials[name].nunique() > 1]
+    keys = [name for name in ("run", "task", "fold") if name in trials and trials[name].nunique() > 1]
     best = trials.loc[trials.groupby(keys, sort=False)["loss"].idxmin()] if keys else trials.nsmallest(1, "loss")
     return best[[*keys, *(name for name in PARAMETERS_SHOWN if name in best)]].reset_index(drop=True)
 
@@ -31,8 +44,12 @@ def validation_and_test(
         Columns ``fold``, ``validation``, ``test``; folds without both are left out.
     """
     table = results.metrics
-    chosen = table[(table["experiment"] == experiment) & (table["condition"] == condition)
-                   & (table["metric"] == metric) & (table["level"] == "utterance")]
+    chosen = table[
+        (table["experiment"] == experiment)
+        & (table["condition"] == condition)
+        & (table["metric"] == metric)
+        & (table["level"] == "utterance")
+    ]
     scores = 100 * chosen.pivot_table(index="fold", columns="split", values="value", aggfunc="mean")
     scores = scores.reindex(columns=["validation", "test"])
     return scores.dropna().rename_axis(columns=None).reset_index()

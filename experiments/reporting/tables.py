@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from experiments import paper, runs
+from experiments.evaluation import paper, runs
 from experiments.reporting.errors import average_runs
 from experiments.reporting.results import EXPECTED, Results, Summary, describe_protocol, summarise
 
@@ -23,8 +23,24 @@ READINGS_OF_ACCURACY = ("accuracy", "unweighted_average_recall", "binary_accurac
 READINGS_OF_F = ("f1_micro", "f1_macro", "f1_weighted", "fbeta_0.5_macro", "fbeta_0.5_rounded", "binary_accuracy")
 LEVELS = ("utterance", "chunk")
 _COLUMNS = (
-    "system", "condition", "column", "metric", "level", "fold", "unit", "mean", "sd", "spread_over", "n", "ci_low",
-    "ci_high", "paper", "difference", "protocol", "note", "source",
+    "system",
+    "condition",
+    "column",
+    "metric",
+    "level",
+    "fold",
+    "unit",
+    "mean",
+    "sd",
+    "spread_over",
+    "n",
+    "ci_low",
+    "ci_high",
+    "paper",
+    "difference",
+    "protocol",
+    "note",
+    "source",
 )
 
 
@@ -40,12 +56,35 @@ def table1(results: Results) -> pd.DataFrame:
             for level in LEVELS:
                 scores = results.by_run_and_fold(experiment, condition, metric, level)
                 for fold in scores.columns:
-                    rows.append(_our_row(results, experiment, condition, fold, metric, level, fold, "%",
-                                         summarise(scores[fold]), paper.paper_value(experiment, fold)))
+                    rows.append(
+                        _our_row(
+                            results,
+                            experiment,
+                            condition,
+                            fold,
+                            metric,
+                            level,
+                            fold,
+                            "%",
+                            summarise(scores[fold]),
+                            paper.paper_value(experiment, fold),
+                        )
+                    )
                 if scores.shape[1] > 1:
-                    rows.append(_our_row(results, experiment, condition, MEAN_OF_SPEAKERS, metric, level,
-                                         MEAN_OF_SPEAKERS, "%", summarise(scores.dropna().mean(axis=1)),
-                                         _paper_mean(experiment, scores.columns)))
+                    rows.append(
+                        _our_row(
+                            results,
+                            experiment,
+                            condition,
+                            MEAN_OF_SPEAKERS,
+                            metric,
+                            level,
+                            MEAN_OF_SPEAKERS,
+                            "%",
+                            summarise(scores.dropna().mean(axis=1)),
+                            _paper_mean(experiment, scores.columns),
+                        )
+                    )
     return _frame(rows)
 
 
@@ -64,8 +103,20 @@ def table2(results: Results) -> pd.DataFrame:
                 scores = results.by_run(experiment, condition, metric, level)
                 column = column_of.get(metric) or ("F-score" if metric in READINGS_OF_F else metric)
                 if len(scores):
-                    rows.append(_our_row(results, experiment, condition, column, metric, level, runs.POOLED, "",
-                                         summarise(scores), paper.paper_value(experiment, column)))
+                    rows.append(
+                        _our_row(
+                            results,
+                            experiment,
+                            condition,
+                            column,
+                            metric,
+                            level,
+                            runs.POOLED,
+                            "",
+                            summarise(scores),
+                            paper.paper_value(experiment, column),
+                        )
+                    )
     return _frame(rows)
 
 
@@ -115,20 +166,48 @@ def ablations(results: Results, experiment: str = "ablations") -> pd.DataFrame:
         if base is not None and condition != base:
             paired = summarise((accuracy - results.by_run(experiment, base, "accuracy", "utterance")).dropna())
         config = results.settings(experiment, condition)[0]
-        rows.append({
-            "condition": condition, "description": config.get("description", ""), "n_runs": scores.n,
-            "accuracy": scores.mean * 100, "accuracy_sd": scores.sd * 100,
-            "accuracy_ci_low": scores.low * 100, "accuracy_ci_high": scores.high * 100,
-            "uar": summarise(recall).mean * 100, "uar_sd": summarise(recall).sd * 100,
-            "chunk_accuracy": summarise(chunk).mean * 100,
-            "averaged_accuracy": _average_runs(results, experiment, condition) * 100,
-            "base": base or "", "difference": paired.mean * 100, "difference_ci_low": paired.low * 100,
-            "difference_ci_high": paired.high * 100, "n_pairs": paired.n,
-            "protocol": results.protocol(experiment, condition), "note": results.note(experiment, condition),
-        })
-    columns = ["condition", "description", "n_runs", "accuracy", "accuracy_sd", "accuracy_ci_low", "accuracy_ci_high",
-               "uar", "uar_sd", "chunk_accuracy", "averaged_accuracy", "base", "difference", "difference_ci_low",
-               "difference_ci_high", "n_pairs", "protocol", "note"]
+        rows.append(
+            {
+                "condition": condition,
+                "description": config.get("description", ""),
+                "n_runs": scores.n,
+                "accuracy": scores.mean * 100,
+                "accuracy_sd": scores.sd * 100,
+                "accuracy_ci_low": scores.low * 100,
+                "accuracy_ci_high": scores.high * 100,
+                "uar": summarise(recall).mean * 100,
+                "uar_sd": summarise(recall).sd * 100,
+                "chunk_accuracy": summarise(chunk).mean * 100,
+                "averaged_accuracy": _average_runs(results, experiment, condition) * 100,
+                "base": base or "",
+                "difference": paired.mean * 100,
+                "difference_ci_low": paired.low * 100,
+                "difference_ci_high": paired.high * 100,
+                "n_pairs": paired.n,
+                "protocol": results.protocol(experiment, condition),
+                "note": results.note(experiment, condition),
+            }
+        )
+    columns = [
+        "condition",
+        "description",
+        "n_runs",
+        "accuracy",
+        "accuracy_sd",
+        "accuracy_ci_low",
+        "accuracy_ci_high",
+        "uar",
+        "uar_sd",
+        "chunk_accuracy",
+        "averaged_accuracy",
+        "base",
+        "difference",
+        "difference_ci_low",
+        "difference_ci_high",
+        "n_pairs",
+        "protocol",
+        "note",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["accuracy", "condition"], ascending=[False, True], kind="stable", ignore_index=True)
 
@@ -157,13 +236,32 @@ def label_efficiency(results: Results, experiment: str = "label_efficiency") -> 
             continue
         scores = summarise(results.by_run(experiment, condition, "accuracy", "utterance"))
         recall = summarise(results.by_run(experiment, condition, "unweighted_average_recall", "utterance"))
-        rows.append({
-            "encoder": match[1], "percent": int(match[2]), "n_runs": scores.n, "accuracy": scores.mean * 100,
-            "accuracy_sd": scores.sd * 100, "accuracy_ci_low": scores.low * 100, "accuracy_ci_high": scores.high * 100,
-            "uar": recall.mean * 100, "uar_sd": recall.sd * 100, "note": results.note(experiment, condition),
-        })
-    columns = ["encoder", "percent", "n_runs", "accuracy", "accuracy_sd", "accuracy_ci_low", "accuracy_ci_high", "uar",
-               "uar_sd", "note"]
+        rows.append(
+            {
+                "encoder": match[1],
+                "percent": int(match[2]),
+                "n_runs": scores.n,
+                "accuracy": scores.mean * 100,
+                "accuracy_sd": scores.sd * 100,
+                "accuracy_ci_low": scores.low * 100,
+                "accuracy_ci_high": scores.high * 100,
+                "uar": recall.mean * 100,
+                "uar_sd": recall.sd * 100,
+                "note": results.note(experiment, condition),
+            }
+        )
+    columns = [
+        "encoder",
+        "percent",
+        "n_runs",
+        "accuracy",
+        "accuracy_sd",
+        "accuracy_ci_low",
+        "accuracy_ci_high",
+        "uar",
+        "uar_sd",
+        "note",
+    ]
     return pd.DataFrame(rows, columns=columns).sort_values(["encoder", "percent"], ignore_index=True)
 
 
@@ -196,9 +294,9 @@ def closest_reading(table: pd.DataFrame, condition: str | None = None) -> pd.Ser
         ours = ours[ours["condition"] == condition]
     if ours.empty:
         return None
-    groups = ours.assign(distance=(ours["mean"] - ours["paper"]).abs()).groupby(
-        ["condition", "metric", "level"], sort=False
-    )["distance"]
+    groups = ours.assign(distance=(ours["mean"] - ours["paper"]).abs()).groupby(["condition", "metric", "level"], sort=False)[
+        "distance"
+    ]
     distances = groups.mean()[groups.count() == len(SPEAKERS)].reset_index()
     return None if distances.empty else distances.loc[distances["distance"].idxmin()]
 
@@ -210,10 +308,10 @@ def _all_conditions(results: Results, experiment: str) -> list[str]:
 
 def _base_condition(results: Results, experiment: str) -> str | None:
     present = results.conditions(experiment)
-    marked = [
-        name for name in present if any(config.get("base") is True for config in results.settings(experiment, name))
-    ]
-    return next(iter([*marked, *(name for name in ("began", "base", "paper") if name in present)]), None)
+    marked = [name for name in present if any(config.get("base") is True for config in results.settings(experiment, name))]
+    return next(
+        iter([*marked, *(name for name in ("began_16_epochs", "began", "base", "head_per_second") if name in present)]), None
+    )
 
 
 def _paper_mean(experiment: str, columns: Iterable[str]) -> float | None:
@@ -234,27 +332,54 @@ def _published_rows(experiment: str) -> list[dict]:
     rows = []
     for score in paper.published(experiment):
         scale = _scale(unit)
-        rows.append({
-            "system": score.system, "column": score.column, "unit": unit, "mean": score.value * scale,
-            "sd": math.nan if score.sd is None else score.sd * scale,
-            "spread_over": "" if score.sd is None else "executions",
-            "protocol": "as ours" if score.same_protocol else "another", "note": score.note, "source": score.source,
-        })
+        rows.append(
+            {
+                "system": score.system,
+                "column": score.column,
+                "unit": unit,
+                "mean": score.value * scale,
+                "sd": math.nan if score.sd is None else score.sd * scale,
+                "spread_over": "" if score.sd is None else "executions",
+                "protocol": "as ours" if score.same_protocol else "another",
+                "note": score.note,
+                "source": score.source,
+            }
+        )
     return rows
 
 
 def _our_row(
-    results: Results, experiment: str, condition: str, column: str, metric: str, level: str, fold: str, unit: str,
-    summary: Summary, in_the_paper: float | None, spread_over: str = "runs",
+    results: Results,
+    experiment: str,
+    condition: str,
+    column: str,
+    metric: str,
+    level: str,
+    fold: str,
+    unit: str,
+    summary: Summary,
+    in_the_paper: float | None,
+    spread_over: str = "runs",
 ) -> dict:
     scale = _scale(unit)
     in_the_paper = math.nan if in_the_paper is None else in_the_paper * scale
     return {
-        "system": OURS, "condition": condition, "column": column, "metric": metric, "level": level, "fold": fold,
-        "unit": unit, "mean": summary.mean * scale, "sd": summary.sd * scale, "spread_over": spread_over,
+        "system": OURS,
+        "condition": condition,
+        "column": column,
+        "metric": metric,
+        "level": level,
+        "fold": fold,
+        "unit": unit,
+        "mean": summary.mean * scale,
+        "sd": summary.sd * scale,
+        "spread_over": spread_over,
         "n": summary.n,
-        "ci_low": summary.low * scale, "ci_high": summary.high * scale, "paper": in_the_paper,
-        "difference": summary.mean * scale - in_the_paper, "protocol": results.protocol(experiment, condition),
+        "ci_low": summary.low * scale,
+        "ci_high": summary.high * scale,
+        "paper": in_the_paper,
+        "difference": summary.mean * scale - in_the_paper,
+        "protocol": results.protocol(experiment, condition),
         "note": results.note(experiment, condition),
     }
 
@@ -262,10 +387,16 @@ def _our_row(
 def _not_run(experiment: str, condition: str, column: str, metric: str, unit: str) -> dict:
     value = paper.paper_value(experiment, column)
     return {
-        "system": OURS, "condition": condition, "column": column, "metric": metric,
-        "level": "chunk" if "leaking" in condition else "utterance", "unit": unit, "n": 0,
+        "system": OURS,
+        "condition": condition,
+        "column": column,
+        "metric": metric,
+        "level": "chunk" if "leaking" in condition else "utterance",
+        "unit": unit,
+        "n": 0,
         "paper": math.nan if value is None else value * _scale(unit),
-        "protocol": describe_protocol(experiment, condition), "note": NOT_RUN,
+        "protocol": describe_protocol(experiment, condition),
+        "note": NOT_RUN,
     }
 
 

@@ -1,6 +1,6 @@
 """Makes spectrogram.npy: what `began.spectrogram` must return for `golden_chunk`, computed by librosa in double precision.
 
-    python tests/golden/make_spectrogram.py
+python tests/golden/make_spectrogram.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,268 @@
+"""The splits of the paper's tables, each checked for leakage before anything is trained (paper, section 3.3).
+
+All of them split utterances; chunks are cut afterwards, so that no chunk of a test utterance is ever trained on. (The one
+exception carries `leaking` in its name and exists to show what it does to a score.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from began.errors import InputError
+
+INNER_FOLDS = 3
+"""Inner folds that hyper-parameters are selected on: each training utterance is validated on once. Assumption. Two of EmoDB's
+speakers alone, a hundred utterances, select by luck."""
+
+ENOUGH_UTTERANCES = 1000
+"""Training utterances from which on a single held-out part is large enough to select on. Assumption."""
+
+VALIDATION_FRACTION = 0.2
+"""Fraction of the training utterances in that single part. Assumption."""
+
+
+class Inner(NamedTuple):
+    """One inner fold of the training part: positions of utterances to train and to select on, int64 each."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Split:
+    """One fold: positions of utterances in the corpus' table.
+
+    Attributes:
+        fold: the held-out speaker's name, or "pooled" where there is one fold only.
+        inner: what the search trains and selects on; each covers the whole training part.
+        test: int64; touched once, at the end.
+    """
+
+    fold: str
+    inner: tuple[Inner, ...]
+    test: np.ndarray
+
+    @property
+    def fitting(self) -> np.ndarray:
+        """The whole training part: what the final heads are fitted on."""
+        return np.sort(np.concatenate(self.inner[0]))
+
+
+def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
+    """Returns the split if it is sound.
+
+    Args:
+        split: to be checked.
+        utterances: the corpus' table.
+        disjoint: a column, such as "speaker" or "video", of which no value may lie on both sides of training and test.
+    Raises:
+        InputError: a part is empty, or a class of the test part is missing from training.
+        AssertionError: an utterance or a value of `disjoint` lies on both sides, or inner folds cover different
+            utterances: a defect of the protocol.
+    """
+    for inner in split.inner:
+        parts = {"training": inner.train, "validation": inner.validation, "test": split.test}
+        for name, part in parts.items():
+            if len(part) == 0:
+                raise InputError.about(
+                    f"fold {split.fold}",
+                    found=f"no utterance in the {name} part",
+                    expected="at least one",
+                    action="give more utterances or speakers",
+                )
+        together = np.concatenate(list(parts.values()))
+        assert len(np.unique(together)) == len(together), f"fold {split.fold}: an utterance lies in two parts"
+        assert np.array_equal(np.sort(np.concatenate(inner)), split.fitting), f"fold {split.fold}: inner folds differ"
+    names = utterances["utterance"].to_numpy()
+    assert not set(names[split.fitting]) & set(names[split.test]), f"fold {split.fold}: an utterance on both sides"
+    if disjoint is not None:
+        values = utterances[disjoint].to_numpy()
+        both = set(values[split.fitting]) & set(values[split.test])
+        assert not both, f"fold {split.fold}: {disjoint} {sorted(both)} on both sides"
+    if "label" in utterances and utterances["label"].notna().all():
+        labels = utterances["label"].to_numpy()
+        absent = set(labels[split.test]) - set(labels[split.fitting])
+        if absent:
+            raise InputError.about(
+                f"fold {split.fold}",
+                found=f"no training utterance of {', '.join(sorted(absent))}",
+                expected="every class of the test part in the training part",
+                action="give more utterances of that class",
+            )
+    return split
+
+
+def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split]:
+    """Returns a fold a speaker (paper, section 3.3: EmoDB).
+
+    The search selects on inner folds that leave out a third of the remaining speakers each, dealt by the seed; where the
+    corpus knows the speakers' sex, both sexes are dealt evenly.
+
+    Raises:
+        InputError: fewer than four speakers.
+    """
+    speakers = sorted(utterances["speaker"].unique())
+    if len(speakers) < INNER_FOLDS + 1:
+        raise InputError.about(
+            "leave one speaker out",
+            found=f"{len(speakers)} speakers",
+            expected=f"at least {INNER_FOLDS + 1}: one for the test, {INNER_FOLDS} for the search",
+            action="use the protocol kfold",
+        )
+    return [check_split(split, utterances, disjoint="speaker") for split in _held_out_speakers(utterances, speakers, seed)]
+
+
+def _held_out_speakers(utterances: pd.DataFrame, speakers: list[str], seed: int) -> Iterator[Split]:
+    speaker_of = utterances["speaker"].to_numpy()
+    sexes = utterances.groupby("speaker")["sex"].first() if "sex" in utterances else pd.Series("", index=speakers)
+    for number, speaker in enumerate(speakers):
+        generator = np.random.default_rng([seed, number])
+        others = list(generator.permutation([other for other in speakers if other != speaker]))
+        dealt = sorted(others, key=lambda other: sexes[other])  # one sex after the other, each in a random order
+        is_test = speaker_of == speaker
+        held_out = [np.isin(speaker_of, dealt[first::INNER_FOLDS]) for first in range(INNER_FOLDS)]
+        inner = tuple(Inner(np.flatnonzero(~is_test & ~part), np.flatnonzero(part)) for part in held_out)
+        yield Split(speaker, inner, np.flatnonzero(is_test))
+
+
+def per_speaker(utterances: pd.DataFrame, seed: int, test_fraction: float = 0.4) -> list[Split]:
+    """Returns a speaker-dependent fold a speaker: stratified 60/40 by utterances (paper, section 3.3: SAVEE)."""
+    splits = []
+    for number, speaker in enumerate(sorted(utterances["speaker"].unique())):
+        rows = np.flatnonzero(utterances["speaker"].to_numpy() == speaker)
+        # One each for training, search and test.
+        _require_members(utterances["label"].to_numpy()[rows].astype(str), 3, f"speaker {speaker}")
+        random_states = np.random.default_rng([seed, number]).integers(2**31, size=2)
+        fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), test_fraction)
+        splits.append(check_split(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
+    return splits
+
+
+def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
+    """Returns folds of utterances: by speaker where speakers are known and there are enough, else stratified by label."""
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+    rows = np.arange(len(utterances))
+    speakers = utterances["speaker"].to_numpy() if "speaker" in utterances else np.full(len(rows), "")
+    by_speaker = len(np.unique(speakers)) >= n_folds
+    labels = _strata(utterances)
+    if by_speaker:
+        folds = GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, groups=speakers)
+    elif labels is not None:
+        _require_members(labels, n_folds, f"{n_folds} folds")
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(rows, labels)
+    else:
+        folds = KFold(n_folds, shuffle=True, random_state=seed).split(rows)
+    splits = []
+    for number, (fitting, test) in enumerate(folds, start=1):
+        random_state = int(np.random.default_rng([seed, number]).integers(2**31))
+        split = Split(f"fold{number}", _inner_folds(fitting, utterances, random_state), test)
+        splits.append(check_split(split, utterances, disjoint="speaker" if by_speaker else None))
+    return splits
+
+
+def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, test_part: str | None = None) -> list[Split]:
+    """Returns the split that the corpus itself names in the column `split`.
+
+    Where a part "test" is tested on, the part "validation" is selected on; else inner folds of the training part are.
+
+    Args:
+        utterances: the corpus' table; rows of other parts than those used are left alone.
+        seed: of the choice of validation utterances.
+        disjoint: a column, such as "video": training utterances that share a value with the test part are left out.
+        test_part: what is tested on, "validation" or "test"; None takes the part "test" where there is one.
+    Raises:
+        InputError: the table has no column `split`, or one of its parts is empty.
+    """
+    if "split" not in utterances:
+        raise InputError.about(
+            "protocol official",
+            found="no column split",
+            expected="split = train, validation or test",
+            action="add the column, or choose another protocol",
+        )
+    part = utterances["split"].to_numpy()
+    if test_part is None:
+        test_part = "test" if (part == "test").any() else "validation"
+    test = np.flatnonzero(part == test_part)
+    held_out = np.flatnonzero(part == "validation") if test_part == "test" else np.array([], dtype=np.int64)
+    fitting = np.flatnonzero(part == "train")
+    if disjoint is not None:
+        values = utterances[disjoint].to_numpy()
+        fitting, held_out = (rows[~np.isin(values[rows], values[test])] for rows in (fitting, held_out))
+    if len(fitting) < 2 or len(test) == 0:
+        raise InputError.about(
+            "protocol official",
+            found=f"{len(fitting)} training and {len(test)} test utterances",
+            expected="at least two and one",
+            action="check the column split, and that the audio is there",
+        )
+    if len(held_out):
+        inner = (Inner(fitting, held_out),)
+    else:
+        inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))
+    return [check_split(Split("pooled", inner, test), utterances, disjoint)]
+
+
+def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) -> tuple[Inner, ...]:
+    """Returns inner folds of training rows, disjoint by video or speaker where that leaves all of them filled."""
+    from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, StratifiedKFold
+
+    large = len(rows) >= ENOUGH_UTTERANCES
+    for column in ("video", "speaker"):
+        if column in utterances and utterances[column].iloc[rows].nunique() >= 5:
+            groups = utterances[column].to_numpy()[rows]
+            splitter = (
+                GroupShuffleSplit(1, test_size=VALIDATION_FRACTION, random_state=random_state)
+                if large
+                else GroupKFold(INNER_FOLDS, shuffle=True, random_state=random_state)
+            )
+            return tuple(Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, groups=groups))
+    if large:
+        return (Inner(*_stratified_pair(rows, utterances, random_state, VALIDATION_FRACTION)),)
+    n_folds = min(INNER_FOLDS, len(rows))
+    labels = _strata(utterances)
+    fits = labels is not None and np.unique(labels[rows], return_counts=True)[1].min() >= n_folds
+    splitter = (StratifiedKFold if fits else KFold)(n_folds, shuffle=True, random_state=random_state)
+    return tuple(
+        Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, labels[rows] if fits else None)
+    )
+
+
+def _stratified_pair(
+    rows: np.ndarray, utterances: pd.DataFrame, random_state: int, fraction: float
+) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split
+
+    labels = _strata(utterances)
+    strata = None if labels is None else labels[rows]
+    if strata is not None:
+        counts = np.unique(strata, return_counts=True)[1]
+        n_second = int(np.ceil(fraction * len(rows)))
+        if counts.min() < 2 or not len(counts) <= n_second <= len(rows) - len(counts):
+            strata = None  # too few utterances to have every class on both sides
+    first, second = train_test_split(rows, test_size=fraction, random_state=random_state, stratify=strata)
+    return np.sort(first), np.sort(second)
+
+
+def _strata(utterances: pd.DataFrame) -> np.ndarray | None:
+    if "label" not in utterances or utterances["label"].isna().any():
+        return None
+    return utterances["label"].to_numpy().astype(str)
+
+
+def _require_members(labels: np.ndarray, needed: int, what: str) -> None:
+    names, counts = np.unique(labels, return_counts=True)
+    small = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < needed]
+    if small:
+        raise InputError.about(
+            what,
+            found=f"classes with few utterances: {', '.join(small)}",
+            expected=f"at least {needed} utterances a class",
+            action="add utterances, or merge or leave out those classes",
+        )
