@@ -1,0 +1,302 @@
+"""One record per condition: what is run, how it is scored, and what a reader must know. Commands run them, reports read them.
+
+A condition is one row of a table: a corpus, a protocol, a method with its options. `EXPERIMENTS` lists all that belong to a
+full reproduction, in the order of their tables; own data sets get a record of their own (`experiments.custom`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from classifiers.metrics import CATEGORICAL, DIMENSIONAL
+
+PROTOCOLS = {
+    "per_speaker": "each speaker alone, about 60 % of the utterances for training and 40 % for testing, stratified by emotion, "
+    "split anew for every run",
+    "official_validation": "official training part, tested on the official validation part",
+    "source_disjoint": "official training part without the videos that also occur in the validation part, tested on that",
+    "leave_one_speaker_out": "leave one speaker out",
+    "official": "the split that the manifest names",
+    "k_fold": "{folds} folds",
+}
+"""Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
+
+LEAKING = "LEAKING: chunks of one utterance lie in the training and in the test part"
+SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, are standardised together, without their labels"
+SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
+DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
+STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pre-trained encoder that conditions name.
+
+    Attributes:
+        description: what distinguishes it.
+        options: of experiments.pretrain_librispeech that make it, beside the data.
+    """
+
+    description: str
+    options: str
+
+
+ENCODERS = {
+    "began": Encoder("BEGAN, 100 epochs (the published encoder)", "--name began"),
+    "began-16-epochs": Encoder("BEGAN, 16 epochs", "--epochs 16 --name began-16-epochs"),
+    "began-seed-1": Encoder("BEGAN, 16 epochs, another seed", "--epochs 16 --seed 1 --name began-seed-1"),
+    "began-16-filters": Encoder("BEGAN, 16 base filters", "--epochs 16 --base-filters 16 --name began-16-filters"),
+    "began-gamma-0.5": Encoder("BEGAN, gamma 0.5", "--epochs 16 --gamma 0.5 --name began-gamma-0.5"),
+    "began-linear": Encoder("BEGAN, linear magnitude", "--epochs 16 --magnitude linear --name began-linear"),
+    "began-learning-rate-0.0001": Encoder(
+        "BEGAN, learning rate 0.0001", "--epochs 16 --learning-rate 1e-4 --name began-learning-rate-0.0001"
+    ),
+    "autoencoder": Encoder("autoencoder without a generator", "--epochs 16 --no-generator --name autoencoder"),
+    "autoencoder-seed-1": Encoder("autoencoder, another seed", "--epochs 16 --no-generator --seed 1 --name autoencoder-seed-1"),
+}
+"""Folder under results/pretrain_librispeech -> the encoder in it."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is run, and how.
+
+    Attributes:
+        experiment, name: of the results' folder.
+        description: what distinguishes the condition, for tables.
+        corpus: name of the loader in `experiments.corpora`.
+        protocol: key of PROTOCOLS.
+        folds: of the protocol "k_fold".
+        chunk_split: split chunks in place of utterances, which leaks.
+        percent: share of the training labels that is used.
+        tasks: CATEGORICAL, DIMENSIONAL or both.
+        method: key of `experiments.evaluation.methods.METHODS`.
+        encoder: key of ENCODERS; empty: the file that the user names.
+        initial_weights: take the encoder's architecture with its initial weights.
+        features: what a head reads from the encoder, see `began.encoder.OUTPUTS`.
+        hop_seconds: distance between the starts of two chunks.
+        masked_copies: of every training chunk (SpecAugment), for a head.
+        class_weight: "balanced", or None.
+        search: search the head's parameters; False takes the default ones.
+        normalize_speakers, copies, correlations: of the method "statistics".
+        learning_rate: of the method "whole"; None takes its default.
+    """
+
+    experiment: str
+    name: str
+    description: str = ""
+    corpus: str = "emodb"
+    protocol: str = "leave_one_speaker_out"
+    folds: int = 0
+    chunk_split: bool = False
+    percent: int = 100
+    tasks: tuple[str, ...] = (CATEGORICAL,)
+    method: str = "head"
+    encoder: str = ""
+    initial_weights: bool = False
+    features: str = "map"
+    hop_seconds: float = 1.0
+    masked_copies: int = 0
+    class_weight: str | None = None
+    search: bool = True
+    normalize_speakers: bool = False
+    copies: bool = True
+    correlations: bool = True
+    learning_rate: float | None = None
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels that are scored: "chunk" alone where chunks are split, "utterance" alone where a method knows no chunks."""
+        if self.chunk_split:
+            return ("chunk",)
+        return ("chunk", "utterance") if self.method in ("head", "whole") else ("utterance",)
+
+    @property
+    def main_level(self) -> str:
+        """The level that tables show first."""
+        return self.levels[-1]
+
+    @property
+    def protocol_text(self) -> str:
+        """How the data are split, in words."""
+        text = PROTOCOLS[self.protocol].format(folds=self.folds)
+        if self.chunk_split:
+            text += "; chunks in place of utterances"
+        return text if self.percent == 100 else f"{text}; {self.percent} % of the training labels"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know beside a score."""
+        notes = [LEAKING] if self.chunk_split else []
+        if self.corpus == "emodb" and self.method in ("head", "whole"):
+            notes.append(SPACE_SEEN if self.search else DEFAULT_HEAD_SEEN)
+        if self.corpus == "emodb" and self.method == "statistics":
+            notes.append(STATISTICS_SEEN)
+        if self.normalize_speakers:
+            notes.append(SPEAKERS_NORMALIZED)
+        return tuple(notes)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table, or a figure: what its conditions share.
+
+    Attributes:
+        name: of the results' folder, and of the command.
+        title: for reports.
+        columns: column of the paper's table -> the metric that it is compared with; the paper does not always name one.
+        conditions: name -> record, in the order of the table.
+        base: the condition that the others are compared with; empty: none.
+    """
+
+    name: str
+    title: str
+    columns: Mapping[str, str]
+    conditions: Mapping[str, Condition]
+    base: str = ""
+
+
+def _with_methods(*conditions: Condition) -> dict[str, Condition]:
+    """Returns the conditions with a head per second, and each with the method "statistics" as far as it goes there."""
+    statistics = [
+        replace(condition, name=f"{condition.name}_utterance_statistics{suffix}", method="statistics", normalize_speakers=flag)
+        for condition in conditions
+        if not condition.chunk_split
+        for suffix, flag in (("", False), ("_speaker_normalized", True))
+    ]
+    return {condition.name: condition for condition in (*conditions, *statistics)}
+
+
+def _table1() -> Experiment:
+    utterances = Condition("table1_savee", "utterance_split", corpus="savee", protocol="per_speaker")
+    return Experiment(
+        "table1_savee",
+        "Table 1: SAVEE, accuracy per speaker",
+        dict.fromkeys(("DC", "JE", "JK", "KL"), "accuracy"),
+        _with_methods(utterances, replace(utterances, name="chunk_split_leaking", chunk_split=True)),
+    )
+
+
+def _table2() -> Experiment:
+    official = Condition(
+        "table2_omg", "official", corpus="omg", protocol="official_validation", tasks=(CATEGORICAL, DIMENSIONAL)
+    )
+    return Experiment(
+        "table2_omg",
+        "Table 2: OMG-Emotion",
+        {
+            "F-score": "f1_micro",
+            "arousal CCC": "concordance_correlation_coefficient_arousal",
+            "valence CCC": "concordance_correlation_coefficient_valence",
+        },
+        _with_methods(official, replace(official, name="source_disjoint", protocol="source_disjoint")),
+    )
+
+
+def _table3() -> Experiment:
+    conditions = [
+        Condition("table3_emodb", "head_per_second", "searched head on one second at a time"),
+        Condition("table3_emodb", "utterance_statistics", "statistics over the utterance, linear SVM", method="statistics"),
+        Condition(
+            "table3_emodb",
+            "utterance_statistics_speaker_normalized",
+            "statistics over the utterance, each speaker standardised, linear SVM",
+            method="statistics",
+            normalize_speakers=True,
+        ),
+    ]
+    return Experiment(
+        "table3_emodb",
+        "Table 3: EmoDB, leave one speaker out",
+        {"accuracy": "accuracy", "UAR": "unweighted_average_recall"},
+        {condition.name: condition for condition in conditions},
+    )
+
+
+BASE_ENCODER = "began-16-epochs"
+"""The encoder of the ablations: every encoder that is compared with it has trained for 16 epochs, too."""
+
+
+_ABLATIONS: dict[str, tuple[str, dict]] = {
+    "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
+    "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
+    "began_seed_1": ("BEGAN pre-trained with another seed", {"encoder": "began-seed-1"}),
+    "initial_weights": ("encoder with its initial weights, frozen", {"initial_weights": True}),
+    "autoencoder": ("autoencoder, trained without a generator", {"encoder": "autoencoder"}),
+    "autoencoder_seed_1": ("autoencoder pre-trained with another seed", {"encoder": "autoencoder-seed-1"}),
+    "linear_magnitude": ("linear magnitude, as in the authors' earlier code", {"encoder": "began-linear"}),
+    "gamma_0.5": ("gamma 0.5 in place of 0.7", {"encoder": "began-gamma-0.5"}),
+    "learning_rate_0.0001": ("pre-trained at 0.0001, as Berthelot et al.", {"encoder": "began-learning-rate-0.0001"}),
+    "filters_16": ("16 base filters in place of 8", {"encoder": "began-16-filters"}),
+    "embedding": ("head on the embedding", {"features": "embedding"}),
+    "all_blocks": ("head on the maps of all four blocks", {"features": "blocks"}),
+    "overlapping_chunks": ("chunks every half second", {"hop_seconds": 0.5}),
+    "class_weights": ("classes weighted by the inverse of their size", {"class_weight": "balanced"}),
+    "spec_augment": ("three masked copies of every training chunk (SpecAugment)", {"masked_copies": 3}),
+    "fine_tuned": ("BEGAN, fine-tuned together with the head", {"method": "whole"}),
+    "fine_tuned_0.0002": ("fine-tuned at a rate of 0.0002 in place of 0.0005", {"method": "whole", "learning_rate": 2e-4}),
+    "from_scratch": ("the same network, trained from scratch", {"method": "whole", "initial_weights": True}),
+    "utterance_statistics": ("statistics over the utterance, linear SVM", {"method": "statistics"}),
+    "utterance_statistics_without_copies": ("… without copies at other speeds", {"method": "statistics", "copies": False}),
+    "utterance_statistics_without_correlations": ("… without correlations", {"method": "statistics", "correlations": False}),
+    "utterance_statistics_filters_16": ("… of 16 base filters", {"method": "statistics", "encoder": "began-16-filters"}),
+    "utterance_statistics_initial_weights": ("… of initial weights", {"method": "statistics", "initial_weights": True}),
+    "utterance_statistics_speaker_normalized": (
+        "… each speaker standardised",
+        {"method": "statistics", "normalize_speakers": True},
+    ),
+    "utterance_statistics_speaker_normalized_initial_weights": (
+        "… each speaker standardised, initial weights",
+        {"method": "statistics", "normalize_speakers": True, "initial_weights": True},
+    ),
+    "functionals": ("functionals of librosa's features, linear SVM", {"method": "functionals", "encoder": ""}),
+    "majority": ("the most frequent class", {"method": "majority", "encoder": ""}),
+}
+"""Name -> description, and what differs from the base."""
+
+
+def _ablations() -> Experiment:
+    conditions = {
+        name: Condition("ablations", name, description, **{"encoder": BASE_ENCODER, "search": False, **differences})
+        for name, (description, differences) in _ABLATIONS.items()
+    }
+    columns = {"accuracy": "accuracy", "UAR": "unweighted_average_recall"}
+    return Experiment("ablations", "Ablations: EmoDB, leave one speaker out", columns, conditions, base="began_16_epochs")
+
+
+PERCENTS = (5, 10, 25, 50, 100)
+"""Shares of the labels, by default."""
+
+
+def at_share(condition: Condition, percent: int) -> Condition:
+    """Returns a condition of the label efficiency with a share of the labels, in percent."""
+    return replace(condition, name=f"{condition.name}_{percent:03d}", percent=percent)
+
+
+_EFFICIENCY = {"experiment": "label_efficiency", "search": False}
+LABEL_EFFICIENCY = {
+    "began": Condition(name="began", description="BEGAN, frozen", **_EFFICIENCY),
+    "initial_weights": Condition(name="initial_weights", description="initial weights", initial_weights=True, **_EFFICIENCY),
+    "from_scratch": Condition(
+        name="from_scratch", description="from scratch", method="whole", initial_weights=True, **_EFFICIENCY
+    ),
+}
+"""What is compared at every share of the labels."""
+
+
+def _label_efficiency() -> Experiment:
+    conditions = [at_share(condition, percent) for condition in LABEL_EFFICIENCY.values() for percent in PERCENTS]
+    by_name = {condition.name: condition for condition in conditions}
+    return Experiment("label_efficiency", "Label efficiency: EmoDB, leave one speaker out", {"accuracy": "accuracy"}, by_name)
+
+
+EXPERIMENTS = {
+    experiment.name: experiment for experiment in (_table1(), _table2(), _table3(), _ablations(), _label_efficiency())
+}
+"""Every experiment of a full reproduction, by name."""
+
+
+def find_condition(experiment: str, name: str) -> Condition | None:
+    """Returns the record of a condition; None for an own data set, or a condition that the user named."""
+    return EXPERIMENTS[experiment].conditions.get(name) if experiment in EXPERIMENTS else None
