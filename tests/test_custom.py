@@ -1,6 +1,5 @@
 """A user's own data set: every protocol, all of the tables' machinery, and the model it leaves for prediction."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -14,8 +13,11 @@ from began.files import attach_json, read_attached_json
 from began.spectrogram import SpectrogramConfig
 from experiments import custom
 from experiments.corpora import load, synthetic
+from experiments.evaluation.conditions import Condition
 from experiments.evaluation.final_model import FILES, find_best_trial, write_final_models
-from experiments.evaluation.runs import read_table
+from experiments.evaluation.options import Settings
+from experiments.evaluation.protocols import make_splits
+from experiments.evaluation.runs import read_table, write_table
 
 EMOTIONS = ("anger", "neutral", "sadness")
 
@@ -103,13 +105,13 @@ def test_every_protocol_splits_the_manifest(manifest, protocol, folds, n_folds):
         "--manifest", path, "--encoder", "e", "--name", "n", "--protocol", protocol, *(["--folds", folds] if folds else [])
     )
     corpus = load("manifest", path)
-    custom.check_protocol(arguments, corpus)
-    splits = custom.make_splits(arguments, corpus, 1)
+    condition = custom.describe_condition(arguments, corpus)
+    splits = make_splits(condition, corpus.utterances, 0, run=1)
     assert len(splits) == n_folds
     if protocol != "official":
         tested = np.concatenate([split.test for split in splits])
         assert len(set(tested)) == len(tested) and (protocol == "speaker-dependent" or len(tested) == 36)
-    again = custom.make_splits(arguments, corpus, 2)
+    again = make_splits(condition, corpus.utterances, 0, run=2)
     assert (splits[0].test.tolist() == again[0].test.tolist()) == (protocol != "speaker-dependent")
 
 
@@ -151,34 +153,28 @@ def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_p
     assert set(metrics["fold"]) == {"fold1", "fold2", "pooled"}
     assert len(pd.read_csv(folder / "run1" / "predictions.csv")) == 36
     config = json.loads((folder / "run1" / "config.json").read_text())
-    assert config["protocol"] == "2 folds" and len(config["manifest_sha256"]) == 64
+    assert config["protocol"] == "2 folds" and len(config["utterances_sha256"]) == 64
     assert "mine" in (results / "tables" / "custom.md").read_text()
     assert run(*argv) == 0  # complete: nothing to do
 
     from classifiers.predictor import load_predictor
-    from experiments.evaluation.evaluate import Condition
-    from experiments.evaluation.methods import represent
-    from experiments.evaluation.options import check_table_arguments
 
-    settings = arguments_of(*argv)
-    config = check_table_arguments(settings)
-    data = represent(load("manifest", path), encoder, results)
-    condition = Condition("custom", "mine", make_splits=lambda run: [])
     scores = read_everything(folder / "run1") | read_everything(folder / "search")
     model = folder / FILES["categorical"]
-    model.unlink(missing_ok=True)
-    assert write_final_models(data, condition, settings, config) == [model]
-    assert read_everything(folder / "run1") | read_everything(folder / "search") == scores
     description = read_attached_json(model, "head")
-    best = find_best_trial(folder / "search", "categorical")
-    assert description["parameters"] == best.parameters and description["best_epoch"] == best.epochs
+    model.unlink()
+    assert run(*argv) == 0
+    assert read_attached_json(model, "head") == description
+    assert read_everything(folder / "run1") | read_everything(folder / "search") == scores
+    best = find_best_trial(results, Condition("custom", "mine"), "categorical")
+    assert description["parameters"] == best["parameters"] and description["best_epoch"] == best["epochs"]
     assert description["labels"] == list(EMOTIONS) and description["n_utterances"] == 36
     written = model.stat().st_mtime_ns, model.read_bytes()
-    assert write_final_models(data, condition, settings, config) == [model]
+    assert run(*argv) == 0
     assert (model.stat().st_mtime_ns, model.read_bytes()) == written  # it was there already
     model.write_bytes(b"half")
-    write_final_models(data, condition, settings, config)
-    prediction = load_predictor(model).predict_file(data.corpus.utterances["path"][0])
+    assert run(*argv) == 0
+    prediction = load_predictor(model).predict_file(load("manifest", path).utterances["path"][0])
     assert prediction.scores.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -192,49 +188,36 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
     assert set(metrics["fold"]) == {"pooled"}
 
     from classifiers.predictor import load_predictor
-    from experiments.evaluation.evaluate import CLASSES, DIMENSIONS, Condition
-    from experiments.evaluation.methods import represent
-    from experiments.evaluation.options import check_table_arguments
 
-    settings = arguments_of(*argv)
-    config = check_table_arguments(settings)
-    data = represent(load("manifest", path), encoder, results)
-    condition = Condition("custom", "mine", make_splits=lambda run: [], tasks=(CLASSES, DIMENSIONS))
-    written = write_final_models(data, condition, settings, config)
-    assert [model.name for model in written] == ["model.keras", "model-arousal_valence.keras"]
-    arousal, valence = load_predictor(written[1]).predict_file(data.corpus.utterances["path"][0]).scores
+    models = sorted((results / "custom" / "mine").glob("*.keras"))
+    assert [model.name for model in models] == ["model-arousal_valence.keras", "model.keras"]
+    arousal, valence = load_predictor(models[0]).predict_file(load("manifest", path).utterances["path"][0]).scores
     assert 0 <= arousal <= 1 and -1 <= valence <= 1
 
 
 def test_no_model_where_none_can_be_made(tmp_path):
-    from experiments.evaluation.evaluate import Condition
-
-    settings = argparse.Namespace(results_dir=tmp_path, encoder=Path("encoder.keras"))
-    config = {"encoder_sha256": "", "features": "map", "spectrogram": {}, "tail": "overlap"}
-    chunks = Condition("table1_savee", "chunk_split_leaking", make_splits=lambda run: [], levels=("chunk",))
-    assert write_final_models(None, chunks, settings, config) == []
-    other = Condition("ablations", "majority", make_splits=lambda run: [], train=lambda *_: None)
-    assert write_final_models(None, other, settings, config) == []
-    functionals = Condition("ablations", "functionals", make_splits=lambda run: [])
-    assert write_final_models(None, functionals, argparse.Namespace(results_dir=tmp_path), config) == []
-    assert write_final_models(None, functionals, settings, {}) == []
+    settings = Settings(tmp_path, Path("encoder.keras"))
+    for differences in ({"chunk_split": True}, {"search": False}, {"method": "functionals"}, {"method": "statistics"}):
+        assert write_final_models(Condition("custom", "mine", **differences), None, settings, {}) == []
 
 
 def test_the_best_trial_is_the_best_of_all_folds(tmp_path):
     from classifiers.heads import resolve_parameters
 
+    condition = Condition("custom", "mine")
     rows = [
-        {"trial": 0, "loss": 0.1, "status": "fail", "epochs": 0, "seconds": 0, "seed": 0, "search": "x", "error": "e"},
-        {"trial": 1, "loss": 0.4, "status": "ok", "epochs": 9, "seconds": 1, "seed": 0, "search": "x", "error": ""},
+        {"task": "categorical", "trial": 0, "loss": 0.1, "status": "fail", "epochs": 0},
+        {"task": "categorical", "trial": 1, "loss": 0.4, "status": "ok", "epochs": 9},
     ]
     for fold, loss in (("a-categorical", 0.4), ("b", 0.3), ("c", 0.3)):
         rows[1] |= {"loss": loss, "epochs": 5 if fold == "b" else 9}
         parameters = resolve_parameters("categorical", {"filters": 16 if fold == "b" else 32})
-        pd.DataFrame([row | parameters for row in rows]).to_csv(tmp_path / f"{fold}-categorical-0123abcd.csv", index=False)
-    best = find_best_trial(tmp_path, "categorical")
-    assert (best.fold, best.loss, best.epochs, best.parameters["filters"]) == ("b", 0.3, 5, 16)
+        trials = pd.DataFrame([{"fold": fold} | row | parameters for row in rows])
+        write_table(tmp_path / "custom" / "mine" / "search" / f"{fold}-categorical-0123abcd.csv", trials)
+    best = find_best_trial(tmp_path, condition, "categorical")
+    assert (best["fold"], best["loss"], best["epochs"], best["parameters"]["filters"]) == ("b", 0.3, 5, 16)
     with pytest.raises(InputError, match="no successful trial"):
-        find_best_trial(tmp_path, "dimensional")
+        find_best_trial(tmp_path, condition, "dimensional")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import importlib
 import json
@@ -17,22 +16,16 @@ import soundfile
 
 from began.command_line import run_script
 from began.files import read_attached_json
+from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora.record import Corpus
-from experiments.evaluation.evaluate import CATEGORICAL, DIMENSIONAL, Data, search_and_train
+from experiments.evaluation.data import Data
+from experiments.evaluation.head import search_and_train, train_default
+from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
 
 LABELS = ("anger", "neutral", "sadness")
-SETTINGS = argparse.Namespace(
-    search="per_fold",
-    max_evals=1,
-    epochs=2,
-    seed=0,
-    workers=1,
-    spark_master=None,
-    class_weight=None,
-    pooling={CATEGORICAL: "mean", DIMENSIONAL: "median"},
-)
+SETTINGS = Settings(Path("results"), max_evals=1, epochs=2)
 
 # -------------------------------------------------------------------------------------------------------- leakage
 
@@ -83,17 +76,22 @@ PROTOCOLS = {
 }
 
 
-def train(data: Data, task: str, split: Split, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: object):
+def train(data: Data, task: str, split: Split, folder: Path, monkeypatch: pytest.MonkeyPatch, trainer=search_and_train):
     """Returns the trials, all weights of the final head (normalisation statistics are among them), and its test scores."""
     from classifiers import training
 
-    heads, plain = [], training.train_heads
-    monkeypatch.setattr(
-        training, "train_heads", lambda *arguments, **options: heads.extend(plain(*arguments, **options)) or heads
-    )
-    outcome = search_and_train(data, task, [split], argparse.Namespace(**{**vars(SETTINGS), **changes}), 1, folder)
+    heads, plain = [], training.train_head
+
+    def keep(job):
+        heads.append(plain(job))
+        return heads[-1]
+
+    monkeypatch.setattr(training, "train_head", keep)
+    monkeypatch.setattr("classifiers.workers.train_head", keep)
+    outcome = trainer(data, task, [split], SETTINGS, 1, folder)
     monkeypatch.undo()
-    return outcome.trials.drop(columns="seconds"), heads[0].model.get_weights(), outcome.scores[0]
+    (trials,) = [read_table(path) for path in folder.glob("*.csv")]
+    return trials.drop(columns="seconds"), heads[-1].model.get_weights(), outcome.scores[0]
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -139,18 +137,8 @@ def test_validation_is_outside_the_statistics_that_the_search_uses():
 
 def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
     data = make_data()
-    trials, _, _ = train(data, CATEGORICAL, PROTOCOLS["official"](data), tmp_path, monkeypatch, search="fixed")
+    trials, _, _ = train(data, CATEGORICAL, PROTOCOLS["official"](data), tmp_path, monkeypatch, train_default)
     assert len(trials) == 1
-
-
-def test_one_search_for_all_folds(tmp_path):
-    data = make_data()
-    splits = leave_one_speaker_out(data.corpus.utterances)[:2]
-    outcome = search_and_train(
-        data, CATEGORICAL, splits, argparse.Namespace(**{**vars(SETTINGS), "search": "once"}), 1, tmp_path
-    )
-    assert set(outcome.trials["fold"]) == {splits[0].fold}
-    assert len(outcome.scores) == 2
 
 
 def test_copies_are_trained_on_and_never_validated_or_tested_on(tmp_path, monkeypatch):
@@ -189,21 +177,34 @@ def test_chunks_as_utterances_keep_speaker_and_label():
 
 
 def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_files, tmp_path):
-    from began.representation import load_frozen_encoder, represent_corpus
+    from began.encoder import load_frozen_encoder
+
+    from began.representation import represent_corpus
     from classifiers.predictor import build_predictor
-    from classifiers.training import train_head
+    from classifiers.training import HeadJob, train_head
 
     file_hash = hashlib.sha256(tiny_encoder.read_bytes()).hexdigest()
     encoder = load_frozen_encoder(tiny_encoder)
     before = encoder.model.get_weights()
     representation = represent_corpus(encoder, speech_files, tmp_path)
     targets = representation.utterance % 2
-    head = train_head(representation.features, targets, task=CATEGORICAL, epochs=2, seed=0)
-    predictor = build_predictor(encoder, head, {"labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"})
+    job = HeadJob(
+        features=representation.features,
+        targets=targets,
+        utterance=representation.utterance,
+        task=CATEGORICAL,
+        parameters={},
+        epochs=2,
+        seed=0,
+        n_outputs=2,
+        rows=np.arange(len(targets)),
+    )
+    metadata = {"labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"}
+    predictor = build_predictor(encoder, train_head(job).model, metadata)
     assert encoder.model.trainable_variables == []
     for old, new in zip(before, encoder.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    inside = predictor.head.model.get_weights()
+    inside = predictor.model.get_weights()
     assert all(any(np.array_equal(old, new) for new in inside) for old in before)
     assert hashlib.sha256(tiny_encoder.read_bytes()).hexdigest() == file_hash
 
@@ -360,10 +361,10 @@ def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_pa
     assert (predictions.groupby("run")["utterance"].nunique() == 28).all()
     assert (predictions["fold"] == predictions["speaker"]).all()
     run = tmp_path / "table3_emodb" / "head_per_second" / "run1"
-    assert {"config.json", "environment.json", "history.csv", "trials.csv", "predictions.csv", "metrics.csv"} == {
+    assert {"config.json", "environment.json", "history.csv", "predictions.csv", "metrics.csv"} == {
         path.name for path in run.iterdir()
     }
-    assert len(read_table(run / "trials.csv")) == 4 * 2
+    assert len(read_trials(tmp_path, "table3_emodb", "head_per_second")) == 4 * 2
     assert tiny_encoder.read_bytes() == before
     written = (run / "metrics.csv").stat().st_mtime_ns
     capsys.readouterr()
@@ -388,7 +389,7 @@ def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_pat
     trials = read_trials(tmp_path, script)
     assert set(trials["blocks"].astype(str)) == {"1", "4", "1+4", "1+2+3+4"}
     config = json.loads((tmp_path / script / condition / "run1" / "config.json").read_text())
-    assert config["normalize_speakers"] and not {"epochs", "max_evals", "search", "pooling"} & set(config)
+    assert config["normalize_speakers"] and not {"epochs", "max_evals", "pooling"} & set(config)
 
 
 def same_results(first: Path, second: Path, experiment: str, condition: str) -> None:

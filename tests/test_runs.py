@@ -12,9 +12,10 @@ import pytest
 
 from began.errors import InputError
 from experiments.evaluation import runs
+from experiments.evaluation.environment import describe_environment
 from experiments.evaluation.runs import RunFolder, metrics_rows
 
-CONFIG = {"epochs": 100, "search": "per_fold", "encoder": Path("encoder.keras"), "workers": 1}
+CONFIG = {"epochs": 100, "max_evals": 20, "encoder": Path("encoder.keras"), "workers": 1}
 
 
 def scores(run, value=0.5, **changes):
@@ -28,14 +29,14 @@ def run(tmp_path):
 
 
 def test_layout_and_order_of_completion(run):
-    assert run.start(CONFIG) is False
+    run.start(CONFIG)
     assert run.path.parts[-3:] == ("table3_emodb", "head_per_second", "run1")
     assert run.is_started and not run.is_complete
     run.write_table("history", pd.DataFrame({"epoch": [1], "loss": [0.25]}))
     run.finish(scores(run))
     assert run.is_complete
     assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "environment.json", "history.csv", "metrics.csv"]
-    assert run.read_json("config")["encoder"] == "encoder.keras"
+    assert run.read_config()["encoder"] == "encoder.keras"
 
 
 def test_work_done_once_has_no_run_number(tmp_path):
@@ -46,22 +47,22 @@ def test_work_done_once_has_no_run_number(tmp_path):
 
 def test_the_same_settings_resume_and_other_settings_are_refused(run):
     run.start(CONFIG)
-    assert run.start(CONFIG) is True
-    assert len(run.read_json("environment")["resumed"]) == 1
+    run.start(CONFIG)
+    assert len(runs.read_json(run.path / "environment.json")["resumed"]) == 1
     with pytest.raises(InputError) as error:
         run.start(CONFIG | {"epochs": 50, "new": True})
     message = str(error.value)
     assert "epochs=100" in message and "epochs=50" in message and "new not set" in message
-    assert "search" not in message
+    assert "max_evals" not in message
     assert "name for the condition" in message and "remove" in message
 
 
 def test_settings_that_change_no_result_may_differ(run):
     run.start(CONFIG)
-    assert run.start(CONFIG | {"workers": 8}, may_differ=("workers",)) is True
+    run.start(CONFIG | {"workers": 8}, may_differ=("workers",))
     with pytest.raises(InputError, match="workers=1"):
         run.start(CONFIG | {"workers": 8})
-    assert run.read_json("config")["workers"] == 1
+    assert run.read_config()["workers"] == 1
 
 
 def test_a_complete_run_is_not_reopened_with_other_settings(run):
@@ -130,7 +131,7 @@ def test_text_stays_text_and_numbers_are_exact(run):
             "count": [1, 2, 3],
         }
     )
-    run.write_table("predictions.csv", table)
+    run.write_table("predictions", table)
     pd.testing.assert_frame_equal(run.read_table("predictions"), table, check_exact=True)
 
 
@@ -192,7 +193,7 @@ def test_plain_types():
 
 
 def test_environment():
-    environment = runs.describe_environment()
+    environment = describe_environment()
     assert environment["versions"]["numpy"] == np.__version__
     assert environment["cpu_count"] >= 1 and environment["date"].startswith("20")
     json.dumps(environment)
@@ -200,12 +201,12 @@ def test_environment():
 
 def test_environment_without_git(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert runs.describe_environment()["commit"] is None
+    assert describe_environment()["commit"] is None
 
 
 def test_imports_nothing_heavy():
     code = "import sys, experiments.evaluation.runs; print([m for m in ('tensorflow','librosa','sklearn') if m in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(runs.__file__).parents[1]
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(runs.__file__).parents[2]
     )
     assert done.stdout.strip() == "[]"

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from began.errors import InputError
+from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora.record import Corpus
-from experiments.evaluation.evaluate import CATEGORICAL, DIMENSIONAL, Data, Outcome
+from experiments.evaluation.data import Data, Outcome
+from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import leave_one_speaker_out
+from experiments.evaluation.runs import read_table
 from experiments.evaluation.utterance_pooling import Recordings
 from experiments.evaluation.utterance_statistics import MAX_ROWS, SPEEDS, choose_speeds, make_trainer
 
 LABELS = ("anger", "neutral")
-SETTINGS = argparse.Namespace(class_weight=None)
+SETTINGS = Settings(Path("results"))
 CHUNKS_A_FILE = 2
 
 
@@ -44,13 +47,15 @@ def make_features(seed: int = 0) -> np.ndarray:
     return (noise + 0.1 * shift).astype(np.float16)
 
 
-def train(task: str, versions: list[np.ndarray], tmp_path, **options) -> Outcome:
-    """The outcome of the first fold."""
+def train(task: str, versions: list[np.ndarray], folder: Path, **options) -> tuple[Outcome, pd.DataFrame]:
+    """The outcome of the first fold, and the trials of its search."""
     data = make_data()
     utterance = np.arange(len(data.utterance)).repeat(CHUNKS_A_FILE)
     recordings = [Recordings(features, utterance) for features in versions]
     split = leave_one_speaker_out(data.corpus.utterances)[0]
-    return make_trainer(recordings, **options)(data, task, [split], SETTINGS, 1, tmp_path)
+    outcome = make_trainer(recordings, **options)(data, task, [split], SETTINGS, 1, folder)
+    (trials,) = [read_table(path) for path in folder.glob("*.csv")]
+    return outcome, trials
 
 
 @pytest.mark.parametrize("speakers", [None, make_data().corpus.utterances["speaker"].to_numpy()])
@@ -58,9 +63,9 @@ def train(task: str, versions: list[np.ndarray], tmp_path, **options) -> Outcome
 def test_it_learns_and_a_poisoned_test_part_changes_nothing_before_the_final_scores(task, speakers, tmp_path):
     data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
     versions = [make_features(), make_features(seed=1)]
-    outcome = train(task, versions, tmp_path, speakers=speakers)
+    outcome, trials = train(task, versions, tmp_path / "clean", speakers=speakers)
     targets = data.targets(task)[split.test]
-    assert outcome.trials["loss"].max() > 0.1  # or else nothing could change
+    assert trials["loss"].max() > 0.1  # or else nothing could change
     if task == CATEGORICAL:
         assert (outcome.scores[0].argmax(axis=1) == targets).mean() >= 0.75
         np.testing.assert_allclose(outcome.scores[0].sum(axis=1), 1.0, rtol=1e-5)
@@ -72,21 +77,29 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_before_the_final_sco
     poisoned = [features.copy() for features in versions]
     for features in poisoned:
         features[of_test] = np.random.default_rng(2).standard_normal((of_test.sum(), 2400)) * 100
-    after = train(task, poisoned, tmp_path, speakers=speakers)
-    pd.testing.assert_frame_equal(after.trials, outcome.trials)
+    after, trials_after = train(task, poisoned, tmp_path / "poisoned", speakers=speakers)
+    pd.testing.assert_frame_equal(trials_after, trials)
     assert not np.array_equal(after.scores[0], outcome.scores[0])  # the poison does arrive in the scores
 
 
 def test_copies_are_trained_on_and_tested(tmp_path):
     split, altered = leave_one_speaker_out(make_data().corpus.utterances)[0], make_features(seed=1)
-    without, with_copies = (
-        train(CATEGORICAL, versions, tmp_path) for versions in ([make_features()], [make_features(), altered])
-    )
-    assert not without.trials.equals(with_copies.trials)
+    _, without = train(CATEGORICAL, [make_features()], tmp_path / "without")
+    first, with_copies = train(CATEGORICAL, [make_features(), altered], tmp_path / "with")
+    assert not without.equals(with_copies)
     altered[split.test.repeat(CHUNKS_A_FILE) * CHUNKS_A_FILE] += 1.0  # the first chunks of the test part
-    again = train(CATEGORICAL, [make_features(), altered], tmp_path)
-    pd.testing.assert_frame_equal(again.trials, with_copies.trials)
-    assert not np.array_equal(again.scores[0], with_copies.scores[0])
+    again, trials = train(CATEGORICAL, [make_features(), altered], tmp_path / "again")
+    pd.testing.assert_frame_equal(trials, with_copies)
+    assert not np.array_equal(again.scores[0], first.scores[0])
+
+
+def test_runs_that_share_a_split_share_the_search(tmp_path):
+    train(CATEGORICAL, [make_features()], tmp_path)
+    (path,) = tmp_path.iterdir()
+    written = path.stat().st_mtime_ns
+    _, trials = train(CATEGORICAL, [make_features()], tmp_path)
+    assert path.stat().st_mtime_ns == written
+    assert list(trials.columns[:2]) == ["fold", "task"] and set(trials["fold"]) == {"s0"}
 
 
 def test_an_inner_fold_with_one_class_is_named(tmp_path):
@@ -108,5 +121,7 @@ def test_copies_are_as_many_as_there_is_room_for():
 
 
 def test_correlations_can_be_left_out(tmp_path):
-    with_them, without = (train(CATEGORICAL, [make_features()], tmp_path, correlations=use) for use in (True, False))
+    with_them, without = (
+        train(CATEGORICAL, [make_features()], tmp_path / str(use), correlations=use)[0] for use in (True, False)
+    )
     assert not np.array_equal(with_them.scores[0], without.scores[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,14 +10,16 @@ import pytest
 
 from began.networks import build_encoder
 from classifiers.heads import build_head, measure_normalization
+from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
-from experiments.evaluation.evaluate import CATEGORICAL, Data
+from experiments.evaluation.data import Data
+from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import leave_one_speaker_out
-from experiments.evaluation.whole_network import WholeNetwork, train_whole_network
+from experiments.evaluation.whole_network import WholeNetwork, make_trainer
 
 LABELS = ("anger", "neutral")
 SHAPE = (32, 16, 1)
-SETTINGS = argparse.Namespace(seed=0, epochs=40)
+SETTINGS = Settings(Path("results"), epochs=40)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_the_encoder_learns_and_the_given_one_stays(encoder, network):
 
 def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encoder, tmp_path):
     data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
-    train = train_whole_network(encoder)
+    train = make_trainer(encoder)
     poisoned = Data(data.corpus, data.features.copy(), data.utterance)
     poisoned.features[data.chunks_of(split.test)] = 100.0
     first, second = (
@@ -95,13 +97,13 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encod
 
 def test_runs_share_the_number_of_epochs(encoder, tmp_path):
     data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
-    train = train_whole_network(encoder)
-    first = train(data, CATEGORICAL, [split], argparse.Namespace(seed=0, epochs=3), 1, tmp_path)
+    train = make_trainer(encoder)
+    first = train(data, CATEGORICAL, [split], Settings(Path("results"), epochs=3), 1, tmp_path)
     (kept,) = tmp_path.iterdir()
     assert pd.read_csv(kept)["val_loss"].argmin() + 1 == len(first.history)
     written = kept.stat().st_mtime_ns
-    second = train(data, CATEGORICAL, [split], argparse.Namespace(seed=0, epochs=3), 2, tmp_path)
+    second = train(data, CATEGORICAL, [split], Settings(Path("results"), epochs=3), 2, tmp_path)
     assert kept.stat().st_mtime_ns == written and len(second.history) == len(first.history)
     assert np.abs(first.scores[0] - second.scores[0]).max() > 1e-4  # of another seed
-    train(data, CATEGORICAL, [split], argparse.Namespace(seed=0, epochs=2), 1, tmp_path)
+    train(data, CATEGORICAL, [split], Settings(Path("results"), epochs=2), 1, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2

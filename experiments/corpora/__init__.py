@@ -13,7 +13,7 @@ from began.errors import InputError
 if TYPE_CHECKING:
     from experiments.corpora.record import Corpus
 
-__all__ = ["CORPORA", "load"]
+__all__ = ["CORPORA", "load", "open_corpus"]
 
 
 class _Modules(Mapping[str, ModuleType]):
@@ -51,3 +51,17 @@ def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corp
             "corpus", found=repr(name), expected=f"one of {', '.join(CORPORA)}", action="choose one of these"
         )
     return CORPORA[name].load(data_dir, **options)
+
+
+def open_corpus(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corpus:
+    """Returns a corpus whose sound files have been checked, and prints what it holds.
+
+    Raises:
+        InputError: see `load`; also every sound file that cannot be used.
+    """
+    from experiments.corpora.record import check_audio
+
+    corpus = load(name, data_dir, **options)
+    check_audio(corpus, progress=True)
+    print(corpus.describe())
+    return corpus

@@ -7,8 +7,16 @@ from pathlib import Path
 
 from began.errors import InputError
 from began.files import describe_no_file
-from experiments.corpora.record import Corpus, build_corpus, parse_number, printable, read_table, refuse_problems
-from experiments.evaluation.runs import POOLED, RESERVED_LABELS
+from experiments.corpora.record import (
+    POOLED,
+    RESERVED_LABELS,
+    Corpus,
+    build_corpus,
+    parse_number,
+    printable,
+    read_table,
+    refuse_problems,
+)
 
 NAME = "manifest"
 LABELS = ()

@@ -24,6 +24,23 @@ SYNTHETIC_MARKER = "SYNTHETIC.txt"
 """File that `experiments.corpora.synthetic` leaves in the folders it writes."""
 
 
+POOLED = "pooled"
+"""Name of the fold that stands for all folds together."""
+
+TEXT_COLUMNS = frozenset(
+    "experiment condition fold split level metric utterance speaker target prediction video path label sex text status task "
+    "search error".split()
+)
+"""Columns of CSV files that stay text even where every value looks like a number: EmoDB's speakers are "03", "08", …"""
+
+RESERVED_LABELS = (
+    TEXT_COLUMNS
+    | {"run"}
+    | {f"{dimension}_{what}" for dimension in ("arousal", "valence") for what in ("target", "prediction")}
+)
+"""Names that no class may have: predictions.csv has one column per class beside others of these names."""
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A corpus as it lies on the disk.

@@ -1,79 +1,96 @@
-"""What a frozen representation is held against without a network: no learning, and classical features."""
+"""What a frozen representation is compared with that needs no network: no learning, and hand-made features."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from classifiers.metrics import unweighted_average_recall
 from experiments.corpora.record import Corpus
-from experiments.evaluation.evaluate import NO_TRIALS, Data, Outcome
+from experiments.evaluation.conditions import Condition
+from experiments.evaluation.data import Data, Outcome, Trainer, show_embedding
+from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
+from experiments.evaluation.runs import record_search
 
 STATISTICS = (np.mean, np.std, np.min, np.max)
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Values of C that the inner folds choose from."""
+
+
+def prepare(condition: Condition, corpus: Corpus) -> tuple[Data, Trainer]:
+    """Returns the data and the trainer of the methods "majority" and "functionals"."""
+    if condition.method == "majority":
+        return Data.of_utterances(corpus), predict_majority
+    return compute_functionals(corpus), classify_functionals
 
 
 def predict_majority(
-    data: Data, task: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int, folder: Path
+    data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
 ) -> Outcome:
     """Predicts the most frequent class among the training utterances: what knowing nothing scores."""
     from sklearn.dummy import DummyClassifier
 
-    return _fit_utterances(data, task, splits, lambda seed: DummyClassifier(strategy="prior"))
+    return _fit_utterances(data, task, splits, lambda split: DummyClassifier(strategy="prior"), {})
 
 
 def classify_functionals(
-    data: Data, task: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int, folder: Path
+    data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
 ) -> Outcome:
     """Fits a linear support vector machine on functionals; its C has the best mean UAR on the inner folds."""
-    from sklearn.metrics import balanced_accuracy_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
     targets = data.targets(task)
-    best: dict[str, float] = {}
+
+    def make(penalty: float) -> Any:
+        return make_pipeline(StandardScaler(), SVC(kernel="linear", C=penalty, break_ties=True))
+
+    def search(split: Split) -> pd.DataFrame:
+        rows = []
+        for penalty in PENALTIES:
+            scores = []
+            for inner in split.inner:
+                model = make(penalty).fit(data.features[inner.train], targets[inner.train])
+                predicted = model.predict(data.features[inner.validation])
+                scores.append(unweighted_average_recall(targets[inner.validation], predicted))
+            rows.append({"trial": len(rows), "loss": 1.0 - np.mean(scores), "status": "ok", "C": penalty})
+        return pd.DataFrame(rows)
+
+    best = {}
     for split in splits:
-        scores = {}
-        for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
-            model = make_pipeline(StandardScaler(), SVC(kernel="linear", C=c, break_ties=True))
-            scores[c] = np.mean(
-                [
-                    balanced_accuracy_score(
-                        targets[inner.validation],
-                        model.fit(data.features[inner.train], targets[inner.train]).predict(data.features[inner.validation]),
-                    )
-                    for inner in split.inner
-                ]
-            )
-        best[split.fold] = max(scores, key=scores.get)
-
-    return _fit_utterances(
-        data,
-        task,
-        splits,
-        lambda split: make_pipeline(StandardScaler(), SVC(kernel="linear", C=best[split.fold], break_ties=True)),
-    )
+        trials = record_search(search_folder, split, task, lambda split=split: search(split))
+        best[split.fold] = trials.loc[trials["loss"].idxmin()]
+    losses = {fold: float(row["loss"]) for fold, row in best.items()}
+    return _fit_utterances(data, task, splits, lambda split: make(best[split.fold]["C"]), losses)
 
 
-def _fit_utterances(data: Data, task: str, splits: Sequence[Split], make: Callable[[Any], Any]) -> Outcome:
-    targets, n_classes = data.targets(task), len(data.corpus.labels)
-    scores = []
+def _fit_utterances(
+    data: Data, task: str, splits: Sequence[Split], make: Callable[[Split], Any], losses: dict[str, float]
+) -> Outcome:
+    targets, scores = data.targets(task), []
     for split in splits:
         model = make(split).fit(data.features[split.fitting], targets[split.fitting])
-        scores.append(score_classes(model, data.features[split.test], n_classes))
-    return Outcome(scores, NO_TRIALS, pd.DataFrame({"fold": [split.fold for split in splits], "task": task, "epoch": 1}))
+        scores.append(score_classes(model, data.features[split.test], data.n_outputs(task)))
+    return Outcome(scores, losses, one_epoch(splits))
+
+
+def one_epoch(splits: Sequence[Split]) -> pd.DataFrame:
+    """Returns the history of methods that have no epochs."""
+    return pd.DataFrame({"fold": [split.fold for split in splits], "epoch": 1})
 
 
 def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarray:
-    """Returns a fitted classifier's scores, which sum to one: float32, shape (n, n_classes).
+    """Returns the scores of a fitted classifier, which sum to one: float32, shape (n, n_classes).
 
-    A support vector machine's are ordered as its decisions are, so that the highest is what it predicts (where it breaks
-    ties between classes by them: `break_ties`); they are not calibrated. Classes that it has not been trained on score 0.
+    Those of a support vector machine are ordered as its decisions are, so that the highest is what it predicts (where it
+    breaks ties between classes by them: `break_ties`); they are not calibrated. Classes that it has not been trained on
+    score 0.
 
     Args:
         model: of scikit-learn, fitted to class indices.
@@ -93,16 +110,17 @@ def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarra
     return scores
 
 
-def compute_functionals(corpus: Corpus, progress: Callable[[Iterable], Iterable]) -> Data:
-    """Returns a corpus with classical features: statistics of librosa's MFCCs, their derivatives, energy, pitch and spectrum.
+def compute_functionals(corpus: Corpus) -> Data:
+    """Returns a corpus with functionals: statistics of librosa's MFCCs, their derivatives, energy, pitch and spectrum.
 
     Returns:
-        Data with one "chunk" an utterance; features float32, shape (n_utterances, n_functionals).
+        Data with one "chunk" per utterance; features float32, shape (n_utterances, n_functionals).
     """
     from began.audio import read_audio
 
-    features = np.stack([_describe_waveform(read_audio(path)) for path in progress(list(corpus.utterances["path"]))])
-    return Data(corpus, features.astype(np.float32), np.arange(len(features)))
+    paths = list(corpus.utterances["path"])
+    features = np.stack([_describe_waveform(read_audio(path)) for path in show_embedding(paths)])
+    return Data.of_utterances(corpus, features.astype(np.float32))
 
 
 def _describe_waveform(waveform: np.ndarray) -> np.ndarray:

@@ -22,6 +22,18 @@ PROTOCOLS = {
 }
 """Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
 
+CORPORA = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
+"""Name of a loader -> name of the corpus, for readers."""
+
+METHODS = {
+    "head": ("max_evals", "epochs", "pooling", "class_weight"),
+    "statistics": ("class_weight",),
+    "whole": ("epochs", "pooling"),
+    "functionals": (),
+    "majority": (),
+}
+"""Method (`experiments.evaluation.methods.prepare`) -> the settings that, beside the seed, decide what it gives."""
+
 LEAKING = "LEAKING: chunks of one utterance lie in the training and in the test part"
 SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, are standardised together, without their labels"
 SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
@@ -29,33 +41,18 @@ DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look 
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """A pre-trained encoder that conditions name.
-
-    Attributes:
-        description: what distinguishes it.
-        options: of experiments.pretrain_librispeech that make it, beside the data.
-    """
-
-    description: str
-    options: str
-
-
 ENCODERS = {
-    "began": Encoder("BEGAN, 100 epochs (the published encoder)", "--name began"),
-    "began-16-epochs": Encoder("BEGAN, 16 epochs", "--epochs 16 --name began-16-epochs"),
-    "began-seed-1": Encoder("BEGAN, 16 epochs, another seed", "--epochs 16 --seed 1 --name began-seed-1"),
-    "began-16-filters": Encoder("BEGAN, 16 base filters", "--epochs 16 --base-filters 16 --name began-16-filters"),
-    "began-gamma-0.5": Encoder("BEGAN, gamma 0.5", "--epochs 16 --gamma 0.5 --name began-gamma-0.5"),
-    "began-linear": Encoder("BEGAN, linear magnitude", "--epochs 16 --magnitude linear --name began-linear"),
-    "began-learning-rate-0.0001": Encoder(
-        "BEGAN, learning rate 0.0001", "--epochs 16 --learning-rate 1e-4 --name began-learning-rate-0.0001"
-    ),
-    "autoencoder": Encoder("autoencoder without a generator", "--epochs 16 --no-generator --name autoencoder"),
-    "autoencoder-seed-1": Encoder("autoencoder, another seed", "--epochs 16 --no-generator --seed 1 --name autoencoder-seed-1"),
+    "began": "",
+    "began-16-epochs": "--epochs 16",
+    "began-seed-1": "--epochs 16 --seed 1",
+    "began-16-filters": "--epochs 16 --base-filters 16",
+    "began-gamma-0.5": "--epochs 16 --gamma 0.5",
+    "began-linear": "--epochs 16 --magnitude linear",
+    "began-learning-rate-0.0001": "--epochs 16 --learning-rate 1e-4",
+    "autoencoder": "--epochs 16 --no-generator",
+    "autoencoder-seed-1": "--epochs 16 --no-generator --seed 1",
 }
-"""Folder under results/pretrain_librispeech -> the encoder in it."""
+"""Folder under results/pretrain_librispeech -> the options of experiments.pretrain_librispeech, beside --name, that make it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Condition:
         chunk_split: split chunks in place of utterances, which leaks.
         percent: share of the training labels that is used.
         tasks: CATEGORICAL, DIMENSIONAL or both.
-        method: key of `experiments.evaluation.methods.METHODS`.
+        method: key of METHODS.
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head reads from the encoder, see `began.encoder.OUTPUTS`.
@@ -124,6 +121,16 @@ class Condition:
         if self.chunk_split:
             text += "; chunks in place of utterances"
         return text if self.percent == 100 else f"{text}; {self.percent} % of the training labels"
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What, beside data, encoder and settings, decides the scores: part of every run's config.json."""
+        names = {
+            "head": ("features", "hop_seconds", "masked_copies", "search"),
+            "statistics": ("normalize_speakers", "copies", "correlations"),
+            "whole": ("learning_rate",),
+        }
+        return {name: getattr(self, name) for name in ("method", "initial_weights", *names.get(self.method, ()))}
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,193 +1,126 @@
 """The model that a table leaves behind for its users: one head, trained on everything, after all scores are written.
 
-The scores come from heads that never saw their test part; this one has seen every labelled utterance, with the
-parameters and the number of epochs of the best validation trial over all the searches of the condition. Nothing is
-measured on it.
+The scores come from heads that never saw their test part; this one has seen every labelled utterance, with the parameters and
+the number of epochs of the best validation trial over all the searches of the condition. Nothing is measured on it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pandas as pd
 
 from began.errors import InputError
 from began.files import read_attached_json
+from classifiers.metrics import CATEGORICAL, DIMENSIONAL
+from experiments.evaluation.conditions import Condition
+from experiments.evaluation.options import Settings
+from experiments.evaluation.runs import plain, read_trials
 
 if TYPE_CHECKING:
-    from began.representation import FrozenEncoder
-    from experiments.evaluation.evaluate import Condition, Data
+    from experiments.evaluation.data import Data
 
-FILES = {"categorical": "model.keras", "dimensional": "model-arousal_valence.keras"}
-"""Kind of head -> file in the condition's folder."""
-
-_SEARCH_FILE = re.compile(r"(?P<fold>.+)-(?P<task>categorical|dimensional)-[0-9a-f]{8}\.csv")
+FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-arousal_valence.keras"}
+"""Task -> file in the condition's folder."""
 
 
-@dataclass(frozen=True)
-class BestTrial:
-    """The trial with the lowest validation loss over all the searches of a condition.
-
-    Attributes:
-        parameters: of the head.
-        epochs: after which its validation score was best.
-        loss: one minus that score (unweighted average recall, or mean CCC).
-        fold: whose search it comes from, as `experiments.evaluation.runs.name_in_file` writes it.
-    """
-
-    parameters: dict[str, Any]
-    epochs: int
-    loss: float
-    fold: str
-
-
-def write_final_models(data: Data, condition: Condition, settings: argparse.Namespace, config: Mapping[str, Any]) -> list[Path]:
+def write_final_models(condition: Condition, data: Data, settings: Settings, config: Mapping[str, Any]) -> list[Path]:
     """Writes the models of a condition whose runs are complete, and returns their paths.
 
-    Left out: a condition that splits chunks (`levels` without "utterance") or trains in a way of its own, and features
-    that do not come from an encoder's file as they are: from these no model for sound files can be made.
+    Only searched heads on whole utterances leave one: nothing else can be saved as a model for sound files.
 
     Args:
-        data, condition, settings, config: as of `experiments.evaluation.evaluate`.
+        condition, data, settings: as of `experiments.evaluation.evaluate`.
+        config: the content of the runs' config.json.
     """
-    encoder_path = getattr(settings, "encoder", None)
-    if (
-        "utterance" not in condition.levels
-        or condition.train is not None
-        or encoder_path is None
-        or not {"encoder_sha256", "features", "spectrogram", "tail"} <= set(config)
-    ):
+    if condition.method != "head" or not condition.search or condition.chunk_split:
         return []
-    folder = Path(settings.results_dir) / condition.experiment / condition.name
-    encoder = None
+    folder = settings.results_dir / condition.experiment / condition.name
     written = []
     for task in condition.tasks:
-        best = find_best_trial(folder / "search", task)
-        metadata = _describe(data, condition, task, best, settings, config)
+        best = find_best_trial(settings.results_dir, condition, task)
+        metadata = _describe(condition, data, task, best, settings, config)
         path = folder / FILES[task]
         if not _is_current(path, metadata):
-            if encoder is None:
-                from began.representation import load_frozen_encoder
-
-                encoder = load_frozen_encoder(encoder_path, config["features"])
-            if (encoder.sha256, encoder.feature_shape) != (config["encoder_sha256"], tuple(data.features.shape[1:])):
-                return written
-            train_final_model(data, task, best, encoder, settings, path, metadata)
+            _train(path, condition, data, task, best, settings, metadata)
             print(f"wrote {path}, for own recordings: trained on all {metadata['n_utterances']} labelled utterances")
         written.append(path)
     return written
 
 
-def train_final_model(
+def _train(
+    path: Path,
+    condition: Condition,
     data: Data,
     task: str,
-    best: BestTrial,
-    encoder: FrozenEncoder,
-    settings: argparse.Namespace,
-    path: Path,
+    best: Mapping[str, Any],
+    settings: Settings,
     metadata: Mapping[str, Any],
 ) -> None:
-    """Trains one head on all labelled utterances and writes it, behind its encoder, as one .keras file.
+    """Trains one head on all labelled utterances and writes it, behind its encoder, as one .keras file."""
+    from began.encoder import load_frozen_encoder
 
-    Args:
-        data: features and labels.
-        task: of head.
-        best: parameters and number of epochs.
-        encoder: that gave the features.
-        settings: `seed`, `workers`, `pooling` and `class_weight` of the table.
-        path: where to.
-        metadata: what the file says about itself, see `classifiers.predictor.build_predictor`.
-    """
     from classifiers.predictor import build_predictor, save_predictor
-    from classifiers.training import HeadJob, train_heads
+    from classifiers.training import train_head
+    from experiments.evaluation.head import head_job
 
-    is_class = task == "categorical"
-    job = HeadJob(
-        data.features,
-        data.targets(task),
-        best.parameters,
-        task,
-        best.epochs,
-        settings.seed,
-        n_outputs=len(data.corpus.labels) if is_class else 2,
-        rows=data.chunks_of(_labelled(data, task), copies=True),
-        utterance=data.utterance,
-        aggregation=settings.pooling[task],
-        class_weight=settings.class_weight if is_class else None,
+    job = replace(
+        head_job(data, task, settings),
+        parameters=best["parameters"],
+        epochs=best["epochs"],
+        rows=data.chunks_of(data.labelled(task), copies=True),
     )
-    (trained,) = train_heads([job], settings.workers, progress=f"final {task} model")
-    save_predictor(path, build_predictor(encoder, trained, dict(metadata)))
+    print(f"training the {task} model on all labelled utterances")
+    encoder = load_frozen_encoder(settings.encoder, condition.features)
+    save_predictor(path, build_predictor(encoder, train_head(job).model, dict(metadata)))
 
 
-def find_best_trial(search_folder: Path, task: str) -> BestTrial:
-    """Returns the best validation trial over all the searches in a folder; the first of equals, by the fold's name.
+def find_best_trial(results_dir: Path, condition: Condition, task: str) -> dict[str, Any]:
+    """Returns the trial with the lowest validation loss over all the searches of a condition; the first of equals.
 
+    Returns:
+        `parameters` of the head, `epochs` after which its score was best, `loss`, and the `fold` whose search found it.
     Raises:
-        InputError: the folder holds no successful trial of that task.
+        InputError: there is no successful trial.
     """
-    import pandas as pd
+    from classifiers.heads import resolve_parameters
 
-    from classifiers.trials import TrialTable
-
-    table = TrialTable(None, task, 0, "")
-    found: list[BestTrial] = []
-    for path in sorted(search_folder.glob("*.csv")):
-        match = _SEARCH_FILE.fullmatch(path.name)
-        if match is None or match["task"] != task:
-            continue
-        trials = pd.read_csv(path, float_precision="round_trip")
-        good = trials[trials["status"] == "ok"]
-        if len(good):
-            row = good.loc[good["loss"].idxmin()]
-            found.append(BestTrial(table.parameters_of(row), int(row["epochs"]), float(row["loss"]), match["fold"]))
-    if not found:
+    trials = read_trials(results_dir, condition.experiment, condition.name)
+    good = trials[(trials["task"] == task) & (trials["status"] == "ok")] if len(trials) else trials
+    if good.empty:
+        folder = results_dir / condition.experiment / condition.name / "search"
         raise InputError.about(
-            search_folder,
-            found=f"no successful trial of a {task} head",
-            expected="the trials of a search",
-            action="run the table again",
+            folder, found=f"no successful trial of a {task} head", expected="one", action="run the table again"
         )
-    return min(found, key=lambda trial: trial.loss)
-
-
-def _labelled(data: Data, task: str) -> np.ndarray:
-    """Positions of the utterances that have chunks, and a label, or arousal and valence."""
-    columns = ["label"] if task == "categorical" else ["arousal", "valence"]
-    return np.intersect1d(np.flatnonzero(data.corpus.utterances[columns].notna().all(axis=1)), data.utterance)
+    row = good.loc[pd.to_numeric(good["loss"]).idxmin()]
+    parameters = resolve_parameters(task, {name: row[name] for name in resolve_parameters(task)})
+    return {"parameters": parameters, "epochs": int(row["epochs"]), "loss": float(row["loss"]), "fold": row["fold"]}
 
 
 def _describe(
-    data: Data, condition: Condition, task: str, best: BestTrial, settings: argparse.Namespace, config: Mapping[str, Any]
+    condition: Condition, data: Data, task: str, best: Mapping[str, Any], settings: Settings, config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
-    from experiments.evaluation.runs import plain
-
-    labels = {"labels": list(data.corpus.labels)} if task == "categorical" else {}
+    labels = {"labels": list(data.corpus.labels)} if task == CATEGORICAL else {}
+    kept = {name: config[name] for name in ("corpus", "encoder_sha256", "features", "spectrogram", "tail", "seed")}
     return plain(
         {
             **labels,
+            **kept,
             "task": task,
-            "corpus": config.get("corpus", data.corpus.name),
             "experiment": condition.experiment,
             "condition": condition.name,
-            "n_utterances": len(_labelled(data, task)),
-            "encoder_sha256": config["encoder_sha256"],
-            "features": config["features"],
-            "spectrogram": config["spectrogram"],
-            "tail": config["tail"],
+            "n_utterances": len(data.labelled(task)),
             "aggregation": settings.pooling[task],
             "class_weight": settings.class_weight,
-            "seed": settings.seed,
-            "parameters": best.parameters,
-            "best_epoch": best.epochs,
-            "search_fold": best.fold,
-            "search_loss": best.loss,
+            "parameters": best["parameters"],
+            "best_epoch": best["epochs"],
+            "search_fold": best["fold"],
+            "search_loss": best["loss"],
         }
     )
 

@@ -1,184 +1,127 @@
-"""A corpus made ready for a method: cached features of a frozen encoder, spectrograms, or classical functionals."""
+"""The methods by name, and what a run of each is bound to."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from began.encoder import read_config
 
+from began.errors import InputError
+from began.files import read_attached_json, sha256_of
 from experiments.corpora.record import Corpus
-from experiments.evaluation.evaluate import Data, Trainer
+from experiments.evaluation.conditions import CORPORA, METHODS, Condition
+from experiments.evaluation.data import Data, Trainer
+from experiments.evaluation.options import Settings
+
+WITHOUT_ENCODER = ("functionals", "majority")
 
 
-def represent(
-    corpus: Corpus,
-    encoder_path: Path,
-    results_dir: Path,
-    features: str = "map",
-    tail: str = "overlap",
-    hop_seconds: float = 1.0,
-    random: bool = False,
-    speed: float = 1.0,
-    masked_copies: int = 0,
-) -> Data:
-    """Returns a corpus with a frozen encoder's features, computed once and cached under the results folder.
-
-    Args:
-        corpus: whose files are embedded.
-        encoder_path: encoder.keras of the pre-training.
-        results_dir: holds cache/.
-        features: one of `began.representation.OUTPUTS`.
-        tail: see `began.audio.cut_chunks`.
-        hop_seconds: distance of two chunks' starts.
-        random: take initial weights in place of the trained ones.
-        speed: see `began.audio.stream_audio`.
-        masked_copies: of every chunk, with masks of their own (`began.spectrogram.mask_spectrograms`), for training alone.
-    """
-    from began.audio import SAMPLE_RATE
-    from began.representation import load_frozen_encoder, load_random_encoder, represent_corpus
-    from began.startup import start_backend
-
-    start_backend()
-    load = load_random_encoder if random else load_frozen_encoder
-    encoder = load(encoder_path, features)
-    versions = [
-        represent_corpus(
-            encoder,
-            list(corpus.utterances["path"]),
-            results_dir / "cache" / "features",
-            tail=tail,
-            hop_samples=round(hop_seconds * SAMPLE_RATE),
-            speed=speed,
-            mask_seed=seed,
-            progress=show_embedding,
-        )
-        for seed in (None, *range(masked_copies))
-    ]
-    if not masked_copies:
-        return Data(corpus, versions[0].features, versions[0].utterance)  # mapped, not in memory
-    utterance = np.concatenate([version.utterance for version in versions])
-    return Data(
-        corpus,
-        np.concatenate([version.features for version in versions]),
-        utterance,
-        is_copy=np.arange(len(utterance)) >= len(versions[0].utterance),
-    )
+def find_encoder(condition: Condition, settings: Settings) -> Path | None:
+    """Returns the file of a condition's encoder: its own under the results folder, or the one that the user named."""
+    if condition.method in WITHOUT_ENCODER:
+        return None
+    if condition.encoder:
+        return settings.results_dir / "pretrain_librispeech" / condition.encoder / "encoder.keras"
+    return settings.encoder
 
 
-def show_embedding(files: Iterable) -> Iterable:
-    """Wraps an iteration over files in a progress bar."""
-    from tqdm import tqdm
-
-    return tqdm(files, desc="embedding", unit="file")
-
-
-def prepare_table(corpus: Corpus, arguments: argparse.Namespace) -> tuple[Data, Trainer | None]:
-    """Returns what a table's options ask for, see `prepare_method`."""
-    return prepare_method(
-        arguments.method,
-        arguments.encoder,
-        corpus,
-        arguments,
-        features=arguments.features,
-        normalize_speakers=arguments.normalize_speakers,
-    )
-
-
-def prepare_method(
-    method: str,
-    encoder_path: Path,
-    corpus: Corpus,
-    arguments: argparse.Namespace,
-    *,
-    random: bool = False,
-    features: str = "map",
-    hop_seconds: float = 1.0,
-    masked_copies: int = 0,
-    normalize_speakers: bool = False,
-    copies: bool = True,
-    correlations: bool = True,
-    learning_rate: float | None = None,
-) -> tuple[Data, Trainer | None]:
-    """Returns the data that a method works on, and its trainer (None: the heads' own).
+def check_conditions(conditions: Sequence[Condition], settings: Settings, option: str = "--conditions") -> None:
+    """Refuses what cannot be run before long work starts, and names settings without effect.
 
     Args:
-        method: "head", on a frozen encoder's features; "statistics", see `utterance_statistics`; "whole", encoder and head
-            trained together on spectrograms; "functionals", a support vector machine on classical features;
-            "majority".
-        encoder_path: encoder.keras; gives the weights, or with `random` the sizes alone.
-        corpus: the corpus.
-        arguments: with results_dir and tail.
-        random: start from initial weights.
-        features, hop_seconds, masked_copies: of the method "head": see `represent`.
-        normalize_speakers, copies, correlations: of the method "statistics": see there.
-        learning_rate: of the method "whole"; None takes `experiments.evaluation.whole_network.LEARNING_RATE`.
+        conditions: to be run.
+        settings: of the command line.
+        option: that the conditions were chosen with.
+    Raises:
+        InputError: --class-weight where classes are not weighted, --tail drop where every utterance is needed, or an encoder
+            that is missing or damaged.
     """
+    for condition in conditions:
+        if settings.class_weight and "class_weight" not in METHODS[condition.method]:
+            raise InputError.about(
+                f"--class-weight {settings.class_weight}",
+                found=f"it with {condition.name}",
+                expected="only what weighs classes",
+                action=f"leave it out, or name {option} without that",
+            )
+        if condition.method == "statistics" and settings.tail == "drop":
+            raise InputError.about(
+                "--tail drop", found=f"it with {condition.name}", expected="every utterance", action="leave it out"
+            )
+        if condition.method == "statistics" and condition.chunk_split:
+            raise InputError.about(
+                condition.name, found="chunks", expected="whole utterances: statistics know no chunks", action="leave it out"
+            )
+        encoder = find_encoder(condition, settings)
+        if encoder is not None:
+            describe_encoder(encoder)
+    if all(condition.method == "statistics" for condition in conditions):
+        default = Settings(settings.results_dir)
+        names = ("max_evals", "epochs", "spark_master", "pooling")
+        unused = [name for name in names if dict(vars(settings))[name] != vars(default)[name]]
+        if unused:
+            shown = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+            print(f"note: {shown}: of the heads, without effect with --method statistics")
+
+
+def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
+    """Returns the data that a condition's method works on, and its trainer."""
+    encoder = find_encoder(condition, settings)
+    if condition.method == "head":
+        from experiments.evaluation import head
+
+        return head.prepare(condition, corpus, encoder, settings)
+    if condition.method == "statistics":
+        from experiments.evaluation import utterance_statistics
+
+        return utterance_statistics.prepare(condition, corpus, encoder, settings)
+    if condition.method == "whole":
+        from experiments.evaluation import whole_network
+
+        return whole_network.prepare(condition, corpus, encoder, settings)
     from experiments.evaluation import baselines
 
-    if method == "head":
-        return represent(
-            corpus,
-            encoder_path,
-            arguments.results_dir,
-            features,
-            arguments.tail,
-            hop_seconds,
-            random,
-            masked_copies=masked_copies,
-        ), None
-    if method == "statistics":
-        return _prepare_statistics(encoder_path, corpus, arguments, random, normalize_speakers, copies, correlations)
-    if method == "whole":
-        return _prepare_whole(encoder_path, corpus, arguments.tail, random, learning_rate)
-    if method == "majority":
-        return _take_labels(corpus), baselines.predict_majority
-    return baselines.compute_functionals(corpus, show_embedding), baselines.classify_functionals
+    return baselines.prepare(condition, corpus)
 
 
-def _prepare_statistics(
-    encoder_path: Path,
-    corpus: Corpus,
-    arguments: argparse.Namespace,
-    random: bool,
-    normalize_speakers: bool,
-    copies: bool,
-    correlations: bool,
-) -> tuple[Data, Trainer]:
-    from experiments.evaluation.utterance_pooling import Recordings, check_speakers
-    from experiments.evaluation.utterance_statistics import SPEEDS, choose_speeds, make_trainer
+def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> dict[str, object]:
+    """Returns all that decides the scores of a run: what config.json holds, and what a run that goes on must agree with.
 
-    speakers = corpus.utterances["speaker"].to_numpy() if normalize_speakers else None
-    if normalize_speakers:
-        check_speakers(speakers)
-    speeds = choose_speeds(len(corpus.utterances)) if copies else ()
-    if copies and len(speeds) < len(SPEEDS):
-        print(f"{len(corpus.utterances)} utterances: {len(speeds)} copies of each in place of {len(SPEEDS)}")
+    Neither the number of runs nor that of processes is among it: they change nothing.
 
-    def record(speed: float) -> Recordings:
-        data = represent(corpus, encoder_path, arguments.results_dir, "frames", arguments.tail, random=random, speed=speed)
-        return Recordings(data.features, data.utterance)
-
-    recordings = [record(speed) for speed in (1.0, *speeds)]
-    return _take_labels(corpus), make_trainer(recordings, speakers, correlations)
+    Raises:
+        InputError: no such encoder, or one that is damaged.
+    """
+    title = CORPORA.get(condition.corpus, corpus.name)
+    config: dict[str, object] = {"corpus": title, "protocol": condition.protocol_text, **condition.options}
+    encoder = find_encoder(condition, settings)
+    if encoder is not None:
+        config |= {**describe_encoder(encoder, condition.initial_weights), "tail": settings.tail}
+    config |= {name: getattr(settings, name) for name in METHODS[condition.method]}
+    if not condition.search:
+        config.pop("max_evals", None)
+    if "class_weight" in config:
+        config["class_weight"] = condition.class_weight or settings.class_weight
+    if corpus.missing is not None:
+        config["n_missing"] = len(corpus.missing)
+    if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+        config["backend"] = backend
+    return {**config, "seed": settings.seed, "synthetic": corpus.synthetic, "utterances_sha256": corpus.sha256}
 
 
-def _take_labels(corpus: Corpus) -> Data:
-    """Returns a row an utterance with nothing in it, for trainers that look at labels alone or bring features of their own."""
-    n_utterances = len(corpus.utterances)
-    return Data(corpus, np.zeros((n_utterances, 1), np.float32), np.arange(n_utterances))
+def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, object]:
+    """Returns the hash of an encoder, or with initial weights its architecture; a note where its training is not finished.
 
-
-def _prepare_whole(
-    encoder_path: Path, corpus: Corpus, tail: str, random: bool, learning_rate: float | None
-) -> tuple[Data, Trainer]:
-    from began.network_file import load_network
-    from began.representation import read_config, reset_weights
-    from began.startup import start_backend
-    from experiments.evaluation.whole_network import LEARNING_RATE, load_spectrograms, train_whole_network
-
-    start_backend()
-    encoder = load_network(encoder_path)
-    data = load_spectrograms(corpus, read_config(encoder_path), tail)
-    return data, train_whole_network(reset_weights(encoder) if random else encoder, learning_rate or LEARNING_RATE)
+    Raises:
+        InputError: no such file, or damaged.
+    """
+    training = read_attached_json(path, "pretraining", default={})
+    spectrogram = read_config(path).to_dict()
+    if initial_weights:
+        sizes = {name: training.get(name) for name in ("base_filters", "latent_size")}
+        return {"architecture": sizes, "spectrogram": spectrogram}
+    done, epochs = training.get("epochs_done", 0), training.get("epochs", 0)
+    note = {"note": f"unfinished encoder: {done:g} of {epochs} epochs"} if done < epochs else {}
+    return {"encoder_sha256": sha256_of(path), "spectrogram": spectrogram, **note}

@@ -6,14 +6,17 @@ exception carries `leaking` in its name and exists to show what it does to a sco
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from began.errors import InputError
+from experiments.corpora.record import POOLED
+from experiments.evaluation.conditions import Condition
 
 INNER_FOLDS = 3
 """Inner folds that hyper-parameters are selected on: each training utterance is validated on once. Assumption. Two of EmoDB's
@@ -38,7 +41,7 @@ class Split:
     """One fold: positions of utterances in the corpus' table.
 
     Attributes:
-        fold: the held-out speaker's name, or "pooled" where there is one fold only.
+        fold: the held-out speaker's name, or POOLED where there is one fold only.
         inner: what the search trains and selects on; each covers the whole training part.
         test: int64; touched once, at the end.
     """
@@ -51,6 +54,54 @@ class Split:
     def fitting(self) -> np.ndarray:
         """The whole training part: what the final heads are fitted on."""
         return np.sort(np.concatenate(self.inner[0]))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the inner folds: all that a search depends on, beside data and settings."""
+        parts = b"/".join(part.tobytes() for inner in self.inner for part in inner)
+        return hashlib.sha256(parts).hexdigest()[:8]
+
+
+def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: int) -> list[Split]:
+    """Returns the folds of a condition's run.
+
+    Runs of heads share their folds, and so one search; the protocol "per_speaker" splits anew for every run. A support vector
+    machine on statistics draws nothing at random: its runs differ in how the inner folds are assigned.
+
+    Raises:
+        InputError: the utterances are too few for the protocol.
+    """
+    fixed = seed + run if condition.method == "statistics" else seed
+    if condition.protocol == "per_speaker":
+        splits = per_speaker(utterances, seed + run)
+    elif condition.protocol == "leave_one_speaker_out":
+        splits = leave_one_speaker_out(utterances, fixed)
+    elif condition.protocol == "k_fold":
+        splits = k_fold(utterances, condition.folds, fixed)
+    elif condition.protocol == "official":
+        splits = official(utterances, fixed)
+    else:
+        disjoint = "video" if condition.protocol == "source_disjoint" else None
+        splits = official(utterances, fixed, disjoint=disjoint, test_part="validation")
+    return splits if condition.percent == 100 else draw_share(splits, utterances, condition.percent, [seed, run])
+
+
+def draw_share(splits: list[Split], utterances: pd.DataFrame, percent: int, seed: list[int]) -> list[Split]:
+    """Returns folds with a share of their training utterances; the test part stays whole.
+
+    Drawn from each inner fold's validation part, at least one per class: so every inner fold has something to select on.
+    """
+    labels, drawn = utterances["label"].to_numpy(), []
+    for number, split in enumerate(splits):
+        generator = np.random.default_rng([*seed, number, percent])
+        kept = []
+        for rows in (inner.validation for inner in split.inner):
+            for label in np.unique(labels[rows]):
+                members = generator.permutation(rows[labels[rows] == label])
+                kept.extend(members[: max(1, round(len(members) * percent / 100))])
+        inner = tuple(Inner(*(rows[np.isin(rows, kept)] for rows in fold)) for fold in split.inner)
+        drawn.append(check_split(replace(split, inner=inner), utterances, disjoint="speaker"))
+    return drawn
 
 
 def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
@@ -69,12 +120,8 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         parts = {"training": inner.train, "validation": inner.validation, "test": split.test}
         for name, part in parts.items():
             if len(part) == 0:
-                raise InputError.about(
-                    f"fold {split.fold}",
-                    found=f"no utterance in the {name} part",
-                    expected="at least one",
-                    action="give more utterances or speakers",
-                )
+                found, action = f"no utterance in the {name} part", "give more utterances or speakers"
+                raise InputError.about(f"fold {split.fold}", found=found, expected="at least one", action=action)
         together = np.concatenate(list(parts.values()))
         assert len(np.unique(together)) == len(together), f"fold {split.fold}: an utterance lies in two parts"
         assert np.array_equal(np.sort(np.concatenate(inner)), split.fitting), f"fold {split.fold}: inner folds differ"
@@ -98,10 +145,10 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
 
 
 def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split]:
-    """Returns a fold a speaker (paper, section 3.3: EmoDB).
+    """Returns one fold per speaker (paper, section 3.3: EmoDB).
 
-    The search selects on inner folds that leave out a third of the remaining speakers each, dealt by the seed; where the
-    corpus knows the speakers' sex, both sexes are dealt evenly.
+    The search selects on inner folds that leave out a third of the remaining speakers each, assigned at random; where the
+    corpus knows the speakers' sex, both sexes are spread evenly.
 
     Raises:
         InputError: fewer than four speakers.
@@ -123,15 +170,15 @@ def _held_out_speakers(utterances: pd.DataFrame, speakers: list[str], seed: int)
     for number, speaker in enumerate(speakers):
         generator = np.random.default_rng([seed, number])
         others = list(generator.permutation([other for other in speakers if other != speaker]))
-        dealt = sorted(others, key=lambda other: sexes[other])  # one sex after the other, each in a random order
+        in_order = sorted(others, key=lambda other: sexes[other])  # one sex after the other, each in a random order
         is_test = speaker_of == speaker
-        held_out = [np.isin(speaker_of, dealt[first::INNER_FOLDS]) for first in range(INNER_FOLDS)]
+        held_out = [np.isin(speaker_of, in_order[first::INNER_FOLDS]) for first in range(INNER_FOLDS)]
         inner = tuple(Inner(np.flatnonzero(~is_test & ~part), np.flatnonzero(part)) for part in held_out)
         yield Split(speaker, inner, np.flatnonzero(is_test))
 
 
 def per_speaker(utterances: pd.DataFrame, seed: int, test_fraction: float = 0.4) -> list[Split]:
-    """Returns a speaker-dependent fold a speaker: stratified 60/40 by utterances (paper, section 3.3: SAVEE)."""
+    """Returns one speaker-dependent fold per speaker: stratified 60/40 by utterances (paper, section 3.3: SAVEE)."""
     splits = []
     for number, speaker in enumerate(sorted(utterances["speaker"].unique())):
         rows = np.flatnonzero(utterances["speaker"].to_numpy() == speaker)
@@ -147,6 +194,9 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
     """Returns folds of utterances: by speaker where speakers are known and there are enough, else stratified by label."""
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
+    if n_folds > len(utterances):
+        found = f"{n_folds} for {len(utterances)} recordings"
+        raise InputError.about("--folds", found=found, expected="at most as many as recordings", action="choose fewer")
     rows = np.arange(len(utterances))
     speakers = utterances["speaker"].to_numpy() if "speaker" in utterances else np.full(len(rows), "")
     by_speaker = len(np.unique(speakers)) >= n_folds
@@ -206,7 +256,7 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
         inner = (Inner(fitting, held_out),)
     else:
         inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))
-    return [check_split(Split("pooled", inner, test), utterances, disjoint)]
+    return [check_split(Split(POOLED, inner, test), utterances, disjoint)]
 
 
 def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) -> tuple[Inner, ...]:

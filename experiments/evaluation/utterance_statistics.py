@@ -1,22 +1,19 @@
-"""A second reading of the frozen encoder: all its blocks, pooled over the whole utterance, and a linear SVM on them.
+"""A second method: all blocks of the frozen encoder, pooled over the whole utterance, and a linear support vector machine.
 
-The paper's head sees a second at a time, in bins of equal width. Here each block is read in mel bands, and its statistics and
-correlations are taken over all frames of the utterance (`utterance_pooling`); a support vector machine with a
-linear kernel decides. Principal components and standardisation come from the fold's training part, and every choice that is
-left (which blocks, and C) is made on the inner folds.
+The paper's head sees one second at a time, in bins of equal width. Here each block is taken in mel bands, and its statistics
+and correlations over all frames of the utterance (`utterance_pooling`). Principal components and standardisation come from the
+training part of the fold, and every choice that is left (which blocks, and C) is made on the inner folds.
 
 Two options that need no label:
 
-- copies of the utterances, played slower and faster. Those of training utterances are further voices at no cost (Ko et al.
-  2015); those of a tested one are read with it, and the mean of all is what is scored;
-- speaker normalisation: every speaker's utterances are standardised with that speaker's own mean and spread. It looks at all
-  of the test speaker's recordings, though at none of their labels: a system that hears a person for the first time cannot
-  do it, and tables name it.
+- copies of the utterances at other speeds. Those of training utterances act as further voices (Ko et al. 2015); those of a test
+  utterance are scored with it, and the mean counts;
+- speaker normalisation: the utterances of every speaker are standardised with the mean and deviation of that speaker. It needs
+  all recordings of the test speaker, though none of their labels: it suits known speakers, and tables name it.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,16 +21,28 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError
-from experiments.evaluation.baselines import score_classes
-from experiments.evaluation.evaluate import CATEGORICAL, DIMENSIONAL, Data, Outcome, Trainer
+from classifiers.metrics import CATEGORICAL, DIMENSIONAL, concordance_correlation_coefficient, unweighted_average_recall
+from experiments.corpora.record import Corpus
+from experiments.evaluation.baselines import one_epoch, score_classes
+from experiments.evaluation.conditions import Condition
+from experiments.evaluation.data import Data, Outcome, Trainer, represent
+from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
-from experiments.evaluation.utterance_pooling import Recordings, fit_components, linear_kernel, normalize_speakers, standardize
+from experiments.evaluation.runs import record_search
+from experiments.evaluation.utterance_pooling import (
+    Recordings,
+    check_speakers,
+    fit_components,
+    linear_kernel,
+    normalize_speakers,
+    standardize,
+)
 
 SPEEDS = (0.9, 1.1, 0.95, 1.05, 0.85, 1.15)
 """Of the copies. Ko et al. 2015 take the first two; on EmoDB's inner folds all six gave two points more."""
 
 MAX_ROWS = 12_000
-"""Utterances and copies that a kernel is computed of, at most: a fold then takes about 5 GB."""
+"""Utterances and copies in a kernel, at most: a fold then takes about 5 GB."""
 
 BLOCKS = {"1": (1,), "4": (4,), "1+4": (1, 4), "1+2+3+4": (1, 2, 3, 4)}
 """What the inner folds choose from: combinations of the encoder's blocks."""
@@ -58,6 +67,21 @@ def choose_speeds(n_utterances: int) -> tuple[float, ...]:
     return SPEEDS[: MAX_ROWS // n_utterances - 1]
 
 
+def prepare(condition: Condition, corpus: Corpus, encoder_path: Path, settings: Settings) -> tuple[Data, Trainer]:
+    """Returns the labels of a corpus, and the trainer that holds its pooled utterances."""
+    speakers = corpus.utterances["speaker"].to_numpy() if condition.normalize_speakers else None
+    if speakers is not None:
+        check_speakers(speakers)
+    speeds = choose_speeds(len(corpus.utterances)) if condition.copies else ()
+    if condition.copies and len(speeds) < len(SPEEDS):
+        print(f"{len(corpus.utterances)} utterances: {len(speeds)} copies of each in place of {len(SPEEDS)}")
+    recordings = []
+    for speed in (1.0, *speeds):
+        data = represent(corpus, encoder_path, settings, "frames", initial_weights=condition.initial_weights, speed=speed)
+        recordings.append(Recordings(data.features, data.utterance))
+    return Data.of_utterances(corpus), make_trainer(recordings, speakers, condition.correlations)
+
+
 def make_trainer(recordings: Sequence[Recordings], speakers: np.ndarray | None = None, correlations: bool = True) -> Trainer:
     """Returns a trainer of linear support vector machines on pooled utterances.
 
@@ -68,19 +92,18 @@ def make_trainer(recordings: Sequence[Recordings], speakers: np.ndarray | None =
     """
 
     def train(
-        data: Data, task: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int, folder: Path
+        data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
     ) -> Outcome:
         from tqdm import tqdm
 
-        scores, trials = [], []
-        for split in tqdm(splits, desc=f"run {run_number}, {task} machines", unit="fold"):
+        scores, losses = [], {}
+        for split in tqdm(splits, desc=f"run {run_number}, {task} support vector machines", unit="fold"):
             fold = _Fold(data, task, settings.class_weight, split, recordings, speakers, correlations)
-            tried = fold.search().assign(fold=split.fold, task=task)
-            best = tried.loc[tried["loss"].idxmin()]
-            scores.append(fold.score_test(best["blocks"], best["C"]))
-            trials.append(tried)
-        history = pd.DataFrame({"fold": [split.fold for split in splits], "task": task, "epoch": 1})
-        return Outcome(scores, pd.concat(trials, ignore_index=True), history)
+            trials = record_search(search_folder, split, task, fold.search)
+            best = trials.loc[trials["loss"].idxmin()]
+            losses[split.fold] = float(best["loss"])
+            scores.append(fold.score_test(str(best["blocks"]), best["C"]))
+        return Outcome(scores, losses, one_epoch(splits))
 
     return train
 
@@ -99,7 +122,7 @@ class _Fold:
         correlations: bool,
     ) -> None:
         self.task, self.class_weight, self.split = task, class_weight, split
-        self.n_labels = len(data.corpus.labels)
+        self.n_labels = data.n_outputs(task)
         self.targets = data.targets(task)
         self.n_versions = len(recordings)
         self.kernels = {}
@@ -112,7 +135,7 @@ class _Fold:
             self.kernels[block] = tuple(sum(parts) / len(parts) for parts in zip(*kernels, strict=True))
 
     def _compute_kernels(self, versions: Sequence[np.ndarray], speakers: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the kernel among all training rows (a row an utterance, one version after the other), and that of the test.
+        """Returns the kernel among all training rows (one per utterance and version), and that of the test.
 
         Features are standardised with the statistics of the fold's training part, copies included.
         """
@@ -124,7 +147,7 @@ class _Fold:
         return linear_kernel(rows, rows), linear_kernel(standardize(tested, training), rows)
 
     def search(self) -> pd.DataFrame:
-        """Returns a row a combination of blocks and C, with its mean loss over the inner folds."""
+        """Returns one row per combination of blocks and C, with its mean loss over the inner folds."""
         rows = []
         for blocks in BLOCKS:
             kernel = self._add(blocks, 0)
@@ -180,9 +203,7 @@ class _Fold:
 
     def _score(self, scores: np.ndarray, utterances: np.ndarray) -> float:
         """Returns unweighted average recall, or the mean of both CCCs: what the heads are selected on, too."""
-        from classifiers import metrics
-
         targets = self.targets[utterances]
         if self.task == CATEGORICAL:
-            return metrics.unweighted_average_recall(targets, scores.argmax(axis=1))
-        return float(np.mean([metrics.concordance_correlation_coefficient(targets[:, i], scores[:, i]) for i in (0, 1)]))
+            return unweighted_average_recall(targets, scores.argmax(axis=1))
+        return float(np.mean([concordance_correlation_coefficient(targets[:, i], scores[:, i]) for i in (0, 1)]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ import keras
 import numpy as np
 import pandas as pd
 
-from began.files import write_atomically
 from classifiers.heads import DEFAULT_PARAMETERS, build_head, measure_normalization
 from experiments.corpora.record import Corpus
-from experiments.evaluation.evaluate import NO_TRIALS, Data, Outcome
+from experiments.evaluation.conditions import Condition
+from experiments.evaluation.data import Data, Outcome, Trainer
+from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
-from experiments.evaluation.runs import name_in_file
+from experiments.evaluation.runs import search_path, write_table
 
 LEARNING_RATE = 5e-4
 """Of Adam, for all weights. Assumption: 0.001 and 0.002 had higher losses on an inner fold of EmoDB."""
@@ -27,8 +27,23 @@ BATCH_SIZE = 32
 PATIENCE_EPOCHS = 3
 
 
+def prepare(condition: Condition, corpus: Corpus, encoder_path: Path, settings: Settings) -> tuple[Data, Trainer]:
+    """Returns the spectrograms of a corpus, and the trainer that starts from the encoder's weights, or initial ones."""
+    from began.encoder import read_config, reset_weights
+
+    from began.network_file import load_network
+    from began.startup import start_backend
+
+    start_backend()
+    encoder = load_network(encoder_path)
+    if condition.initial_weights:
+        encoder = reset_weights(encoder)
+    data = load_spectrograms(corpus, read_config(encoder_path), settings.tail)
+    return data, make_trainer(encoder, condition.learning_rate or LEARNING_RATE)
+
+
 def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
-    """Returns a corpus with its spectrograms as features, float32, (n_chunks, n_bins, n_frames, 1): input of whole networks."""
+    """Returns a corpus with its spectrograms as features, float32, shape (n_chunks, n_bins, n_frames, 1)."""
     from began.audio import cut_chunks, read_audio
     from began.spectrogram import compute_spectrograms
 
@@ -37,8 +52,8 @@ def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
     return Data(corpus, np.concatenate(of_files)[..., np.newaxis], utterance)
 
 
-def train_whole_network(encoder: Any, learning_rate: float = LEARNING_RATE) -> Callable[..., Outcome]:
-    """Returns a trainer of encoder and default head together (`experiments.evaluation.Trainer`).
+def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
+    """Returns a trainer of encoder and default head together.
 
     The head has the default parameters, but is trained otherwise than on a frozen encoder: with Adam at one rate for all
     weights, without decay, for as many epochs as have the lowest loss of chunks on the first inner fold (the others would
@@ -50,27 +65,25 @@ def train_whole_network(encoder: Any, learning_rate: float = LEARNING_RATE) -> C
     """
 
     def train(
-        data: Data, task: str, splits: Sequence[Split], settings: argparse.Namespace, run_number: int, folder: Path
+        data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
     ) -> Outcome:
         from tqdm import tqdm
 
         targets, scores, history = data.targets(task), [], []
-        network = WholeNetwork(encoder, task, len(data.corpus.labels), learning_rate)
+        network = WholeNetwork(encoder, task, data.n_outputs(task), learning_rate)
 
         def take(utterances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             chunks = data.chunks_of(utterances)
             return data.features[chunks], targets[chunks]
 
         for number, split in enumerate(tqdm(splits, desc=f"run {run_number}, whole networks", unit="fold")):
-            train_part, validation = (take(part) for part in split.inner[0])
-            n_epochs = _choose_epochs(network, train_part, validation, settings, folder, split.fold)
+            path = search_path(search_folder, split, "epochs")
+            n_epochs = _choose_epochs(network, *(take(part) for part in split.inner[0]), settings, path)
             seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
             losses = network.fit(*take(split.fitting), n_epochs, seed)["loss"]
             scores.append(network.predict(take(split.test)[0]))
-            history.append(
-                pd.DataFrame({"fold": split.fold, "task": task, "epoch": np.arange(1, n_epochs + 1), "loss": losses})
-            )
-        return Outcome(scores, NO_TRIALS, pd.concat(history, ignore_index=True))
+            history.append(pd.DataFrame({"fold": split.fold, "epoch": np.arange(1, n_epochs + 1), "loss": losses}))
+        return Outcome(scores, {}, pd.concat(history, ignore_index=True))
 
     return train
 
@@ -79,35 +92,18 @@ def _choose_epochs(
     network: WholeNetwork,
     train: tuple[np.ndarray, np.ndarray],
     validation: tuple[np.ndarray, np.ndarray],
-    settings: argparse.Namespace,
-    folder: Path,
-    fold: str,
+    settings: Settings,
+    path: Path,
 ) -> int:
-    """Returns the epoch with the lowest validation loss, from `folder` where it was found before."""
-    seen = hashlib.sha256(
-        json.dumps(
-            [
-                settings.epochs,
-                settings.seed,
-                network.learning_rate,
-                BATCH_SIZE,
-                PATIENCE_EPOCHS,
-                sorted(DEFAULT_PARAMETERS.items()),
-                keras.backend.backend(),
-            ]
-        ).encode()
-    )
-    for array in (*network.start_weights, *(part for pair in (train, validation) for part in pair)):
+    """Returns the epoch with the lowest validation loss, from a file where it was found before with the same of everything."""
+    constants = [settings.epochs, settings.seed, network.learning_rate, BATCH_SIZE, PATIENCE_EPOCHS, DEFAULT_PARAMETERS]
+    seen = hashlib.sha256(json.dumps([*constants, keras.backend.backend()], sort_keys=True).encode())
+    for array in (*network.start_weights, *train, *validation):
         seen.update(np.ascontiguousarray(array))
-    path = folder / f"{name_in_file(fold)}-epochs-{seen.hexdigest()[:12]}.csv"
-    if path.exists():
-        history = pd.read_csv(path)
-    else:
-        history = pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation))
-        folder.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as temporary:
-            history.to_csv(temporary, index=False)
-    return int(history["val_loss"].argmin()) + 1
+    path = path.with_stem(f"{path.stem}-{seen.hexdigest()[:12]}")
+    if not path.exists():
+        write_table(path, pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation)))
+    return int(pd.read_csv(path)["val_loss"].argmin()) + 1
 
 
 class WholeNetwork:

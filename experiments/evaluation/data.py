@@ -1,0 +1,144 @@
+"""A corpus made ready for a method: labels beside features, and what training on them gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from classifiers.metrics import CATEGORICAL
+from experiments.corpora.record import Corpus
+from experiments.evaluation.options import Settings
+from experiments.evaluation.protocols import Split
+
+
+@dataclass(frozen=True)
+class Data:
+    """The labels of a corpus beside its features.
+
+    Attributes:
+        corpus: labels, speakers and file names.
+        features: float32, shape (n_chunks, *feature_shape).
+        utterance: int64, shape (n_chunks,); row of the corpus' table that a chunk comes from.
+        is_copy: bool, shape (n_chunks,): altered copies of chunks, for training alone; None: there are none.
+    """
+
+    corpus: Corpus
+    features: np.ndarray
+    utterance: np.ndarray
+    is_copy: np.ndarray | None = None
+
+    @classmethod
+    def of_utterances(cls, corpus: Corpus, features: np.ndarray | None = None) -> Data:
+        """Returns data with one row per utterance; without features for methods that bring their own."""
+        n_utterances = len(corpus.utterances)
+        return cls(corpus, np.zeros((n_utterances, 1), np.float32) if features is None else features, np.arange(n_utterances))
+
+    def targets(self, task: str) -> np.ndarray:
+        """Returns the target of every chunk: class index, shape (n_chunks,), or arousal and valence, (n_chunks, 2)."""
+        table = self.corpus.utterances
+        if task == CATEGORICAL:
+            index = pd.Categorical(table["label"], categories=list(self.corpus.labels)).codes.astype(np.int64)
+            return index[self.utterance]
+        return table[["arousal", "valence"]].to_numpy(np.float32)[self.utterance]
+
+    def n_outputs(self, task: str) -> int:
+        """Returns the number of classes, or 2 for arousal and valence."""
+        return len(self.corpus.labels) if task == CATEGORICAL else 2
+
+    def chunks_of(self, utterances: np.ndarray, copies: bool = False) -> np.ndarray:
+        """Returns the positions of some utterances' chunks, and of their copies where they are asked for."""
+        chosen = np.isin(self.utterance, utterances)
+        return np.flatnonzero(chosen if copies or self.is_copy is None else chosen & ~self.is_copy)
+
+    def labelled(self, task: str) -> np.ndarray:
+        """Returns the positions of the utterances that have chunks and the targets of a task."""
+        columns = ["label"] if task == CATEGORICAL else ["arousal", "valence"]
+        return np.intersect1d(np.flatnonzero(self.corpus.utterances[columns].notna().all(axis=1)), self.utterance)
+
+    def as_chunks(self) -> Data:
+        """Returns the same data with every chunk as an utterance of its own: what a split of chunks works on."""
+        table = self.corpus.utterances.iloc[self.utterance].reset_index(drop=True)
+        number = pd.Series(self.utterance).groupby(self.utterance).cumcount().astype(str)
+        table["utterance"] = table["utterance"] + "#" + number
+        return Data(Corpus(self.corpus.name, table, self.corpus.labels), self.features, np.arange(len(self.utterance)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training on some folds gave.
+
+    Attributes:
+        scores: of the test chunks of each fold: float32, shape (n_chunks, n_outputs).
+        losses: fold -> the lowest validation loss that its search found; empty without a search.
+        history: one row per fold and epoch, with the column `fold`.
+    """
+
+    scores: list[np.ndarray]
+    losses: dict[str, float]
+    history: pd.DataFrame
+
+
+Trainer = Callable[[Data, str, Sequence[Split], Settings, int, Path], Outcome]
+"""(data, task, folds, settings, number of the run, folder of the searches) -> outcome."""
+
+
+def represent(
+    corpus: Corpus,
+    encoder_path: Path,
+    settings: Settings,
+    features: str = "map",
+    *,
+    initial_weights: bool = False,
+    hop_seconds: float = 1.0,
+    speed: float = 1.0,
+    masked_copies: int = 0,
+) -> Data:
+    """Returns a corpus with the features of a frozen encoder, computed once and cached under the results folder.
+
+    Args:
+        corpus: whose files are embedded.
+        encoder_path: encoder.keras of the pre-training.
+        settings: with results_dir and tail.
+        features: one of `began.encoder.OUTPUTS`.
+        initial_weights: take these in place of the trained ones.
+        hop_seconds: distance between the starts of two chunks.
+        speed: see `began.audio.stream_audio`.
+        masked_copies: of every chunk, for training alone, each with masks of its own (`began.spectrogram.mask_spectrograms`).
+    """
+    from began.encoder import load_frozen_encoder, load_random_encoder
+
+    from began.audio import SAMPLE_RATE
+    from began.representation import represent_corpus
+    from began.startup import start_backend
+
+    start_backend()
+    encoder = (load_random_encoder if initial_weights else load_frozen_encoder)(encoder_path, features)
+    versions = [
+        represent_corpus(
+            encoder,
+            list(corpus.utterances["path"]),
+            settings.results_dir / "cache" / "features",
+            tail=settings.tail,
+            hop_samples=round(hop_seconds * SAMPLE_RATE),
+            speed=speed,
+            mask_seed=mask_seed,
+            progress=show_embedding,
+        )
+        for mask_seed in (None, *range(masked_copies))
+    ]
+    if not masked_copies:
+        return Data(corpus, versions[0].features, versions[0].utterance)  # mapped, not in memory
+    utterance = np.concatenate([version.utterance for version in versions])
+    stacked = np.concatenate([version.features for version in versions])
+    return Data(corpus, stacked, utterance, is_copy=np.arange(len(utterance)) >= len(versions[0].utterance))
+
+
+def show_embedding(files: Iterable) -> Iterable:
+    """Wraps an iteration over files in a progress bar."""
+    from tqdm import tqdm
+
+    return tqdm(files, desc="embedding", unit="file")
