@@ -20,7 +20,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import sha256_of
 from experiments.corpora import load
-from experiments.corpora.record import check_audio
+from experiments.corpora.files import check_audio
 from experiments.evaluation.options import SETTINGS, add_table_arguments, check_table_arguments, seed_splits
 
 if TYPE_CHECKING:

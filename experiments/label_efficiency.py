@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from began.command_line import run_script
 from began.errors import InputError
 from experiments.corpora import load
-from experiments.corpora.record import check_audio
+from experiments.corpora.files import check_audio
 from experiments.evaluation.options import (
     SETTINGS,
     add_training_arguments,

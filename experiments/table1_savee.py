@@ -16,7 +16,7 @@ import sys
 from began.command_line import run_script
 from began.errors import InputError
 from experiments.corpora import load
-from experiments.corpora.record import check_audio
+from experiments.corpora.files import check_audio
 from experiments.evaluation.options import SETTINGS, check_table_arguments, make_table_parser, name_condition
 
 EXPERIMENT = "table1_savee"

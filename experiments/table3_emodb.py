@@ -15,7 +15,7 @@ import sys
 
 from began.command_line import run_script
 from experiments.corpora import load
-from experiments.corpora.record import check_audio
+from experiments.corpora.files import check_audio
 from experiments.evaluation.options import SETTINGS, check_table_arguments, make_table_parser, name_condition, seed_splits
 
 EXPERIMENT = "table3_emodb"

@@ -31,43 +31,12 @@ import pandas as pd
 
 from began.errors import InputError
 from began.files import write_atomically
+from experiments.corpora.record import POOLED as POOLED
+from experiments.corpora.record import TEXT_COLUMNS
 
 METRICS_COLUMNS = ("experiment", "condition", "run", "fold", "split", "level", "metric", "value")
 SPLITS = ("validation", "test")
 LEVELS = ("chunk", "utterance")
-POOLED = "pooled"  # the name of the fold that stands for all folds together
-
-# Read as text even where every value looks like a number: EmoDB's speakers are "03", "08", ...
-TEXT_COLUMNS = frozenset(
-    {
-        "experiment",
-        "condition",
-        "fold",
-        "split",
-        "level",
-        "metric",
-        "utterance",
-        "speaker",
-        "target",
-        "prediction",
-        "video",
-        "path",
-        "label",
-        "sex",
-        "text",
-        "status",
-        "task",
-        "search",
-        "error",
-    }
-)
-
-RESERVED_LABELS = (
-    TEXT_COLUMNS
-    | {"run"}
-    | {f"{dimension}_{what}" for dimension in ("arousal", "valence") for what in ("target", "prediction")}
-)
-"""Names that no class may have: predictions.csv has a column a class beside others of these names."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(\d+)")
