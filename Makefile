@@ -3,11 +3,10 @@
 # make bench   benchmarks -> results/benchmarks.csv
 # make tables  tables, figures and the README's results from what lies under results/
 # make report  the notebooks as one HTML report
-# make verify  a small fixed run, compared with what this project expects
 PYTHON ?= python3
 RESULTS ?= results
 BIN := .venv/bin
-.PHONY: install demo test bench tables report verify clean
+.PHONY: install demo test bench tables report clean
 
 install: .venv/installed
 
@@ -31,9 +30,6 @@ tables: install
 
 report: install
 	$(BIN)/python -m experiments.report html --results-dir $(RESULTS)
-
-verify: install
-	$(BIN)/python -m experiments.verify
 
 clean:
 	rm -rf .venv demo build

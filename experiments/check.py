@@ -1,4 +1,4 @@
-"""Says what a corpus' folder holds, what is missing, and whether the counts are the published ones.
+"""Reports what a corpus' folder holds, what is missing, and whether the counts are the published ones.
 
     python -m experiments.check emodb data/EmoDB
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import InputError
-from experiments.corpora import CORPORA
-from experiments.corpora.record import Corpus, find_bad_audio, open_folder, printable
+from experiments.corpora import CORPORA, load
+from experiments.corpora.files import find_bad_audio, printable
+from experiments.corpora.record import Corpus
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -30,34 +31,22 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    options = {}
-    if arguments.annotations_dir is not None:
-        if arguments.corpus != "omg":
-            raise InputError.about(
-                "--annotations-dir",
-                found=f"it beside the corpus {arguments.corpus}",
-                expected="it beside omg only",
-                action="leave it out",
-            )
-        options["annotations_dir"] = open_folder(arguments.annotations_dir, "OMG-Emotion's annotations", "")
-    if arguments.corpus == "omg":
-        options["unlabelled"] = True  # the official test part belongs to the corpus too
-    module = CORPORA[arguments.corpus]
-    corpus = module.load(arguments.data_dir, **options)
-    print(f"{module.DESCRIPTION}\nLicence: {module.LICENCE}\n")
+    name, data_dir = arguments.corpus, arguments.data_dir
+    options = {"annotations_dir": arguments.annotations_dir, "unlabelled": True} if name == "omg" else {}
+    if arguments.annotations_dir is not None and name != "omg":
+        raise InputError.about("--annotations-dir", found=f"it with {name}", expected="it with omg only", action="leave it out")
+    corpus = load(name, data_dir, **options)
+    print(f"{CORPORA[name].DESCRIPTION}\nLicence: {CORPORA[name].LICENCE}\n")
     print("\n".join(_count(corpus)))
     wrong = list(corpus.notes)
-    if corpus.missing is not None and len(corpus.missing):
+    if corpus.missing is not None:
         wrong += [f"missing: {row.split} {row.expected}" for row in corpus.missing.itertuples()]
     wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick, progress=True)
     if not wrong:
-        print(
-            "\nEverything is there and sound"
-            + ("." if arguments.corpus == "manifest" else ": the counts are the published ones.")
-        )
+        print("\nEverything is there and sound" + ("." if name == "manifest" else ": the counts are the published ones."))
         return 0
     print("\n" + "\n".join(f"! {printable(line)}" for line in wrong))
-    print(f"\n{len(wrong)} things to look at in {printable(arguments.data_dir)}.")
+    print(f"\n{len(wrong)} things to look at in {printable(data_dir)}.")
     return 1
 
 

@@ -28,7 +28,8 @@ from began.errors import InputError
 from began.files import lock_folder, read_attached_json
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from experiments.corpora import load
-from experiments.corpora.record import Corpus, check_audio
+from experiments.corpora.files import check_audio
+from experiments.corpora.record import Corpus
 from experiments.evaluation.runs import RunFolder
 
 if TYPE_CHECKING:

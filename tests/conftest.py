@@ -74,6 +74,8 @@ def small_store_folder(tmp_path_factory, speech_files, small_config) -> Path:
 @pytest.fixture(scope="session")
 def tiny_corpora(tmp_path_factory) -> Path:
     """A folder with a miniature of every corpus in its own layout; tests copy what they damage."""
+    from synthetic_corpora import write_omg, write_savee
+
     from experiments.corpora import synthetic
 
     folder = tmp_path_factory.mktemp("tiny")
@@ -81,11 +83,9 @@ def tiny_corpora(tmp_path_factory) -> Path:
     synthetic.write_librispeech(folder / "LibriSpeech", n_speakers=2, n_utterances=3, seconds=1.5)
     synthetic.write_emodb(folder / "EmoDB", speakers=4, n_texts=1, **common)
     for layout in ("nested", "flat"):
-        synthetic.write_savee(
-            folder / f"SAVEE_{layout}", layout, n_per_emotion=3, speakers=("DC", "JE"), sample_rate=16_000, **common
-        )
+        write_savee(folder / f"SAVEE_{layout}", layout, n_per_emotion=3, speakers=("DC", "JE"), sample_rate=16_000, **common)
     for layout in ("nested", "mp4", "flat"):
-        synthetic.write_omg(folder / f"OMG_{layout}", (5, 2, 1), n_utterances=4, layout=layout, **common)
+        write_omg(folder / f"OMG_{layout}", (5, 2, 1), n_utterances=4, layout=layout, **common)
     return folder
 
 

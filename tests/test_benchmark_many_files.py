@@ -6,9 +6,9 @@ import pytest
 
 
 def test_benchmark_of_many_files_in_miniature():
-    from experiments.benchmarks.many_files import benchmark_many_files
+    from experiments.benchmarks.many_files import benchmark
 
-    rows = benchmark_many_files(60, 30)
+    rows = benchmark(60, 30)
     assert [row["name"] for row in rows] == [
         "predicting 60 files vs 30",
         "predicting 60 files, peak memory",

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from synthetic_corpora import write_omg
 
 from began.command_line import run_script
 from experiments import prepare_omg
-from experiments.corpora import load, omg, synthetic
+from experiments.corpora import load, omg
 
 FAKE_FFMPEG = f"""#!{sys.executable}
 import json, pathlib, sys
@@ -45,7 +46,7 @@ def run(*arguments: object) -> int:
 @pytest.fixture
 def annotations(tmp_path):
     """A miniature of the annotations, without audio: 2 training, 2 validation and 1 test video of 2 utterances."""
-    folder = synthetic.write_omg(tmp_path / "annotations", (2, 2, 1), 2, seconds=0.2)
+    folder = write_omg(tmp_path / "annotations", (2, 2, 1), 2, seconds=0.2)
     for path in [path for path in folder.iterdir() if path.is_dir()]:
         shutil.rmtree(path)
     return folder

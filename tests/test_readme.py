@@ -12,6 +12,7 @@ import contextlib
 import functools
 import http.server
 import importlib
+import importlib.metadata
 import importlib.util
 import io
 import itertools
@@ -32,12 +33,13 @@ import numpy as np
 import pytest
 import soundfile
 from packaging.requirements import Requirement
+from synthetic_corpora import write_omg, write_savee
 
 from began.command_line import run_script
-from experiments import download, figures
-from experiments.corpora import emodb, omg, synthetic
+from experiments import figures
+from experiments.corpora import emodb, librispeech, omg, synthetic
+from experiments.corpora.record import Archive
 from experiments.reporting.readme import README_BEGIN, README_END
-from experiments.verify import compare_versions
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,8 +64,8 @@ SMALLER = {
     "experiments.table3_emodb": _SMALL_TABLE,
 }
 """Module -> what makes its command cheap."""
-PARSED_ONLY = ("experiments.benchmarks", "experiments.verify")
-"""They take minutes and have no smaller form; tests of their own: test_benchmark_heads.py, test_repeatability.py."""
+PARSED_ONLY = ("experiments.benchmarks",)
+"""It takes minutes and has no smaller form; tests of its own: test_benchmark_heads.py, test_benchmark_many_files.py."""
 
 
 # ------------------------------------------------------------------------------------------------ reading the README
@@ -105,7 +107,7 @@ def folder(tmp_path_factory) -> Path:
         shutil.copy(ROOT / name, folder)
     (folder / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks" / "03_tables.ipynb", folder / "notebooks")  # the others: test_notebooks.py
-    synthetic.write_savee(folder / "data" / "SAVEE", n_per_emotion=3, speakers=("DC", "JE"), sample_rate=16_000, seconds=0.3)
+    write_savee(folder / "data" / "SAVEE", n_per_emotion=3, speakers=("DC", "JE"), sample_rate=16_000, seconds=0.3)
     write_videos(folder)
     for name in ("recording.wav", "new_recording.wav", "one.wav", "two.flac", "folder/a.wav", "folder/b.ogg"):
         record(folder / name)
@@ -120,7 +122,7 @@ def record(path: Path, emotion: str = "neutral", speaker: str = "me") -> None:
 
 def write_videos(folder: Path) -> None:
     """Writes OMG's CSV files, and a video (a sound file is one, to ffmpeg) for every link in them."""
-    data = synthetic.write_omg(folder / "data" / "OMG", (5, 2, 1), n_utterances=4, seconds=0.3)
+    data = write_omg(folder / "data" / "OMG", (5, 2, 1), n_utterances=4, seconds=0.3)
     rows = omg.read_annotations(data)
     if shutil.which("ffmpeg") is not None:  # else the utterances stay as they are
         for path in [path for path in data.iterdir() if path.is_dir()]:
@@ -165,11 +167,11 @@ def published(tmp_path, monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         here = f"http://127.0.0.1:{server.server_address[1]}"
 
-        def move(archive: download.Archive) -> download.Archive:
-            return download.Archive(f"{here}/{PurePosixPath(archive.url).name}", None, 0)
+        def move(archive: Archive) -> Archive:
+            return Archive(f"{here}/{PurePosixPath(archive.url).name}", None, 0)
 
-        monkeypatch.setattr(download, "LIBRISPEECH", {name: move(one) for name, one in download.LIBRISPEECH.items()})
-        monkeypatch.setattr(download, "EMODB", move(download.EMODB))
+        monkeypatch.setattr(librispeech, "ARCHIVES", {name: move(one) for name, one in librispeech.ARCHIVES.items()})
+        monkeypatch.setattr(emodb, "ARCHIVE", move(emodb.ARCHIVE))
         yield
         server.shutdown()
 
@@ -250,7 +252,7 @@ def try_script(module: str, words: list[str]) -> None:
         return  # all workers have to run at once: test_every_machine_of_the_readme
     if module == "experiments.demo":
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(script, "_run", lambda inner, *argv: try_script(inner.__name__, [str(word) for word in argv]) or 0)
+            patch.setattr(script, "_run", lambda inner, *argv: try_script(inner, list(argv)) or 0)
             small = {
                 "write_librispeech": {"n_speakers": 2, "n_utterances": 2, "seconds": 1.5},
                 "write_emodb": {"speakers": 4, "n_texts": 1, "seconds": 0.3},
@@ -294,7 +296,8 @@ def try_pip(words: list[str]) -> None:
     """Checks that what is to be installed can be named so; nothing is installed."""
     assert words[0] == "install", words
     if words[1] == "-r":
-        assert compare_versions(Path(words[2])) == []
+        pinned = re.findall(r"^([\w-]+)==(\S+)$", Path(words[2]).read_text(encoding="utf-8"), re.MULTILINE)
+        assert all(importlib.metadata.version(name) == version for name, version in pinned)
         return
     for word in words[1:]:
         Requirement(word)

@@ -49,30 +49,6 @@ def test_the_environment_is_on_record(small_run):
         assert environment["op_determinism"] is True
 
 
-def test_expectations_of_make_verify(small_run, monkeypatch, capsys):
-    """The small run is what `make verify` runs; a number that is off is reported, and so is one that is missing."""
-    from began.command_line import run_script
-    from experiments import verify
-
-    found, expected = verify.measure(small_run), verify.read_expected()
-    lines, n_failed = verify.compare(found, expected)
-    assert n_failed == 0, lines
-    assert len(lines) == len(found) == len(expected) > 8
-    off = {**found, "features_sd": found["features_sd"] * 2, "accuracy": float("nan")}
-    del off["n_chunks"]
-    lines, n_failed = verify.compare(off, expected)
-    assert n_failed == 3
-    assert [line.split()[1] for line in lines if line.startswith("FAIL")] == ["features_sd", "n_chunks", "accuracy"]
-
-    monkeypatch.setattr(verify, "run_small", lambda folder: 0)
-    for measured, code, word in ((found, 0, "passed: all"), (off, 1, "failed: 3 of")):
-        monkeypatch.setattr(verify, "measure", lambda folder, measured=measured: measured)
-        assert run_script(verify.main, verify.make_parser(), []) == code
-        assert word in capsys.readouterr().out
-    monkeypatch.setattr(verify, "run_small", lambda folder: 2)
-    assert run_script(verify.main, verify.make_parser(), []) == 1
-
-
 def test_a_network_file_has_the_same_bytes_whenever_it_is_written(tmp_path):
     from began.network_file import load_network
     from began.networks import build_encoder

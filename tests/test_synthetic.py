@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
+import synthetic_corpora
 
 from began.files import sha256_of
 from experiments.corpora import emodb, load, omg, savee, synthetic
@@ -12,8 +13,8 @@ from experiments.corpora import emodb, load, omg, savee, synthetic
 WRITERS = {
     "librispeech": lambda folder, seed=0: synthetic.write_librispeech(folder, 2, 2, seconds=0.3, seed=seed),
     "emodb": lambda folder, seed=0: synthetic.write_emodb(folder, 1, 1, seconds=0.3, seed=seed),
-    "savee": lambda folder, seed=0: synthetic.write_savee(folder, n_per_emotion=1, seconds=0.2, seed=seed),
-    "omg": lambda folder, seed=0: synthetic.write_omg(folder, (1, 1, 1), 2, seconds=0.2, seed=seed),
+    "savee": lambda folder, seed=0: synthetic_corpora.write_savee(folder, n_per_emotion=1, seconds=0.2, seed=seed),
+    "omg": lambda folder, seed=0: synthetic_corpora.write_omg(folder, (1, 1, 1), 2, seconds=0.2, seed=seed),
 }
 
 
@@ -39,10 +40,10 @@ def test_corpora_load_with_the_real_loaders(tmp_path):
     corpus = load("emodb", synthetic.write_emodb(tmp_path / "EmoDB", ["08", "16"], 2, seconds=0.3))
     assert corpus.utterances["label"].value_counts().to_dict() == dict.fromkeys(emodb.LABELS, 4)
     assert set(corpus.utterances["speaker"]) == {"08", "16"}
-    corpus = load("savee", synthetic.write_savee(tmp_path / "SAVEE", n_per_emotion=1, speakers=["KL"], seconds=0.2))
+    corpus = load("savee", synthetic_corpora.write_savee(tmp_path / "SAVEE", n_per_emotion=1, speakers=["KL"], seconds=0.2))
     assert soundfile.info(corpus.utterances["path"][0]).samplerate == 44100
     assert len(corpus.utterances) == 8
-    corpus = load("omg", synthetic.write_omg(tmp_path / "OMG", (4, 4, 2), 3, seconds=0.2))
+    corpus = load("omg", synthetic_corpora.write_omg(tmp_path / "OMG", (4, 4, 2), 3, seconds=0.2))
     videos = corpus.utterances.groupby("split")["video"].agg(set)
     assert len(videos["validation"] & videos["train"]) == 2  # as in the real one, half of the validation links
     assert corpus.utterances["arousal"].between(0, 1).all()
@@ -50,9 +51,9 @@ def test_corpora_load_with_the_real_loaders(tmp_path):
     header = (tmp_path / "OMG" / omg.FILES["train"]).read_text().splitlines()[0]
     assert header == "link,start,end,video,utterance,arousal,valence,EmotionMaxVote"
     with pytest.raises(ValueError, match="layout is 'deep'"):
-        synthetic.write_savee(tmp_path, "deep")
+        synthetic_corpora.write_savee(tmp_path, "deep")
     with pytest.raises(ValueError, match="layout is 'deep'"):
-        synthetic.write_omg(tmp_path, layout="deep")
+        synthetic_corpora.write_omg(tmp_path, layout="deep")
 
 
 def test_savee_at_full_size_is_the_published_list(tmp_path):
@@ -60,7 +61,7 @@ def test_savee_at_full_size_is_the_published_list(tmp_path):
     silence = np.zeros(10, np.float32)
     original, synthetic.synthesize_utterance = synthetic.synthesize_utterance, lambda *_, **__: silence
     try:
-        corpus = load("savee", synthetic.write_savee(tmp_path, "flat"))
+        corpus = load("savee", synthetic_corpora.write_savee(tmp_path, "flat"))
     finally:
         synthetic.synthesize_utterance = original
     assert tuple(corpus.utterances["utterance"]) == savee.list_published()

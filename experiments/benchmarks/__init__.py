@@ -1,8 +1,7 @@
 """`make bench`: what this project does beside what is usually done, measured in one run on one machine.
 
 Every comparison alternates between the two sides, several times over, and takes medians: on a machine that does other
-work besides, both sides suffer alike. A row is a dict with name, ours, alternative, ratio (above 1: ours is better, unless
-the note says otherwise), unit and note.
+work besides, both sides suffer alike. Each module measures one family of rows and has one function `benchmark`.
 """
 
 from __future__ import annotations
@@ -34,22 +33,27 @@ def alternate(sides: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[
     return {name: np.array(values) for name, values in seconds.items()}
 
 
-def make_row(
-    name: str, ours: float | None, alternative: float | None, ratio: float | None, unit: str, note: str = ""
-) -> dict[str, Any]:
-    """Returns a row of the table, its numbers rounded to four digits; None stays empty."""
-    numbers = {"ours": ours, "alternative": alternative, "ratio": ratio}
-    rounded = {key: None if value is None else float(f"{value:.4g}") for key, value in numbers.items()}
+def make_row(name: str, ours: Any, alternative: Any, unit: str, note: str, *, inverse: bool = False) -> dict[str, Any]:
+    """Returns a row of the table, its numbers rounded to four digits.
+
+    Args:
+        ours, alternative: what was measured, a number or one per round, whose median is taken; None stays empty.
+        inverse: the ratio is the alternative over ours, not ours over the alternative.
+    """
+    numbers: dict[str, Any] = {"ours": ours, "alternative": alternative, "ratio": None}
+    if alternative is not None:
+        quotient = np.divide(ours, alternative)
+        numbers["ratio"] = 1 / quotient if inverse else quotient
+    rounded = {key: None if value is None else float(f"{np.median(value):.4g}") for key, value in numbers.items()}
     return {"name": name, **rounded, "unit": unit, "note": note}
 
 
 class RoundsProcess:
-    """A module of this package in a process of its own, that takes a round when it is told to and answers in numbers."""
+    """A module of this package in a process of its own, which starts a round when told to and answers in numbers."""
 
     def __init__(self, module: str, *arguments: object) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run_round(self) -> list[float]:
         """Returns what the process measured in the next round."""
@@ -57,12 +61,11 @@ class RoundsProcess:
         self._process.stdin.flush()
         return [float(number) for number in self._process.stdout.readline().split()]
 
-    def close(self) -> list[float]:
-        """Ends the process and returns what it says in the end."""
+    def close(self) -> None:
+        """Ends the process."""
         self._process.stdin.close()
-        said = self._process.stdout.read()
+        self._process.stdout.read()
         self._process.wait()
-        return [float(number) for number in said.split()]
 
 
 def peak_memory_gb() -> float:

@@ -12,120 +12,86 @@ from typing import Any
 
 import numpy as np
 
+from began.startup import start_backend
+from experiments.benchmarks import make_row
 
-def benchmark_loso(
+
+def benchmark(
     n_chunks: int = 1800,
     n_speakers: int = 10,
     epochs: int = 100,
-    alternative_folds: int = 1,
-    alternative_epochs: int = 2,
     base_filters: int = 8,
     workers: int | None = None,
     parameters: dict[str, Any] | None = None,
-    seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Times one run of leave one speaker out on synthetic chunks, embedding included.
+    """Times one run of leave one speaker out on noise, embedding included, and returns the rows.
 
-    An epoch of the usual way costs the same however often it is repeated: its first epoch, which builds the graph, and the
-    mean of the following ones are measured in `alternative_folds` folds, and the others are computed from them.
+    An epoch of the usual way costs the same however often it is repeated: the first two of one fold are measured, the first
+    of which builds the graph, and the other epochs and folds are computed from them.
 
     Args:
         n_chunks: 1-s chunks of the corpus; EmoDB gives about 1,800.
         n_speakers: folds.
         epochs: of every head, without early stopping.
-        alternative_folds, alternative_epochs: measured of the usual way; at least 1 and 2.
         base_filters: n of the encoder, whose weights are random.
-        workers: processes of our way; one a core by default.
-        parameters: what differs from the default head.
-        seed: of chunks, encoder and heads.
-    Returns:
-        Rows with name, ours, alternative, ratio, unit, note: the whole table, and one epoch of one head.
+        workers: processes of our way; one per core by default.
+        parameters: those that differ from the default head's.
     """
+    start_backend()
+
     import keras
 
     from began.networks import build_encoder
     from began.representation import freeze
     from began.spectrogram import SpectrogramConfig, compute_spectrograms
-    from classifiers.heads import build_head, measure_normalization, resolve_parameters
+    from classifiers.heads import build_head, build_optimizer, measure_normalization, resolve_parameters
     from classifiers.training import HeadJob, train_heads
 
     workers = workers or os.cpu_count() or 1
     parameters = resolve_parameters("categorical", parameters)
-    generator = np.random.default_rng(seed)
-    config = SpectrogramConfig()
+    generator, config = np.random.default_rng(0), SpectrogramConfig()
     chunks = generator.normal(0, 0.1, (n_chunks, 16000)).astype(np.float32)
     labels, speaker = generator.integers(0, 7, n_chunks), np.arange(n_chunks) % n_speakers
-    encoder = freeze(build_encoder((config.n_bins, config.n_frames, 1), base_filters, seed=seed), config, "benchmark")
+    encoder = freeze(build_encoder((config.n_bins, config.n_frames, 1), base_filters, seed=0), config, "benchmark")
     encoder.embed(chunks[:64])  # neither way pays for building the encoder's graph
 
     started = time.perf_counter()
     features = encoder.embed(chunks)
     embedding = time.perf_counter() - started
+    settings: dict[str, Any] = {"task": "categorical", "epochs": epochs, "seed": 0, "n_outputs": 7}
+    folds = [np.flatnonzero(speaker != fold) for fold in range(n_speakers)]
     jobs = [
-        HeadJob(features, labels, parameters, "categorical", epochs, seed, 7, rows=np.flatnonzero(speaker != fold))
-        for fold in range(n_speakers)
+        HeadJob(features, labels, utterance=np.arange(n_chunks), parameters=parameters, rows=rows, **settings) for rows in folds
     ]
     heads = train_heads(jobs, workers, progress="heads on cached maps")
     ours = time.perf_counter() - started
-    ours_epoch = float(np.mean([head.seconds for head in heads])) / epochs
+    ours_epoch = np.mean([head.seconds for head in heads]) / epochs
 
-    keras.utils.set_random_seed(seed)  # `fit` shuffles with it
+    keras.utils.set_random_seed(0)  # `fit` shuffles with it
     started = time.perf_counter()
     spectrograms = compute_spectrograms(chunks, config)[..., np.newaxis]
     prepared = time.perf_counter() - started
-    first, following = [], []
-    for fold in range(max(1, alternative_folds)):
-        rows = np.flatnonzero(speaker != fold)
-        head = build_head("categorical", encoder.feature_shape, 7, parameters, seed, measure_normalization(features, rows))
-        inputs = keras.Input(spectrograms.shape[1:])
-        model = keras.Model(inputs, head(encoder.model(inputs, training=False)))
-        model.compile(optimizer=head.optimizer, loss="sparse_categorical_crossentropy")
-        clock = _EpochClock()
-        model.fit(
-            spectrograms[rows],
-            labels[rows],
-            batch_size=parameters["batch_size"],
-            epochs=max(2, alternative_epochs),
-            verbose=0,
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=clock.tick)],
-        )
-        first.append(clock.seconds[0])
-        following += clock.seconds[1:]
-    alternative_epoch = float(np.mean(following))
-    alternative = prepared + n_speakers * (float(np.mean(first)) + (epochs - 1) * alternative_epoch)
+    rows = folds[0]
+    head = build_head("categorical", encoder.feature_shape, 7, parameters, 0, measure_normalization(features, rows))
+    inputs = keras.Input(spectrograms.shape[1:])
+    model = keras.Model(inputs, head(encoder.model(inputs, training=False)))
+    model.compile(build_optimizer(parameters), "sparse_categorical_crossentropy")
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        model.fit(spectrograms[rows], labels[rows], batch_size=parameters["batch_size"], verbose=0)
+        seconds.append(time.perf_counter() - started)
+    first_epoch, usual_epoch = seconds
+    usual = prepared + n_speakers * (first_epoch + (epochs - 1) * usual_epoch)
 
     shape = " x ".join(map(str, encoder.feature_shape))
-    about = f"{n_chunks} chunks, maps of {shape}, {n_speakers} folds, {epochs} epochs, batch {parameters['batch_size']}"
-    measured = f"{max(1, alternative_folds)} folds of {max(2, alternative_epochs)} epochs"
+    note = (
+        f"{n_chunks} chunks, maps of {shape}, {n_speakers} folds, {epochs} epochs, batch {parameters['batch_size']}; ours "
+        f"measured in full: {embedding:.1f} s embedding, then {workers} processes, their start included; usual way (frozen "
+        "encoder in the graph, one fit per fold) extrapolated from 2 epochs of 1 fold"
+    )
+    cores = f"ours on one core, with {workers} heads at a time; the usual way on all cores; embedding not included"
     return [
-        {
-            "name": "leave one speaker out, embedding included",
-            "ours": round(ours, 2),
-            "alternative": round(alternative, 2),
-            "ratio": round(alternative / ours, 2),
-            "unit": "s",
-            "note": f"{about}; ours measured whole: {embedding:.1f} s embedding, then {workers} processes, their start "
-            f"included; usual way (frozen encoder in the graph, fit a fold) extrapolated from {measured}",
-        },
-        {
-            "name": "epoch of one head",
-            "ours": round(ours_epoch, 4),
-            "alternative": round(alternative_epoch, 4),
-            "ratio": round(alternative_epoch / ours_epoch, 2),
-            "unit": "s",
-            "note": f"ours on one core, with {workers} heads at a time; the usual way on all cores; embedding not included",
-        },
+        make_row("leave one speaker out, embedding included", ours, usual, "s", note, inverse=True),
+        make_row("epoch of one head", ours_epoch, usual_epoch, "s", cores, inverse=True),
     ]
-
-
-class _EpochClock:
-    """Seconds of each epoch of a `fit`; the first includes building the graph."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._last = time.perf_counter()
-
-    def tick(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.perf_counter()
-        self.seconds.append(now - self._last)
-        self._last = now

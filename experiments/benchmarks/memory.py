@@ -6,6 +6,7 @@ disk holds. The links share the system's file cache, so that a slow disk's share
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -22,72 +23,46 @@ STEPS = 10
 CHUNKS_PER_SHARD = 1024
 
 
-def benchmark_memory(rounds: int = 4) -> list[dict[str, Any]]:
+def benchmark(rounds: int = 4) -> list[dict[str, Any]]:
     """Returns the rows: peak memory, and chunks per second, of a store ten times the budget beside a small one.
 
     Args:
-        rounds: that both trainings take in turn, each with pictures' data, history and a checkpoint behind it.
+        rounds: of both trainings in turn, each followed by pictures' data, history and a checkpoint.
     """
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        small, large = Path(folder) / "small", Path(folder) / "large"
-        shard_bytes = _write_store(small, n_shards=1)
-        n_shards = int(np.ceil(10 * BUDGET_GB * 1e9 / shard_bytes))
-        _write_store(large, n_shards, shard=small / "shard-00000.npy")
-        trainings = [
-            RoundsProcess("experiments.benchmarks.memory", store, Path(folder) / f"{store.name}-run")
-            for store in (large, small)
-        ]
-        speeds = np.array([[training.run_round()[0] for training in trainings] for _ in range(rounds + 1)])[1:]
-        peaks = [training.close()[0] for training in trainings]
-    gigabytes = n_shards * shard_bytes / 1e9
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        shard = folder / "shard.npy"
+        np.save(shard, np.random.default_rng(0).uniform(-1.0, 1.0, (CHUNKS_PER_SHARD, 512, 32)).astype("<f2"))
+        gigabytes = shard.stat().st_size / 1e9
+        n_shards = int(np.ceil(10 * BUDGET_GB / gigabytes))
+        trainings = []
+        for size in (n_shards, 1):
+            _link_store(folder / f"store-{size}", size, shard)
+            trainings.append(RoundsProcess("experiments.benchmarks.memory", folder / f"store-{size}", folder / f"run-{size}"))
+        measured = np.array([[training.run_round() for training in trainings] for _ in range(rounds + 1)])
+        for training in trainings:
+            training.close()
+    (large_rate, small_rate), (large_gb, small_gb) = measured[1:, :, 0].T, measured[-1, :, 1]
+    hours = n_shards * CHUNKS_PER_SHARD / 3600
+    stores = f"store of {n_shards * gigabytes:.0f} GB ({hours:.0f} h, tiled) and of {gigabytes:.2f} GB"
+    note = f"{stores}; n = 8, batch 16; goal 1.0 and under {BUDGET_GB} GB"
     return [
-        make_row(
-            "peak memory, large store vs small",
-            peaks[0],
-            peaks[1],
-            peaks[0] / peaks[1],
-            "GB",
-            f"store of {gigabytes:.0f} GB ({n_shards * CHUNKS_PER_SHARD / 3600:.0f} h, tiled) and of "
-            f"{shard_bytes / 1e9:.2f} GB; n = 8, batch 16; goal 1.0 and under {BUDGET_GB} GB",
-        ),
-        make_row(
-            "pre-training, large store vs small",
-            np.median(speeds[:, 0]),
-            np.median(speeds[:, 1]),
-            float(np.median(speeds[:, 0] / speeds[:, 1])),
-            "chunks/s",
-            "checkpoints not counted; goal 1.0",
-        ),
+        make_row("peak memory, large store vs small", large_gb, small_gb, "GB", note),
+        make_row("pre-training, large store vs small", large_rate, small_rate, "chunks/s", "checkpoints not counted; goal 1.0"),
     ]
 
 
-def _write_store(folder: Path, n_shards: int, shard: Path | None = None) -> int:
-    """Writes a store of noise, or of links to a shard, and returns a shard's bytes."""
+def _link_store(folder: Path, n_shards: int, shard: Path) -> None:
+    """Writes a chunk store whose shards are all links to one."""
     from began.dataset import FILES_PER_SHARD
     from began.spectrogram import SpectrogramConfig
 
-    config = SpectrogramConfig()
     folder.mkdir()
-    (folder / "store.json").write_text(
-        json.dumps(
-            {
-                "spectrogram": config.to_dict(),
-                "tail": "drop",
-                "files_per_shard": FILES_PER_SHARD,
-                "sources": [{"file": "noise", "bytes": 0}] * (n_shards * FILES_PER_SHARD),
-            }
-        )
-    )
-    if shard is None:
-        shard = folder / "shard-00000.npy"
-        generator = np.random.default_rng(0)
-        shape = (CHUNKS_PER_SHARD, config.n_bins, config.n_frames)
-        np.save(shard, generator.uniform(-1.0, 1.0, shape).astype("<f2"))
+    sources = [{"file": "noise", "bytes": 0}] * (n_shards * FILES_PER_SHARD)
+    description = {"tail": "drop", "files_per_shard": FILES_PER_SHARD, "sources": sources}
+    (folder / "store.json").write_text(json.dumps({"spectrogram": SpectrogramConfig().to_dict(), **description}))
     for number in range(n_shards):
-        link = folder / f"shard-{number:05d}.npy"
-        if link != shard:
-            os.link(shard, link)
-    return shard.stat().st_size
+        os.link(shard, folder / f"shard-{number:05d}.npy")
 
 
 class _Enough(Exception):
@@ -95,7 +70,7 @@ class _Enough(Exception):
 
 
 def _train(store: Path, folder: Path) -> None:
-    """Takes a round for every line on standard input; says each one's chunks per second, and the peak memory in the end."""
+    """Trains one round for every line on standard input, and prints its chunks per second and the peak memory so far."""
     from began.startup import start_backend
 
     start_backend()
@@ -104,15 +79,13 @@ def _train(store: Path, folder: Path) -> None:
     from began.pretraining import PretrainingSettings, pretrain
 
     def draw(pictured: Any, history: Any) -> None:
-        print(float(history["chunks_per_second"].iloc[-1]), flush=True)
+        print(float(history["chunks_per_second"].iloc[-1]), peak_memory_gb(), flush=True)
         if not sys.stdin.readline():
             raise _Enough
 
     sys.stdin.readline()
-    try:
+    with contextlib.suppress(_Enough):
         pretrain(ChunkStore(store), folder, PretrainingSettings(max_steps_per_round=STEPS), draw=draw, report=lambda line: None)
-    except _Enough:
-        print(peak_memory_gb(), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,75 +6,53 @@ tape and one optimiser for each network. All train the same networks on the same
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
-import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks import alternate, make_row
+from began.startup import start_backend
+from experiments.benchmarks import RoundsProcess, alternate, make_row
 
 BASE_FILTERS, LATENT_SIZE, BATCH_SIZE, SHAPE = 16, 64, 16, (512, 32, 1)
 GAMMA, LAMBDA_K, RATE = 0.7, 0.001, 5e-5
 
 
-def benchmark_training_step(repetitions: int = 9) -> list[dict[str, Any]]:
+def benchmark(repetitions: int = 9) -> list[dict[str, Any]]:
     """Returns the rows: against plain Keras, against PyTorch where it is installed, and GFLOP/s against a matrix product.
 
     Args:
         repetitions: rounds of one step each.
     """
+    start_backend()
     batch = np.random.default_rng(0).uniform(-1.0, 1.0, (BATCH_SIZE, *SHAPE)).astype(np.float32)
     ours, flops = _make_ours(batch)
     multiply, multiply_flops = _make_matrix_product()
-    torch = _TorchProcess() if importlib.util.find_spec("torch") else None
-    sides = {"ours": ours, "plain": _make_plain(batch), "multiply": multiply} | ({"torch": torch.step} if torch else {})
-    try:
-        seconds = alternate(sides, repetitions)
-    finally:
-        if torch:
-            torch.close()
-    what = f"n = {BASE_FILTERS}, batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores"
-
-    def compare(name: str, side: str, note: str) -> dict[str, Any]:
-        return make_row(
-            name,
-            BATCH_SIZE / np.median(seconds["ours"]),
-            BATCH_SIZE / np.median(seconds[side]),
-            float(np.median(seconds[side] / seconds["ours"])),
-            "chunks/s",
-            f"{what}; {note}",
-        )
-
-    rows = [compare("training step vs plain Keras", "plain", "three discriminator passes, two tapes; goal 1.3")]
+    sides = {"ours": ours, "plain": _make_plain(batch), "multiply": multiply}
+    # PyTorch gets a process of its own: two libraries' threads in one would get in each other's way.
+    torch = RoundsProcess("experiments.benchmarks.training_step") if importlib.util.find_spec("torch") else None
     if torch:
-        rows.append(compare("training step vs PyTorch", "torch", f"PyTorch {torch.version}, channels last; goal 1.8"))
+        sides["torch"] = torch.run_round
+    seconds = alternate(sides, repetitions)
+    if torch:
+        torch.close()
+    chunks = {side: BATCH_SIZE / values for side, values in seconds.items()}
+    setting = f"n = {BASE_FILTERS}, batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores"
+    plain = f"{setting}; three discriminator passes, two tapes; goal 1.3"
+    if torch:
+        installed = f"{setting}; PyTorch {importlib.metadata.version('torch')}, channels last; goal 1.8"
     else:
-        rows.append(
-            make_row(
-                "training step vs PyTorch",
-                rows[0]["ours"],
-                None,
-                None,
-                "chunks/s",
-                "left out: PyTorch is not installed (optional: pip install torch)",
-            )
-        )
-    achieved, possible = flops / np.median(seconds["ours"]) / 1e9, multiply_flops / np.median(seconds["multiply"]) / 1e9
-    ratio = float(np.median(flops / seconds["ours"] / (multiply_flops / seconds["multiply"])))
-    rows.append(
-        make_row(
-            "training step vs matrix product",
-            achieved,
-            possible,
-            ratio,
-            "GFLOP/s",
-            f"{flops / BATCH_SIZE / 1e9:.2f} GFLOP a chunk in convolutions and dense layers; goal 0.5",
-        )
-    )
-    return rows
+        installed = "left out: PyTorch is not installed (optional: pip install torch)"
+    achieved, possible = flops / seconds["ours"] / 1e9, multiply_flops / seconds["multiply"] / 1e9
+    counted = f"{flops / BATCH_SIZE / 1e9:.2f} GFLOP per chunk in convolutions and dense layers; goal 0.5"
+    return [
+        make_row("training step vs plain Keras", chunks["ours"], chunks["plain"], "chunks/s", plain),
+        make_row("training step vs PyTorch", chunks["ours"], chunks.get("torch"), "chunks/s", installed),
+        make_row("training step vs matrix product", achieved, possible, "GFLOP/s", counted),
+    ]
 
 
 def count_flops(model: Any) -> tuple[int, int]:
@@ -150,30 +128,8 @@ def _make_matrix_product(size: int = 2048) -> tuple[Any, int]:
     return lambda: [float(multiply()) for _ in range(4)], 4 * 2 * size**3
 
 
-class _TorchProcess:
-    """PyTorch in a process of its own: two libraries' threads in one would get in each other's way."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.benchmarks.training_step"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.version = self._process.stdout.readline().strip()
-
-    def step(self) -> None:
-        self._process.stdin.write("step\n")
-        self._process.stdin.flush()
-        self._process.stdout.readline()
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def _serve_torch() -> None:
-    """Takes a step for every line on standard input."""
+    """Makes one PyTorch step for every line on standard input."""
     import torch
     from torch import nn
 
@@ -205,7 +161,6 @@ def _serve_torch() -> None:
     optimiser_d, optimiser_g = (torch.optim.Adam(net.parameters(), RATE) for net in (discriminator, generator))
     data = torch.empty(BATCH_SIZE, 1, *SHAPE[:2]).uniform_(-1, 1).to(memory_format=torch.channels_last)
     k = 0.0
-    print(torch.__version__, flush=True)
     for _ in sys.stdin:
         noise = torch.empty(BATCH_SIZE, LATENT_SIZE).uniform_(-1, 1)
         real = (data - discriminator(data)).abs().mean()
@@ -219,7 +174,7 @@ def _serve_torch() -> None:
         loss_g.backward()
         optimiser_g.step()
         k = min(1.0, max(0.0, k + LAMBDA_K * (GAMMA * real.item() - loss_g.item())))
-        print("done", flush=True)
+        print(flush=True)
 
 
 if __name__ == "__main__":

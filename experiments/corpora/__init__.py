@@ -1,39 +1,14 @@
-"""One module a corpus, each in the same order: description, citation, licence, how to obtain it, counts, `load`."""
+"""One module per corpus, each in the same order: description, citation, licence, how to obtain it, names, `load`."""
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Iterator, Mapping
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 from began.errors import InputError
+from experiments.corpora import emodb, librispeech, manifest, omg, savee
+from experiments.corpora.record import Corpus
 
-if TYPE_CHECKING:
-    from experiments.corpora.record import Corpus
-
-__all__ = ["CORPORA", "load", "open_corpus"]
-
-
-class _Modules(Mapping[str, ModuleType]):
-    """Corpus modules by name, imported when they are asked for."""
-
-    _NAMES = ("librispeech", "savee", "omg", "emodb", "manifest")
-
-    def __getitem__(self, name: str) -> ModuleType:
-        if name not in self._NAMES:
-            raise KeyError(name)
-        return importlib.import_module(f"experiments.corpora.{name}")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._NAMES)
-
-    def __len__(self) -> int:
-        return len(self._NAMES)
-
-
-CORPORA: Mapping[str, ModuleType] = _Modules()
+CORPORA = {module.NAME: module for module in (librispeech, savee, omg, emodb, manifest)}
 
 
 def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corpus:
@@ -42,14 +17,13 @@ def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corp
     Args:
         name: a key of `CORPORA`.
         data_dir: its folder (for `manifest` the CSV file).
-        options: what that corpus' own `load` takes besides.
+        options: further arguments of that corpus' own `load`.
     Raises:
         InputError: no such corpus, or its folder does not hold it.
     """
     if name not in CORPORA:
-        raise InputError.about(
-            "corpus", found=repr(name), expected=f"one of {', '.join(CORPORA)}", action="choose one of these"
-        )
+        names = ", ".join(CORPORA)
+        raise InputError.about("corpus", found=repr(name), expected=f"one of {names}", action="choose one of these")
     return CORPORA[name].load(data_dir, **options)
 
 
@@ -59,7 +33,7 @@ def open_corpus(name: str, data_dir: str | os.PathLike[str], **options: object) 
     Raises:
         InputError: see `load`; also every sound file that cannot be used.
     """
-    from experiments.corpora.record import check_audio
+    from experiments.corpora.files import check_audio
 
     corpus = load(name, data_dir, **options)
     check_audio(corpus, progress=True)

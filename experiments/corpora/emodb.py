@@ -6,17 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.record import (
-    Corpus,
-    build_corpus,
-    compare_names,
-    find_duplicates,
-    find_files,
-    open_folder,
-    printable,
-    refuse_problems,
-    wrong_folder,
-)
+from experiments.corpora.files import compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "emodb"
 LABELS = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
@@ -28,6 +19,8 @@ LICENCE = "CC0 1.0"
 LAYOUT = "wav/03a01Fa.wav …, or these files directly"
 HOW_TO_OBTAIN = """`python -m experiments.download emodb --dest DIR` fetches it (40 MB)
 or by hand: http://emodb.bilderbar.info/download/download.zip, unpacked"""
+ARCHIVE = Archive("http://emodb.bilderbar.info/download/download.zip", None, 0.041)
+"""No checksum is published for it; instead all 535 utterances must be there under their names, and sound."""
 
 EMOTION_OF_CODE = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "N": "neutral", "T": "sadness"}
 """Position 6 of a file name: the first letter of the emotion's German name."""
@@ -60,65 +53,48 @@ _PUBLISHED = """
 
 def list_published() -> tuple[str, ...]:
     """Returns the 535 published utterance names, sorted, such as "03a01Fa"."""
-    names = []
-    speaker = ""
+    names, speaker = [], ""
     for word in _PUBLISHED.split():
         if len(word) == 2:
             speaker = word
-        else:
+        else:  # a sentence, then letters of emotion and version, two for each utterance
             names += [speaker + word[:3] + word[i : i + 2] for i in range(3, len(word), 2)]
     return tuple(sorted(names))
 
-
-EXPECTED = {
-    "utterances": 535,
-    "speakers": 10,
-    "label": {"anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "neutral": 79, "sadness": 62},
-}
 
 _FILE_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFNT])([a-z])\.wav", re.IGNORECASE)
 
 
 def load(data_dir: str | os.PathLike[str]) -> Corpus:
-    """Returns EmoDB's utterances with speaker, sex, sentence and emotion, read from the file names.
+    """Returns EmoDB's utterances with speaker, sex, sentence and emotion, taken from the file names.
 
     Args:
-        data_dir: the folder that holds `wav`, or `wav` itself. A part of the corpus loads too; `notes` names what is
-            absent.
+        data_dir: the folder that holds `wav`, or `wav` itself. A part of the corpus loads too; `notes` names what is absent.
     Raises:
-        InputError: not EmoDB's folder, or file names that are not EmoDB's, or an utterance twice.
+        InputError: not EmoDB's folder, file names that are not EmoDB's, or an utterance twice.
     """
-    data_dir = open_folder(data_dir, "EmoDB", HOW_TO_OBTAIN)
-    folder = _find_wav_folder(data_dir)
-    if folder is None:
-        raise wrong_folder(data_dir, "EmoDB", LAYOUT, lambda path: _find_wav_folder(path) is not None)
-    rows, problems = [], []
-    for path in find_files(folder, [".wav"], max_depth=0):
-        match = _FILE_NAME.fullmatch(path.name)
-        if match is None or match[1] not in SEX_OF_SPEAKER:
-            problems.append(
-                f"{printable(path)}: found a file name that is not EmoDB's; expected speaker (03, 08 to "
-                "16), text, emotion letter, version, such as 03a01Fa.wav. Rename or remove it"
-            )
-            continue
-        speaker, text, code, version = match[1], match[2].lower(), match[3].upper(), match[4].lower()
-        rows.append(
-            {
-                "utterance": f"{speaker}{text}{code}{version}",
-                "path": str(path),
-                "speaker": speaker,
-                "label": EMOTION_OF_CODE[code],
-                "sex": SEX_OF_SPEAKER[speaker],
-                "text": text,
-            }
-        )
-    refuse_problems(f"{printable(folder)}: files that EmoDB does not have", problems)
-    refuse_problems(f"{printable(folder)}: utterances that lie there more than once", find_duplicates(rows))
-    return build_corpus(NAME, rows, labels=LABELS, notes=compare_names((row["utterance"] for row in rows), list_published()))
+    folder = find_corpus(data_dir, "EmoDB", LAYOUT, HOW_TO_OBTAIN, _find_wav_folder)
+    expected = "speaker (03, 08 to 16), text, emotion letter, version, such as 03a01Fa.wav"
+    rows = parse_names(find_files(folder, [".wav"], max_depth=0), _parse_name, folder, "EmoDB", expected)
+    return build_corpus(NAME, rows, LABELS, notes=compare_names(rows, list_published()))
 
 
 def _find_wav_folder(data_dir: Path) -> Path | None:
     for folder in (data_dir / "wav", data_dir):
-        if folder.is_dir() and any(_FILE_NAME.fullmatch(path.name) for path in find_files(folder, [".wav"], 0)):
+        if folder.is_dir() and any(_FILE_NAME.fullmatch(path.name) for path in find_files(folder, [".wav"], max_depth=0)):
             return folder
     return None
+
+
+def _parse_name(path: Path) -> dict[str, str] | None:
+    match = _FILE_NAME.fullmatch(path.name)
+    if match is None or match[1] not in SEX_OF_SPEAKER:
+        return None
+    speaker, text, code, version = match[1], match[2].lower(), match[3].upper(), match[4].lower()
+    return {
+        "utterance": f"{speaker}{text}{code}{version}",
+        "speaker": speaker,
+        "label": EMOTION_OF_CODE[code],
+        "sex": SEX_OF_SPEAKER[speaker],
+        "text": text,
+    }

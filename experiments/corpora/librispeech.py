@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from began.errors import InputError
-from experiments.corpora.record import (
-    Corpus,
-    build_corpus,
-    find_duplicates,
-    find_files,
-    open_folder,
-    printable,
-    refuse_problems,
-    wrong_folder,
-)
+from experiments.corpora.files import find_corpus, find_files, parse_names, printable
+from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "librispeech"
 LABELS = ()
@@ -31,16 +22,21 @@ LAYOUT = "train-clean-100/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NNNN.flac, or one subs
 HOW_TO_OBTAIN = """`python -m experiments.download librispeech --subset train-clean-100 --dest DIR` fetches it (6.4 GB)
 or by hand: https://www.openslr.org/12, unpacked"""
 
-EXPECTED = {  # Panayotov et al. 2015, Table 1, and the archives themselves
-    "dev-clean": {"utterances": 2703, "speakers": 40},
-    "dev-other": {"utterances": 2864, "speakers": 33},
-    "test-clean": {"utterances": 2620, "speakers": 40},
-    "test-other": {"utterances": 2939, "speakers": 33},
-    "train-clean-100": {"utterances": 28539, "speakers": 251},
-    "train-clean-360": {"utterances": 104014, "speakers": 921},
-    "train-other-500": {"utterances": 148688, "speakers": 1166},
+# Subset: utterances, speakers (Panayotov et al. 2015, Table 1, and the archives themselves), GB, MD5 (openslr.org/12).
+_PUBLISHED = {
+    "dev-clean": (2703, 40, 0.34, "42e2234ba48799c1f50f24a7926300a1"),
+    "dev-other": (2864, 33, 0.32, "c8d0bcc9cca99d4f8b62fcc847357931"),
+    "test-clean": (2620, 40, 0.35, "32fa31d27d2e1cad72775fee3f4849a9"),
+    "test-other": (2939, 33, 0.33, "fb5a50374b501bb3bac4815ee91d3135"),
+    "train-clean-100": (28539, 251, 6.4, "2a93770f6d5c6c964bc36631d331a522"),
+    "train-clean-360": (104014, 921, 23.1, "c0e676e450a7ff2f54aeade5171606fa"),
+    "train-other-500": (148688, 1166, 30.6, "d1a0fd59409feb2c614ce4d30c387708"),
 }
-SUBSETS = tuple(EXPECTED)
+SUBSETS = tuple(_PUBLISHED)
+ARCHIVES = {
+    subset: Archive(f"https://www.openslr.org/resources/12/{subset}.tar.gz", f"md5:{md5}", gigabytes)
+    for subset, (_, _, gigabytes, md5) in _PUBLISHED.items()
+}
 _SPLIT = {"train": "train", "dev": "validation", "test": "test"}
 _FILE_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(?:flac|wav)", re.IGNORECASE)
 
@@ -48,7 +44,7 @@ _FILE_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(?:flac|wav)", re.IGNORECASE)
 def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None) -> Corpus:
     """Returns the utterances of one or more LibriSpeech subsets with speaker, subset, split and the speaker's sex.
 
-    The speaker is read from the file name, which stays right where folders were renamed; the sex from SPEAKERS.TXT, and
+    The speaker is taken from the file name, which stays right where folders were renamed; the sex from SPEAKERS.TXT, and
     is empty without that file.
 
     Args:
@@ -58,13 +54,10 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
         InputError: not LibriSpeech's folder, a subset that is not there, file names that are not LibriSpeech's, or an
             utterance twice.
     """
-    data_dir = open_folder(data_dir, "LibriSpeech", HOW_TO_OBTAIN)
-    folders = _find_subsets(data_dir)
-    if not folders:
-        raise wrong_folder(data_dir, "LibriSpeech", LAYOUT, lambda path: bool(_find_subsets(path)))
+    folders = find_corpus(data_dir, "LibriSpeech", LAYOUT, HOW_TO_OBTAIN, _find_subsets)
+    data_dir = Path(data_dir)
     if subsets is not None:
-        absent = [subset for subset in subsets if subset not in folders]
-        if absent or not subsets:
+        if not subsets or not set(subsets) <= set(folders):
             raise InputError.about(
                 printable(data_dir),
                 found=f"the subsets {', '.join(folders)}",
@@ -73,32 +66,25 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
             )
         folders = {subset: folders[subset] for subset in subsets}
     sexes = _read_sexes(data_dir)
-    rows, problems, elsewhere = [], [], []
-    for subset, folder in folders.items():
-        for path in find_files(folder, [".flac", ".wav"]):
-            match = _FILE_NAME.fullmatch(path.name)
-            if match is None:
-                problems.append(
-                    f"{printable(path)}: found a file name that is not LibriSpeech's; expected "
-                    "SPEAKER-CHAPTER-NNNN.flac, such as 103-1240-0000.flac. Rename or remove it"
-                )
-                continue
-            if path.parent.parent.name != match[1]:
-                elsewhere.append(path)
-            rows.append(
-                {
-                    "utterance": path.stem,
-                    "path": str(path),
-                    "speaker": match[1],
-                    "split": _SPLIT[subset.split("-")[0]],
-                    "subset": subset,
-                    "sex": sexes.get(match[1], ""),
-                }
-            )
-    refuse_problems(f"{printable(data_dir)}: files that LibriSpeech does not have", problems)
-    refuse_problems(f"{printable(data_dir)}: utterances that lie there more than once", find_duplicates(rows))
-    notes = _compare(rows)
-    if elsewhere:
+    paths = {path: subset for subset, folder in folders.items() for path in find_files(folder, [".flac", ".wav"])}
+
+    def parse_name(path: Path) -> dict[str, str] | None:
+        if (match := _FILE_NAME.fullmatch(path.name)) is None:
+            return None
+        speaker, subset = match[1], paths[path]
+        split = _SPLIT[subset.split("-")[0]]
+        sex = sexes.get(speaker, "")
+        return {"utterance": path.stem, "speaker": speaker, "split": split, "subset": subset, "sex": sex}
+
+    expected = "SPEAKER-CHAPTER-NNNN.flac, such as 103-1240-0000.flac"
+    rows = parse_names(paths, parse_name, data_dir, "LibriSpeech", expected)
+    notes = []
+    for subset in folders:
+        speakers = [row["speaker"] for row in rows if row["subset"] == subset]
+        found, published = (len(speakers), len(set(speakers))), _PUBLISHED.get(subset, ())[:2]
+        if published and found != published:
+            notes.append("{}: {} utterances of {} speakers, published {} of {}".format(subset, *found, *published))
+    if elsewhere := [row["path"] for row in rows if Path(row["path"]).parent.parent.name != row["speaker"]]:
         notes.append(
             f"{len(elsewhere)} files lie in a folder that is not named after their speaker, such as "
             f"{printable(elsewhere[0])}; the speaker in the file name is used"
@@ -108,22 +94,15 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
 
 def _find_subsets(data_dir: Path) -> dict[str, Path]:
     """Returns the subsets' folders by name; a folder of any other name counts as a training subset."""
-    if holds_utterances(data_dir):
-        resolved = data_dir.absolute().name
-        return {resolved if resolved in SUBSETS else "train": data_dir}
-    return {name: data_dir / name for name in SUBSETS if holds_utterances(data_dir / name)}
+    if _holds_utterances(data_dir):
+        name = data_dir.absolute().name
+        return {name if name in SUBSETS else "train": data_dir}
+    return {name: data_dir / name for name in SUBSETS if _holds_utterances(data_dir / name)}
 
 
-def holds_utterances(folder: Path) -> bool:
-    """Tells whether FOLDER/SPEAKER/CHAPTER/UTTERANCE lies there, by looking at the first chapters only."""
-    for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        depth = len(Path(where).relative_to(folder).parts)
-        if depth == 2:
-            folders[:] = []
-            if any(_FILE_NAME.fullmatch(name) for name in names):
-                return True
-    return False
+def _holds_utterances(folder: Path) -> bool:
+    """Tells whether FOLDER/SPEAKER/CHAPTER/UTTERANCE lies there, by looking until the first such file."""
+    return any(_FILE_NAME.fullmatch(path.name) for path in folder.glob("[!.]*/[!.]*/*"))
 
 
 def _read_sexes(data_dir: Path) -> dict[str, str]:
@@ -134,17 +113,3 @@ def _read_sexes(data_dir: Path) -> dict[str, str]:
             cells = [[cell.strip() for cell in line.split("|")] for line in lines if not line.startswith(";")]
             return {row[0]: row[1] for row in cells if len(row) > 1 and row[1] in ("F", "M")}
     return {}
-
-
-def _compare(rows: list[dict[str, str]]) -> list[str]:
-    notes = []
-    utterances = Counter(row["subset"] for row in rows)
-    for subset, count in utterances.items():
-        published = EXPECTED.get(subset)
-        speakers = len({row["speaker"] for row in rows if row["subset"] == subset})
-        if published and (count, speakers) != (published["utterances"], published["speakers"]):
-            notes.append(
-                f"{subset}: {count} utterances of {speakers} speakers, published {published['utterances']} of "
-                f"{published['speakers']}"
-            )
-    return notes

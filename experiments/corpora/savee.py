@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
 
-from experiments.corpora.record import (
-    Corpus,
-    build_corpus,
-    compare_names,
-    find_duplicates,
-    find_files,
-    open_folder,
-    printable,
-    refuse_problems,
-    wrong_folder,
-)
+from experiments.corpora.files import compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.record import Corpus, build_corpus
 
 NAME = "savee"
 LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -30,83 +22,56 @@ and unpack it, so that the folder holds AudioData/DC/a01.wav and so on for DC, J
 the flat form DC_a01.wav, in which the corpus also circulates, loads too"""
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
-EMOTION_OF_CODE = {
-    "a": "anger",
-    "d": "disgust",
-    "f": "fear",
-    "h": "happiness",
-    "n": "neutral",
-    "sa": "sadness",
-    "su": "surprise",
-}
-EXPECTED = {"utterances": 480, "speakers": 4, "label": {label: 120 if label == "neutral" else 60 for label in LABELS}}
+EMOTION_OF_CODE = dict(zip(("a", "d", "f", "h", "n", "sa", "su"), LABELS, strict=True))
 
-_NESTED = re.compile(r"(sa|su|a|d|f|h|n)(\d\d)\.wav", re.IGNORECASE)
-_FLAT = re.compile(r"(DC|JE|JK|KL)_(sa|su|a|d|f|h|n)(\d\d)\.wav", re.IGNORECASE)
+_FILE_NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(sa|su|a|d|f|h|n)(\d\d)\.wav", re.IGNORECASE)
 
 
 def list_published() -> tuple[str, ...]:
-    """Returns the 480 published utterance names, sorted, such as "DC_a01"."""
+    """Returns the 480 published utterance names, sorted, such as "DC_a01"; each speaker has 30 neutral ones, else 15."""
+    counts = {code: 30 if label == "neutral" else 15 for code, label in EMOTION_OF_CODE.items()}
     return tuple(
         sorted(
             f"{speaker}_{code}{number:02d}"
             for speaker in SPEAKERS
-            for code, label in EMOTION_OF_CODE.items()
-            for number in range(1, 31 if label == "neutral" else 16)
+            for code, count in counts.items()
+            for number in range(1, count + 1)
         )
     )
 
 
 def load(data_dir: str | os.PathLike[str]) -> Corpus:
-    """Returns SAVEE's utterances with speaker and emotion, read from the file names.
+    """Returns SAVEE's utterances with speaker and emotion, taken from the file names.
 
     Args:
-        data_dir: the folder that holds `AudioData` (or `ALL`), that folder itself, or the folder of the flat files. A
-            part of the corpus loads too; `notes` names what is absent.
+        data_dir: the folder that holds `AudioData` (or `ALL`), that folder itself, or the folder of the flat files. A part
+            of the corpus loads too; `notes` names what is absent.
     Raises:
-        InputError: not SAVEE's folder, or file names that are not SAVEE's, or an utterance twice.
+        InputError: not SAVEE's folder, file names that are not SAVEE's, or an utterance twice.
     """
-    data_dir = open_folder(data_dir, "SAVEE", HOW_TO_OBTAIN)
-    folder = _find_audio_folder(data_dir)
-    if folder is None:
-        raise wrong_folder(data_dir, "SAVEE", LAYOUT, lambda path: _find_audio_folder(path) is not None)
-    rows, problems = [], []
-    for path in find_files(folder, [".wav"], max_depth=1):
-        nested = _NESTED.fullmatch(path.name) if path.parent != folder else None
-        flat = _FLAT.fullmatch(path.name) if path.parent == folder else None
-        if flat:
-            speaker, code, number = flat.groups()
-        elif nested and path.parent.name.upper() in SPEAKERS:
-            speaker, (code, number) = path.parent.name, nested.groups()
-        else:
-            problems.append(
-                f"{printable(path)}: found a file name that is not SAVEE's; expected a speaker's folder "
-                "(DC, JE, JK, KL) and an emotion code (a, d, f, h, n, sa, su) with two digits, such as "
-                "DC/a01.wav or DC_a01.wav. Rename or remove it"
-            )
-            continue
-        speaker, code = speaker.upper(), code.lower()
-        rows.append(
-            {
-                "utterance": f"{speaker}_{code}{number}",
-                "path": str(path),
-                "speaker": speaker,
-                "label": EMOTION_OF_CODE[code],
-                "sex": "M",
-            }
-        )
-    refuse_problems(f"{printable(folder)}: files that SAVEE does not have", problems)
-    refuse_problems(f"{printable(folder)}: utterances that lie there more than once", find_duplicates(rows))
-    return build_corpus(NAME, rows, labels=LABELS, notes=compare_names((row["utterance"] for row in rows), list_published()))
+    folder = find_corpus(data_dir, "SAVEE", LAYOUT, HOW_TO_OBTAIN, _find_audio_folder)
+    expected = (
+        "a speaker's folder (DC, JE, JK, KL) and an emotion code (a, d, f, h, n, sa, su) with two digits, such as "
+        "DC/a01.wav or DC_a01.wav"
+    )
+    parse = functools.partial(_parse_name, folder)
+    rows = parse_names(find_files(folder, [".wav"], max_depth=1), parse, folder, "SAVEE", expected)
+    return build_corpus(NAME, rows, LABELS, notes=compare_names(rows, list_published()))
 
 
 def _find_audio_folder(data_dir: Path) -> Path | None:
     for folder in (data_dir / "AudioData", data_dir / "ALL", data_dir):
-        if not folder.is_dir():
-            continue
-        speakers = (path for path in folder.iterdir() if path.is_dir() and path.name.upper() in SPEAKERS)
-        if any(_FLAT.fullmatch(path.name) for path in find_files(folder, [".wav"], 0)) or any(
-            _NESTED.fullmatch(path.name) for speaker in speakers for path in find_files(speaker, [".wav"], 0)
-        ):
+        if folder.is_dir() and any(_parse_name(folder, path) for path in find_files(folder, [".wav"], max_depth=1)):
             return folder
     return None
+
+
+def _parse_name(folder: Path, path: Path) -> dict[str, str] | None:
+    match = _FILE_NAME.fullmatch(path.name)
+    if match is None or (match[1] is None) == (path.parent == folder):
+        return None
+    speaker = (match[1] or path.parent.name).upper()
+    code = match[2].lower()
+    if speaker not in SPEAKERS:
+        return None
+    return {"utterance": f"{speaker}_{code}{match[3]}", "speaker": speaker, "label": EMOTION_OF_CODE[code], "sex": "M"}

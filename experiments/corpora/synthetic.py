@@ -7,7 +7,7 @@ tilt. It is meant for demonstrations and tests: scores on it say that the progra
 
 from __future__ import annotations
 
-import csv
+import itertools
 import os
 import zlib
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.corpora import emodb, omg, savee
+from experiments.corpora import emodb
 from experiments.corpora.record import SYNTHETIC_MARKER
 
 SAMPLE_RATE = 16_000
@@ -164,18 +164,25 @@ def _filter_formants(source: np.ndarray, formants_hz: np.ndarray, sample_rate: i
     return source
 
 
-def _write(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+def write_utterances(
+    folder: Path, utterances: Iterable[Sequence[str]], seconds: float, seed: int, sample_rate: int = SAMPLE_RATE
+) -> list[float]:
+    """Synthesises and writes utterances, marks the folder as made here, and returns each one's length in seconds.
+
+    Args:
+        utterances: path within the folder, speaker, sex, emotion and text of each.
+    """
     import soundfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, waveform, sample_rate, subtype="PCM_16")
-
-
-def _mark(folder: Path) -> Path:
-    """Marks a folder as made by this project, so that no result from it can be taken for a real one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    lengths = []
+    for path, *voice, text in utterances:
+        waveform = synthesize_utterance(*voice, text=text, seconds=seconds, seed=seed, sample_rate=sample_rate)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / path, waveform, sample_rate, subtype="PCM_16")
+        lengths.append(len(waveform) / sample_rate)
+    # No result from this folder can be taken for a real one.
     (folder / SYNTHETIC_MARKER).write_text("Synthetic speech, made by experiments.corpora.synthetic.\n", encoding="utf-8")
-    return folder
+    return lengths
 
 
 def write_librispeech(
@@ -194,23 +201,19 @@ def write_librispeech(
         n_utterances: per speaker, in two chapters.
         seconds: mean length of an utterance.
     """
-    folder = Path(folder)
-    lines = [";ID  |SEX| SUBSET           |MINUTES| NAME"]
-    manners = sorted(EMOTIONS)
+    folder, manners = Path(folder), sorted(EMOTIONS)
+    lines, utterances = [";ID  |SEX| SUBSET           |MINUTES| NAME"], []
     for index in range(n_speakers):
-        speaker, sex = str(19 + 7 * index), "FM"[index % 2]
-        minutes = n_utterances * seconds / 60
+        speaker, sex, minutes = str(19 + 7 * index), "FM"[index % 2], n_utterances * seconds / 60
         lines.append(f"{speaker:<4} | {sex} | {subset:<16} | {minutes:.2f}  | Synthetic voice {index}")
         for number in range(n_utterances):
-            chapter = 1000 + 10 * index + number * 2 // max(n_utterances, 1)
+            chapter = 1000 + 10 * index + number * 2 // n_utterances
             name = f"{speaker}-{chapter}-{number:04d}"
-            waveform = synthesize_utterance(
-                speaker, sex, manners[(index + number) % len(manners)], text=name, seconds=seconds, seed=seed
-            )
-            _write(folder / subset / speaker / str(chapter) / f"{name}.flac", waveform, SAMPLE_RATE)
-    folder.mkdir(parents=True, exist_ok=True)
+            path = f"{subset}/{speaker}/{chapter}/{name}.flac"
+            utterances.append((path, speaker, sex, manners[(index + number) % len(manners)], name))
+    write_utterances(folder, utterances, seconds, seed)
     (folder / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return _mark(folder)
+    return folder
 
 
 def write_emodb(
@@ -233,102 +236,9 @@ def write_emodb(
     if isinstance(speakers, int):
         speakers = list(emodb.SEX_OF_SPEAKER)[:speakers]
     codes = {label: code for code, label in emodb.EMOTION_OF_CODE.items()}
-    for speaker in speakers:
-        for text in emodb.TEXTS[:n_texts]:
-            for label in emotions:
-                waveform = synthesize_utterance(
-                    speaker, emodb.SEX_OF_SPEAKER[speaker], label, text=text, seconds=seconds, seed=seed
-                )
-                _write(folder / "wav" / f"{speaker}{text}{codes[label]}a.wav", waveform, SAMPLE_RATE)
-    return _mark(folder)
-
-
-def write_savee(
-    folder: str | os.PathLike[str],
-    layout: str = "nested",
-    sample_rate: int = 44_100,
-    n_per_emotion: int = 15,
-    speakers: Sequence[str] = savee.SPEAKERS,
-    seconds: float = 2.0,
-    seed: int = 0,
-) -> Path:
-    """Writes a corpus in SAVEE's layout and returns its folder.
-
-    Args:
-        layout: "nested", `AudioData/DC/a01.wav` as published; "flat", `DC_a01.wav` as it circulates.
-        n_per_emotion: utterances per speaker and emotion; neutral has twice as many, as in SAVEE.
-        seconds: length of a neutral utterance.
-    """
-    folder = Path(folder)
-    if layout not in ("nested", "flat"):
-        raise ValueError(f"layout is {layout!r}; expected 'nested' or 'flat'")
-    for speaker in speakers:
-        for code, label in savee.EMOTION_OF_CODE.items():
-            for number in range(1, n_per_emotion * (2 if label == "neutral" else 1) + 1):
-                waveform = synthesize_utterance(
-                    speaker, "M", label, text=f"{code}{number:02d}", seconds=seconds, seed=seed, sample_rate=sample_rate
-                )
-                name = f"{code}{number:02d}.wav"
-                path = Path("AudioData", speaker, name) if layout == "nested" else Path(f"{speaker}_{name}")
-                _write(folder / path, waveform, sample_rate)
-    return _mark(folder)
-
-
-def write_omg(
-    folder: str | os.PathLike[str],
-    n_videos: Sequence[int] = (8, 4, 4),
-    n_utterances: int = 6,
-    layout: str = "nested",
-    seconds: float = 2.0,
-    seed: int = 0,
-) -> Path:
-    """Writes a corpus in OMG-Emotion's layout, the three official CSV files and the cut audio, and returns its folder.
-
-    As in the real one, half of the validation videos have a link that also occurs in the training part, and the test
-    file has no labels.
-
-    Args:
-        n_videos: how many in the training, validation and test part.
-        n_utterances: per video.
-        layout: "nested", `VIDEO/utterance_1.wav`; "mp4", `VIDEO/utterance_1.mp4.wav`; "flat", `VIDEO-utterance_1.wav`.
-        seconds: length of a neutral utterance.
-    """
-    folder = Path(folder)
-    patterns = {"nested": "{}/utterance_{}.wav", "mp4": "{}/utterance_{}.mp4.wav", "flat": "{}-utterance_{}.wav"}
-    if layout not in patterns:
-        raise ValueError(f"layout is {layout!r}; expected one of {', '.join(patterns)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng([seed, 7])
-    codes = {label: code for code, label in omg.EMOTION_OF_CODE.items()}
-    labels = sorted(codes)
-    for split, count in zip(omg.FILES, n_videos, strict=True):
-        columns = omg.COLUMNS if split != "test" else omg.COLUMNS[:5]
-        with open(folder / omg.FILES[split], "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            for video in range(count):
-                shared = split == "validation" and video % 2 == 0
-                link = f"{'train' if shared else split[:5].ljust(5, '_')}{video:06d}"
-                clip = f"{zlib.crc32(f'{split}{video}'.encode()):09x}"
-                start = 0.0
-                for number in range(1, n_utterances + 1):
-                    label = labels[(video + number) % len(labels)]
-                    waveform = synthesize_utterance(
-                        link, "FM"[video % 2], label, text=f"{clip}{number}", seconds=seconds, seed=seed
-                    )
-                    _write(folder / patterns[layout].format(clip, number), waveform, SAMPLE_RATE)
-                    end = start + len(waveform) / SAMPLE_RATE
-                    style = EMOTIONS[label]
-                    row = [
-                        f"https://www.youtube.com/watch?v={link}",
-                        start,
-                        end,
-                        clip,
-                        f"utterance_{number}.mp4",
-                        float(np.clip(style.arousal + random.normal(0, 0.05), 0, 1)),
-                        float(np.clip(style.valence + random.normal(0, 0.05), -1, 1)),
-                        codes[label],
-                    ]
-                    writer.writerow(row[: len(columns)])
-                    start = end + 0.3
-    return _mark(folder)
+    utterances = [
+        (f"wav/{speaker}{text}{codes[label]}a.wav", speaker, emodb.SEX_OF_SPEAKER[speaker], label, text)
+        for speaker, text, label in itertools.product(speakers, emodb.TEXTS[:n_texts], emotions)
+    ]
+    write_utterances(folder, utterances, seconds, seed)
+    return folder

@@ -1,0 +1,272 @@
+"""Files of a corpus: finding them, taking rows from their names, reading CSV tables, and checking sound."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from began.audio import MAX_RATE_HZ, MIN_RATE_HZ, _check_file, stream_audio
+from began.errors import InputError
+from began.files import describe_no_file
+from experiments.corpora.record import Corpus
+
+Found = TypeVar("Found")
+
+MAX_NEIGHBOURS = 400
+"""Folders around a wrong one that are looked at for a hint."""
+
+
+def printable(path: object) -> str:
+    """Returns a path as text that any terminal and file can hold, also where its name is not UTF-8."""
+    return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+
+
+def shorten(items: Sequence[str], limit: int = 5) -> str:
+    """Returns the first items, and how many more there are."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
+
+
+def refuse_problems(headline: str, problems: Sequence[str]) -> None:
+    """Raises one InputError that lists all problems, if there are any."""
+    if problems:
+        raise InputError.listing(headline, problems)
+
+
+def open_folder(data_dir: str | os.PathLike[str], title: str, how_to_obtain: str = "") -> Path:
+    """Returns `data_dir` as a path, after checking that it is a readable folder with something in it.
+
+    Raises:
+        InputError: missing, a file, empty or unreadable; the message ends with the first line of `how_to_obtain`.
+    """
+    folder = Path(data_dir)
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            return folder
+        found = "an empty folder" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    action = "; ".join(["give the folder" if found == "a file" else "check the path", *how_to_obtain.splitlines()[:1]])
+    raise InputError.about(printable(folder), found=found, expected=f"the folder of {title}", action=action)
+
+
+def _unreadable(folder: object, error: OSError) -> InputError:
+    found = f"a folder that cannot be read ({error.strerror or error})"
+    return InputError.about(printable(folder), found=found, expected="a readable folder", action="check its permissions")
+
+
+def find_corpus(
+    data_dir: str | os.PathLike[str], title: str, layout: str, how_to_obtain: str, find: Callable[[Path], Found]
+) -> Found:
+    """Returns what `find` finds in a folder.
+
+    Args:
+        find: returns the part of a folder that holds the corpus, or something false. Where it finds nothing, the folders
+            up to two levels above and below are tried, so that the error can name the right one.
+    Raises:
+        InputError: `open_folder` refuses the folder, or the corpus does not lie in it.
+    """
+    folder = open_folder(data_dir, title, how_to_obtain)
+    if found := find(folder):
+        return found
+    action = "check the path"
+    for neighbour in islice(_neighbours(folder), MAX_NEIGHBOURS):
+        try:
+            if find(neighbour):
+                action = f"give {printable(neighbour)}, where it lies"
+                break
+        except (InputError, OSError):
+            continue  # one that cannot be read
+    names = sorted(printable(path.name) + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    raise InputError.about(printable(folder), found=shorten(names, 3), expected=f"{title}: {layout}", action=action)
+
+
+def _neighbours(folder: Path) -> Iterator[Path]:
+    yield from folder.absolute().parents[:2]
+    for pattern in ("*/", "*/*/"):
+        yield from (path for path in sorted(folder.glob(pattern)) if not path.name.startswith("."))
+
+
+def find_files(folder: Path, suffixes: Sequence[str], max_depth: int = 4) -> list[Path]:
+    """Returns the files under a folder with one of the endings (in any case), sorted; hidden ones are left out.
+
+    Raises:
+        InputError: a folder among them cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(error.filename, error) from error
+
+    found = []
+    for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        depth = len(Path(where).relative_to(folder).parts)
+        # macOS leaves "._name" twins and __MACOSX folders in archives; depth also ends loops of links.
+        folders[:] = sorted(name for name in folders if depth < max_depth and not name.startswith(".") and name != "__MACOSX")
+        found += [Path(where, name) for name in names if name.lower().endswith(tuple(suffixes)) and not name.startswith(".")]
+    return sorted(found)
+
+
+def parse_names(
+    paths: Iterable[Path], parse: Callable[[Path], dict[str, Any] | None], folder: Path, title: str, expected: str
+) -> list[dict[str, Any]]:
+    """Returns one row per sound file, with what its name says and its `path`.
+
+    Args:
+        parse: returns a path's row (`utterance`, `speaker`, …), or None where the name is not one of this corpus.
+        folder, title, expected: folder, corpus and form of a name, for messages.
+    Raises:
+        InputError: names of another form, or several files of one utterance; all of them are listed.
+    """
+    rows, problems = [], []
+    for path in paths:
+        row = parse(path)
+        if row is not None:
+            rows.append(row | {"path": str(path)})
+        else:
+            problems.append(
+                f"{printable(path)}: found a file name that is not {title}'s; expected {expected}. Rename or remove it"
+            )
+    refuse_problems(f"{printable(folder)}: files that {title} does not have", problems)
+    refuse_duplicates(folder, rows)
+    return rows
+
+
+def refuse_duplicates(folder: Path, rows: Iterable[Mapping[str, Any]], what: str = "utterances") -> None:
+    """Raises an InputError that lists the utterances (or other things) that have more than one file, if there are any."""
+    paths: dict[str, list[str]] = {}
+    for row in rows:
+        paths.setdefault(row["utterance"], []).append(printable(row["path"]))
+    refuse_problems(
+        f"{printable(folder)}: {what} that lie there more than once",
+        [
+            f"{utterance} has {len(files)} files: {', '.join(files)}; keep one of them"
+            for utterance, files in sorted(paths.items())
+            if len(files) > 1
+        ],
+    )
+
+
+def compare_names(rows: Iterable[Mapping[str, Any]], published: Iterable[str]) -> list[str]:
+    """Returns a note on published utterances that are not there, and one on those that are not published."""
+    found, published = {row["utterance"] for row in rows}, set(published)
+    notes = []
+    if absent := sorted(published - found):
+        notes.append(f"{len(absent)} of the {len(published)} published utterances are not there: {shorten(absent)}")
+    if surplus := sorted(found - published):
+        notes.append(f"{len(surplus)} utterances are not among the {len(published)} published ones: {shorten(surplus)}")
+    return notes
+
+
+def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict[str, str]]]:
+    """Returns the rows of a CSV file as text with their line numbers; cells are stripped, blank lines left out.
+
+    Raises:
+        InputError: missing, unreadable, not UTF-8 text, without a header or rows, columns missing or named twice, rows
+            that are too long or too short (all of them are listed).
+    """
+    expected = "a comma-separated UTF-8 file with " + (f"the columns {', '.join(required)}" if required else "a header")
+
+    def refuse(found: str, action: str) -> InputError:
+        return InputError.about(printable(path), found=found, expected=expected, action=action)
+
+    try:
+        if not path.is_file():
+            raise refuse(describe_no_file(path), "check the path")
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", "save it as UTF-8 CSV") from error
+    except OSError as error:
+        raise refuse(f"a file that cannot be read ({error.strerror})", "check its permissions") from error
+    if "\0" in text:
+        raise refuse("null characters, so not a text file", "save it as UTF-8 CSV")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise refuse(f"text that is not CSV (line {reader.line_num}: {error})", "correct that line") from error
+    lines = [(number, cells) for number, cells in lines if any(cells)]
+    if not lines:
+        raise refuse("an empty file", "write the header and one row per utterance")
+    header = lines.pop(0)[1]
+    if absent := [column for column in required if column not in header]:
+        raise wrong_columns(path, header, expected, f"add {', '.join(absent)}")
+    if twice := sorted(column for column, count in Counter(header).items() if count > 1 and column):
+        raise refuse(f"more than one column {', '.join(twice)}", "keep one of them")
+    if not lines:
+        raise refuse("a header without rows", "write one row per utterance")
+    refuse_problems(
+        f"{printable(path)}: rows with another number of cells than the header's {len(header)}",
+        [f"line {number}: {len(cells)} cells" for number, cells in lines if len(cells) != len(header)],
+    )
+    return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
+
+
+def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str) -> InputError:
+    """Returns the error for a header without the right columns; where it has another separator, that is what to change."""
+    separator = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
+    if separator and len(header) == 1:
+        action = f"separate the columns by commas instead of {separator!r}"
+    found = shorten([printable(column)[:60] for column in header], 12)
+    return InputError.about(printable(path), found=f"the columns {found}", expected=expected, action=action)
+
+
+def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -> float | str:
+    """Returns a cell as a number in [low, high], or else the problem with it as text."""
+    try:
+        value = float(row[column])
+    except ValueError:
+        return f"{column} is {printable(row[column])[:40]!r}; expected a number"
+    if not low <= value <= high:  # also catches NaN
+        return f"{column} is {row[column]}; expected {low:g} to {high:g}"
+    return value
+
+
+def check_audio(corpus: Corpus, *, decode: bool = False, progress: bool = False) -> None:
+    """Checks that every sound file of a corpus can be used, before long work starts.
+
+    Args:
+        decode: read every sample. Without it a file is opened and its last sample read, which finds missing, empty,
+            unreadable, foreign and truncated files in about a millisecond.
+        progress: show a progress bar.
+    Raises:
+        InputError: lists every file that cannot be used, not the first only.
+    """
+    problems = find_bad_audio(corpus.utterances["path"], decode=decode, progress=progress)
+    refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
+
+
+def find_bad_audio(paths: Iterable[str], *, decode: bool = False, progress: bool = False) -> list[str]:
+    """Returns one line for each sound file that cannot be used."""
+    from tqdm import tqdm
+
+    problems = []
+    for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None if progress else True, leave=False):
+        try:
+            if decode or not _ends_well(path):
+                for _ in stream_audio(path):  # says what is wrong in the words of every other reader
+                    pass
+        except InputError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _ends_well(path: str) -> bool:
+    """Tells whether a file is sound to its last sample, or False where only reading all of it can tell."""
+    import soundfile
+
+    _check_file(Path(path))
+    try:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, as names need not be UTF-8
+            # Floats can hold NaN, which only reading finds; unlikely rates are refused by the reader.
+            if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ or file.subtype in ("FLOAT", "DOUBLE") or not file.frames:
+                return False
+            file.seek(file.frames - 1)
+            return len(file.read(1)) == 1
+    except soundfile.LibsndfileError:
+        return False
