@@ -12,7 +12,7 @@ from began.errors import InputError
 from began.files import read_attached_json, sha256_of
 from began.representation import read_config
 
-POOLINGS = ("mean", "median", "mode")
+POOLINGS = ("mean", "median")
 
 SETTINGS = {
     "head": ("max_evals", "epochs", "search", "pooling", "class_weight"),
