@@ -78,16 +78,15 @@ PROTOCOLS = {
 
 def train(data: Data, task: str, split: Split, folder: Path, monkeypatch: pytest.MonkeyPatch, trainer=search_and_train):
     """Returns the trials, all weights of the final head (normalisation statistics are among them), and its test scores."""
-    from classifiers import training
+    from classifiers import workers
 
-    heads, plain = [], training.train_head
+    heads, plain = [], workers.train_head
 
     def keep(job):
         heads.append(plain(job))
         return heads[-1]
 
-    monkeypatch.setattr(training, "train_head", keep)
-    monkeypatch.setattr("classifiers.workers.train_head", keep)
+    monkeypatch.setattr(workers, "train_head", keep)
     outcome = trainer(data, task, [split], SETTINGS, 1, folder)
     monkeypatch.undo()
     (trials,) = [read_table(path) for path in folder.glob("*.csv")]
@@ -199,7 +198,7 @@ def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_
         n_outputs=2,
         rows=np.arange(len(targets)),
     )
-    metadata = {"labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"}
+    metadata = {"task": CATEGORICAL, "labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"}
     predictor = build_predictor(encoder, train_head(job).model, metadata)
     assert encoder.model.trainable_variables == []
     for old, new in zip(before, encoder.model.get_weights(), strict=True):

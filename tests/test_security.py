@@ -214,7 +214,7 @@ def test_sources_open_nothing_unsafely(path):
 
 def test_hyperas_leaves_no_code_on_the_disk(tmp_path, monkeypatch):
     """Its driver would write temp_model.py into the working directory, where anybody may wait for it."""
-    from classifiers.search import SPACES, compile_space
+    from classifiers.spaces import SPACES, compile_space
 
     monkeypatch.chdir(tmp_path)
     compile_space.cache_clear()

@@ -45,7 +45,8 @@ def benchmark(
     from began.representation import freeze
     from began.spectrogram import SpectrogramConfig, compute_spectrograms
     from classifiers.heads import build_head, build_optimizer, measure_normalization, resolve_parameters
-    from classifiers.training import HeadJob, train_heads
+    from classifiers.training import HeadJob
+    from classifiers.workers import train_heads
 
     workers = workers or os.cpu_count() or 1
     parameters = resolve_parameters("categorical", parameters)

@@ -29,6 +29,7 @@ import pandas as pd
 from began.errors import InputError
 from began.files import write_atomically, write_text
 from classifiers.metrics import TASKS
+from experiments.corpora.record import POOLED as POOLED
 from experiments.corpora.record import TEXT_COLUMNS
 from experiments.evaluation.environment import describe_environment
 from experiments.evaluation.protocols import Split
