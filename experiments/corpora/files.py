@@ -22,9 +22,9 @@ MAX_NEIGHBOURS = 400
 """Folders around a wrong one that are looked at for a hint."""
 
 
-def printable(path: object) -> str:
-    """Returns a path as text that any terminal and file can hold, also where its name is not UTF-8."""
-    return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+def printable(text: object) -> str:
+    """Returns a path or text as one line for any terminal: control characters and bytes that are not UTF-8 are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
 
 
 def shorten(items: Sequence[str], limit: int = 5) -> str:
@@ -249,7 +249,7 @@ def find_bad_audio(paths: Iterable[str], *, decode: bool = False, progress: bool
     for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None if progress else True, leave=False):
         try:
             if decode or not _ends_well(path):
-                for _ in stream_audio(path):  # says what is wrong in the words of every other reader
+                for _ in stream_audio(path):  # its message is the one that every other reader gives
                     pass
         except InputError as error:
             problems.append(str(error))
