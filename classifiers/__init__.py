@@ -1,1 +1,1 @@
-"""First floor: supervised heads on the frozen representation."""
+"""Supervised heads on the frozen representation, and predictors made of both."""

@@ -60,7 +60,7 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
 
     from classifiers.predictor import load_predictor
 
-    head = load_predictor(model_path).head
+    head = load_predictor(model_path)
     spectrograms = np.random.default_rng(0).uniform(-1, 1, (3, *head.model.input_shape[1:])).astype(np.float32)
     expected = [np.asarray(output) for output in _as_list(head.model(spectrograms, training=False))]
     if form == "onnx":

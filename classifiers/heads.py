@@ -1,9 +1,9 @@
-"""The supervised heads: convolutional softmax for classes, double-head one-unit model for arousal and valence.
+"""The supervised heads: layers, parameters and losses.
 
-A head reads the frozen encoder's last convolutional map of one chunk and consists of stock Keras layers alone, so
-that `keras.models.load_model(path, safe_mode=True)` opens a saved one without this project's code:
+A head maps the features of one chunk to scores, and consists of stock Keras layers alone, so that
+`keras.models.load_model(path, safe_mode=True)` opens a saved one without this project's code:
 
-    map (n_bins, n_frames, n_channels) -> normalization -> average pooling     no weights to train: the *stem*
+    map (n_bins, n_frames, n_channels) -> normalization -> average pooling     the *stem*: nothing to train
         -> [convolution] * n_convolutions -> pooling -> [dense] -> outputs       the *trunk*
 
 The stem keeps the statistics of the training part inside the model, and its output need be computed only once for a
@@ -20,56 +20,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from began.errors import InputError
+from classifiers.metrics import CATEGORICAL, DIMENSIONAL, TASKS
 
 if TYPE_CHECKING:
     import keras
 
 POOLINGS = ("global_max", "global_mean", "global_mean_max", "max_time", "mean_time", "mean_max_time")
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
-LOSS_FUNCTIONS = {"categorical": ("crossentropy",), "dimensional": ("mae", "mse", "ccc")}
+LOSS_FUNCTIONS = {CATEGORICAL: ("crossentropy",), DIMENSIONAL: ("mae", "mse", "ccc")}
+"""The first of each is the default; "mae" is the authors' loss."""
 
-_SHARED: dict[str, Any] = {
-    "input_pool_frequency": 4,  # bins averaged before the first convolution
-    "input_pool_time": 1,  # frames averaged before the first convolution
-    "input_dropout": 0.0,  # whole channels of the map
-    "n_convolutions": 2,
-    "filters": 48,
-    "kernel_frequency": 3,
-    "kernel_time": 3,
-    "stride_frequency": 2,
-    "pooling": "global_mean_max",  # "*_time" keeps frequency, "global_*" does not
-    "dropout": 0.4,
-    "dense_units": 0,  # 0: no dense layer between pooling and outputs
-    "dense_dropout": 0.0,
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "momentum": 0.0,  # sgd only
-    "weight_decay": 0.03,  # decoupled, as AdamW does
-    "batch_size": 32,
+# Name: default, and what is allowed: the lowest and the highest number, or the words.
+_SHARED: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "input_pool_frequency": (4, (1, 512)),  # bins averaged before the first convolution
+    "input_pool_time": (1, (1, 64)),  # frames averaged before the first convolution
+    "input_dropout": (0.0, (0, 0.95)),  # of whole channels of the map
+    "n_convolutions": (2, (0, 8)),
+    "filters": (48, (1, 1024)),
+    "kernel_frequency": (3, (1, 31)),
+    "kernel_time": (3, (1, 31)),
+    "stride_frequency": (2, (1, 8)),
+    "pooling": ("global_mean_max", POOLINGS),  # "*_time" keeps frequency, "global_*" does not
+    "dropout": (0.4, (0, 0.95)),
+    "dense_units": (0, (0, 4096)),  # 0: no dense layer between pooling and outputs
+    "dense_dropout": (0.0, (0, 0.95)),
+    "optimizer": ("adam", ("adam", "rmsprop", "sgd")),
+    "learning_rate": (1e-3, (1e-8, 10)),
+    "momentum": (0.0, (0, 0.999)),  # of sgd
+    "weight_decay": (0.03, (0, 1)),  # decoupled, as AdamW does
+    "batch_size": (32, (1, 65536)),
 }
-DEFAULT_PARAMETERS: dict[str, dict[str, Any]] = {
-    "categorical": {**_SHARED, "loss_function": "crossentropy"},
-    "dimensional": {**_SHARED, "loss_function": "mae"},  # the authors' loss
-}
-
-# Name: lowest and highest value allowed; the default's type is the type asked for.
-_LIMITS: dict[str, tuple[float, float]] = {
-    "input_pool_frequency": (1, 512),
-    "input_pool_time": (1, 64),
-    "input_dropout": (0, 0.95),
-    "n_convolutions": (0, 8),
-    "filters": (1, 1024),
-    "kernel_frequency": (1, 31),
-    "kernel_time": (1, 31),
-    "stride_frequency": (1, 8),
-    "dropout": (0, 0.95),
-    "dense_units": (0, 4096),
-    "dense_dropout": (0, 0.95),
-    "learning_rate": (1e-8, 10),
-    "momentum": (0, 0.999),
-    "weight_decay": (0, 1),
-    "batch_size": (1, 65536),
-}
+_PARAMETERS = {task: {**_SHARED, "loss_function": (losses[0], losses)} for task, losses in LOSS_FUNCTIONS.items()}
+DEFAULT_PARAMETERS = {task: {name: known[name][0] for name in known} for task, known in _PARAMETERS.items()}
 
 
 def resolve_parameters(task: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -81,46 +62,37 @@ def resolve_parameters(task: str, parameters: dict[str, Any] | None = None) -> d
     Raises:
         InputError: unknown task, or every unknown parameter and value out of range, at once.
     """
-    if task not in DEFAULT_PARAMETERS:
-        raise InputError.about("task", found=task, expected=f"one of {tuple(DEFAULT_PARAMETERS)}", action="choose one of them")
-    resolved = dict(DEFAULT_PARAMETERS[task])
-    choices = {"pooling": POOLINGS, "optimizer": OPTIMIZERS, "loss_function": LOSS_FUNCTIONS[task]}
-    problems = []
+    if task not in TASKS:
+        raise InputError.about("task", found=task, expected=f"one of {TASKS}", action="choose one of them")
+    resolved, problems = dict(DEFAULT_PARAMETERS[task]), []
     for name, value in (parameters or {}).items():
         if name not in resolved:
             problems.append(f"{name}: unknown; known are {', '.join(resolved)}")
-        elif name in choices:
-            resolved[name] = str(value)
-            if value not in choices[name]:
-                problems.append(f"{name}: found {value!r}; expected one of {', '.join(choices[name])}")
-        else:
-            low, high = _LIMITS[name]
-            wanted = type(resolved[name])
-            try:
-                resolved[name] = wanted(value)
-                if not low <= resolved[name] <= high or resolved[name] != value:
-                    raise ValueError
-            except (TypeError, ValueError, OverflowError):
-                problems.append(f"{name}: found {value!r}; expected {wanted.__name__} from {low} to {high}")
+            continue
+        default, allowed = _PARAMETERS[task][name]
+        kind, low, high = type(default), allowed[0], allowed[-1]
+        try:
+            resolved[name] = kind(value)
+            if resolved[name] != value or not (value in allowed if kind is str else low <= value <= high):
+                raise ValueError
+        except (TypeError, ValueError, OverflowError):
+            expected = f"one of {', '.join(allowed)}" if kind is str else f"{kind.__name__} from {low} to {high}"
+            problems.append(f"{name}: found {value!r}; expected {expected}")
     if problems:
         raise InputError.listing(f"parameters of the {task} head", problems)
     return resolved
 
 
 def layered_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The shape of features as (n_bins, n_frames, n_channels): an embedding (h,) counts as a map of one place.
+    """The shape of features as (n_bins, n_frames, n_channels): an embedding (h,) counts as a map with one bin and frame.
 
     Raises:
         InputError: neither one axis nor three, or an empty one.
     """
     shape = tuple(int(size) for size in shape)
     if len(shape) not in (1, 3) or min(shape) < 1:
-        raise InputError.about(
-            "features of a chunk",
-            found=f"shape {shape}",
-            expected="(n_bins, n_frames, n_channels) or (h,)",
-            action="embed the audio with the frozen encoder",
-        )
+        expected = "(n_bins, n_frames, n_channels) or (h,)"
+        raise InputError.about("shape of features", found=shape, expected=expected, action="take an encoder's output")
     return shape if len(shape) == 3 else (1, 1, shape[0])
 
 
@@ -134,7 +106,7 @@ def measure_normalization(
     Args:
         features: float32, shape (n_chunks, n_bins, n_frames, n_channels) or (n_chunks, h); may be memory-mapped.
         rows: int, which chunks to use; all by default.
-        block: chunks read at a time.
+        block: chunks in memory at a time.
     Returns:
         float32 mean and variance, each of shape (n_bins, n_channels).
     """
@@ -163,20 +135,18 @@ def build_head(
     seed: int = 0,
     normalization: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> keras.Model:
-    """A compiled head; the same arguments give the same weights.
+    """An untrained head; the same arguments give the same weights.
 
-    "categorical" has one output, shape (n_chunks, n_outputs), probabilities. "dimensional" has two outputs of one tanh
-    unit, each of shape (n_chunks, 1): arousal, mapped from [-1, 1] to [0, 1], and valence in [-1, 1]; its loss is taken
-    on the tanh scale of both.
+    "categorical" has one output: probabilities, shape (n_chunks, n_outputs). "dimensional" has two outputs of one tanh
+    unit, each of shape (n_chunks, 1): arousal, mapped from [-1, 1] to [0, 1], and valence in [-1, 1].
 
     Args:
         task: "categorical" or "dimensional".
         input_shape: (n_bins, n_frames, n_channels) of the encoder's map, or (h,) of its embedding.
-        n_outputs: classes of the softmax head; 2 for arousal_valence.
+        n_outputs: number of classes; 2 for arousal and valence.
         parameters: what differs from `DEFAULT_PARAMETERS[task]`.
         seed: of weights and dropout.
-        normalization: mean and variance, each (n_bins, n_channels) (`measure_normalization`); None leaves the map as
-        it is.
+        normalization: mean and variance, each (n_bins, n_channels); None leaves the map as it is.
     Raises:
         InputError: see `resolve_parameters` and `layered_shape`; fewer than two classes.
     """
@@ -185,13 +155,9 @@ def build_head(
 
     p = resolve_parameters(task, parameters)
     n_bins, n_frames, n_channels = layered_shape(input_shape)
-    if n_outputs < 2 or (task == "dimensional" and n_outputs != 2):
-        raise InputError.about(
-            f"outputs of the {task} head",
-            found=n_outputs,
-            expected="2" if task == "dimensional" else "at least 2 classes",
-            action="check the labels of the corpus",
-        )
+    if n_outputs < 2 or (task == DIMENSIONAL and n_outputs != 2):
+        expected = "2" if task == DIMENSIONAL else "at least 2 classes"
+        raise InputError.about(f"outputs of the {task} head", found=n_outputs, expected=expected, action="check the labels")
     inputs = keras.Input(tuple(input_shape), name="map")
     x = inputs if len(input_shape) == 3 else layers.Reshape((1, 1, n_channels), name="as_map")(inputs)
     normalize = layers.Normalization(axis=(1, 3), name="normalization")
@@ -204,17 +170,15 @@ def build_head(
     stem = layers.AveragePooling2D(pool, name="stem")(normalize(x))  # (n_bins / pool, n_frames / pool, n_channels)
 
     trunk = build_trunk(task, tuple(stem.shape[1:]), n_outputs, p, seed)
-    head = keras.Model(inputs, trunk(stem), name=f"{task}_head")
-    head.compile(optimizer=build_optimizer(p), **_losses(task, p))
-    return head
+    return keras.Model(inputs, trunk(stem), name=f"{task}_head")
 
 
 def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, Any], seed: int = 0) -> keras.Model:
-    """The part of a head that is trained: float32 (n_chunks, *shape) to the head's outputs.
+    """The part of a head that is trained: from the stem's output, float32 (n_chunks, *shape), to the head's outputs.
 
     Args:
         task, n_outputs, seed: see `build_head`.
-        shape: of the stem's output.
+        shape: of one chunk's stem output.
         p: resolved parameters.
     """
     import keras
@@ -225,8 +189,8 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
     def initializer() -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(seed=next(seeds))
 
-    def dropout(x: Any, rate: float, kind_of_layer: type = layers.Dropout) -> Any:
-        return kind_of_layer(rate, seed=next(seeds))(x) if rate > 0 else x
+    def dropout(x: Any, rate: float, layer: type = layers.Dropout) -> Any:
+        return layer(rate, seed=next(seeds))(x) if rate > 0 else x
 
     inputs = keras.Input(shape, name="stem_output")
     x = dropout(inputs, p["input_dropout"], layers.SpatialDropout2D)
@@ -251,7 +215,7 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
     if p["dense_units"]:
         x = layers.Dense(p["dense_units"], activation="elu", kernel_initializer=initializer(), name="dense")(x)
         x = dropout(x, p["dense_dropout"])
-    if task == "categorical":
+    if task == CATEGORICAL:
         outputs = layers.Dense(n_outputs, activation="softmax", kernel_initializer=initializer(), name="classes")(x)
     else:
         units = [
@@ -272,21 +236,36 @@ def build_optimizer(parameters: dict[str, Any]) -> keras.optimizers.Optimizer:
     return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[parameters["optimizer"]](**settings)
 
 
-def _losses(task: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """`loss` and `loss_weights` for `compile`; arousal's are scaled from its range of 1 to the tanh's range of 2."""
-    if task == "categorical":
-        return {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
-    function = parameters["loss_function"]
-    if function == "ccc":
-        return {"loss": [concordance_loss, concordance_loss]}
-    return {"loss": [function, function], "loss_weights": [2.0 if function == "mae" else 4.0, 1.0]}
+def compute_loss(task: str, loss_function: str, targets: Any, outputs: Any, weights: Any = None) -> Any:
+    """The loss of a batch of chunks, a scalar tensor.
+
+    For arousal and valence, the sum of both; arousal is compared on the scale of its tanh unit, [-1, 1], as valence is.
+
+    Args:
+        task: "categorical" or "dimensional".
+        loss_function: one of `LOSS_FUNCTIONS[task]`.
+        targets: class indices, int (n_chunks,), or arousal in [0, 1] and valence in [-1, 1], float32 (n_chunks, 2).
+        outputs: of the head: probabilities (n_chunks, n_classes), or arousal and valence, each (n_chunks, 1).
+        weights: float32 (n_chunks,), of the chunks in the class loss; None weighs all the same.
+    """
+    import keras
+    from keras import ops
+
+    if task == CATEGORICAL:
+        losses = keras.losses.sparse_categorical_crossentropy(targets, outputs)
+        return ops.mean(losses if weights is None else weights * losses)
+    pairs = ((2 * targets[:, :1] - 1, 2 * outputs[0] - 1), (targets[:, 1:], outputs[1]))
+    if loss_function == "ccc":
+        return sum(concordance_loss(target, output) for target, output in pairs)
+    distance = ops.abs if loss_function == "mae" else ops.square
+    return sum(ops.mean(distance(target - output)) for target, output in pairs)
 
 
 def concordance_loss(target: Any, prediction: Any) -> Any:
-    """1 - CCC over the batch, a scalar in [0, 2]; it does not change with the scale of the dimension.
+    """1 - CCC over the batch, a scalar tensor in [0, 2]; it does not change with the scale of the dimension.
 
     Args:
-        target, prediction: tensors of as many values, one a chunk.
+        target, prediction: tensors with one value per chunk.
     """
     from keras import ops
 
@@ -295,3 +274,10 @@ def concordance_loss(target: Any, prediction: Any) -> Any:
     covariance = ops.mean((target - mean_target) * (prediction - mean_prediction))
     spread = ops.var(target) + ops.var(prediction) + (mean_target - mean_prediction) ** 2
     return 1.0 - 2.0 * covariance / (spread + 1e-6)
+
+
+def as_columns(outputs: Any) -> np.ndarray:
+    """A head's output or outputs as one float32 array (n_chunks, n_outputs)."""
+    if isinstance(outputs, (list, tuple)):
+        return np.concatenate([np.asarray(output) for output in outputs], axis=1)
+    return np.asarray(outputs)

@@ -19,12 +19,14 @@ import numpy as np
 
 from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, TAILS, stream_chunks
 from began.errors import InputError
-from began.files import read_attached_json
+from began.files import attach_json, read_attached_json, write_atomically
+from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 if TYPE_CHECKING:
+    import keras
+
     from began.representation import FrozenEncoder
-    from classifiers.trained import TrainedHead
 
 CHUNKS_PER_STEP = 64
 """Chunks that go through the network at a time, of one file or of many: bounds the memory."""
@@ -64,26 +66,27 @@ class Predictor:
     """Sound files to emotions.
 
     Attributes:
-        head: float32 (n_chunks, n_bins, n_frames, 1) -> the head's outputs, with `metadata` as `read_description`
-            returns it.
+        model: float32 (n_chunks, n_bins, n_frames, 1) -> the head's outputs.
+        metadata: as `read_description` returns it.
     """
 
-    head: TrainedHead
+    model: keras.Model
+    metadata: dict[str, Any]
 
     @property
     def task(self) -> str:
         """ "categorical" (classes) or "dimensional"."""
-        return self.head.task
+        return self.metadata["task"]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the scores: the labels, or arousal and valence."""
-        return tuple(self.head.metadata["labels"]) if self.task == "categorical" else DIMENSIONS
+        return tuple(self.metadata["labels"]) if self.task == "categorical" else DIMENSIONS
 
     @property
     def spectrogram(self) -> SpectrogramConfig:
         """The settings it was trained with, and is always fed with."""
-        return SpectrogramConfig.from_dict(self.head.metadata["spectrogram"])
+        return SpectrogramConfig.from_dict(self.metadata["spectrogram"])
 
     def label_of(self, scores: np.ndarray) -> str | None:
         """Returns the class with the highest probability; None where there are no classes."""
@@ -97,14 +100,14 @@ class Predictor:
         Returns:
             float32, shape (n_chunks, d).
         """
-        from classifiers.trained import as_columns
+        from classifiers.heads import as_columns
 
         # Every step has the same shape: one trace, and rounding that does not depend on the neighbours.
         padded = np.pad(chunks, ((0, -len(chunks) % CHUNKS_PER_STEP), (0, 0)))
         steps = [np.zeros((0, len(self.columns)), np.float32)]
         for start in range(0, len(padded), CHUNKS_PER_STEP):
             spectrograms = compute_spectrograms(padded[start : start + CHUNKS_PER_STEP], self.spectrogram)
-            steps.append(as_columns(self.head.model.predict_on_batch(spectrograms[..., np.newaxis])))
+            steps.append(as_columns(self.model.predict_on_batch(spectrograms[..., np.newaxis])))
         return np.concatenate(steps)[: len(chunks)]
 
     def predict_file(self, path: str | os.PathLike[str]) -> Prediction:
@@ -148,7 +151,7 @@ class Predictor:
         for path in paths:
             file = _File(Path(path))
             files.append(file)
-            for chunks in file.read(self.head.metadata["tail"]):
+            for chunks in file.read(self.metadata["tail"]):
                 waiting.append((file, chunks))
                 n_waiting = sum(len(chunks) for _, chunks in waiting)
                 if n_waiting >= CHUNKS_PER_STEP:
@@ -166,7 +169,7 @@ class Predictor:
 
         if file.error is not None:
             return file.error
-        metadata, chunk_scores = self.head.metadata, np.concatenate(file.scores)
+        metadata, chunk_scores = self.metadata, np.concatenate(file.scores)
         try:
             scores = aggregate_chunks(chunk_scores, np.zeros(len(chunk_scores), np.int64), metadata["aggregation"], self.task)[
                 0
@@ -271,21 +274,20 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     return found
 
 
-def build_predictor(encoder: FrozenEncoder, trained: TrainedHead, metadata: dict[str, Any]) -> Predictor:
-    """Returns an encoder and the head trained on its features as one network.
+def build_predictor(encoder: FrozenEncoder, head_model: keras.Model, metadata: dict[str, Any]) -> Predictor:
+    """Returns an encoder and a head trained on its features as one network.
 
     Args:
-        encoder: frozen, with the output that the head reads.
-        trained: the head.
-        metadata: labels (of a softmax head), tail, aggregation, and what else its user should know, such as corpus.
+        encoder: frozen, with the output that the head was trained on.
+        head_model: the head.
+        metadata: task, labels (of classes), tail, aggregation, and what else its user should know, such as corpus; what is
+            known of the encoder is added.
     Raises:
-        InputError: the head does not fit the encoder.
+        InputError: the head does not fit the encoder, or the labels do not fit the head.
     """
     import keras
 
-    from classifiers.trained import TrainedHead, count_columns
-
-    expected = tuple(trained.model.input_shape[1:])
+    expected = tuple(head_model.input_shape[1:])
     if encoder.feature_shape != expected:
         raise InputError.about(
             "head",
@@ -293,37 +295,29 @@ def build_predictor(encoder: FrozenEncoder, trained: TrainedHead, metadata: dict
             expected=f"shape {encoder.feature_shape}, which the encoder gives",
             action="use the encoder and the --features that the head was trained with",
         )
-    n_columns = count_columns(trained.model)
-    if trained.task == "categorical" and len(metadata["labels"]) != n_columns:
+    n_columns = _count_columns(head_model)
+    if metadata["task"] == "categorical" and len(metadata["labels"]) != n_columns:
         raise InputError.about(
             "labels",
             found=len(metadata["labels"]),
             expected=f"{n_columns}, one an output",
             action="name each class once, in the order of the head's outputs",
         )
-    # A copy that was never compiled: a compiled head would be saved with its optimiser.
-    head = keras.Model(trained.model.input, trained.model.output, name="head")
+    head = keras.Model(head_model.input, head_model.output, name="head")
     model = keras.Model(encoder.model.input, head(encoder.model.output), name="predictor")
-    made = {
-        "spectrogram": encoder.config.to_dict(),
-        "encoder_sha256": encoder.sha256,
-        "features": encoder.output,
-        "task": trained.task,
-        "parameters": trained.parameters,
-        "best_epoch": int(trained.best_epoch),
-    }
-    return Predictor(
-        TrainedHead(
-            model, trained.task, trained.parameters, trained.history, trained.best_epoch, trained.seconds, {**metadata, **made}
-        )
-    )
+    of_encoder = {"spectrogram": encoder.config.to_dict(), "encoder_sha256": encoder.sha256, "features": encoder.output}
+    return Predictor(model, {**metadata, **of_encoder})
+
+
+def _count_columns(model: keras.Model) -> int:
+    return sum(int(output.shape[-1]) for output in model.outputs)
 
 
 def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
     """Writes a predictor as one .keras file, whole or not at all."""
-    from classifiers.trained import save_head
-
-    save_head(path, predictor.head, predictor.head.metadata)
+    with write_atomically(path) as temporary:
+        predictor.model.save(temporary)
+        attach_json(temporary, "head", predictor.metadata)
 
 
 def load_predictor(path: str | os.PathLike[str]) -> Predictor:
@@ -333,11 +327,9 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
         InputError: no such file, damaged, not a predictor of this project, or holding layers that none has.
     """
     description = read_description(path)
-    from classifiers.trained import load_head
-
-    predictor = Predictor(load_head(path))
+    predictor = Predictor(load_network(path), description)
     config = SpectrogramConfig.from_dict(description["spectrogram"])
-    model, n_columns = predictor.head.model, len(predictor.columns)
+    model, n_columns = predictor.model, len(predictor.columns)
     inputs, outputs = tuple(model.input_shape), [tuple(output.shape) for output in model.outputs]
     expected = (None, config.n_bins, config.n_frames, 1)
     if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(s[-1] for s in outputs) != n_columns:

@@ -1,325 +1,283 @@
-"""Training heads on cached features: one (`train_head`), or many on several processes (`train_heads`).
+"""Training one head on cached features: `train_head`.
 
-What makes it quick on a CPU: a head's stem has nothing to train, so that its output is computed once and kept in
-memory; one graph call trains a whole epoch; heads that differ in weights and data alone share their graphs; and one
-TensorFlow thread a head beats two on layers of this size, so that parallel work is spread over processes. The thread
-count also decides the order of floating-point sums: `train_heads` always uses one, and its weights are therefore
-bit-identical for a seed, whatever the number of workers.
+What makes it quick on a CPU: the stem of a head has nothing to train, so that its output is computed once and kept in
+memory; one graph call trains a whole epoch; and heads that are alike in shape and parameters share their graphs. One
+TensorFlow thread per head beats two on layers of this size; `classifiers.workers` trains many heads side by side.
 """
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from began.errors import InputError
-from classifiers import metrics
-from classifiers.graphs import batch_loss, trace_graphs
-from classifiers.heads import build_head, measure_normalization, resolve_parameters
-from classifiers.trained import BLOCK, TrainedHead, load_head, save_head
+from classifiers import heads, metrics
+from classifiers.metrics import CATEGORICAL
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
-__all__ = ["HeadJob", "TrainedHead", "load_head", "save_head", "selection_scores", "train_head", "train_heads", "train_job"]
+BLOCK = 512
+"""Chunks that go through a network at a time."""
 
 
 @dataclass(frozen=True)
 class HeadJob:
-    """One head to train, as arguments of `train_head`; jobs that share `features` share it in memory.
+    """One head to train. Jobs that share `features` share them in memory.
 
     Attributes:
-        features: float32, shape (n_chunks, ...), of the whole corpus.
-        targets: int class indices (n_chunks,), or arousal and valence (n_chunks, 2), of every chunk.
-        parameters: what differs from the kind's defaults.
-        rows: int, chunks to train on; all by default.
-        validation_rows: int, chunks to select the epoch on, or None.
-        utterance: int (n_chunks,), the utterance of each chunk; needed for validation.
+        features: float32, shape (n_chunks, n_bins, n_frames, n_channels) or (n_chunks, h), of the whole corpus; may be
+            memory-mapped.
+        targets: of every chunk: class indices, int (n_chunks,), or arousal in [0, 1] and valence in [-1, 1], (n_chunks, 2).
+        utterance: int (n_chunks,), the utterance of each chunk.
+        task: "categorical" or "dimensional".
+        parameters: what differs from `heads.DEFAULT_PARAMETERS[task]`.
+        epochs: at most so many.
+        seed: of weights, dropout and the order of chunks.
+        n_outputs: number of classes; 2 for arousal and valence.
+        rows: int, chunks to train on.
+        validation_rows: int, chunks to select the epoch on; None: the last epoch is taken.
+        test_rows: int, chunks to score at the end; nothing else depends on them.
+        patience: epochs without improvement on validation data before the training stops; None never stops.
+        aggregation: how an utterance's scores come from its chunks' (`metrics.aggregate_chunks`).
+        class_weight: "balanced" weighs classes by the inverse of their number of chunks.
     """
 
     features: np.ndarray
     targets: np.ndarray
-    parameters: dict[str, Any]
+    utterance: np.ndarray
     task: str
+    parameters: dict[str, Any]
     epochs: int
     seed: int
-    n_outputs: int | None = None
-    rows: np.ndarray | None = None
+    n_outputs: int
+    rows: np.ndarray
     validation_rows: np.ndarray | None = None
-    utterance: np.ndarray | None = None
+    test_rows: np.ndarray | None = None
     patience: int | None = 15
     aggregation: str = "mean"
     class_weight: str | None = None
 
 
-def train_head(
-    features: np.ndarray,
-    targets: np.ndarray,
-    parameters: dict[str, Any] | None = None,
-    *,
-    task: str,
-    epochs: int,
-    seed: int,
-    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
-    n_outputs: int | None = None,
-    rows: np.ndarray | None = None,
-    patience: int | None = 15,
-    aggregation: str = "mean",
-    class_weight: str | None = None,
-) -> TrainedHead:
-    """Trains one head in this process, with its thread count; the same arguments give the same weights.
+@dataclass(frozen=True)
+class TrainedHead:
+    """A trained head and how it came about.
 
-    With `validation`, the weights of the best epoch are kept: the one with the highest unweighted average recall of
-    utterances (softmax) or mean CCC of utterances (arousal_valence), and the lowest loss among equals. Without, those
-    of the last epoch. Normalisation statistics come from the training chunks alone.
+    Attributes:
+        model: the head.
+        parameters: all of them, as plain types.
+        history: one row per epoch: epoch, loss and, with validation data, validation_loss (of chunks), validation_score (of
+            utterances, what the epoch is selected on) and the metrics it consists of.
+        best_epoch: whose weights the model has, counted from 1.
+        seconds: that the training took.
+        scores: of the test chunks, float32 (len(test_rows), n_outputs); None without test rows.
+    """
 
-    Args:
-        features: float32, shape (n_chunks, n_bins, n_frames, n_channels) or (n_chunks, h); may be memory-mapped.
-        targets: int class indices (n_chunks,), or arousal in [0, 1] and valence in [-1, 1], shape (n_chunks, 2).
-        parameters: what differs from `heads.DEFAULT_PARAMETERS[task]`.
-        task: "categorical" or "dimensional".
-        epochs: at most so many.
-        seed: of weights, dropout and order of chunks.
-        validation: features, targets and utterance index of validation chunks.
-        n_outputs: number of classes; the highest class index seen plus one by default.
-        rows: int, the chunks of `features` to train on; all by default.
-        patience: epochs without improvement on validation data before it stops; None never stops.
-        aggregation: how an utterance's score comes from its chunks, see `metrics.aggregate_chunks`.
-        class_weight: "balanced" weighs classes by the inverse of their number of chunks; softmax only.
+    model: keras.Model
+    parameters: dict[str, Any]
+    history: pd.DataFrame
+    best_epoch: int
+    seconds: float
+    scores: np.ndarray | None
+
+
+def train_head(job: HeadJob) -> TrainedHead:
+    """Trains one head in this process, with its thread count; the same job gives the same weights.
+
+    With validation rows, the weights of the best epoch are kept: the one with the highest unweighted average recall of
+    utterances, or mean CCC of arousal and valence, and with the lowest loss among equals. Normalisation statistics come from
+    the training chunks alone.
+
     Raises:
-        InputError: unusable parameters or targets.
+        InputError: unusable parameters, targets or rows.
         FloatingPointError: the loss became infinite or NaN before any epoch ended well.
     """
+    import keras
     import tensorflow as tf
 
     # Else a head's last bits depend on whether something else in the process, a pre-training, has asked for it.
     tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
-    parameters = resolve_parameters(task, parameters)
-    rows = np.arange(len(features)) if rows is None else np.asarray(rows, dtype=np.int64)
-    targets = _check_targets(task, targets, len(features))
-    checked = [targets[rows]]
-    if validation is not None:
-        checked_targets = _check_targets(task, validation[1], len(validation[0]))
-        validation = (validation[0], checked_targets, np.asarray(validation[2]))
-        checked.append(checked_targets)
-    n_outputs = n_outputs or (2 if task == "dimensional" else max(int(t.max(initial=0)) for t in checked) + 1)
-    if len(rows) == 0 or epochs < 1 or (validation is not None and len(validation[0]) == 0):
-        raise InputError.about(
-            "training",
-            found=f"{len(rows)} training chunks, {epochs} epochs",
-            expected="at least 1 of each, and of validation chunks",
-            action="check the split of the corpus",
-        )
-    if task == "categorical" and max(int(t.max(initial=0)) for t in checked) >= n_outputs:
-        raise InputError.about(
-            "targets",
-            found=f"class index {max(int(t.max()) for t in checked)}",
-            expected=f"0 to {n_outputs - 1}",
-            action="check the labels of the corpus",
-        )
-    head = build_head(task, features.shape[1:], n_outputs, parameters, seed, measure_normalization(features, rows))
-    training = (_stem_output(head, features, rows), targets[rows])
-    if validation is not None:
-        validation = (_stem_output(head, validation[0], np.arange(len(validation[0]))), *validation[1:])
-    weights = _class_weights(class_weight, task, targets[rows], n_outputs)
-    history, best_epoch = _fit_trunk(
-        head.get_layer("trunk"),
-        training,
-        weights,
-        validation,
-        parameters,
-        task=task,
-        n_outputs=n_outputs,
-        epochs=epochs,
-        seed=seed,
-        patience=patience,
-        aggregation=aggregation,
-    )
+    job = _check(job)
+    normalization = heads.measure_normalization(job.features, job.rows)
+    model = heads.build_head(job.task, job.features.shape[1:], job.n_outputs, job.parameters, job.seed, normalization)
+    stem = keras.Model(model.input, model.get_layer("stem").output)
+    history, best_epoch = _fit_trunk(model.get_layer("trunk"), stem, job)
     seconds = time.perf_counter() - started
-    return TrainedHead(head, task, parameters, pd.DataFrame(history), best_epoch, seconds)
+    scores = None if job.test_rows is None else _apply(model, job.features, job.test_rows)
+    return TrainedHead(model, job.parameters, pd.DataFrame(history), best_epoch, seconds, scores)
 
 
-def _check_targets(task: str, targets: np.ndarray, n_chunks: int) -> np.ndarray:
-    """Targets as int64 (n_chunks,) or float32 (n_chunks, 2)."""
-    targets = np.asarray(targets)
-    shape, dtype = ((n_chunks,), np.int64) if task == "categorical" else ((n_chunks, 2), np.float32)
+def _check(job: HeadJob) -> HeadJob:
+    """The job with all parameters, and arrays of the types that the training needs."""
+    parameters = heads.resolve_parameters(job.task, job.parameters)
+    parts = (job.rows, job.validation_rows, job.test_rows)
+    rows, validation_rows, test_rows = (None if part is None else np.asarray(part, np.int64) for part in parts)
+    if len(rows) == 0 or job.epochs < 1 or (validation_rows is not None and len(validation_rows) == 0):
+        found, expected = f"{len(rows)} training chunks, {job.epochs} epochs", "at least 1 of each, and of validation chunks"
+        raise InputError.about("training", found=found, expected=expected, action="check the split")
+    used = rows if validation_rows is None else np.concatenate([rows, validation_rows])
+    is_class, targets = job.task == CATEGORICAL, np.asarray(job.targets)
+    subject, shape = f"targets of the {job.task} head", (len(job.features),) if is_class else (len(job.features), 2)
     if targets.shape != shape or not np.issubdtype(targets.dtype, np.number):
-        raise InputError.about(
-            f"targets of the {task} head",
-            found=f"{targets.dtype} of shape {targets.shape}",
-            expected=f"numbers of shape {shape}",
-            action="give one target a chunk",
-        )
-    low = np.zeros(1) if task == "categorical" else np.array([0.0, -1.0])
-    high = np.full(1, np.inf) if task == "categorical" else np.array([1.0, 1.0])
-    outside = ~((targets >= low - 1e-6) & (targets <= high + 1e-6))
+        found, expected = f"{targets.dtype} of shape {targets.shape}", f"numbers of shape {shape}"
+        raise InputError.about(subject, found=found, expected=expected, action="give one target per chunk")
+    low, high = (0, job.n_outputs - 1) if is_class else (np.array([0, -1]), np.array([1, 1]))
+    outside = ~((targets[used] >= low - 1e-6) & (targets[used] <= high + 1e-6))  # also true for NaN
     if outside.any():
-        raise InputError.about(
-            f"targets of the {task} head",
-            found=targets[outside][0],
-            expected="class indices from 0" if task == "categorical" else "arousal in [0, 1] and valence in [-1, 1]",
-            action="check the annotations of the corpus",
-        )
-    return targets.astype(dtype)
+        expected = f"class indices from 0 to {high}" if is_class else "arousal in [0, 1] and valence in [-1, 1]"
+        raise InputError.about(subject, found=targets[used][outside][0], expected=expected, action="check the labels")
+    if job.class_weight not in ((None, "balanced") if is_class else (None,)):
+        expected = "'balanced' for classes, or None"
+        raise InputError.about("class weight", found=job.class_weight, expected=expected, action="leave it out")
+    with np.errstate(invalid="ignore"):  # targets that are not used may be missing
+        targets = targets.astype(np.int64 if is_class else np.float32)
+    arrays = {"targets": targets, "rows": rows, "validation_rows": validation_rows, "test_rows": test_rows}
+    return replace(job, parameters=parameters, **arrays)
 
 
-def _class_weights(class_weight: str | None, task: str, targets: np.ndarray, n_outputs: int) -> np.ndarray:
-    """A weight a chunk, float32 (n_chunks,), of mean one."""
-    if class_weight not in (None, "balanced") or (class_weight and task != "categorical"):
-        raise InputError.about(
-            "class weight",
-            found=f"{class_weight!r} for a {task} head",
-            expected="'balanced' for softmax, or None",
-            action="leave it out",
-        )
-    if class_weight is None:
+def _apply(network: keras.Model, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A network's outputs for some chunks, float32 (len(rows), ...)."""
+    starts = range(0, max(len(rows), 1), BLOCK)
+    return np.concatenate([heads.as_columns(network(features[rows[i : i + BLOCK]], training=False)) for i in starts])
+
+
+def _class_weights(job: HeadJob) -> np.ndarray:
+    """One weight per training chunk, float32 (len(job.rows),), of mean one."""
+    targets = job.targets[job.rows]
+    if job.class_weight is None:
         return np.ones(len(targets), np.float32)
-    counts = np.bincount(targets, minlength=n_outputs)
-    weights = 1.0 / np.maximum(counts, 1)[targets]
+    weights = 1.0 / np.bincount(targets)[targets]
     return (weights / weights.mean()).astype(np.float32)
 
 
-def _stem_output(head: keras.Model, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """What the trunk reads: float32 (len(rows), n_bins / pool, n_frames / pool, n_channels)."""
-    import keras
-
-    stem = keras.Model(head.input, head.get_layer("stem").output)
-    blocks = [np.asarray(stem(features[rows[i : i + BLOCK]])) for i in range(0, len(rows), BLOCK)]
-    return np.concatenate(blocks)
-
-
-def _fit_trunk(
-    trunk: keras.Model,
-    training: tuple[np.ndarray, np.ndarray],
-    weights: np.ndarray,
-    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
-    parameters: dict[str, Any],
-    *,
-    task: str,
-    n_outputs: int,
-    epochs: int,
-    seed: int,
-    patience: int | None,
-    aggregation: str,
-) -> tuple[list[dict[str, float]], int]:
+def _fit_trunk(trunk: keras.Model, stem: keras.Model, job: HeadJob) -> tuple[list[dict[str, float]], int]:
     """Trains the trunk in place; returns the history's rows and the epoch whose weights it ends with."""
     import tensorflow as tf
 
-    graphs = trace_graphs(task, tuple(trunk.input_shape[1:]), n_outputs, tuple(sorted(parameters.items())))
+    graphs = _TrunkGraphs(job.task, tuple(trunk.input_shape[1:]), job.n_outputs, tuple(sorted(job.parameters.items())))
     graphs.start_from(trunk)
-    data = tf.constant(training[0]), tf.constant(training[1]), tf.constant(weights)
-    generator = np.random.default_rng(seed)
+    inputs = _apply(stem, job.features, job.rows)
+    data = tf.constant(inputs), tf.constant(job.targets[job.rows]), tf.constant(_class_weights(job))
+    validation_inputs = None if job.validation_rows is None else _apply(stem, job.features, job.validation_rows)
+    generator = np.random.default_rng(job.seed)
     history: list[dict[str, float]] = []
-    best: tuple[tuple[float, float], int, list[np.ndarray]] | None = None
-    for epoch in range(1, epochs + 1):
-        loss = float(graphs.train_epoch(*data, tf.constant(generator.permutation(len(weights)).astype(np.int32))))
+    best_key, best_epoch, best_weights = (-np.inf, -np.inf), 0, None
+    for epoch in range(1, job.epochs + 1):
+        loss = float(graphs.train_epoch(*data, tf.constant(generator.permutation(len(inputs)).astype(np.int32))))
         if not np.isfinite(loss):
             break
-        row = {"epoch": epoch, "loss": loss}
-        history.append(row)
-        if validation is None:
+        history.append({"epoch": epoch, "loss": loss})
+        if validation_inputs is None:
             continue
-        scores = graphs.predict(validation[0])
-        measured = measure_validation(task, parameters["loss_function"], scores, *validation[1:], aggregation)
-        row.update({f"validation_{name}": value for name, value in measured.items() if name != "score"})
-        key = (round(measured["score"], 9), -measured["loss"])
-        if np.isfinite(measured["loss"]) and (best is None or key > best[0]):
-            best = (key, epoch, graphs.get_weights())
-        if patience is not None and best is not None and epoch - best[1] >= patience:
+        measured = _measure_validation(graphs.predict(validation_inputs), job)
+        history[-1].update({f"validation_{name}": value for name, value in measured.items()})
+        if np.isfinite(measured["loss"]):
+            key = (round(measured["score"], 9), -measured["loss"])
+            if key > best_key:
+                best_key, best_epoch, best_weights = key, epoch, graphs.get_weights()
+        if job.patience is not None and best_epoch and epoch - best_epoch >= job.patience:
             break
-    if not history or (validation is not None and best is None) or (validation is None and len(history) < epochs):
+    if validation_inputs is None and len(history) == job.epochs:
+        best_epoch, best_weights = job.epochs, graphs.get_weights()
+    if best_weights is None:
         raise FloatingPointError(f"the loss is not finite after epoch {len(history)}: lower the learning rate")
-    trunk.set_weights(best[2] if best else graphs.get_weights())
-    return history, best[1] if best else epochs
+    trunk.set_weights(best_weights)
+    return history, best_epoch
 
 
-def measure_validation(
-    task: str, loss: str, scores: np.ndarray, targets: np.ndarray, utterance: np.ndarray, aggregation: str
-) -> dict[str, float]:
-    """Chunk-level `loss`, utterance-level metrics, and `score`, the one to select on (higher is better).
+def _measure_validation(scores: np.ndarray, job: HeadJob) -> dict[str, float]:
+    """The `loss` of validation chunks, and metrics and `score` of validation utterances; NaN where scores are not finite.
 
     Args:
-        scores: float32 (n_chunks, d), chunk predictions; NaN gives a score of -1.
-        targets: of chunks; those of one utterance are equal.
-        utterance: int (n_chunks,).
+        scores: float32 (n_chunks, n_outputs), of the validation chunks.
+        job: checked; chunks of one utterance have equal targets.
     """
-    columns = scores if task == "categorical" else (scores[:, :1], scores[:, 1:])
-    ones = np.ones(len(scores), np.float32)
-    measured = {"loss": float(batch_loss(task, loss, targets, columns, ones))}
     if not np.isfinite(scores).all():
-        return {**measured, "loss": float("nan"), "score": -1.0}
+        return {"loss": float("nan"), "score": float("nan")}
+    targets, utterance = job.targets[job.validation_rows], np.asarray(job.utterance)[job.validation_rows]
+    outputs = scores if job.task == CATEGORICAL else (scores[:, :1], scores[:, 1:])
+    loss = float(heads.compute_loss(job.task, job.parameters["loss_function"], targets, outputs))
     _, first = np.unique(utterance, return_index=True)
-    target, predicted = targets[first], metrics.aggregate_chunks(scores, utterance, aggregation, task)
-    if task == "categorical":
-        measured["accuracy"] = float(np.mean(predicted.argmax(axis=1) == target))
-        measured["unweighted_average_recall"] = metrics.unweighted_average_recall(target, predicted.argmax(axis=1))
-        return {**measured, "score": measured["unweighted_average_recall"]}
-    for column, name in enumerate(("arousal", "valence")):
-        measured[f"concordance_correlation_coefficient_{name}"] = metrics.concordance_correlation_coefficient(
-            target[:, column], predicted[:, column]
-        )
-    score = np.mean([measured[f"concordance_correlation_coefficient_{name}"] for name in ("arousal", "valence")])
-    return {**measured, "score": float(score)}
+    target, predicted = targets[first], metrics.aggregate_chunks(scores, utterance, job.aggregation, job.task)
+    if job.task == CATEGORICAL:
+        predicted = predicted.argmax(axis=1)
+        recall = metrics.unweighted_average_recall(target, predicted)
+        return {"loss": loss, "score": recall, "accuracy": float(np.mean(predicted == target))}
+    names = [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
+    values = [metrics.concordance_correlation_coefficient(target[:, i], predicted[:, i]) for i in (0, 1)]
+    return {"loss": loss, "score": float(np.mean(values)), **dict(zip(names, values, strict=True))}
 
 
-def selection_scores(task: str, history: pd.DataFrame) -> pd.Series:
-    """What `train_head` selects the epoch on and the search maximises, an epoch: UAR, or the mean of both CCCs.
+@functools.lru_cache(maxsize=2)
+class _TrunkGraphs:
+    """A trunk's training and prediction as TensorFlow graphs; the last ones are kept for heads that are alike.
 
-    Args:
-        history: of a head trained with validation data.
-    Returns:
-        Series indexed by epoch, from 1.
-    """
-    names = (
-        ["unweighted_average_recall"]
-        if task == "categorical"
-        else [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
-    )
-    return history.set_index("epoch")[[f"validation_{name}" for name in names]].mean(axis=1)
-
-
-def train_heads(jobs: Sequence[HeadJob], workers: int = 1, progress: str | None = "training heads") -> list[TrainedHead]:
-    """Trains many heads, each on one thread, and returns them in the order of `jobs`, whatever the number of workers.
+    To trace graphs takes as long as to train a small head, and a search or a table trains many that are alike.
 
     Args:
-        jobs: heads to train.
-        workers: processes at a time.
-        progress: text beside the progress bar; None shows none.
-    Raises:
-        InputError, FloatingPointError: see `train_head`.
+        task, n_outputs: see `heads.build_head`.
+        shape: of one chunk's stem output.
+        parameters: all of them, as sorted pairs.
+    Attributes:
+        train_epoch: (inputs, targets, weights, order) -> loss: takes one pass over the chunks, in the order of their numbers,
+            int32 (n_chunks,), and returns the mean loss, float32.
     """
-    from tqdm.auto import tqdm
 
-    from classifiers.workers import head_workers
+    def __init__(self, task: str, shape: tuple[int, ...], n_outputs: int, parameters: tuple[tuple[str, Any], ...]) -> None:
+        import tensorflow as tf
 
-    with head_workers(workers) as pool:
-        pending = [pool.submit([job])[0] for job in jobs]
-        return [head.result() for head in tqdm(pending, desc=progress, unit="head", disable=progress is None)]
+        resolved = dict(parameters)
+        trunk = self._trunk = heads.build_trunk(task, shape, n_outputs, resolved)
+        optimizer = heads.build_optimizer(resolved)
+        optimizer.build(trunk.trainable_variables)
+        self._optimizer_start = [(variable, variable.numpy()) for variable in optimizer.variables]
+        batch, loss_function = resolved["batch_size"], resolved["loss_function"]
 
+        @tf.function
+        def train_epoch(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+            n_chunks, total = tf.shape(order)[0], tf.constant(0.0)
+            for start in tf.range(0, n_chunks, batch):
+                rows = order[start : start + batch]
+                with tf.GradientTape() as tape:
+                    outputs = trunk(tf.gather(inputs, rows), training=True)
+                    of_rows = tf.gather(targets, rows), outputs, tf.gather(weights, rows)
+                    loss = heads.compute_loss(task, loss_function, *of_rows)
+                optimizer.apply(tape.gradient(loss, trunk.trainable_variables), trunk.trainable_variables)
+                total += loss * tf.cast(tf.size(rows), tf.float32)
+            return total / tf.cast(n_chunks, tf.float32)
 
-def train_job(job: HeadJob) -> TrainedHead:
-    """`train_head` with a job's arguments."""
-    validation = None
-    if job.validation_rows is not None:
-        chosen = np.asarray(job.validation_rows, dtype=np.int64)
-        validation = (job.features[chosen], np.asarray(job.targets)[chosen], np.asarray(job.utterance)[chosen])
-    return train_head(
-        job.features,
-        job.targets,
-        job.parameters,
-        task=job.task,
-        epochs=job.epochs,
-        seed=job.seed,
-        validation=validation,
-        n_outputs=job.n_outputs,
-        rows=job.rows,
-        patience=job.patience,
-        aggregation=job.aggregation,
-        class_weight=job.class_weight,
-    )
+        @tf.function
+        def predict(inputs: tf.Tensor) -> Any:
+            return trunk(inputs, training=False)
+
+        # Called as graphs: TensorFlow counts the calls of all heads' functions together and would warn of retracing, in the
+        # midst of the progress lines.
+        inputs = tf.TensorSpec((None, *shape), tf.float32)
+        targets = tf.TensorSpec((None,), tf.int64) if task == CATEGORICAL else tf.TensorSpec((None, 2), tf.float32)
+        numbers = (tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32))
+        self.train_epoch = train_epoch.get_concrete_function(inputs, targets, *numbers)
+        self._predict = predict.get_concrete_function(inputs)
+
+    def start_from(self, trunk: keras.Model) -> None:
+        """Takes over another trunk's weights and state of dropout, and forgets what the optimiser remembers."""
+        for variable, value in zip(self._trunk.variables, trunk.variables, strict=True):
+            variable.assign(value)
+        for variable, value in self._optimizer_start:
+            variable.assign(value)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """The outputs for inputs (n, ...), as float32 (n, n_outputs)."""
+        import tensorflow as tf
+
+        starts = range(0, len(inputs), BLOCK)
+        return np.concatenate([heads.as_columns(self._predict(tf.constant(inputs[i : i + BLOCK]))) for i in starts])
+
+    def get_weights(self) -> list[np.ndarray]:
+        return self._trunk.get_weights()

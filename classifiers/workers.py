@@ -1,175 +1,132 @@
-"""Processes that train heads side by side; `training.train_heads` and the search use them.
+"""Many heads side by side: on processes of this machine, or on a Spark cluster.
 
-The number of threads decides the order of floating-point sums. Every worker therefore has one, and a head's weights
-are bit-identical for a seed, whatever the number of workers.
+The number of threads decides the order of floating-point sums. Every worker therefore has one, and a head's scores are
+bit-identical for a seed, whatever the number of workers and wherever they are.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import mmap
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from began.errors import InputError
 from began.startup import start_backend
-from classifiers.heads import build_head, resolve_parameters
-from classifiers.trained import TrainedHead, count_columns
-from classifiers.training import HeadJob, train_job
+from classifiers.training import HeadJob, train_head
+
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 HEADS_PER_WORKER = 100
 """Heads after which a worker is replaced: TensorFlow keeps about 9 MB of every graph it has traced."""
 
 
+@dataclass(frozen=True)
+class HeadResult:
+    """What a worker returns of a head, see `training.TrainedHead`."""
+
+    scores: np.ndarray | None
+    history: pd.DataFrame
+    best_epoch: int
+    seconds: float
+
+
+Wait = Callable[[], list[HeadResult]]
+"""Waits for heads that are being trained, and returns their results or raises what `train_head` raised."""
+
+Submit = Callable[[Sequence[HeadJob]], Wait]
+"""Starts heads that one worker trains one after the other, so that those alike share their graphs."""
+
+
+def train_heads(jobs: Sequence[HeadJob], workers: int = 1, progress: str | None = "training heads") -> list[HeadResult]:
+    """Trains many heads, each on one thread; the results are those of `jobs` in order, whatever the number of workers.
+
+    Args:
+        jobs: heads to train.
+        workers: processes at a time.
+        progress: text beside the progress bar; None shows none.
+    Raises:
+        InputError, FloatingPointError: see `train_head`.
+    """
+    from tqdm.auto import tqdm
+
+    with head_workers(workers) as submit:
+        pending = [submit([job]) for job in jobs]
+        return [wait()[0] for wait in tqdm(pending, desc=progress, unit="head", disable=progress is None)]
+
+
 @contextmanager
-def head_workers(workers: int = 1) -> Iterator[HeadWorkers]:
+def head_workers(workers: int = 1) -> Iterator[Submit]:
     """This process' workers, started once and kept for later calls; an error, Ctrl-C included, ends them at once.
 
     Raises:
-        InputError: fewer than one worker.
+        InputError: fewer than one worker; a worker was killed.
     """
-    global _workers
+    global _processes
     if workers < 1:
         raise InputError.about("workers", found=workers, expected="at least 1", action="give a number of processes")
-    if _workers is None or _workers.workers != workers or _workers.n_heads >= HEADS_PER_WORKER * workers:
-        if _workers is not None:
-            _workers.stop()
-        _workers = HeadWorkers(workers)
+    if workers == 1 and _is_on_one_thread():
+        yield lambda jobs: functools.partial(_train, jobs)  # in this process, when the results are asked for
+        return
+    if _processes is not None and (_processes.workers != workers or _processes.n_heads >= HEADS_PER_WORKER * workers):
+        _processes.stop()
+        _processes = None
+    _processes = _processes or _Processes(workers)
     try:
-        yield _workers
-    except BaseException:
-        if _workers is not None:
-            _workers.stop()
-            _workers = None
+        yield _processes.submit
+    except BaseException as error:
+        if _processes is not None:
+            _processes.stop()
+            _processes = None
+        if isinstance(error, BrokenExecutor):
+            action = "free some memory or lower --workers; the same command goes on from there"
+            raise InputError.about("worker", found="that it was killed", expected="enough memory", action=action) from error
         raise
 
 
-class HeadWorkers:
-    """Processes that train heads, on one TensorFlow thread and the CPU each; features reach them as mapped files.
-
-    One worker is this process itself where it already runs on one thread. Made by `head_workers`.
-    """
+class _Processes:
+    """Worker processes, with one TensorFlow thread on the CPU each; features reach them as memory-mapped files."""
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
-        self.n_heads = 0
-        self._stored: dict[int, tuple[np.ndarray, StoredArray]] = {}
-        self._pool: ProcessPoolExecutor | None = None
-        if workers > 1 or not _on_one_thread():
-            context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-            self._folder = tempfile.TemporaryDirectory(prefix="features-")
-            self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
+        self.workers, self.n_heads = workers, 0
+        self._folder = tempfile.TemporaryDirectory(prefix="features-")
+        self._features = _FeatureFiles(self._folder.name)
+        context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+        self._pool = ProcessPoolExecutor(workers, context, initializer=_start_process)
 
-    def submit(self, jobs: Sequence[HeadJob]) -> list[PendingHead]:
-        """Starts heads that one worker trains one after the other: where they are alike, they share their graphs.
-
-        Where this process is the worker, they are trained when their results are asked for.
-        """
-        if self._pool is None:
-            return [PendingHead(job, None) for job in jobs]
+    def submit(self, jobs: Sequence[HeadJob]) -> Wait:
         self.n_heads += len(jobs)
-        stored = [replace(job, features=self._store(job.features)) for job in jobs]
-        future = self._pool.submit(_train_in_worker, stored)
-        return [PendingHead(job, future, number) for number, job in enumerate(jobs)]
+        return self._pool.submit(_train, self._features.store(jobs)).result
 
     def stop(self) -> None:
         """Ends the processes, without waiting for heads half trained."""
-        if self._pool is not None:
-            for process in list((self._pool._processes or {}).values()):  # from Python 3.14 on: kill_workers
-                process.kill()
-            ending = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
-            ending.start()
-            ending.join(1.0)
-            self._folder.cleanup()
-
-    def _store(self, features: np.ndarray) -> StoredArray:
-        """Where workers find the features: the memory-mapped file they come from, or a private copy, written once."""
-        if id(features) not in self._stored:
-            # The array itself is kept beside, so that no other array gets its id.
-            self._stored[id(features)] = (features, store_array(features, self._folder.name))
-        return self._stored[id(features)][1]
+        for process in list((self._pool._processes or {}).values()):  # from Python 3.14 on: kill_workers
+            process.kill()
+        ending = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        ending.start()
+        ending.join(1.0)
+        self._folder.cleanup()
 
 
-_workers: HeadWorkers | None = None
+_processes: _Processes | None = None
 
 
-class PendingHead:
-    """A head that is being trained."""
-
-    def __init__(self, job: HeadJob, future: Future | None, number: int = 0) -> None:
-        self.job, self._future, self._number = job, future, number
-        self._trained: TrainedHead | None = None
-
-    def history(self) -> tuple[pd.DataFrame, int, float]:
-        """Waits for the head; its history, best epoch and seconds of training."""
-        if self._future is None:
-            trained = self.result()
-            return trained.history, trained.best_epoch, trained.seconds
-        _, _, history, best_epoch, seconds = self._future.result()[self._number]
-        return pd.DataFrame(history), best_epoch, seconds
-
-    def result(self) -> TrainedHead:
-        """Waits for the head.
-
-        Raises:
-            InputError, FloatingPointError: see `train_head`.
-        """
-        if self._trained is None and self._future is None:
-            self._trained = train_job(self.job)
-        elif self._trained is None:
-            weights, n_outputs, history, best_epoch, seconds = self._future.result()[self._number]
-            job, parameters = self.job, resolve_parameters(self.job.task, self.job.parameters)
-            head = build_head(job.task, job.features.shape[1:], n_outputs, parameters, job.seed)
-            head.set_weights(weights)
-            head.get_layer("normalization").finalize_state()
-            self._trained = TrainedHead(head, job.task, parameters, pd.DataFrame(history), best_epoch, seconds)
-        return self._trained
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """An array in a file, without its values."""
-
-    path: str
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-
-    def open(self) -> np.ndarray:
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-
-
-def store_array(array: np.ndarray, folder: str | os.PathLike[str]) -> StoredArray:
-    """Where another process finds an array: the file it is memory-mapped from, or a copy written to `folder`."""
-    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
-        return StoredArray(str(Path(array.filename).resolve()), array.dtype.str, array.shape, array.offset)
-    handle, path = tempfile.mkstemp(suffix=".raw", dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        np.ascontiguousarray(array).tofile(file)
-    return StoredArray(path, array.dtype.str, array.shape, 0)
-
-
-def _on_one_thread() -> bool:
-    """Whether TensorFlow in this process runs on the CPU with one thread an operation."""
-    import tensorflow as tf
-
-    set_here = tf.config.threading.get_intra_op_parallelism_threads()
-    threads = set_here or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))
-    return threads == 1 and not tf.config.get_visible_devices("GPU")
-
-
-def _start_worker() -> None:
+def _start_process() -> None:
     """Prepares a worker process: one thread, no GPU, no Ctrl-C of its own, and no life after its parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -180,19 +137,94 @@ def _start_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    os.environ.update(ONE_THREAD)
     start_backend()
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.set_visible_devices([], "GPU")
 
 
-def _train_in_worker(jobs: Sequence[HeadJob]) -> list[tuple[list[np.ndarray], int, list[dict[str, float]], int, float]]:
-    """Each head's weights, number of outputs, history, best epoch and seconds, for `PendingHead`."""
-    trained = []
+def _is_on_one_thread() -> bool:
+    """Whether TensorFlow in this process runs on the CPU with one thread per operation."""
+    import tensorflow as tf
+
+    return os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" and not tf.config.get_visible_devices("GPU")
+
+
+def _train(jobs: Sequence[HeadJob]) -> list[HeadResult]:
+    """Trains heads in this process; features that are a function are opened by it."""
+    results = []
     for job in jobs:
-        head = train_job(replace(job, features=job.features.open()))
-        history = head.history.to_dict("records")
-        trained.append((head.model.get_weights(), count_columns(head.model), history, head.best_epoch, head.seconds))
-    return trained
+        head = train_head(replace(job, features=job.features() if callable(job.features) else job.features))
+        results.append(HeadResult(head.scores, head.history, head.best_epoch, head.seconds))
+    return results
+
+
+class _FeatureFiles:
+    """Features as files that other processes map into memory: the file they are mapped from, or a copy, written once."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        # The arrays themselves are kept beside, so that no other array gets the id of one of them.
+        self._stored: dict[int, tuple[np.ndarray, Callable[[], np.ndarray]]] = {}
+
+    def store(self, jobs: Sequence[HeadJob]) -> list[HeadJob]:
+        """The jobs, with functions that open their features in place of the features."""
+        for features in (job.features for job in jobs):
+            if id(features) not in self._stored:
+                self._stored[id(features)] = features, self._write(features)
+        return [replace(job, features=self._stored[id(job.features)][1]) for job in jobs]
+
+    def _write(self, array: np.ndarray) -> Callable[[], np.ndarray]:
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
+            path = str(Path(array.filename).resolve())
+            return functools.partial(np.memmap, path, array.dtype, "r", array.offset, array.shape)
+        path = str(Path(self._folder, f"{len(self._stored)}.npy"))
+        np.save(path, array)
+        return functools.partial(np.load, path, mmap_mode="r")
+
+
+@contextmanager
+def spark_workers(master: str, workers: int, folder: str | os.PathLike[str] | None) -> Iterator[Submit]:
+    """The workers of a Spark cluster, whose machines share this one's file system.
+
+    Args:
+        master: URL of the Spark master ("local[2]", "spark://...").
+        workers: tasks at a time.
+        folder: where features are kept for the machines to open; every one of them must reach it.
+    Raises:
+        InputError: pyspark is not installed.
+    """
+    if importlib.util.find_spec("pyspark") is None:
+        found, action = "no pyspark in this Python", "install it (pip install pyspark), or use --workers alone"
+        raise InputError.about(f"Spark master {master}", found=found, expected="pyspark and a Java runtime", action=action)
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    context = SparkSession.builder.master(master).config("spark.ui.showConsoleProgress", "false").getOrCreate().sparkContext
+    threads = ThreadPoolExecutor(workers)
+
+    def run(jobs: Sequence[HeadJob]) -> list[HeadResult]:
+        (outcome,) = context.parallelize([jobs], 1).map(_train_on_spark).collect()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    with tempfile.TemporaryDirectory(prefix="features-", dir=folder) as private:
+        features = _FeatureFiles(private)
+        try:
+            yield lambda jobs: threads.submit(run, features.store(jobs)).result
+        except BaseException:
+            context.cancelAllJobs()
+            raise
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _train_on_spark(jobs: Sequence[HeadJob]) -> Any:
+    """The results of a Spark task, or an error that no second try would mend, and that Spark should not wrap."""
+    os.environ.update(ONE_THREAD, CUDA_VISIBLE_DEVICES="-1")
+    try:
+        return _train(jobs)
+    except (FloatingPointError, InputError) as error:
+        return error

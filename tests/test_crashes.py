@@ -226,11 +226,13 @@ HEADS_THEN_NOTHING = """
 import argparse, sys, time
 import numpy as np
 from began.command_line import run_script
-from classifiers.training import HeadJob, train_heads
+from classifiers.training import HeadJob
+from classifiers.workers import train_heads
 
 def main(arguments):
-    features, targets = np.zeros((8, 8, 4, 6), "float32"), np.arange(8) % 2
-    train_heads([HeadJob(features, targets, {"filters": 2}, "categorical", 1, seed) for seed in range(2)], 2, progress=None)
+    features, chunk = np.zeros((8, 8, 4, 6), "float32"), np.arange(8)
+    common = features, chunk % 2, chunk, "categorical", {"filters": 2}, 1
+    train_heads([HeadJob(*common, seed, n_outputs=2, rows=chunk) for seed in range(2)], 2, progress=None)
     print("trained", flush=True)
     time.sleep(1000)
 

@@ -192,14 +192,14 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
     assert set(metrics["fold"]) == {"pooled"}
 
     from classifiers.predictor import load_predictor
-    from experiments.evaluation.evaluate import CLASSES, DIMENSIONS, Condition
+    from experiments.evaluation.evaluate import CATEGORICAL, DIMENSIONAL, Condition
     from experiments.evaluation.methods import represent
     from experiments.evaluation.options import check_table_arguments
 
     settings = arguments_of(*argv)
     config = check_table_arguments(settings)
     data = represent(load("manifest", path), encoder, results)
-    condition = Condition("custom", "mine", make_splits=lambda run: [], tasks=(CLASSES, DIMENSIONS))
+    condition = Condition("custom", "mine", make_splits=lambda run: [], tasks=(CATEGORICAL, DIMENSIONAL))
     written = write_final_models(data, condition, settings, config)
     assert [model.name for model in written] == ["model.keras", "model-arousal_valence.keras"]
     arousal, valence = load_predictor(written[1]).predict_file(data.corpus.utterances["path"][0]).scores

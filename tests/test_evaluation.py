@@ -85,15 +85,13 @@ PROTOCOLS = {
 
 def train(data: Data, task: str, split: Split, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: object):
     """Returns the trials, all weights of the final head (normalisation statistics are among them), and its test scores."""
-    from classifiers import training
+    from classifiers import workers
 
-    heads, plain = [], training.train_heads
-    monkeypatch.setattr(
-        training, "train_heads", lambda *arguments, **options: heads.extend(plain(*arguments, **options)) or heads
-    )
+    heads, plain = [], workers.train_head
+    monkeypatch.setattr(workers, "train_head", lambda job: heads.append(plain(job)) or heads[-1])
     outcome = search_and_train(data, task, [split], argparse.Namespace(**{**vars(SETTINGS), **changes}), 1, folder)
     monkeypatch.undo()
-    return outcome.trials.drop(columns="seconds"), heads[0].model.get_weights(), outcome.scores[0]
+    return outcome.trials.drop(columns="seconds"), heads[-1].model.get_weights(), outcome.scores[0]
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -191,19 +189,20 @@ def test_chunks_as_utterances_keep_speaker_and_label():
 def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_files, tmp_path):
     from began.representation import load_frozen_encoder, represent_corpus
     from classifiers.predictor import build_predictor
-    from classifiers.training import train_head
+    from classifiers.training import HeadJob, train_head
 
     file_hash = hashlib.sha256(tiny_encoder.read_bytes()).hexdigest()
     encoder = load_frozen_encoder(tiny_encoder)
     before = encoder.model.get_weights()
     representation = represent_corpus(encoder, speech_files, tmp_path)
-    targets = representation.utterance % 2
-    head = train_head(representation.features, targets, task=CATEGORICAL, epochs=2, seed=0)
-    predictor = build_predictor(encoder, head, {"labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"})
+    utterance, rows = representation.utterance, np.arange(len(representation.utterance))
+    head = train_head(HeadJob(representation.features, utterance % 2, utterance, CATEGORICAL, {}, 2, 0, 2, rows))
+    about = {"task": CATEGORICAL, "labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"}
+    predictor = build_predictor(encoder, head.model, about)
     assert encoder.model.trainable_variables == []
     for old, new in zip(before, encoder.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    inside = predictor.head.model.get_weights()
+    inside = predictor.model.get_weights()
     assert all(any(np.array_equal(old, new) for new in inside) for old in before)
     assert hashlib.sha256(tiny_encoder.read_bytes()).hexdigest() == file_hash
 

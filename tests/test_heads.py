@@ -21,7 +21,7 @@ def test_softmax_head(features):
     scores = np.asarray(head(features))
     assert scores.shape == (30, 5)
     assert scores.sum(axis=1) == pytest.approx(1, abs=1e-5)
-    assert head.optimizer is not None
+    assert not head.compiled  # so that it is saved without an optimiser
 
 
 def test_arousal_valence_head_has_two_one_unit_outputs_in_their_ranges(features):
@@ -104,7 +104,23 @@ def test_concordance_loss_agrees_with_the_metric():
     assert float(heads.concordance_loss(target, prediction)) == pytest.approx(expected, abs=1e-4)
 
 
+def test_losses_golden():
+    probabilities = np.array([[0.5, 0.5], [0.25, 0.75]], np.float32)
+    losses = -np.log([0.5, 0.25])
+    assert float(heads.compute_loss("categorical", "crossentropy", np.array([1, 0]), probabilities)) == pytest.approx(
+        losses.mean()
+    )
+    weighted = heads.compute_loss("categorical", "crossentropy", np.array([1, 0]), probabilities, np.array([1, 3], np.float32))
+    assert float(weighted) == pytest.approx((losses * [1, 3]).mean())
+    targets = np.array([[0.5, -1], [1, 0]], np.float32)
+    outputs = np.array([[0.25], [1]], np.float32), np.array([[0], [0.5]], np.float32)
+    for name, of_arousal, of_valence in (("mae", 0.25, 0.75), ("mse", 0.125, 0.625)):  # arousal's range is doubled
+        assert float(heads.compute_loss("dimensional", name, targets, outputs)) == pytest.approx(of_arousal + of_valence)
+    both = sum(float(heads.concordance_loss(targets[:, i], outputs[i])) for i in (0, 1))
+    assert float(heads.compute_loss("dimensional", "ccc", targets, outputs)) == pytest.approx(both, abs=1e-5)
+
+
 def test_head_works_with_plain_keras_fit(features):
-    head = heads.build_head("dimensional", SHAPE, 2, {"loss_function": "ccc"})
-    targets = [np.linspace(0, 1, 30), np.linspace(-1, 1, 30)]
-    assert np.isfinite(head.fit(features, targets, shuffle=False, verbose=0).history["loss"][0])
+    head = heads.build_head("categorical", SHAPE, 3)
+    head.compile(heads.build_optimizer(heads.resolve_parameters("categorical")), "sparse_categorical_crossentropy")
+    assert np.isfinite(head.fit(features, np.arange(30) % 3, shuffle=False, verbose=0).history["loss"][0])

@@ -21,8 +21,9 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # so that this process tra
 from began.errors import InputError
 from classifiers import search
 from classifiers.heads import DEFAULT_PARAMETERS, resolve_parameters
-from classifiers.search import compile_space, search_head
-from classifiers.training import HeadJob, train_job
+from classifiers.search import search_head
+from classifiers.spaces import SPACES, compile_space
+from classifiers.training import HeadJob, train_head
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,10 +40,28 @@ def make_corpus() -> dict[str, np.ndarray]:
     return {"features": features, "targets": targets, "utterance": utterance, "folds": folds}
 
 
-def run_search(corpus=None, **changes) -> search.SearchResult:
-    settings = {"task": "categorical", "max_evals": 5, "epochs": 2, "seed": 3, "n_outputs": 3, "progress": None}
+def make_jobs(corpus=None, **changes) -> list[HeadJob]:
+    """One head per inner fold."""
+    corpus = dict(corpus or make_corpus())
+    settings = {"task": "categorical", "parameters": {}, "epochs": 2, "seed": 3, "n_outputs": 3}
+    return [
+        HeadJob(**{**corpus, **settings, **changes}, rows=rows, validation_rows=validation_rows)
+        for rows, validation_rows in corpus.pop("folds")
+    ]
+
+
+def run_search(corpus=None, path=None, max_evals=5, fixed=None, workers=1, spark_master=None, **changes) -> search.SearchResult:
     with mock.patch.object(search, "RANDOM_TRIALS", 2):  # so that TPE's model has a say in five trials
-        return search_head(**{**(corpus or make_corpus()), **settings, **changes})
+        return search_head(
+            make_jobs(corpus, **changes),
+            max_evals=max_evals,
+            fixed=fixed,
+            path=path,
+            workers=workers,
+            spark_master=spark_master,
+            progress=None,
+            labels={"fold": "03", "task": "categorical"},
+        )
 
 
 def untimed(trials: pd.DataFrame) -> pd.DataFrame:
@@ -56,6 +75,7 @@ def undisturbed() -> search.SearchResult:
 
 def test_result(undisturbed):
     trials = undisturbed.trials
+    assert list(trials)[:4] == ["fold", "task", "trial", "loss"] and set(trials["fold"]) == {"03"}
     assert trials["trial"].tolist() == list(range(5)) and set(trials["status"]) == {"ok"}
     best = trials.loc[trials["loss"].idxmin()]
     assert undisturbed.epochs == best["epochs"]
@@ -85,20 +105,8 @@ def test_more_workers_than_trials_at_a_time_are_suggested_the_same(undisturbed, 
 
 def score_by_hand(result: search.SearchResult) -> float:
     """The loss of the best trial: one head an inner fold, and their scores' mean at the best common epoch."""
-    corpus = make_corpus()
-    histories = []
-    for rows, validation_rows in corpus.pop("folds"):
-        job = HeadJob(
-            **corpus,
-            rows=rows,
-            validation_rows=validation_rows,
-            parameters=result.parameters,
-            task="categorical",
-            epochs=2,
-            seed=3,
-            n_outputs=3,
-        )
-        histories.append(train_job(job).history["validation_unweighted_average_recall"].to_numpy())
+    heads = [train_head(job) for job in make_jobs(parameters=result.parameters)]
+    histories = [head.history["validation_score"].to_numpy() for head in heads]
     assert result.epochs == np.mean(histories, axis=0).argmax() + 1
     return 1 - np.mean(histories, axis=0).max()
 
@@ -109,17 +117,17 @@ def test_a_trial_is_the_head_that_its_parameters_train(undisturbed):
 
 def test_longer_search_begins_with_the_shorter_one(undisturbed, tmp_path):
     path = tmp_path / "trials.csv"
-    run_search(max_evals=2, trials_path=path)
-    longer = run_search(trials_path=path)
+    run_search(max_evals=2, path=path)
+    longer = run_search(path=path)
     pd.testing.assert_frame_equal(untimed(longer.trials), untimed(undisturbed.trials))
     assert len(pd.read_csv(path)) == 5
 
 
 def test_finished_search_is_read_from_its_file(undisturbed, tmp_path, monkeypatch):
     path = tmp_path / "trials.csv"
-    first = run_search(trials_path=path)
-    monkeypatch.setattr(search, "_search_here", None)
-    again = run_search(trials_path=path)
+    first = run_search(path=path)
+    monkeypatch.setattr(search, "_run_trials", None)
+    again = run_search(path=path)
     pd.testing.assert_frame_equal(again.trials, first.trials)
     assert again.parameters == undisturbed.parameters and again.epochs == undisturbed.epochs
 
@@ -129,7 +137,7 @@ SCRIPT = textwrap.dedent("""
     sys.path[:0] = sys.argv[1:3]
     from test_search import run_search
     if __name__ == "__main__":
-        run_search(seed=int(sys.argv[3]), trials_path=sys.argv[4])
+        run_search(seed=int(sys.argv[3]), path=sys.argv[4])
 """)
 
 
@@ -153,7 +161,7 @@ def test_killed_search_ends_as_an_undisturbed_one_and_neighbours_do_not_disturb(
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert second.wait(timeout=240) == 0
-    resumed = run_search(trials_path=path)
+    resumed = run_search(path=path)
     pd.testing.assert_frame_equal(untimed(resumed.trials), untimed(undisturbed.trials))
     neighbour, alone = pd.read_csv(tmp_path / "trials4.csv", float_precision="round_trip"), run_search(seed=4)
     pd.testing.assert_series_equal(neighbour["learning_rate"], alone.trials["learning_rate"])
@@ -171,7 +179,7 @@ def test_test_part_is_never_read(undisturbed):
 def test_failing_trial_is_recorded_and_the_search_goes_on(monkeypatch, tmp_path, undisturbed):
     from classifiers import workers
 
-    train, calls = workers.train_job, []
+    train, calls = workers.train_head, []
 
     def fail_second(job):
         calls.append(job)
@@ -179,13 +187,33 @@ def test_failing_trial_is_recorded_and_the_search_goes_on(monkeypatch, tmp_path,
             raise FloatingPointError("the loss is not finite, on purpose")
         return train(job)
 
-    monkeypatch.setattr(workers, "train_job", fail_second)
+    monkeypatch.setattr(workers, "train_head", fail_second)
     path = tmp_path / "trials.csv"
-    trials = run_search(trials_path=path).trials
+    trials = run_search(path=path).trials
     assert trials["status"].tolist() == ["ok", "fail", "ok", "ok", "ok"]
     assert "on purpose" in trials["error"][1] and np.isnan(trials["loss"][1])
-    again = run_search(trials_path=path, max_evals=6).trials
+    again = run_search(path=path, max_evals=6).trials
     pd.testing.assert_frame_equal(again.head(5), trials)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError("out of memory"), KeyError("defect")])
+def test_an_error_of_the_machine_is_no_outcome_and_the_search_goes_on_later(monkeypatch, tmp_path, undisturbed, error):
+    from classifiers import workers
+
+    train, calls = workers.train_head, []
+
+    def fail_once(job):
+        calls.append(job)
+        if len(calls) == 4:  # the second inner fold of the second trial
+            raise error
+        return train(job)
+
+    monkeypatch.setattr(workers, "train_head", fail_once)
+    path = tmp_path / "trials.csv"
+    with pytest.raises(type(error)):
+        run_search(path=path)
+    assert len(pd.read_csv(path)) == 1
+    pd.testing.assert_frame_equal(untimed(run_search(path=path).trials), untimed(undisturbed.trials))
 
 
 def test_search_of_failures_says_why():
@@ -197,16 +225,20 @@ def test_search_of_failures_says_why():
 
 def test_file_of_another_search_is_refused(tmp_path):
     path = tmp_path / "trials.csv"
-    run_search(trials_path=path, max_evals=1)
+    run_search(path=path, max_evals=1)
     for changes in ({"seed": 9}, {"epochs": 3}, {"fixed": {"filters": 2}}):
         with pytest.raises(InputError, match="another search"):
-            run_search(trials_path=path, max_evals=2, **changes)
+            run_search(path=path, max_evals=2, **changes)
     path.write_text("trial,loss\n0,0.5\n")
     with pytest.raises(InputError, match="columns"):
-        run_search(trials_path=path)
+        run_search(path=path)
+    run_search(path=tmp_path / "other.csv", max_evals=1)
+    pd.read_csv(tmp_path / "other.csv", dtype=str).assign(fold="08").to_csv(path, index=False)
+    with pytest.raises(InputError, match="another search"):
+        run_search(path=path)
     path.write_bytes(b"\xff\x00garbage")
     with pytest.raises(InputError, match="trials.csv"):
-        run_search(trials_path=path)
+        run_search(path=path)
 
 
 def test_utterance_in_both_parts_is_refused():
@@ -224,7 +256,7 @@ def test_fixed_parameters_and_arousal_valence():
     assert set(result.trials["loss_function"]) == {"mae"} and len(result.trials) == 2
 
 
-@pytest.mark.parametrize("task", search.SPACES)
+@pytest.mark.parametrize("task", SPACES)
 def test_every_point_of_a_space_is_a_valid_head(task):
     from hyperopt.pyll.stochastic import sample
 
@@ -249,6 +281,15 @@ def test_spark_without_pyspark_says_what_to_install():
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed (optional)")
-def test_spark_trains_the_same_heads_as_this_machine(tmp_path):
-    result = run_search(spark_master="local[2]", workers=2, max_evals=2, trials_path=tmp_path / "trials.csv")
-    assert score_by_hand(result) == pytest.approx(result.trials["loss"].min())
+def test_spark_gives_the_same_trials_as_this_machine_and_goes_on(undisturbed, tmp_path):
+    path = tmp_path / "trials.csv"
+    run_search(spark_master="local[2]", workers=2, max_evals=2, path=path)
+    result = run_search(spark_master="local[2]", workers=2, path=path)
+    pd.testing.assert_frame_equal(untimed(result.trials), untimed(undisturbed.trials))
+    assert [file.name for file in tmp_path.iterdir()] == ["trials.csv"]
+    corpus = make_corpus()
+    corpus["features"][0] = np.inf
+    with pytest.raises(InputError, match="all failed.*not finite"):
+        run_search(corpus, spark_master="local[2]", workers=2, max_evals=1)
+    with pytest.raises(InputError, match="class index|class indices"):
+        run_search(spark_master="local[2]", workers=2, max_evals=1, n_outputs=2)

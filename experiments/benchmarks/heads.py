@@ -46,15 +46,17 @@ def benchmark_loso(
     from began.networks import build_encoder
     from began.representation import freeze
     from began.spectrogram import SpectrogramConfig, compute_spectrograms
-    from classifiers.heads import build_head, measure_normalization, resolve_parameters
-    from classifiers.training import HeadJob, train_heads
+    from classifiers.heads import build_head, build_optimizer, measure_normalization, resolve_parameters
+    from classifiers.training import HeadJob
+    from classifiers.workers import train_heads
 
     workers = workers or os.cpu_count() or 1
     parameters = resolve_parameters("categorical", parameters)
     generator = np.random.default_rng(seed)
     config = SpectrogramConfig()
     chunks = generator.normal(0, 0.1, (n_chunks, 16000)).astype(np.float32)
-    labels, speaker = generator.integers(0, 7, n_chunks), np.arange(n_chunks) % n_speakers
+    labels, chunk = generator.integers(0, 7, n_chunks), np.arange(n_chunks)
+    speaker = chunk % n_speakers
     encoder = freeze(build_encoder((config.n_bins, config.n_frames, 1), base_filters, seed=seed), config, "benchmark")
     encoder.embed(chunks[:64])  # neither way pays for building the encoder's graph
 
@@ -62,7 +64,7 @@ def benchmark_loso(
     features = encoder.embed(chunks)
     embedding = time.perf_counter() - started
     jobs = [
-        HeadJob(features, labels, parameters, "categorical", epochs, seed, 7, rows=np.flatnonzero(speaker != fold))
+        HeadJob(features, labels, chunk, "categorical", parameters, epochs, seed, 7, np.flatnonzero(speaker != fold))
         for fold in range(n_speakers)
     ]
     heads = train_heads(jobs, workers, progress="heads on cached maps")
@@ -79,7 +81,7 @@ def benchmark_loso(
         head = build_head("categorical", encoder.feature_shape, 7, parameters, seed, measure_normalization(features, rows))
         inputs = keras.Input(spectrograms.shape[1:])
         model = keras.Model(inputs, head(encoder.model(inputs, training=False)))
-        model.compile(optimizer=head.optimizer, loss="sparse_categorical_crossentropy")
+        model.compile(optimizer=build_optimizer(parameters), loss="sparse_categorical_crossentropy")
         clock = _EpochClock()
         model.fit(
             spectrograms[rows],

@@ -14,13 +14,11 @@ import numpy as np
 import pandas as pd
 
 from began.files import lock_folder
+from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.protocols import Split
 from experiments.evaluation.runs import POOLED, RunFolder, metrics_rows, name_in_file
-
-CATEGORICAL, DIMENSIONAL = "categorical", "dimensional"
-"""The tasks: classes of emotion, or arousal and valence."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,8 @@ def search_and_train(
     """
     from classifiers.heads import DEFAULT_PARAMETERS
     from classifiers.search import search_head
-    from classifiers.training import HeadJob, train_heads
+    from classifiers.training import HeadJob
+    from classifiers.workers import train_heads
 
     fixed = settings.search == "fixed"
     targets = data.targets(task)
@@ -199,21 +198,29 @@ def search_and_train(
             found.append(found[0])
             continue
         name = f"{name_in_file(split.fold)}-{task}-{_fingerprint(split)}"
-        folds = [(data.chunks_of(inner.train, copies=True), data.chunks_of(inner.validation)) for inner in split.inner]
+        inner_jobs = [
+            HeadJob(
+                **common,
+                parameters={},
+                epochs=settings.epochs,
+                seed=settings.seed,
+                rows=data.chunks_of(inner.train, copies=True),
+                validation_rows=data.chunks_of(inner.validation),
+            )
+            for inner in split.inner
+        ]
         result = search_head(
-            **common,
-            folds=folds,
+            inner_jobs,
             max_evals=1 if fixed else settings.max_evals,
-            epochs=settings.epochs,
-            seed=settings.seed,
             fixed=DEFAULT_PARAMETERS[task] if fixed else None,
-            trials_path=search_folder / f"{name}.csv",
+            path=search_folder / f"{name}.csv",
             workers=settings.workers,
             spark_master=settings.spark_master,
             progress=f"search, fold {split.fold}",
+            labels={"fold": split.fold, "task": task},
         )
         found.append(result)
-        trials.append(result.trials.assign(fold=split.fold, task=task))
+        trials.append(result.trials)
     jobs = [
         HeadJob(
             **common,
@@ -221,11 +228,12 @@ def search_and_train(
             epochs=result.epochs,
             seed=int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31)),
             rows=data.chunks_of(split.fitting, copies=True),
+            test_rows=data.chunks_of(split.test),
         )
         for number, (split, result) in enumerate(zip(splits, found, strict=True))
     ]
     heads = train_heads(jobs, settings.workers, progress=f"run {run_number}, {task} heads")
-    scores = [head.predict(data.features[data.chunks_of(split.test)]) for head, split in zip(heads, splits, strict=True)]
+    scores = [head.scores for head in heads]
     history = pd.concat(
         [head.history.assign(fold=split.fold, task=task) for head, split in zip(heads, splits, strict=True)], ignore_index=True
     )

@@ -100,29 +100,28 @@ def train_final_model(
         task: of head.
         best: parameters and number of epochs.
         encoder: that gave the features.
-        settings: `seed`, `workers`, `pooling` and `class_weight` of the table.
+        settings: `seed`, `pooling` and `class_weight` of the table.
         path: where to.
         metadata: what the file says about itself, see `classifiers.predictor.build_predictor`.
     """
     from classifiers.predictor import build_predictor, save_predictor
-    from classifiers.training import HeadJob, train_heads
+    from classifiers.training import HeadJob, train_head
 
     is_class = task == "categorical"
     job = HeadJob(
         data.features,
         data.targets(task),
-        best.parameters,
+        data.utterance,
         task,
+        best.parameters,
         best.epochs,
         settings.seed,
         n_outputs=len(data.corpus.labels) if is_class else 2,
         rows=data.chunks_of(_labelled(data, task), copies=True),
-        utterance=data.utterance,
         aggregation=settings.pooling[task],
         class_weight=settings.class_weight if is_class else None,
     )
-    (trained,) = train_heads([job], settings.workers, progress=f"final {task} model")
-    save_predictor(path, build_predictor(encoder, trained, dict(metadata)))
+    save_predictor(path, build_predictor(encoder, train_head(job).model, dict(metadata)))
 
 
 def find_best_trial(search_folder: Path, task: str) -> BestTrial:
@@ -133,9 +132,9 @@ def find_best_trial(search_folder: Path, task: str) -> BestTrial:
     """
     import pandas as pd
 
-    from classifiers.trials import TrialTable
+    from classifiers.heads import resolve_parameters
 
-    table = TrialTable(None, task, 0, "")
+    names = resolve_parameters(task)
     found: list[BestTrial] = []
     for path in sorted(search_folder.glob("*.csv")):
         match = _SEARCH_FILE.fullmatch(path.name)
@@ -145,7 +144,8 @@ def find_best_trial(search_folder: Path, task: str) -> BestTrial:
         good = trials[trials["status"] == "ok"]
         if len(good):
             row = good.loc[good["loss"].idxmin()]
-            found.append(BestTrial(table.parameters_of(row), int(row["epochs"]), float(row["loss"]), match["fold"]))
+            parameters = resolve_parameters(task, {name: row[name] for name in names})
+            found.append(BestTrial(parameters, int(row["epochs"]), float(row["loss"]), match["fold"]))
     if not found:
         raise InputError.about(
             search_folder,
