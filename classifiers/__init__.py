@@ -1,1 +1,1 @@
-"""Supervised heads on the frozen representation, and the predictor that both make together."""
+"""Supervised heads on the frozen representation, and predictors made of both."""
