@@ -34,8 +34,9 @@ import soundfile
 from packaging.requirements import Requirement
 
 from began.command_line import run_script
-from experiments import download, figures
+from experiments import download
 from experiments.corpora import emodb, omg, synthetic
+from experiments.reporting import render
 from experiments.reporting.readme import README_BEGIN, README_END
 from experiments.verify import compare_versions
 
@@ -263,7 +264,7 @@ def try_script(module: str, words: list[str]) -> None:
     outcome = io.StringIO()
     with contextlib.redirect_stderr(outcome), pytest.MonkeyPatch.context() as patch:
         if module != "experiments.report":  # every table ends with drawing them all; once is enough
-            patch.setattr(figures, "draw_all", lambda results_dir: [])
+            patch.setattr(render, "draw_figures", lambda *arguments: [])
         smaller = [*SMALLER[module]]
         if module == "experiments.ablations":  # those that train nothing large; of conditions named, the first
             smaller += [

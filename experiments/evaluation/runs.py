@@ -318,8 +318,15 @@ def read_predictions(
 
 
 def read_trials(results_dir: str | os.PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
-    """Search trials of all complete runs, with ``experiment``, ``condition``, ``run`` in front."""
-    return _read_all("trials", find_runs(results_dir, experiment, condition))
+    """Trials of all searches, with ``experiment`` and ``condition`` in front; ``search`` is the name of the file."""
+    tables = []
+    for path in sorted(Path(results_dir).glob(f"{experiment or '*'}/{condition or '*'}/search/*.csv")):
+        fold, task, _ = path.stem.rsplit("-", 2)
+        table = read_table(path).assign(fold=fold, task=task, search=path.stem)
+        table.insert(0, "experiment", path.parents[2].name)
+        table.insert(1, "condition", path.parents[1].name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition"])
 
 
 def read_configs(
