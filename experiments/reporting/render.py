@@ -77,9 +77,9 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
             if "arousal_prediction" in predictions:
                 save(f"{name}_arousal_valence", figures.plot_arousal_valence, predictions, title=title, note=note)
             trials = results.trials(experiment, condition)
-            # Losses of two tasks do not compare.
-            for task, part in trials.groupby("task") if "loss" in trials else ():
-                suffix, heading = f"_{task}" if trials["task"].nunique() > 1 else "", f"{title}, {task}: hyper-parameter search"
+            for task, part in trials.groupby("task") if "loss" in trials else ():  # losses of two tasks do not compare
+                of_two = trials["task"].nunique() > 1
+                suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
                 save(f"{name}_search{suffix}", figures.plot_search, part, title=heading, note=note)
                 save(f"{name}_search_parameters{suffix}", figures.plot_search_parameters, part, title=heading, note=note)
             level = results.main_level(experiment, condition)
