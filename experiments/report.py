@@ -21,30 +21,20 @@ from experiments.reporting.render import render
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the command line of this script."""
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.report",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Render tables, figures and the README's results from the run folders (some seconds), or execute "
-        "the notebooks on them (about two minutes).",
+        prog="python -m experiments.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "what",
-        nargs="?",
-        choices=("tables", "notebooks", "html"),
-        default="tables",
-        help="tables: tables, figures, README; notebooks: execute them in place; html: execute copies "
-        "and write one linked report (default: %(default)s)",
+    what = (
+        "tables: tables, figures, README; notebooks: execute them in place (about two minutes); html: execute copies and write "
     )
+    what += "one linked report (default: %(default)s)"
+    parser.add_argument("what", nargs="?", choices=("tables", "notebooks", "html"), default="tables", help=what)
     parser.add_argument("--results-dir", default="results", type=Path, help="folder of run folders (default: %(default)s)")
     parser.add_argument("--readme", type=Path, help="README to put the results into, between its markers (default: none)")
     notebooks = parser.add_argument_group("notebooks and html")
-    notebooks.add_argument(
-        "--data-dir",
-        default=os.environ.get("DATA_DIR", "data"),
-        type=Path,
-        help="folder of the corpora's folders, where there is one (default: %(default)s)",
-    )
+    data_dir = os.environ.get("DATA_DIR", "data")
+    notebooks.add_argument("--data-dir", default=data_dir, type=Path, help="folder of the corpora (default: %(default)s)")
     notebooks.add_argument("--notebooks-dir", default="notebooks", type=Path, help="default: %(default)s")
     notebooks.add_argument("--out-dir", type=Path, help="of html (default: RESULTS_DIR/html)")
     return parser
@@ -52,26 +42,23 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Renders what the command line asks for."""
+    results_dir = arguments.results_dir
     if arguments.what == "tables":
-        written = render(arguments.results_dir, arguments.readme)
-        for path in written:
-            print(path)
-        folders = " and ".join(str(arguments.results_dir / name) for name in ("tables", "figures"))
-        print(f"Wrote {len(written)} files: {folders}")
+        written = render(results_dir, arguments.readme)
+        print(*written, f"Wrote {len(written)} files: {results_dir / 'tables'} and {results_dir / 'figures'}", sep="\n")
         return
 
-    from experiments.reporting.execution import execute_notebooks, save_notebook
-    from experiments.reporting.html import render_html
+    from experiments.reporting.pages import execute_notebooks, render_html, save_notebook
 
     executed = execute_notebooks(
-        arguments.notebooks_dir, arguments.results_dir, arguments.data_dir, report=lambda line: print(line, flush=True)
+        arguments.notebooks_dir, results_dir, arguments.data_dir, report=lambda line: print(line, flush=True)
     )
     if arguments.what == "notebooks":
         for path, notebook in executed.items():
             save_notebook(notebook, path)
         print(f"Wrote {len(executed)} notebooks: {arguments.notebooks_dir}")
     else:
-        print(f"Wrote {render_html(executed, arguments.out_dir or arguments.results_dir / 'html')}")
+        print(f"Wrote {render_html(executed, arguments.out_dir or results_dir / 'html')}")
 
 
 if __name__ == "__main__":

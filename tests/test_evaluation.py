@@ -272,7 +272,7 @@ def test_table1_of_one_speaker_has_a_row(tiny_corpora, tiny_encoder, tmp_path):
     metrics = read_metrics(tmp_path, "table1_savee")
     assert set(metrics.loc[metrics["split"] == "test", "fold"]) == {"DC", "pooled"}
     table = pd.read_csv(tmp_path / "tables" / "table1.csv")
-    assert table.loc[(table["condition"] == "utterance_split") & (table["fold"] == "DC"), "n"].eq(1).any()
+    assert table.loc[(table["condition"] == "utterance_split") & (table["scope"] == "DC"), "n_runs"].eq(1).any()
 
 
 def test_a_run_goes_on_with_its_own_utterances_only(table1, tiny_corpora, tiny_encoder, tmp_path, capsys):

@@ -36,9 +36,9 @@ from packaging.requirements import Requirement
 from synthetic_corpora import write_omg, write_savee
 
 from began.command_line import run_script
-from experiments import figures
 from experiments.corpora import emodb, librispeech, omg, synthetic
 from experiments.corpora.record import Archive
+from experiments.reporting import render
 from experiments.reporting.readme import README_BEGIN, README_END
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -265,7 +265,7 @@ def try_script(module: str, words: list[str]) -> None:
     outcome = io.StringIO()
     with contextlib.redirect_stderr(outcome), pytest.MonkeyPatch.context() as patch:
         if module != "experiments.report":  # every table ends with drawing them all; once is enough
-            patch.setattr(figures, "draw_all", lambda results_dir: [])
+            patch.setattr(render, "draw_figures", lambda *arguments: [])
         smaller = [*SMALLER[module]]
         if module == "experiments.ablations":  # those that train nothing large; of conditions named, the first
             smaller += [

@@ -15,10 +15,14 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments import figures, report
 from experiments.evaluation import paper
-from experiments.reporting import markdown, tables
-from experiments.reporting.readme import readme_section, update_readme
-from experiments.reporting.results import EXPECTED, Results, summarise
+from experiments.evaluation.conditions import DEFAULT_HEAD_SEEN, EXPERIMENTS, LEAKING, SPACE_SEEN, STATISTICS_SEEN
+from experiments.reporting import errors, tables
+from experiments.reporting.markdown import Footnotes, number
+from experiments.reporting.readme import update_readme
+from experiments.reporting.render import render
+from experiments.reporting.summary import Results, best_trials, t_interval, validation_and_test
 
+ROOT = Path(__file__).resolve().parents[1]
 T_2 = 4.302652729911275  # Student's t, 97.5 %, two degrees of freedom
 
 
@@ -29,6 +33,14 @@ def results(tmp_path):
     return folder
 
 
+def table_of(results, experiment):
+    return tables.make_table(Results(results), experiment)
+
+
+def text_of(results, experiment):
+    return tables.to_markdown(experiment, table_of(results, experiment))
+
+
 def row_of(table, **values):
     for name, value in values.items():
         table = table[table[name] == value]
@@ -36,20 +48,91 @@ def row_of(table, **values):
     return table.iloc[0]
 
 
-# Summaries
+def render_readme(results, folder):
+    readme = folder / "README.md"
+    readme.write_text("# Title\n\n<!-- results:begin -->\noutdated\n<!-- results:end -->\n\n## Install\n")
+    render(results, readme)
+    return readme.read_text()
 
 
-def test_summary():
-    summary = summarise([0.70, 0.72, 0.74])
+# Statistics
+
+
+def test_interval():
+    interval = t_interval([0.70, 0.72, 0.74])
     half = T_2 * 0.02 / math.sqrt(3)
-    assert (summary.mean, summary.sd, summary.n) == (pytest.approx(0.72), pytest.approx(0.02), 3)
-    assert (summary.low, summary.high) == (pytest.approx(0.72 - half), pytest.approx(0.72 + half))
+    assert (interval.mean, interval.n) == (pytest.approx(0.72), 3)
+    assert (interval.low, interval.high) == (pytest.approx(0.72 - half), pytest.approx(0.72 + half))
 
 
-def test_summary_of_one_and_of_none():
-    one = summarise([0.5])
-    assert one.mean == 0.5 and one.n == 1 and math.isnan(one.sd) and math.isnan(one.low)
-    assert summarise([]).n == 0 and math.isnan(summarise([math.nan]).mean)
+@pytest.mark.parametrize(("values", "mean"), [([0.5, 0.9], 0.7), ([0.5, math.nan], 0.5), ([], math.nan)])
+def test_no_interval_of_fewer_than_three(values, mean):
+    interval = t_interval(values)
+    assert interval.mean == pytest.approx(mean, nan_ok=True) and math.isnan(interval.low) and math.isnan(interval.high)
+
+
+def test_no_interval_leaves_what_is_possible(results):
+    """Speakers at 10, 90 and 100 %: t alone would give −55 to 188 %."""
+    for condition, scores in (("head_per_second", (0.1, 0.9, 1.0)), ("utterance_statistics", (1.0, 0.0, 0.2))):
+        folds = {(fold, "utterance"): {"accuracy": score} for fold, score in zip("abc", scores, strict=True)}
+        write_run(results, "table3_emodb", condition, 1, {**folds, ("pooled", "utterance"): {"accuracy": 0.7}})
+    table = table_of(results, "table3_emodb")
+    row = row_of(table, condition="head_per_second", scope="mean over speakers")
+    assert (row["ci_low"], row["ci_high"], row["n_speakers"]) == (0, 100, 3)
+    row = row_of(table, condition="utterance_statistics", scope="mean over speakers")
+    assert (row["difference_ci_low"], row["difference_ci_high"]) == (-100, 100)
+    assert "66.7 (0.0 to 100.0)" in text_of(results, "table3_emodb")
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"), [("initial_weights", (4.6, -0.4, 9.6)), ("functionals", (-9.9, -17.6, -2.2))], ids=str
+)
+def test_comparisons_of_the_committed_runs_are_paired_over_speakers(base, expected):
+    results = Results(ROOT / "results")
+    mean, low, high, n = results.compare("ablations", "began_16_epochs", base)
+    assert tuple(round(100 * value, 1) for value in (mean, low, high)) == expected and n == 10
+    # The same from the predictions alone.
+    accuracy = {}
+    for condition in ("began_16_epochs", base):
+        predictions = results.predictions("ablations", condition)
+        right = (predictions["target"] == predictions["prediction"]).groupby([predictions["speaker"], predictions["run"]])
+        accuracy[condition] = right.mean().groupby("speaker").mean()
+    assert t_interval(accuracy["began_16_epochs"] - accuracy[base]) == pytest.approx((mean, low, high, n))
+
+
+def test_speakers_are_compared_where_each_is_a_fold(results):
+    emodb(results, "a", "custom")
+    emodb(results, "b", "custom", (0.6,))
+    emodb(results, "folds", "custom", config={"protocol": "3 folds"})
+    assert Results(results).compare("custom", "a", "b")[:1] == pytest.approx((0.12,))
+    assert math.isnan(Results(results).compare("custom", "a", "folds").mean)
+    assert math.isnan(Results(results).compare("custom", "a", "absent").mean)
+    table = table_of(results, "custom")
+    assert set(table.loc[table["condition"] == "a", "scope"]) == {"pooled", "03", "08", "09", "mean over speakers"}
+    mean = row_of(table, condition="folds", metric="accuracy", level="utterance", scope="mean over folds")
+    assert mean["mean"] == pytest.approx(72) and mean["sd_over_runs"] == pytest.approx(2) and math.isnan(mean["ci_low"])
+
+
+# Numbers and footnotes
+
+
+def test_numbers():
+    assert [number(-1.25), number(0.5, ""), number(math.nan), number(2.04, sign="+"), number(-0.04, sign="+")] == [
+        "−1.2",
+        "0.500",
+        "",
+        "+2.0",
+        "0.0",
+    ]
+
+
+def test_footnotes_stand_once():
+    footnotes = Footnotes()
+    assert [footnotes.marks(notes) for notes in ("seen; leaking", "", "leaking")] == [" ¹ ²", "", " ²"]
+    assert footnotes.lines() == ["1. Seen.", "2. Leaking.", ""]
+    for n in range(3, 11):
+        footnotes.marks(f"note {n}")
+    assert footnotes.marks("note 10") == " ¹⁰" and Footnotes().lines() == []
 
 
 # The paper's numbers
@@ -68,19 +151,23 @@ def test_published_numbers():
 
 
 def test_nothing_run_says_so(results):
-    report.render(results)
-    for name in ("table1", "table2", "table3", "ablations"):
+    render(results)
+    rows = {"table1": ["utterance_split", "chunk_split_leaking"], "table2": ["official", "source_disjoint"]}
+    rows["table3"] = [*EXPERIMENTS["table3_emodb"].conditions]
+    for name, conditions in rows.items():
         text = (results / "tables" / f"{name}.md").read_text()
-        assert "not run" in text
+        assert text.count("| not run |") == len(conditions) and all(f"| `{condition}`" in text for condition in conditions)
         assert (results / "tables" / f"{name}.csv").is_file()
+    assert "Not run: `began_16_epochs`, `began`," in (results / "tables" / "ablations.md").read_text()
     assert "80.69 ± 2.96" in (results / "tables" / "table1.md").read_text()
     assert "85.1" in (results / "tables" / "table3.md").read_text()
-    assert not list((results / "figures").glob("*")) if (results / "figures").exists() else True
+    assert not (results / "figures").exists()
 
 
 def test_no_results_folder(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        report.render(tmp_path / "absent")
+        render(tmp_path / "absent")
+    assert Results(tmp_path / "absent").conditions("table3_emodb") == []
 
 
 # Table 1
@@ -88,124 +175,132 @@ def test_no_results_folder(tmp_path):
 
 def test_table1_beside_the_paper(results):
     savee(results)
-    table = tables.table1(Results.read(results))
-    row = row_of(table, system="ours", condition="utterance_split", column="DC", metric="accuracy", level="utterance")
-    assert row["mean"] == pytest.approx(72) and row["sd"] == pytest.approx(2) and row["n"] == 3
-    assert row["paper"] == pytest.approx(80.69) and row["difference"] == pytest.approx(72 - 80.69)
-    assert row["ci_high"] == pytest.approx(72 + T_2 * 2 / math.sqrt(3))
-    mean = row_of(
-        table, system="ours", condition="utterance_split", column="mean of speakers", metric="accuracy", level="utterance"
-    )
-    assert mean["mean"] == pytest.approx(72) and mean["paper"] == pytest.approx((80.69 + 80.96 + 80.15 + 82.46) / 4)
-    text = markdown.markdown_table1(table)
-    assert "| DC | 79 | 80.69 ± 2.96 | 72.0 ± 2.0 | 67.0 to 77.0 | −8.7 | 3 |" in text
-    assert "## `chunk_split_leaking` (LEAKING)" in text and "not run" in text
-    assert "one search per fold, inside its training part (honest); 20 trials; 100 epochs" in text
+    table = table_of(results, "table1_savee")
+    row = row_of(table, condition="utterance_split", column="DC", metric="accuracy", level="utterance")
+    assert row["mean"] == pytest.approx(72) and row["sd_over_runs"] == pytest.approx(2) and row["n_runs"] == 3
+    assert row["paper"] == pytest.approx(80.69) and row["difference_to_paper"] == pytest.approx(72 - 80.69)
+    text = text_of(results, "table1_savee")
+    assert "|  | DC | JE | JK | KL | runs |" in text
+    assert "| `utterance_split` | 72.0 ± 2.0 | 72.0 ± 2.0 | 72.0 ± 2.0 | 72.0 ± 2.0 | 3 |" in text
+    assert "| `chunk_split_leaking` ¹ | not run |" in text and f"1. {LEAKING}." in text
+    assert "each speaker alone; 20 trials per search; at most 100 epochs" in text
+    assert "WavLM large, frozen: UAR 66.7; leave one speaker out" in text
 
 
 def test_table1_names_the_closest_reading(results):
     savee(results)
-    table = tables.table1(Results.read(results))
-    closest = tables.closest_reading(table)
-    assert (closest["metric"], closest["level"]) == ("binary_accuracy", "chunk")
-    assert closest["distance"] == pytest.approx(np.mean([0.31, 0.04, 0.85, 1.46]))
-    assert "binary accuracy (mean over the class outputs) at chunk level: 0.7 points away" in (markdown.markdown_table1(table))
+    distance = np.mean([0.31, 0.04, 0.85, 1.46])
+    text = f"in `utterance_split`: binary accuracy (mean over the class outputs) at chunk level, {distance:.1f} away."
+    assert f"- Closest to the paper {text}" in text_of(results, "table1_savee")
 
 
 def test_table1_marks_the_leaking_condition_and_its_level(results):
     savee(results)
     savee(results, "chunk_split_leaking", levels=("chunk",))
-    table = tables.table1(Results.read(results))
+    table = table_of(results, "table1_savee")
     leaking = table[table["condition"] == "chunk_split_leaking"]
-    assert set(leaking["level"]) == {"chunk"} and leaking["note"].str.contains("LEAKING").all()
-    text = markdown.markdown_table1(table)
-    assert "## `chunk_split_leaking` (LEAKING): accuracy, chunk level" in text
-    assert "ours, `chunk_split_leaking` (LEAKING) | accuracy | chunk | 62.0 ± 2.0" in text
+    assert set(leaking["level"]) == {"chunk"} and leaking["notes"].str.contains("LEAKING").all()
+    assert "| `chunk_split_leaking`, chunks ¹ | 62.0 ± 2.0 |" in text_of(results, "table1_savee")
 
 
 # Table 2
 
 
 def test_table2(results):
-    omg(results, config={"pooling": {"categorical": "mean", "dimensional": "median"}, "n_missing": 7})
-    table = tables.table2(Results.read(results))
-    row = row_of(table, system="ours", metric="f1_micro", level="utterance", condition="official")
-    assert row["column"] == "F-score" and row["unit"] == "" and row["difference"] == pytest.approx(0.32 - 0.73)
-    text = markdown.markdown_table2(table)
-    assert "| ours, `official` | 0.320 ± 0.020 | 0.200 ± 0.000 | −0.020 ± 0.000 | 3 |" in text
-    assert "| ours, `source_disjoint` | not run | not run | not run |" in text
-    assert "held against the challenge's official F, micro F1" in text
-    assert "Closest to the paper's 0.73: binary accuracy (mean over the class outputs) at chunk level, 0.740" in text
-    assert "| CCC, mean over videos | utterance | 0.110 ± 0.000 |  |" in text
-    assert "7 utterances without audio left out" in text
-    assert "utterance score from its chunks': mean (classes), median (arousal and valence)" in text
+    omg(results, config={"pooling": {"categorical": "mean", "dimensional": "median"}, "n_missing": 7, "n_without_chunks": 1})
+    row = row_of(table_of(results, "table2_omg"), metric="f1_micro", level="utterance")
+    assert row["column"] == "F-score" and row["unit"] == "" and row["difference_to_paper"] == pytest.approx(0.32 - 0.73)
+    text = text_of(results, "table2_omg")
+    assert "| `official` ³ ⁴ | 0.320 ± 0.020 | 0.200 ± 0.000 | −0.020 ± 0.000 | 3 |" in text
+    assert "| `source_disjoint` | not run |" in text
+    assert "The F-score is compared with micro F1" in text
+    assert (
+        "- Closest to the paper in `official`: binary accuracy (mean over the class outputs) at chunk level, 0.010 away."
+        in text
+    )
+    assert "| CCC, mean over videos, arousal | utterance | 0.110 ± 0.000 |" in text
+    assert "3. 7 utterances without audio left out." in text and "4. 1 utterances shorter than a chunk left out." in text
+    assert "chunks pooled by their mean (categorical), median (dimensional)" in text and "nan" not in text
 
 
 # Table 3
 
 
-def test_table3_pooled_and_over_folds(results):
+def test_table3_pooled_and_over_speakers(results):
     emodb(results)
-    table = tables.table3(Results.read(results))
-    pooled = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="pooled")
-    assert pooled["mean"] == pytest.approx(72) and pooled["difference"] == pytest.approx(0, abs=1e-9)
-    folds = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="mean over folds")
-    assert folds["n"] == 2 and folds["spread_over"] == "folds"
-    assert folds["sd"] == pytest.approx(np.std([74, 70], ddof=1))
-    one = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="08")
-    assert one["mean"] == pytest.approx(70)
-    text = markdown.markdown_table3(table)
-    assert "| ours, `head_per_second` | 72.0 ± 2.0 | 67.0 ± 2.0 | 0.0 | 3 |  |" in text
-    assert "| 03 | 74.0 ± 2.0 | 69.0 ± 2.0 |" in text
-    assert "| Pereira et al. 2018 (the paper) | 72 |" in text
+    emodb(results, "utterance_statistics", values=(0.8, 0.8), config={"method": "statistics"})
+    table = table_of(results, "table3_emodb")
+    chosen = {"condition": "head_per_second", "metric": "accuracy", "level": "utterance"}
+    pooled = row_of(table, **chosen, scope="pooled")
+    assert pooled["mean"] == pytest.approx(72) and pooled["difference_to_paper"] == pytest.approx(0, abs=1e-9)
+    assert math.isnan(pooled["ci_low"])
+    mean = row_of(table, **chosen, scope="mean over speakers")
+    half = T_2 * np.std([74, 70, 72], ddof=1) / math.sqrt(3)
+    assert mean["mean"] == pytest.approx(72) and mean["n_speakers"] == 3 and mean["n_runs"] == 3
+    assert (mean["ci_low"], mean["ci_high"]) == (pytest.approx(72 - half), pytest.approx(72 + half))
+    assert row_of(table, **chosen, scope="08")["mean"] == pytest.approx(70)
+    text = text_of(results, "table3_emodb")
+    searched = "searched head on one second at a time"
+    assert f"| `head_per_second` ² | {searched} | 72.0 ± 2.0 | 0.0 | 72.0 (67.0 to 77.0) | base | 67.0 ± 2.0 | 3 |" in text
+    assert "| 80.0 ± 0.0 | +8.0 | 80.0 (75.0 to 85.0) | +8.0 (+8.0 to +8.0) | 75.0 ± 0.0 | 2 |" in text
+    assert "| 03 | 74.0 ± 2.0 | 69.0 ± 2.0 |" in text and "| Pereira et al. 2018 (the paper) |  | 72 |" in text
+    assert f"2. {SPACE_SEEN[0].upper()}{SPACE_SEEN[1:]}." in text and text.count(STATISTICS_SEEN[1:]) == 1
 
 
-def test_table3_names_what_must_be_known(results):
+def test_a_condition_that_the_user_named_has_the_notes_of_its_method(results):
     emodb(results)
-    emodb(results, "best", values=(0.8, 0.82), config={"search": "once", "selected_after_test": True})
-    table = tables.table3(Results.read(results))
-    note = row_of(table, condition="best", metric="accuracy", level="utterance", fold="pooled")["note"]
-    assert "optimistic: one search for all folds" in note and "chosen after looking at test scores" in note
-    assert markdown.markdown_table3(table).index("`head_per_second`") < markdown.markdown_table3(table).index("`best`")
+    emodb(results, "mine", config={"method": "statistics", "normalize_speakers": True, "note": "unfinished encoder"})
+    notes = row_of(table_of(results, "table3_emodb"), condition="mine", metric="accuracy", level="chunk", scope="pooled")[
+        "notes"
+    ]
+    assert STATISTICS_SEEN in notes and "standardised together" in notes and "unfinished encoder" in notes
+    text = text_of(results, "table3_emodb")
+    assert text.index("`utterance_statistics`") < text.index("`mine`") or text.index("`head_per_second`") < text.index("`mine`")
+    emodb(results, "own", "custom", config={"normalize_speakers": True})
+    assert len(Results(results).notes("custom", "own")) == 1 and "## `own` ¹" in text_of(results, "custom")
 
 
 def test_settings_that_differ_between_runs_are_named(results):
     emodb(results)
-    emodb_config = json.loads((results / "table3_emodb/head_per_second/run2/config.json").read_text()) | {"epochs": 5}
-    (results / "table3_emodb/head_per_second/run2/config.json").write_text(json.dumps(emodb_config))
-    assert Results.read(results).note("table3_emodb", "head_per_second") == "settings differ between runs: epochs"
+    path = results / "table3_emodb/head_per_second/run2/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"epochs": 5}))
+    assert Results(results).notes("table3_emodb", "head_per_second") == (SPACE_SEEN, "settings differ between runs: epochs")
 
 
 def test_partial_runs_are_left_out_and_counted(results):
     emodb(results)
     write_run(results, "table3_emodb", "head_per_second", 4, {}, predictions=classes(), finish=False)
-    table = tables.table3(Results.read(results))
-    row = row_of(table, condition="head_per_second", metric="accuracy", level="utterance", fold="pooled")
-    assert row["n"] == 3 and row["note"] == "1 unfinished run left out"
+    row = row_of(
+        table_of(results, "table3_emodb"), condition="head_per_second", metric="accuracy", level="utterance", scope="pooled"
+    )
+    assert row["n_runs"] == 3 and row["notes"].endswith("; 1 unfinished run left out")
 
 
-def test_one_run_has_no_interval(results):
+def test_one_run_has_no_spread(results):
     emodb(results, values=(0.7,))
-    text = markdown.markdown_table3(tables.table3(Results.read(results)))
-    assert "| ours, `head_per_second` | 70.0 | 65.0 | −2.0 | 1 |  |" in text and "nan" not in text
+    text = text_of(results, "table3_emodb")
+    assert "| 70.0 | −2.0 | 70.0 (65.0 to 75.0) | base | 65.0 | 1 |" in text and "nan" not in text
 
 
 # Ablations and label efficiency
 
 
-def test_ablations_are_paired_with_the_base(results):
-    emodb(results, "began", "ablations", (0.70, 0.72, 0.74), config={"description": "ours"})
-    emodb(results, "random_frozen", "ablations", (0.60, 0.63, 0.66))
-    emodb(results, "svc", "ablations", (0.80,))
-    table = tables.ablations(Results.read(results))
-    assert table["condition"].tolist() == ["svc", "began", "random_frozen"]
-    row = row_of(table, condition="random_frozen")
-    assert row["difference"] == pytest.approx(-9) and row["n_pairs"] == 3
-    assert row["difference_ci_high"] == pytest.approx(-9 + T_2 * 1 / math.sqrt(3))
-    assert row_of(table, condition="svc")["n_pairs"] == 1
-    text = markdown.markdown_ablations(table)
-    assert "| `began` | ours | 72.0 ± 2.0 | 67.0 to 77.0 | 67.0 ± 2.0 | 62.0 |  | base | 3 |" in text
-    assert "−9.0 (−11.5 to −6.5)" in text and "nan" not in text
+def test_ablations_are_compared_with_the_base_speaker_by_speaker(results):
+    emodb(results, "began_16_epochs", "ablations", (0.70, 0.72, 0.74), config={"max_evals": None})
+    emodb(results, "initial_weights", "ablations", (0.60, 0.63, 0.66), config={"max_evals": None})
+    emodb(results, "majority", "ablations", (0.24,), config={"method": "majority"})
+    table = table_of(results, "ablations")
+    assert list(dict.fromkeys(table["condition"])) == ["began_16_epochs", "initial_weights", "majority"]
+    rows = tables.accuracies(table)
+    row = row_of(rows, condition="initial_weights")
+    assert row["difference_to_base"] == pytest.approx(-9) and row["base"] == "began_16_epochs" and row["n_speakers"] == 3
+    assert row["difference_ci_high"] == pytest.approx(-9)  # every speaker is nine points below
+    text = text_of(results, "ablations")
+    assert "| 72.0 ± 2.0 | 72.0 (67.0 to 77.0) | base | 67.0 ± 2.0 | 62.0 ± 2.0 |  | 3 |" in text
+    assert "−9.0 (−9.0 to −9.0)" in text and "nan" not in text
+    assert "`began_16_epochs` lies +9.0 points (+9.0 to +9.0) over `initial_weights`." in text
+    assert text.count(DEFAULT_HEAD_SEEN[1:]) == 1 and "default parameters; at most 100 epochs" in text
+    assert "Not run: `began`, `began_seed_1`," in text
 
 
 def test_runs_are_averaged(results):
@@ -216,31 +311,39 @@ def test_runs_are_averaged(results):
             utterance=["a", "b"], target=["anger", "sadness"], prediction=predictions.idxmax(axis=1)
         )
         write_run(results, "ablations", "began", run, {("pooled", "utterance"): {"accuracy": 0.5}}, predictions=predictions)
-    row = row_of(tables.ablations(Results.read(results)), condition="began")
-    assert row["accuracy"] == pytest.approx(50) and row["averaged_accuracy"] == pytest.approx(100)
-
-
-def test_a_marked_base_wins(results):
-    emodb(results, "began", "ablations")
-    emodb(results, "tuned", "ablations", config={"base": True})
-    assert set(tables.ablations(Results.read(results))["base"]) == {"tuned"}
+    table = table_of(results, "ablations")
+    assert row_of(table, scope="pooled")["mean"] == pytest.approx(50)
+    assert row_of(table, scope="runs averaged")["mean"] == pytest.approx(100)
 
 
 def test_label_efficiency(results):
     for percent, value in ((5, 0.3), (100, 0.7)):
         emodb(results, f"from_scratch_{percent:03d}", "label_efficiency", (value, value + 0.02))
-    emodb(results, "unnumbered", "label_efficiency", (0.5,))
-    table = tables.label_efficiency(Results.read(results))
+    table = tables.accuracies(table_of(results, "label_efficiency"), "pooled")
     assert table[["encoder", "percent"]].values.tolist() == [["from_scratch", 5], ["from_scratch", 100]]
-    assert table["accuracy"].tolist() == pytest.approx([31, 71])
+    assert table["mean"].tolist() == pytest.approx([31, 71])
 
 
 def test_own_data_sets(results):
     emodb(results, "my_corpus", "custom")
-    report.render_tables(results)
+    render(results)
     text = (results / "tables" / "custom.md").read_text()
-    assert "## `my_corpus`" in text and "| accuracy | utterance | pooled | 72.0 ± 2.0 |" in text
+    assert "## `my_corpus`" in text and "| accuracy | utterance | 72.0 ± 2.0 | 72.0 (67.0 to 77.0) |" in text
     assert "nan" not in text
+
+
+def test_own_data_sets_with_dimensions_alone_and_with_chunks_alone(results):
+    ccc = {f"concordance_correlation_coefficient_{name}": 0.25 for name in ("arousal", "valence")}
+    scores = {(fold, "utterance"): ccc for fold in ("1", "2", "pooled")}
+    write_run(results, "custom", "dimensions", 1, scores, config={"protocol": "2 folds"})
+    write_run(results, "custom", "chunks", 1, {(fold, "chunk"): {"accuracy": 0.5} for fold in ("1", "2", "pooled")})
+    text = text_of(results, "custom")
+    assert "| CCC, pooled over utterances, arousal | utterance | 0.250 | 0.250 |" in text
+    assert (
+        "| fold, utterance level | CCC, pooled over utterances, arousal ± over runs |" in text
+        and "| 2 | 0.250 | 0.250 |" in text
+    )
+    assert "| fold, chunk level | accuracy ± over runs |" in text and "| 1 | 50.0 |" in text
 
 
 # Synthetic speech
@@ -250,37 +353,40 @@ def test_synthetic_runs_are_marked_and_never_reach_the_readme(results, tmp_path)
     savee(results, config={"synthetic": True})
     omg(results, config={"synthetic": True})
     emodb(results, config={"synthetic": True})
-    emodb(results, "began", "ablations", config={"synthetic": True})
-    report.render_tables(results)
+    emodb(results, "began_16_epochs", "ablations", config={"synthetic": True})
+    section = render_readme(results, tmp_path)
     for name in ("table1", "table2", "table3", "ablations"):
         assert "**Synthetic speech: not comparable with the paper**" in (results / "tables" / f"{name}.md").read_text()
         assert "synthetic speech" in (results / "tables" / f"{name}.csv").read_text()
-    section = readme_section(results, tmp_path / "README.md")
-    assert "72.0" not in section and "ynthetic" not in section and "Ablations" not in section
-    assert section.count("not run") == sum(len(conditions) for conditions in EXPECTED.values())
+    assert "72.0" not in section and "ynthetic" not in section and "blations" not in section
 
 
 def test_readme_takes_the_real_ones_among_synthetic_ones(results, tmp_path):
     emodb(results)
     emodb(results, "demo", values=(0.99,), config={"synthetic": True})
-    section = readme_section(results, tmp_path / "README.md")
-    assert "| 3, EmoDB | `head_per_second` | accuracy (%) | 72 | 72.0 ± 2.0 | 67.0 to 77.0 | 0.0 | 3 |  |" in section
+    section = render_readme(results, tmp_path)
+    assert "| 72.0 ± 2.0 | 0.0 | 72.0 (67.0 to 77.0) | base | 67.0 ± 2.0 | 3 |" in section
     assert "demo" not in section and "99.0" not in section
 
 
 # README
 
 
-def test_readme_markers(results, tmp_path):
+def test_readme_section(results, tmp_path):
     emodb(results)
-    readme = tmp_path / "README.md"
-    readme.write_text("# Title\n\n<!-- results:begin -->\noutdated\n<!-- results:end -->\n\n## Install\n")
-    section = readme_section(results, readme)
-    assert update_readme(readme, section) is True
-    text = readme.read_text()
-    assert text.startswith("# Title\n\n<!-- results:begin -->\nTest part") and text.endswith("-->\n\n## Install\n")
-    assert "outdated" not in text and "(results/tables/table3.md)" in text
-    assert update_readme(readme, section) is False and readme.read_text() == text
+    emodb(results, "began_16_epochs", "ablations")
+    for number_of in range(9):
+        emodb(results, f"mine_{number_of}")
+    text = render_readme(results, tmp_path)
+    assert text.startswith("# Title\n\n<!-- results:begin -->\nTest scores") and text.endswith("-->\n\n## Install\n")
+    assert "outdated" not in text and "](results/tables/table3.md)" in text and "](results/figures/ablations.png)" in text
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert [len(block) - 2 for block in blocks] == [3, 3, 6]  # rows of the three tables
+    assert all(block[2].startswith("| Pereira et al. 2018 (the paper) |") for block in blocks)
+    assert text.count("not run") == 6
+    before = (tmp_path / "README.md").stat().st_mtime_ns
+    render(results, tmp_path / "README.md")
+    assert (tmp_path / "README.md").read_text() == text and (tmp_path / "README.md").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
@@ -290,6 +396,7 @@ def test_readme_markers(results, tmp_path):
         "<!-- results:begin -->",
         "<!-- results:end --><!-- results:begin -->",
         "<!-- results:begin --><!-- results:begin --><!-- results:end -->",
+        "<!-- results:begin --><!-- results:end --><!-- results:end -->",
     ],
 )
 def test_readme_without_its_markers_is_left_alone(tmp_path, text):
@@ -315,23 +422,10 @@ def full(results):
     savee(results, "chunk_split_leaking", levels=("chunk",))
     omg(results, predictions=classes(dimensions=True), trials=pd.concat([search(), search(seed=1).assign(task="dimensional")]))
     emodb(results, **options)
-    emodb(results, "began", "ablations")
-    emodb(results, "random_frozen", "ablations", values=(0.5,))
+    emodb(results, "began_16_epochs", "ablations")
+    emodb(results, "initial_weights", "ablations", values=(0.5,))
     for percent in (10, 100):
         emodb(results, f"began_{percent:03d}", "label_efficiency")
-    history = results / "pretrain_librispeech" / "published" / "history.csv"
-    history.parent.mkdir(parents=True)
-    pd.DataFrame(
-        {
-            "epoch": [1, 2],
-            "step": [10, 20],
-            "reconstruction_loss": [0.2, 0.1],
-            "generator_loss": math.nan,
-            "k": 0.0,
-            "convergence_measure": [0.3, 0.2],
-            "learning_rate": 5e-5,
-        }
-    ).to_csv(history, index=False)
     return results
 
 
@@ -358,16 +452,18 @@ def test_script_renders_everything_twice_the_same(full, tmp_path, capsys):
         ),
         "ablations",
         "label_efficiency",
-        "pretrain_published_convergence",
-        "architecture",
     }
-    assert "(results/figures/ablations.png)" in readme.read_text()
-    files = [readme, *sorted((full / "tables").iterdir())]
+    files = [readme, *sorted((full / "tables").iterdir()), *sorted((full / "figures").iterdir())]
     before = [path.read_bytes() for path in files]
-    report.render_tables(full)
-    assert update_readme(readme, readme_section(full, readme)) is False
+    assert run_script(report.main, report.make_parser(), arguments) == 0
     assert [path.read_bytes() for path in files] == before
     assert not [path for path in files if path.suffix == ".md" and "nan" in path.read_text()]
+
+
+def test_every_table_has_the_same_columns(full):
+    render(full)
+    heads = {(full / "tables" / f"{name}.csv").read_text().split("\n")[0] for name in tables.FILES.values() if name != "custom"}
+    assert len(heads) == 1 and "sd_over_runs" in heads.pop()
 
 
 def test_script_without_results(tmp_path, capsys):
@@ -380,97 +476,61 @@ def test_imports_nothing_heavy():
         "import sys, experiments.report, experiments.figures; "
         "print([m for m in ('tensorflow','matplotlib','scipy','sklearn','nbconvert') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(report.__file__).parents[1]
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
 
-# Figures
+def test_figures_of_ablations_without_intervals():
+    """Two speakers, one run: means alone; and a base that has not been run."""
+    row = {"condition": "began", "base": "began_16_epochs", "mean": 50.0}
+    empty = ("ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high", "sd_over_runs")
+    table = pd.DataFrame([row | dict.fromkeys(empty, math.nan)])
+    assert len(figures.plot_ablations(table).axes) == 2
+    figures.plot_label_efficiency(table.assign(encoder="began", percent=5))
 
 
-def test_the_same_data_give_the_same_file(tmp_path):
-    counts = pd.DataFrame([[3, 1], [1, 2]], index=["a", "b"], columns=["a", "b"])
-    for name in ("first", "second"):
-        figures.plot_confusion(counts, "title", path=tmp_path / f"{name}.png")
-    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
+# Errors and searches
 
 
-def test_spectrogram_grid_and_pictures_of_a_pre_training(tmp_path):
-    rows = {"real": np.random.default_rng(0).random((3, 512, 32)), "generated": np.zeros((2, 512, 32, 1))}
-    history = pd.DataFrame(
-        {"step": [10], "convergence_measure": [0.3], "reconstruction_loss": [0.2], "k": [0.0], "learning_rate": [1e-4]}
-    )
-    drawn = figures.draw_pretraining(rows, history, tmp_path)
-    assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
-        "pictures/latest.png",
-        "pictures/step_0000010.png",
-        "convergence.png",
-    ]
-    assert all(path.stat().st_size > 5000 for path in drawn)
-    drawn = figures.draw_pretraining(rows, pd.concat([history] * 3), tmp_path)
-    assert [path.name for path in drawn] == ["latest.png", "convergence.png"]
+def test_errors_of_known_predictions():
+    predictions = pd.DataFrame(
+        {
+            "run": [1] * 4 + [2] * 4,
+            "utterance": list("abcd") * 2,
+            "speaker": ["03", "03", "08", "08"] * 2,
+            "target": ["anger", "anger", "anger", "sadness"] * 2,
+            "prediction": ["anger", "sadness", "anger", "sadness", "anger", "sadness", "sadness", "sadness"],
+            "anger": [0.9, 0.4, 0.8, 0.3, 0.9, 0.4, 0.45, 0.3],
+        }
+    ).assign(sadness=lambda table: 1 - table["anger"])
+    assert errors.count_confusions(predictions).to_numpy().tolist() == [[3, 3], [0, 2]]
+    assert errors.rank_confusions(predictions).values.tolist() == [["anger", "sadness", 50.0, 100.0]]
+    by_speaker = errors.recall_by(predictions, "speaker").set_index("speaker")
+    assert by_speaker["accuracy"].tolist() == [50, 75] and by_speaker["utterances"].tolist() == [2, 2]
+    assert by_speaker["sd"].tolist() == pytest.approx([0, np.std([100, 50], ddof=1)])
+    assert errors.share_right(predictions).to_dict() == {"a": 1.0, "b": 0.0, "c": 0.5, "d": 1.0}
+    sure = errors.confidence(predictions, n_bins=2)
+    assert sure["predictions"].tolist() == [4, 4] and sure["accuracy"].tolist()[1] >= sure["accuracy"].tolist()[0]
+    lengths = errors.group_lengths(pd.Series([0.5, 1.5, 10.0]))
+    assert lengths.astype(str).tolist() == ["< 1.5 s", "1.5–2 s", "≥ 4 s"]
 
 
-def test_shared_searches_count_once():
-    trials = pd.concat([search().assign(run=1), search().assign(run=2), search(seed=3).assign(run=3)])
-    assert figures.distinct_searches(trials)["run"].unique().tolist() == [1, 3]
+def test_chunk_against_utterance(results):
+    emodb(results)
+    table = errors.chunk_against_utterance(Results(results), "table3_emodb", "head_per_second").set_index("fold")
+    assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10, 10])
 
 
-def test_figures_of_awkward_data():
-    figures.plot_search(pd.DataFrame({"trial": [0], "loss": [math.nan]}))
-    same = pd.DataFrame({"trial": [0, 1], "loss": [1.0, 2.0], "filters": [8, 8]})
-    assert figures.plot_search_parameters(same) is None
-    figures.plot_arousal_valence(classes(1, dimensions=True))
-    figures.plot_confusion(pd.DataFrame([[0, 0], [1, 2]], index=["a", "b"], columns=["a", "b"]))
-    figures.plot_speakers(pd.DataFrame({"only": [50.0]}))
-
-
-# The architecture
-
-
-def test_the_architecture_says_what_the_networks_are(tmp_path):
-    """Shapes and layers in the picture follow the networks, whatever their size."""
-    from began.networks import build_decoder, build_encoder
-    from classifiers.heads import build_head
-    from experiments.figures.architecture import read_stages
-
-    encoder = read_stages(build_encoder((64, 16, 1), base_filters=2, latent_size=5, seed=0))
-    assert [stage.shape for stage in encoder] == [(64, 16, 1), (32, 8, 2), (16, 4, 4), (8, 2, 6), (8, 2, 8), (5,)]
-    assert [stage.words for stage in encoder[1:]] == 3 * ["2 conv 3×3\nstride 2"] + ["2 conv 3×3", "dense"]
-    decoder = read_stages(build_decoder((64, 16, 1), base_filters=2, latent_size=5, seed=0))
-    assert [stage.shape for stage in decoder] == [
-        (5,),
-        (8, 2, 2),
-        (16, 4, 2),
-        (32, 8, 2),
-        (64, 16, 2),
-        (64, 16, 2),
-        (64, 16, 1),
-    ]
-    parameters = {"n_convolutions": 1, "filters": 3, "stride_frequency": 1, "pooling": "max_time", "dense_units": 9}
-    softmax = read_stages(build_head("categorical", (8, 2, 8), 4, parameters))
-    assert [(stage.shape, stage.words) for stage in softmax[1:]] == [
-        ((2, 2, 8), "standardise\nmean 4×1"),
-        ((2, 2, 3), "conv 3×3"),
-        ((2, 1, 3), "max 1×2"),
-        ((9,), "dense\nelu"),
-        ((4,), "dense\nsoftmax"),
-    ]
-    both = read_stages(build_head("dimensional", (8, 2, 8), 2))
-    assert (both[-1].shape, both[-1].words) == ((2,), "dense\ntanh")
-
-
-def test_the_architecture_is_legible(tmp_path):
-    """No words lie on others or outside, and the same networks give the same file."""
-    for name in "ab":
-        figure = figures.draw_architecture(tmp_path / f"{name}.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    words = [text for text in figure.axes[0].texts if text.get_text().strip()]
-    figure.draw_without_rendering()  # places were last worked out for the file's resolution
-    boxes = [text.get_window_extent() for text in words]
-    assert len(words) > 60
-    for number, box in enumerate(boxes):
-        assert figure.bbox.x0 < box.x0 and box.x1 < figure.bbox.x1 and figure.bbox.y0 < box.y0 and box.y1 < figure.bbox.y1
-        on = [words[other].get_text() for other in range(number) if box.overlaps(boxes[other])]
-        assert not on, (words[number].get_text(), on)
+def test_search_tables(results):
+    emodb(results, trials=pd.concat([search(), search("08", seed=2)]))
+    read = Results(results)
+    trials = read.trials("table3_emodb", "head_per_second")
+    assert trials.columns[:3].tolist() == ["experiment", "condition", "fold"] and len(trials) == 24
+    best = best_trials(trials)
+    assert best["fold"].tolist() == ["03", "08"] and best["loss"].tolist() == trials.groupby("fold")["loss"].min().tolist()
+    assert validation_and_test(read, "table3_emodb", "head_per_second").empty
+    found = read.metrics[(read.metrics["fold"] == "03") & (read.metrics["metric"] == "unweighted_average_recall")]
+    read.metrics = pd.concat([read.metrics, found.assign(split="validation", value=0.8)])
+    scores = validation_and_test(read, "table3_emodb", "head_per_second")
+    assert scores["fold"].tolist() == ["03"] and scores["validation"].tolist() == pytest.approx([80])
+    assert scores["test"].tolist() == pytest.approx([69])

@@ -245,12 +245,12 @@ def read_predictions(
 
 
 def read_trials(results_dir: str | os.PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
-    """Returns the trials of all searches, with ``experiment`` and ``condition`` in front."""
+    """Returns the trials of all searches, with ``experiment`` and ``condition`` in front; ``search`` names the file."""
     paths = Path(results_dir).glob(f"{experiment or '*'}/{condition or '*'}/search/*.csv")
     tables = []
     for path in sorted(path for path in paths if any(f"-{task}-" in path.name for task in TASKS)):
         names = {"experiment": path.parents[2].name, "condition": path.parents[1].name}
-        tables.append(_put_in_front(read_table(path), names))
+        tables.append(_put_in_front(read_table(path).assign(search=path.stem), names))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition"])
 
 

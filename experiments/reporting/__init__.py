@@ -1,5 +1,4 @@
-"""From run folders to what is read: results -> tables -> cells -> markdown, readme; and the notebooks' tables and pages.
+"""From run folders to what is read: summary -> tables (in Markdown) -> readme, and all of it written by render.
 
-``errors``, ``search``, ``pretraining`` and ``corpora`` prepare what the notebooks show, ``execution`` executes them, ``html``
-turns them into pages.
+``errors`` and ``pretraining`` prepare what the notebooks show beside that; ``model_card`` describes an encoder.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from experiments.reporting.results import Results
+from experiments.reporting.summary import Results
 
 
 def count_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -16,12 +16,10 @@ def count_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank_confusions(predictions: pd.DataFrame, n: int = 8) -> pd.DataFrame:
-    """Returns the most frequent confusions: columns ``true``, ``predicted``, ``share`` (% of the true class) and
-    ``errors`` (% of all errors)."""
-    counts = count_confusions(predictions)
-    pairs = counts.stack().rename("count").rename_axis(["true", "predicted"]).reset_index()
-    totals = pairs.groupby("true")["count"].transform("sum")
-    pairs["share"] = 100 * pairs["count"] / totals
+    """Returns the most frequent confusions: ``true``, ``predicted``, and their ``share`` (% of the true class) and ``errors``
+    (% of all errors)."""
+    pairs = count_confusions(predictions).stack().rename("count").rename_axis(["true", "predicted"]).reset_index()
+    pairs["share"] = 100 * pairs["count"] / pairs.groupby("true")["count"].transform("sum")
     pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
     pairs["errors"] = 100 * pairs["count"] / max(pairs["count"].sum(), 1)
     ranked = pairs.sort_values(["count", "true", "predicted"], ascending=[False, True, True])
@@ -29,12 +27,12 @@ def rank_confusions(predictions: pd.DataFrame, n: int = 8) -> pd.DataFrame:
 
 
 def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Returns the share of right predictions in groups of utterances, mean and standard deviation over the runs.
+    """Returns the share of right predictions in groups of utterances.
 
     Args:
         predictions: columns ``run``, ``target``, ``prediction`` and those named.
     Returns:
-        The named columns, ``accuracy`` and ``sd`` (percent; NaN for one run), ``utterances`` (of one run).
+        The named columns, ``accuracy`` and ``sd`` over the runs (percent; NaN for one run), ``utterances`` (of one run).
     """
     right = predictions.assign(right=100.0 * (predictions["target"] == predictions["prediction"]))
     by_run = right.groupby([*columns, "run"], observed=True)["right"].agg(["mean", "size"]).reset_index()
@@ -43,19 +41,17 @@ def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def group_lengths(seconds: pd.Series, edges: tuple[float, ...] = (1.5, 2, 2.5, 3, 4)) -> pd.Series:
-    """Returns in which range of lengths each utterance falls, as ordered categories such as "1.5–2 s"."""
-    labels = [
-        f"< {edges[0]:g} s",
-        *(f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)),
-        f"≥ {edges[-1]:g} s",
-    ]
+    """Returns the range of lengths of each utterance, as ordered categories such as "1.5–2 s"."""
+    between = [f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)]
+    labels = [f"< {edges[0]:g} s", *between, f"≥ {edges[-1]:g} s"]
     return pd.cut(seconds, [-np.inf, *edges, np.inf], right=False, labels=labels)
 
 
-def chunk_against_utterance(results: Results, experiment: str, condition: str, metric: str = "accuracy") -> pd.DataFrame:
-    """Returns mean scores over the runs, percent, a row a fold: columns ``chunk``, ``utterance`` and ``gain``."""
+def chunk_against_utterance(results: Results, experiment: str, condition: str) -> pd.DataFrame:
+    """Returns accuracies over the runs, percent, one row per fold: columns ``fold``, ``chunk``, ``utterance``, ``gain``."""
+    levels = ("chunk", "utterance")
     table = pd.DataFrame(
-        {level: 100 * results.by_run_and_fold(experiment, condition, metric, level).mean() for level in ("chunk", "utterance")}
+        {level: 100 * results.by_run_and_fold(experiment, condition, "accuracy", level).mean() for level in levels}
     )
     return table.assign(gain=table["utterance"] - table["chunk"]).rename_axis("fold").reset_index()
 
@@ -64,12 +60,11 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
     """Returns how often predictions are right, by the probability that the head gave them.
 
     Args:
-        predictions: with a probability column a class.
+        predictions: with one probability column per class.
     Returns:
-        A row for each of n_bins equally full bins: mean ``probability`` and ``accuracy`` in percent, ``predictions``.
+        One row for each of n_bins equally full bins: mean ``probability`` and ``accuracy`` in percent, ``predictions``.
     """
-    labels = [name for name in count_confusions(predictions).columns if name in predictions]
-    top = predictions[labels].max(axis=1)
+    top = predictions[_labels(predictions)].max(axis=1)
     frame = pd.DataFrame({"probability": 100 * top, "accuracy": 100.0 * (predictions["target"] == predictions["prediction"])})
     # Ranks, not values: equal probabilities must not make a bin vanish.
     bins = np.minimum((top.rank(method="first") - 1) * n_bins // len(top), n_bins - 1)
@@ -78,19 +73,21 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
 
 
 def average_runs(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Returns what all runs together predict: their scores of an utterance averaged, as an ensemble does.
+    """Returns what all runs together predict, their scores of an utterance averaged: ``target``, ``prediction``, by utterance.
 
     Args:
-        predictions: of runs that test the same utterances; with a score column a class.
-    Returns:
-        A row an utterance: ``target`` and ``prediction``, by utterance.
+        predictions: of runs that test the same utterances; with one score column per class.
     """
-    labels = [name for name in count_confusions(predictions).columns if name in predictions]
     by_utterance = predictions.groupby("utterance")
-    return pd.DataFrame({"target": by_utterance["target"].first(), "prediction": by_utterance[labels].mean().idxmax(axis=1)})
+    averaged = by_utterance[_labels(predictions)].mean().idxmax(axis=1)
+    return pd.DataFrame({"target": by_utterance["target"].first(), "prediction": averaged})
 
 
 def share_right(predictions: pd.DataFrame) -> pd.Series:
-    """Returns in how many runs each utterance was right, as a fraction, by utterance."""
+    """Returns in which share of the runs each utterance was right, by utterance."""
     right = predictions["target"] == predictions["prediction"]
     return right.groupby(predictions["utterance"]).mean().rename("share_right")
+
+
+def _labels(predictions: pd.DataFrame) -> list[str]:
+    return [name for name in count_confusions(predictions).columns if name in predictions]

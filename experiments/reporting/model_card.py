@@ -15,7 +15,7 @@ The encoder of {model} trained without labels on LibriSpeech spectrograms, to be
 |---|---|
 | file | `encoder.keras`, {megabytes:.1f} MB, {n_weights:,} weights |
 | SHA-256 | `{sha256}` |
-| data | {n_utterances} utterances of {corpus}{synthetic}; read English, 16 kHz |
+| data | {n_utterances} utterances of LibriSpeech{synthetic}; read English, 16 kHz |
 | input | 1-s chunks, {magnitude} magnitude, (512, 32, 1); settings inside the file (`spectrogram.json`) |
 | networks | n = {base_filters}, h = {latent_size} |
 | training | {balance}Adam {learning_rate:g}, batch {batch_size}, {noise} noise, seed {seed} |
@@ -25,7 +25,8 @@ The encoder of {model} trained without labels on LibriSpeech spectrograms, to be
 
 ```python
 from began.representation import load_frozen_encoder
-encoder = load_frozen_encoder("encoder.keras")   # or keras.models.load_model("encoder.keras"): stock layers only
+
+encoder = load_frozen_encoder("encoder.keras")  # or keras.models.load_model("encoder.keras"): stock layers only
 ```
 
 **Limits.** It has heard read English audio books alone: no acted or spontaneous emotion, no noise, no telephone, few
@@ -48,40 +49,23 @@ def write_model_card(folder: Path) -> Path:
     config, history = read_json(folder / "config.json"), read_table(folder / "history.csv")
     encoder = folder / "encoder.keras"
     training = read_attached_json(encoder, "pretraining")
-    adversarial = training["adversarial"]  # without a generator, gamma, k and M_global mean nothing
-    measure = history.loc[history["step"] <= training["steps"], "convergence_measure" if adversarial else "reconstruction_loss"]
-    text = CARD.format(
-        **{
-            name: training[name]
-            for name in (
-                "base_filters",
-                "latent_size",
-                "learning_rate",
-                "batch_size",
-                "noise",
-                "seed",
-                "epochs",
-                "epochs_done",
-                "steps",
-            )
-        },
-        name=folder.name,
-        model="a BEGAN" if adversarial else "a BEGAN's autoencoder, without a generator,",
-        megabytes=encoder.stat().st_size / 1e6,
-        n_weights=load_network(encoder).count_params(),
-        sha256=sha256_of(encoder),
-        n_utterances=config["n_utterances"],
-        corpus="LibriSpeech",
-        synthetic=" (synthetic speech in its layout)" if config.get("synthetic") else "",
-        magnitude=read_attached_json(encoder, "spectrogram")["magnitude"],
-        unfinished="" if training["epochs_done"] >= training["epochs"] else ": **unfinished**, the training goes on",
-        first=measure.iloc[0],
-        last=measure.iloc[-1],
-        best=measure.min(),
-        rate=history["learning_rate"].iloc[len(measure) - 1],
-        measure="M_global" if adversarial else "L(x)",
-        balance=f"gamma {training['gamma']}, lambda_k {training['lambda_k']}, " if adversarial else "",
-        k=f"\n| k at the end | {history['k'].iloc[len(measure) - 1]:.3f} |" if adversarial else "",
-    )
-    write_text(folder / "README.md", text)
+    history = history[history["step"] <= training["steps"]]
+    last, adversarial = history.iloc[-1], training["adversarial"]  # without a generator, gamma, k and M_global mean nothing
+    measure = history["convergence_measure" if adversarial else "reconstruction_loss"]
+    values = {
+        "name": folder.name,
+        "model": "a BEGAN" if adversarial else "a BEGAN's autoencoder, without a generator,",
+        "megabytes": encoder.stat().st_size / 1e6,
+        "n_weights": load_network(encoder).count_params(),
+        "sha256": sha256_of(encoder),
+        "n_utterances": config["n_utterances"],
+        "synthetic": " (synthetic speech in its layout)" if config.get("synthetic") else "",
+        "magnitude": read_attached_json(encoder, "spectrogram")["magnitude"],
+        "unfinished": "" if training["epochs_done"] >= training["epochs"] else ": **unfinished**, the training goes on",
+        "measure": "M_global" if adversarial else "L(x)",
+        "balance": f"gamma {training['gamma']}, lambda_k {training['lambda_k']}, " if adversarial else "",
+        "k": f"\n| k at the end | {last['k']:.3f} |" if adversarial else "",
+    }
+    scores = {"first": measure.iloc[0], "last": measure.iloc[-1], "best": measure.min(), "rate": last["learning_rate"]}
+    write_text(folder / "README.md", CARD.format(**{**training, **values, **scores}))
     return folder / "README.md"

@@ -1,124 +1,50 @@
-"""The README's results: short tables between two markers, runs on real data only."""
+"""The README's results: the paper's tables in short, between two markers, runs on real data only."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+import pandas as pd
 
 from began.errors import InputError
 from began.files import write_text
-from experiments.evaluation import paper, runs
-from experiments.reporting.cells import (
-    OURS_HEADS,
-    find_row,
-    interval,
-    markdown_table,
-    number,
-    ours_cells,
-    plus_minus,
-    printed,
-    records,
-)
-from experiments.reporting.markdown import ONE_ENCODER
-from experiments.reporting.results import Results
-from experiments.reporting.tables import OURS, ablations, table1, table2, table3
+from experiments.evaluation import paper
+from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.reporting.markdown import Footnotes, markdown_table
+from experiments.reporting.summary import SYNTHETIC_NOTICE
+from experiments.reporting.tables import COLUMNS, FILES, OURS, beside_the_paper, compare_in_words, name_unit
 
 README_BEGIN, README_END = "<!-- results:begin -->", "<!-- results:end -->"
+_MOST_ROWS = 6
 
 
-def readme_section(results_dir: str | os.PathLike, readme: str | os.PathLike = "README.md") -> str:
-    """Returns the README's results: short tables of the paper's numbers beside ours, real data only.
+def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.PathLike, readme: str | os.PathLike) -> str:
+    """Returns the README's results.
 
     Args:
-        readme: where the section will stand; links to figures are relative to it.
+        tables: experiment -> table, see `experiments.reporting.tables.make_table`; what is from synthetic speech is left out.
+        readme: where the section will stand; links are relative to it.
     """
-    everything = Results.read(results_dir)
-    results = everything.without_synthetic()
-    rows = []
-    for name, table, title in (
-        ("table1_savee", table1(results), "1, SAVEE"),
-        ("table2_omg", table2(results), "2, OMG-Emotion"),
-        ("table3_emodb", table3(results), "3, EmoDB"),
-    ):
-        ours = table[table["system"] == OURS]
-        for condition in ours["condition"].unique():
-            level = results.main_level(name, condition)
-            if ours.loc[ours["condition"] == condition, "mean"].isna().all():
-                columns = list(paper.HELD_AGAINST[name])
-                values = [printed(find_row(table, system=paper.PAPER, column=column)) or "–" for column in columns]
-                what = ("accuracy, " if name == "table1_savee" else "") + ", ".join(columns)
-                what += "" if name == "table2_omg" else " (%)"
-                rows.append(
-                    [
-                        title,
-                        f"`{condition}`",
-                        what,
-                        ", ".join(values),
-                        *ours_cells(None),
-                        "LEAKING" if "leaking" in condition else "",
-                    ]
-                )
-                continue
-            for column, metric in paper.HELD_AGAINST[name].items():
-                block = ours[
-                    (ours["condition"] == condition)
-                    & (ours["column"] == column)
-                    & (ours["metric"] == metric)
-                    & (ours["level"] == level)
-                ]
-                if name != "table1_savee":
-                    block = block[block["fold"].isin((runs.POOLED, ""))]
-                if len(block):
-                    row = block.iloc[0]
-                    what = f"accuracy, {column}" if name == "table1_savee" else column
-                    published = find_row(table, system=paper.PAPER, column=column)
-                    what += " (%)" * (row["unit"] == "%") + ", chunks" * (level == "chunk")
-                    rows.append([title, f"`{condition}`", what, printed(published), *ours_cells(row), row["note"]])
-    lines = [
-        "Test part, utterance level unless chunks are named, pooled over folds; rendered from `results/` by "
-        "`make tables`. ± and intervals (Student's t) are over runs.",
-        "",
-        markdown_table(["table", "condition", "measure", "paper", *OURS_HEADS, "note"], rows),
-        "",
-    ]
-    table = ablations(results)
-    if len(table):
-        lines += [
-            f"Ablations (EmoDB, leave one speaker out, utterance accuracy, %). {ONE_ENCODER}",
-            "",
-            markdown_table(
-                ["condition", "what it is", "accuracy", "95 % interval", "UAR", "runs", "note"],
-                [
-                    [
-                        f"`{row.condition}`",
-                        row.description,
-                        plus_minus(row.accuracy, row.accuracy_sd, "%"),
-                        interval(row.accuracy_ci_low, row.accuracy_ci_high, "%"),
-                        number(row.uar, "%"),
-                        str(row.n_runs),
-                        row.note,
-                    ]
-                    for row in records(table)
-                ],
-            ),
-            "",
-        ]
-    folder = Path(readme).resolve().parent
-    for experiment, name, words in (
-        ("ablations", "ablations", "Ablations with 95 % intervals"),
-        ("label_efficiency", "label_efficiency", "Accuracy against the share of labels"),
-    ):
-        picture = Path(results_dir).resolve() / "figures" / f"{name}.png"
-        if picture.is_file() and results.conditions(experiment) and not everything.is_synthetic(experiment):
-            lines += [f"![{words}]({Path(os.path.relpath(picture, folder)).as_posix()})", ""]
-    tables = Path(os.path.relpath(Path(results_dir).resolve() / "tables", folder)).as_posix()
-    links = [f"[{name}]({tables}/{name}.md)" for name in ("table1", "table2", "table3", "ablations")]
-    lines += [f"In full: {', '.join(links)}."]
-    return "\n".join(lines)
+    root = Path(os.path.relpath(Path(results_dir).resolve(), Path(readme).resolve().parent)).as_posix()
+    lines = ["Test scores, rendered from `results/` by `make tables`. ± is over runs, intervals are over speakers.", ""]
+    for experiment, record in EXPERIMENTS.items():
+        table, footnotes = tables[experiment], Footnotes()
+        table = table[~table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False)]
+        link = f"**[{record.title}]({root}/tables/{FILES[experiment]}.md)**"
+        if experiment.startswith("table"):
+            heads, rows = beside_the_paper(experiment, table[table["system"].isin((paper.PAPER, OURS))], footnotes)
+            beside = markdown_table(heads, rows[:_MOST_ROWS])
+            lines += [f"{link}{name_unit(table)}. {COLUMNS[experiment]}", "", beside, "", *footnotes.lines()]
+        elif experiment == "ablations" and len(table):
+            picture = f"![Ablations: accuracies and differences, with intervals]({root}/figures/ablations.png)"
+            lines += [f"{link} (%). {compare_in_words(table)}", "", picture, ""]
+    return "\n".join(lines).strip()
 
 
-def update_readme(readme: str | os.PathLike, section: str) -> bool:
-    """Puts a section between the README's markers; True when that changed the file.
+def update_readme(readme: str | os.PathLike, section: str) -> None:
+    """Puts a section between the README's markers.
 
     Raises:
         InputError: no such file, or not exactly one pair of markers.
@@ -127,17 +53,11 @@ def update_readme(readme: str | os.PathLike, section: str) -> bool:
     if not path.is_file():
         raise InputError.about(path, found="no such file", expected="a README with markers", action="check --readme")
     text = path.read_text(encoding="utf-8")
-    begins, ends = text.count(README_BEGIN), text.count(README_END)
-    if begins != 1 or ends != 1 or text.index(README_BEGIN) > text.index(README_END):
-        raise InputError.about(
-            path,
-            found=f"{begins} begin and {ends} end markers",
-            expected=f"one {README_BEGIN} and, after it, one {README_END}",
-            action="put the two markers where the results belong, each on a line of its own",
-        )
-    before, rest = text.split(README_BEGIN)
-    after = rest.split(README_END)[1]
-    updated = f"{before}{README_BEGIN}\n{section.strip()}\n{README_END}{after}"
+    before, begin, rest = text.partition(README_BEGIN)
+    _, end, after = rest.partition(README_END)
+    if not (begin and end) or README_BEGIN in rest or README_END in before + after:
+        expected = f"one {README_BEGIN} and, after it, one {README_END}"
+        raise InputError.about(path, found="other markers", expected=expected, action="put each on a line of its own")
+    updated = f"{before}{README_BEGIN}\n{section}\n{README_END}{after}"
     if updated != text:
         write_text(path, updated)
-    return updated != text

@@ -1,57 +1,106 @@
-"""Writes tables, figures and the README's results from the run folders."""
+"""Writes tables, figures and the README's results from the run folders, each of which is read once."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from began.errors import InputError
 from began.files import write_atomically, write_text
-from experiments.reporting import markdown, tables
+from experiments.evaluation import paper
+from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.evaluation.runs import POOLED
+from experiments.figures.style import count, words
+from experiments.reporting.errors import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
-from experiments.reporting.results import Results
-
-_RENDERERS: dict[str, tuple[Callable[[Results], pd.DataFrame], Callable[[pd.DataFrame], str]]] = {
-    "table1": (tables.table1, markdown.markdown_table1),
-    "table2": (tables.table2, markdown.markdown_table2),
-    "table3": (tables.table3, markdown.markdown_table3),
-    "ablations": (tables.ablations, markdown.markdown_ablations),
-}
-
-
-def render_tables(results_dir: str | os.PathLike) -> list[Path]:
-    """Writes every table under ``<results_dir>/tables`` and returns the paths."""
-    results = Results.read(results_dir)
-    folder = Path(results_dir) / "tables"
-    renderers = dict(_RENDERERS)
-    if results.conditions("custom"):
-        renderers["custom"] = (tables.custom, markdown.markdown_custom)
-    written = []
-    for name, (make, to_markdown) in renderers.items():
-        table = make(results)
-        written += [_write_table(folder / f"{name}.csv", table), folder / f"{name}.md"]
-        write_text(written[-1], to_markdown(table))
-    return [*written, _write_table(folder / "label_efficiency.csv", tables.label_efficiency(results))]
+from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
+from experiments.reporting.tables import FILES, accuracies, make_table, to_markdown
 
 
 def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
-    """Writes tables and figures, and the README's results and architecture where a README is named; returns the paths."""
-    from experiments import figures
+    """Writes tables and figures, and the README's results where a README is named; returns the paths.
 
-    written = render_tables(results_dir)
-    written += figures.draw_all(results_dir)
+    Raises:
+        InputError: no such folder, a damaged file in it, one that cannot be written, or a README without its markers.
+    """
+    folder = Path(results_dir)
+    if not folder.is_dir():
+        expected, action = "a results folder", "give --results-dir the folder that the experiments wrote"
+        raise InputError.about(folder, found="no such folder", expected=expected, action=action)
+    results = Results(folder)
+    tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
+    written = write_tables(tables, folder / "tables") + draw_figures(results, tables, folder / "figures")
     if readme is not None:
-        written.append(Path(results_dir) / "figures" / "architecture.png")
-        figures.draw_architecture(written[-1])
-        update_readme(readme, readme_section(results_dir, readme))
+        update_readme(readme, readme_section(tables, folder, readme))
         written.append(Path(readme))
     return written
 
 
-def _write_table(path: Path, table: pd.DataFrame) -> Path:
-    with write_atomically(path) as temporary:
-        # Rounded so that the last bits of a sum cannot change a file that is under version control.
-        table.round(6).to_csv(temporary, index=False, lineterminator="\n")
-    return path
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Writes tables as CSV and Markdown and returns the paths."""
+    written = []
+    for experiment, table in tables.items():
+        written.append(folder / f"{FILES[experiment]}.csv")
+        with write_atomically(written[-1]) as temporary:
+            # Rounded so that the last bits of a sum cannot change a file that is under version control.
+            table.round(6).to_csv(temporary, index=False, lineterminator="\n")
+        if experiment != "label_efficiency":
+            written.append(folder / f"{FILES[experiment]}.md")
+            write_text(written[-1], to_markdown(experiment, table))
+    return written
+
+
+def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Draws every picture that the runs allow and returns the paths."""
+    from experiments import figures
+
+    drawn: list[Path] = []
+
+    def save(name: str, plot: Any, *arguments: Any, **options: Any) -> None:
+        path = folder / f"{name}.png"
+        if plot(*arguments, path=path, **options) is not None:
+            drawn.append(path)
+
+    for experiment in ("table1_savee", "table2_omg", "table3_emodb", "custom"):
+        for condition in results.conditions(experiment):
+            settings = results.settings(experiment, condition)
+            name, title = f"{experiment}_{condition}", f"{settings[0].get('corpus', 'own data')}, “{words(condition)}”"
+            note = "; ".join([count(len(settings), "run"), *results.notes(experiment, condition)])
+            predictions = results.predictions(experiment, condition)
+            if "prediction" in predictions:
+                save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)
+            if "arousal_prediction" in predictions:
+                save(f"{name}_arousal_valence", figures.plot_arousal_valence, predictions, title=title, note=note)
+            trials = results.trials(experiment, condition)
+            for task, part in trials.groupby("task") if "loss" in trials else ():  # losses of two tasks do not compare
+                of_two = trials["task"].nunique() > 1
+                suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
+                save(f"{name}_search{suffix}", figures.plot_search, part, title=heading, note=note)
+                save(f"{name}_search_parameters{suffix}", figures.plot_search_parameters, part, title=heading, note=note)
+            level = results.main_level(experiment, condition)
+            folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
+            if folds.shape[1] > 1:
+                one, (marks, lines) = "fold" if experiment == "custom" else "speaker", paper.marks_and_lines(experiment)
+                labels = {"title": f"{title}: accuracy per {one}", "xlabel": one, "ylabel": f"{level} accuracy (%)"}
+                save(f"{name}_speakers", figures.plot_speakers, folds, marks, lines, note=note, **labels)
+    rows, title = (
+        accuracies(tables["ablations"]),
+        "EmoDB, leave one speaker out: utterance accuracy, 95 % intervals over speakers",
+    )
+    if len(rows):
+        reference = ("the paper", 100 * (paper.paper_value("table3_emodb", "accuracy") or math.nan))
+        save("ablations", figures.plot_ablations, rows, reference, title=title, note=_synthetic(results, "ablations"))
+    rows, title = accuracies(tables["label_efficiency"], POOLED), "EmoDB, leave one speaker out: how many labels"
+    if len(rows):
+        note = _synthetic(results, "label_efficiency")
+        save("label_efficiency", figures.plot_label_efficiency, rows, title=title, note=note)
+    return drawn
+
+
+def _synthetic(results: Results, experiment: str) -> str:
+    return SYNTHETIC_NOTICE if results.is_synthetic(experiment) else ""

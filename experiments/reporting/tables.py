@@ -1,410 +1,284 @@
-"""The paper's tables, ablations and label efficiency as long tables: a row a system, column, reading and level."""
+"""The paper's tables, ablations, label efficiency and own data sets: one tidy table each, and the same in Markdown."""
 
 from __future__ import annotations
 
-import functools
 import math
-import re
-from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from experiments.evaluation import paper, runs
+from experiments.evaluation import paper
+from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.evaluation.runs import LEVELS, POOLED
+from experiments.reporting import markdown as md
 from experiments.reporting.errors import average_runs
-from experiments.reporting.results import EXPECTED, Results, Summary, describe_protocol, summarise
+from experiments.reporting.summary import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SYNTHETIC_NOTICE, Results, find_base, select
 
-SPEAKERS = ("DC", "JE", "JK", "KL")
-NOT_RUN = "not run"
 OURS = "ours"
-MEAN_OF_SPEAKERS = "mean of speakers"
-MEAN_OF_FOLDS = "mean over folds"
+AVERAGED = "runs averaged"
+FILES = {"table1_savee": "table1", "table2_omg": "table2", "table3_emodb": "table3", "ablations": "ablations"}
+FILES |= {"label_efficiency": "label_efficiency", "custom": "custom"}
+"""Experiment -> name of its files under results/tables."""
 
-READINGS_OF_ACCURACY = ("accuracy", "unweighted_average_recall", "binary_accuracy")
-READINGS_OF_F = ("f1_micro", "f1_macro", "f1_weighted", "fbeta_0.5_macro", "fbeta_0.5_rounded", "binary_accuracy")
-LEVELS = ("utterance", "chunk")
-_COLUMNS = (
-    "system",
-    "condition",
-    "column",
-    "metric",
-    "level",
-    "fold",
-    "unit",
-    "mean",
-    "sd",
-    "spread_over",
-    "n",
-    "ci_low",
-    "ci_high",
-    "paper",
-    "difference",
-    "protocol",
-    "note",
-    "source",
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "unweighted_average_recall": "UAR",
+    "binary_accuracy": "binary accuracy (mean over the class outputs)",
+    "f1_micro": "F1 micro (= accuracy; the challenge's official F)",
+    "f1_macro": "F1 macro",
+    "f1_weighted": "F1 weighted",
+    "fbeta_0.5_macro": "F-beta 0.5 macro",
+    "fbeta_0.5_rounded": "F-beta 0.5 of rounded outputs",
+    "concordance_correlation_coefficient": "CCC, pooled over utterances",
+    "concordance_correlation_coefficient_per_video": "CCC, mean over videos",
+    "mean_squared_error": "mean squared error",
+    "pearson_correlation": "Pearson correlation",
+}
+COLUMNS = {
+    "table1_savee": "Accuracy of the test utterances of each speaker, who is trained and tested on alone.",
+    "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
+    "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the ten speakers' accuracies.",
+    "ablations": "As in Table 3; runs averaged: the accuracy of the mean scores of all runs. Every encoder was trained, or its "
+    "initial weights were drawn, once: no interval tells how others would differ.",
+}
+"""What the columns of a table are."""
+
+_RECALL = "unweighted_average_recall"
+_MAIN = ("accuracy", _RECALL, *(f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")))
+_READINGS = {
+    "table1_savee": ("accuracy", _RECALL, "binary_accuracy"),
+    "table2_omg": ("f1_micro", "f1_macro", "f1_weighted", "fbeta_0.5_macro", "fbeta_0.5_rounded", "binary_accuracy"),
+}
+"""What the paper's "accuracy" and "F-score" may be."""
+
+_UNITLESS = ("concordance", "mean_squared", "pearson")
+_SCOPES = (POOLED, MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS, AVERAGED)
+_TEXTS = ["system", "condition", "column", "metric", "level", "scope", "unit", "base", "protocol", "notes", "source"]
+_SCORES = ["mean", "sd_over_runs", "ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high"]
+_SCORES += ["paper", "difference_to_paper"]
+_COUNTS = ["n_runs", "n_speakers"]
+
+_SPREAD = (
+    "± is the sample standard deviation over runs, which differ in their seeds (and share a search where they share a split). "
+    "Intervals are Student's t over speakers; they are not widened for the number of comparisons."
+)
+_READING = (
+    "A finding, not a claim about what the authors computed. With seven classes, binary accuracy is 85.7 % for predicting "
+    "nothing and 1 − 2(1 − a)/7 for confident predictions of accuracy a."
 )
 
 
-def table1(results: Results) -> pd.DataFrame:
-    """Returns Table 1 (SAVEE), long: the published rows, then every condition, reading of accuracy, level, speaker."""
-    experiment = "table1_savee"
-    rows = _published_rows(experiment)
-    for condition in _all_conditions(results, experiment):
-        if condition not in results.conditions(experiment):
-            rows += [_not_run(experiment, condition, speaker, "accuracy", "%") for speaker in SPEAKERS]
-            continue
-        for metric in (name for name in READINGS_OF_ACCURACY if name in results.metric_names(experiment)):
-            for level in LEVELS:
-                scores = results.by_run_and_fold(experiment, condition, metric, level)
-                for fold in scores.columns:
-                    rows.append(
-                        _our_row(
-                            results,
-                            experiment,
-                            condition,
-                            fold,
-                            metric,
-                            level,
-                            fold,
-                            "%",
-                            summarise(scores[fold]),
-                            paper.paper_value(experiment, fold),
-                        )
-                    )
-                if scores.shape[1] > 1:
-                    rows.append(
-                        _our_row(
-                            results,
-                            experiment,
-                            condition,
-                            MEAN_OF_SPEAKERS,
-                            metric,
-                            level,
-                            MEAN_OF_SPEAKERS,
-                            "%",
-                            summarise(scores.dropna().mean(axis=1)),
-                            _paper_mean(experiment, scores.columns),
-                        )
-                    )
-    return _frame(rows)
+def make_table(results: Results, experiment: str) -> pd.DataFrame:
+    """Returns a table in tidy form: published rows, then ours, by condition; n_runs is 0 for what has not been run.
 
-
-def table2(results: Results) -> pd.DataFrame:
-    """Returns Table 2 (OMG-Emotion), long: the published rows, then every condition, measure and level, pooled."""
-    experiment = "table2_omg"
-    held = paper.HELD_AGAINST[experiment]
-    column_of = {metric: column for column, metric in held.items()}
-    rows = _published_rows(experiment)
-    for condition in _all_conditions(results, experiment):
-        if condition not in results.conditions(experiment):
-            rows += [_not_run(experiment, condition, column, metric, "") for column, metric in held.items()]
-            continue
-        for metric in results.metric_names(experiment):
-            for level in LEVELS:
-                scores = results.by_run(experiment, condition, metric, level)
-                column = column_of.get(metric) or ("F-score" if metric in READINGS_OF_F else metric)
-                if len(scores):
-                    rows.append(
-                        _our_row(
-                            results,
-                            experiment,
-                            condition,
-                            column,
-                            metric,
-                            level,
-                            runs.POOLED,
-                            "",
-                            summarise(scores),
-                            paper.paper_value(experiment, column),
-                        )
-                    )
-    return _frame(rows)
-
-
-def table3(results: Results) -> pd.DataFrame:
-    """Returns Table 3 (EmoDB), long: published rows, then conditions, pooled, over folds and a held-out speaker."""
-    return _loso_rows(results, "table3_emodb")
-
-
-def _loso_rows(results: Results, experiment: str) -> pd.DataFrame:
-    column_of = {metric: column for column, metric in paper.HELD_AGAINST["table3_emodb"].items()}
-    rows = _published_rows(experiment)
-    for condition in _all_conditions(results, experiment):
-        if condition not in results.conditions(experiment):
-            rows += [_not_run(experiment, condition, column, metric, "%") for metric, column in column_of.items()]
-            continue
-        for metric in results.metric_names(experiment):
-            column, unit = column_of.get(metric, metric), _unit(metric)
-            in_the_paper = paper.paper_value(experiment, column)
-            for level in LEVELS:
-                row = functools.partial(_our_row, results, experiment, condition, column, metric, level)
-                pooled = results.by_run(experiment, condition, metric, level)
-                if len(pooled):
-                    rows.append(row(runs.POOLED, unit, summarise(pooled), in_the_paper))
-                folds = results.by_run_and_fold(experiment, condition, metric, level)
-                if folds.shape[1] > 1:
-                    rows.append(row(MEAN_OF_FOLDS, unit, summarise(folds.mean()), in_the_paper, spread_over="folds"))
-                for fold in folds.columns:
-                    rows.append(row(fold, unit, summarise(folds[fold]), None))
-    return _frame(rows)
-
-
-def ablations(results: Results, experiment: str = "ablations") -> pd.DataFrame:
-    """Returns one row a condition, best first: pooled utterance accuracy and UAR, and the difference to the base.
-
-    ``averaged_accuracy`` is that of all runs together, their scores averaged.
-
-    The base is the condition whose config.json has ``"base": true``, else ``began``, ``base`` or ``paper``.
-    Differences are taken run by run (runs of one number share the seed), with a 95 % t interval over the pairs.
+    Scores are in percent where ``unit`` says so. Ablations and label efficiency list no single speakers and the main metrics
+    alone; ablations have a row for all runs averaged.
     """
-    rows = []
-    base = _base_condition(results, experiment)
-    for condition in results.conditions(experiment):
-        accuracy = results.by_run(experiment, condition, "accuracy", "utterance")
-        recall = results.by_run(experiment, condition, "unweighted_average_recall", "utterance")
-        chunk = results.by_run(experiment, condition, "accuracy", "chunk")
-        scores, paired = summarise(accuracy), summarise([])
-        if base is not None and condition != base:
-            paired = summarise((accuracy - results.by_run(experiment, base, "accuracy", "utterance")).dropna())
-        config = results.settings(experiment, condition)[0]
-        rows.append(
-            {
-                "condition": condition,
-                "description": config.get("description", ""),
-                "n_runs": scores.n,
-                "accuracy": scores.mean * 100,
-                "accuracy_sd": scores.sd * 100,
-                "accuracy_ci_low": scores.low * 100,
-                "accuracy_ci_high": scores.high * 100,
-                "uar": summarise(recall).mean * 100,
-                "uar_sd": summarise(recall).sd * 100,
-                "chunk_accuracy": summarise(chunk).mean * 100,
-                "averaged_accuracy": _average_runs(results, experiment, condition) * 100,
-                "base": base or "",
-                "difference": paired.mean * 100,
-                "difference_ci_low": paired.low * 100,
-                "difference_ci_high": paired.high * 100,
-                "n_pairs": paired.n,
-                "protocol": results.protocol(experiment, condition),
-                "note": results.note(experiment, condition),
-            }
-        )
-    columns = [
-        "condition",
-        "description",
-        "n_runs",
-        "accuracy",
-        "accuracy_sd",
-        "accuracy_ci_low",
-        "accuracy_ci_high",
-        "uar",
-        "uar_sd",
-        "chunk_accuracy",
-        "averaged_accuracy",
-        "base",
-        "difference",
-        "difference_ci_low",
-        "difference_ci_high",
-        "n_pairs",
-        "protocol",
-        "note",
-    ]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values(["accuracy", "condition"], ascending=[False, True], kind="stable", ignore_index=True)
+    present, ours = results.conditions(experiment), select(results.scores, experiment=experiment)
+    known = EXPERIMENTS[experiment].conditions if experiment in EXPERIMENTS else {}
+    listed = [name for name in known if experiment == "table3_emodb" or known[name].method == "head"]
+    absent = [name for name in listed if name not in present] if experiment.startswith("table") else []
+    if experiment in ("ablations", "label_efficiency"):
+        ours = ours[ours["metric"].isin(("accuracy", _RECALL)) & ours["scope"].isin(_SCOPES)]
+    averages = [_average(results, experiment, name) for name in present] if experiment == "ablations" else []
+    ours = pd.concat([ours, pd.DataFrame([*averages, *({"condition": name, "n_runs": 0} for name in absent)])])
+    order = {"condition": [*known, *present], "metric": [*METRIC_NAMES], "level": LEVELS[::-1], "scope": _SCOPES}
+    ranks = {name: {value: rank for rank, value in enumerate(dict.fromkeys(values))} for name, values in order.items()}
+    ours = ours.sort_values([*order], key=lambda values: values.map(ranks[values.name]).fillna(99), kind="stable")
 
+    columns = [_column(experiment, metric, scope) for metric, scope in zip(ours["metric"], ours["scope"], strict=True)]
+    ours = ours.assign(system=OURS, column=columns)
+    ours["protocol"] = ours["condition"].map({name: results.protocol(experiment, name) for name in (*present, *absent)})
+    ours["notes"] = ours["condition"].map({name: "; ".join(results.notes(experiment, name)) for name in (*present, *absent)})
+    with_paper = ours["scope"].isin((POOLED, MEAN_OVER_SPEAKERS)) | (ours["scope"] == ours["column"])
+    ours["paper"] = ours["column"].map(lambda name: paper.paper_value(experiment, name)).where(with_paper).astype(float)
+    ours["difference_to_paper"] = ours["mean"] - ours["paper"]
 
-def _average_runs(results: Results, experiment: str, condition: str) -> float:
-    """Returns the accuracy of all runs together; NaN where there are no predictions, or a single run."""
-    if results.results_dir is None:
-        return math.nan
-    predictions = runs.read_predictions(results.results_dir, experiment, condition)
-    predictions = predictions[[(experiment, condition, run) in results.configs for run in predictions["run"]]]
-    if "prediction" not in predictions or predictions["run"].nunique() < 2:
-        return math.nan
-    together = average_runs(predictions)
-    return float((together["target"] == together["prediction"]).mean())
-
-
-def label_efficiency(results: Results, experiment: str = "label_efficiency") -> pd.DataFrame:
-    """Returns accuracy by share of the labelled training utterances, one row an encoder and share.
-
-    Conditions are named ``<encoder>_<percent>``, such as ``began_005`` or ``random_100``; others are left out.
-    """
-    rows = []
-    for condition in results.conditions(experiment):
-        match = re.fullmatch(r"(.+?)_(\d+)(?:pct|percent)?", condition)
-        if not match:
-            continue
-        scores = summarise(results.by_run(experiment, condition, "accuracy", "utterance"))
-        recall = summarise(results.by_run(experiment, condition, "unweighted_average_recall", "utterance"))
-        rows.append(
-            {
-                "encoder": match[1],
-                "percent": int(match[2]),
-                "n_runs": scores.n,
-                "accuracy": scores.mean * 100,
-                "accuracy_sd": scores.sd * 100,
-                "accuracy_ci_low": scores.low * 100,
-                "accuracy_ci_high": scores.high * 100,
-                "uar": recall.mean * 100,
-                "uar_sd": recall.sd * 100,
-                "note": results.note(experiment, condition),
-            }
-        )
-    columns = [
-        "encoder",
-        "percent",
-        "n_runs",
-        "accuracy",
-        "accuracy_sd",
-        "accuracy_ci_low",
-        "accuracy_ci_high",
-        "uar",
-        "uar_sd",
-        "note",
-    ]
-    return pd.DataFrame(rows, columns=columns).sort_values(["encoder", "percent"], ignore_index=True)
-
-
-def missing_conditions(results: Results, experiment: str) -> list[str]:
-    """Returns the conditions of ablations or label_efficiency that the script would run, and that have not been run."""
-    from experiments.ablations import CONDITIONS
-    from experiments.label_efficiency import name_conditions
-
-    wanted = CONDITIONS if experiment == "ablations" else name_conditions()
-    present = results.conditions(experiment)
-    return [name for name in wanted if name not in present]
-
-
-def custom(results: Results) -> pd.DataFrame:
-    """Returns the scores of users' own data sets, long, in the layout of the tables."""
-    return _loso_rows(results, "custom")
-
-
-def closest_reading(table: pd.DataFrame, condition: str | None = None) -> pd.Series | None:
-    """Returns the reading of Table 1's accuracy with the smallest mean distance to the paper over the four speakers.
-
-    Args:
-        table: from `table1`.
-        condition: one condition, or None for all.
-    Returns:
-        A row with ``condition``, ``metric``, ``level`` and ``distance`` (points), or None when nothing has been run.
-    """
-    ours = table[(table["system"] == OURS) & table["column"].isin(SPEAKERS) & table["mean"].notna()]
-    if condition is not None:
-        ours = ours[ours["condition"] == condition]
-    if ours.empty:
-        return None
-    groups = ours.assign(distance=(ours["mean"] - ours["paper"]).abs()).groupby(["condition", "metric", "level"], sort=False)[
-        "distance"
-    ]
-    distances = groups.mean()[groups.count() == len(SPEAKERS)].reset_index()
-    return None if distances.empty else distances.loc[distances["distance"].idxmin()]
-
-
-def _all_conditions(results: Results, experiment: str) -> list[str]:
-    present = results.conditions(experiment)
-    return [*EXPECTED.get(experiment, ()), *(name for name in present if name not in EXPECTED.get(experiment, ()))]
-
-
-def _base_condition(results: Results, experiment: str) -> str | None:
-    present = results.conditions(experiment)
-    marked = [name for name in present if any(config.get("base") is True for config in results.settings(experiment, name))]
-    return next(
-        iter([*marked, *(name for name in ("began_16_epochs", "began", "base", "head_per_second") if name in present)]), None
-    )
-
-
-def _paper_mean(experiment: str, columns: Iterable[str]) -> float | None:
-    values = [paper.paper_value(experiment, column) for column in columns]
-    return None if not values or None in values else sum(values) / len(values)
-
-
-def _unit(metric: str) -> str:
-    return "" if metric.startswith(("concordance", "mean_squared", "pearson")) else "%"
-
-
-def _scale(unit: str) -> float:
-    return 100.0 if unit == "%" else 1.0
-
-
-def _published_rows(experiment: str) -> list[dict]:
-    unit = "" if experiment == "table2_omg" else "%"
-    rows = []
-    for score in paper.published(experiment):
-        scale = _scale(unit)
-        rows.append(
-            {
-                "system": score.system,
-                "column": score.column,
-                "unit": unit,
-                "mean": score.value * scale,
-                "sd": math.nan if score.sd is None else score.sd * scale,
-                "spread_over": "" if score.sd is None else "executions",
-                "protocol": "as ours" if score.same_protocol else "another",
-                "note": score.note,
-                "source": score.source,
-            }
-        )
-    return rows
-
-
-def _our_row(
-    results: Results,
-    experiment: str,
-    condition: str,
-    column: str,
-    metric: str,
-    level: str,
-    fold: str,
-    unit: str,
-    summary: Summary,
-    in_the_paper: float | None,
-    spread_over: str = "runs",
-) -> dict:
-    scale = _scale(unit)
-    in_the_paper = math.nan if in_the_paper is None else in_the_paper * scale
-    return {
-        "system": OURS,
-        "condition": condition,
-        "column": column,
-        "metric": metric,
-        "level": level,
-        "fold": fold,
-        "unit": unit,
-        "mean": summary.mean * scale,
-        "sd": summary.sd * scale,
-        "spread_over": spread_over,
-        "n": summary.n,
-        "ci_low": summary.low * scale,
-        "ci_high": summary.high * scale,
-        "paper": in_the_paper,
-        "difference": summary.mean * scale - in_the_paper,
-        "protocol": results.protocol(experiment, condition),
-        "note": results.note(experiment, condition),
-    }
-
-
-def _not_run(experiment: str, condition: str, column: str, metric: str, unit: str) -> dict:
-    value = paper.paper_value(experiment, column)
-    return {
-        "system": OURS,
-        "condition": condition,
-        "column": column,
-        "metric": metric,
-        "level": "chunk" if "leaking" in condition else "utterance",
-        "unit": unit,
-        "n": 0,
-        "paper": math.nan if value is None else value * _scale(unit),
-        "protocol": describe_protocol(experiment, condition),
-        "note": NOT_RUN,
-    }
-
-
-def _frame(rows: list[dict]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(_COLUMNS))
-    numbers = ["mean", "sd", "n", "ci_low", "ci_high", "paper", "difference"]
-    table[numbers] = table[numbers].astype(float)
-    table["n"] = table["n"].astype("Int64")
-    texts = [name for name in _COLUMNS if name not in numbers]
-    table[texts] = table[texts].astype(object).where(table[texts].notna(), "").astype(str)
+    rows = [_published(score) for score in paper.published(experiment)] + ours.to_dict("records")
+    table = pd.DataFrame(rows, columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
+    table[_TEXTS] = table[_TEXTS].astype(object).fillna("").astype(str)
+    table[_COUNTS] = table[_COUNTS].astype(float).astype("Int64")
+    unitless = table["metric"].str.startswith(_UNITLESS) | (experiment == "table2_omg")
+    table["unit"] = np.where(unitless, "", "%")
+    table[_SCORES] = table[_SCORES].astype(float).mul(np.where(unitless, 1.0, 100.0), axis=0)
     return table
+
+
+def accuracies(table: pd.DataFrame, scope: str = MEAN_OVER_SPEAKERS) -> pd.DataFrame:
+    """Returns the utterance accuracies of a scope, one row per condition, as figures take them.
+
+    Conditions of the label efficiency, named ``<encoder>_<percent>``, have these two as columns, too.
+    """
+    chosen = select(table, system=OURS, metric="accuracy", level="utterance", scope=scope).reset_index(drop=True)
+    parts = chosen["condition"].str.extract(r"(?P<encoder>.+)_(?P<percent>\d+)")
+    return chosen.assign(encoder=parts["encoder"], percent=pd.to_numeric(parts["percent"]))
+
+
+def to_markdown(experiment: str, table: pd.DataFrame) -> str:
+    """Returns a table as Markdown: the paper's numbers beside ours, then all that was measured."""
+    title = EXPERIMENTS[experiment].title if experiment in EXPERIMENTS else "Own data sets"
+    lines = [f"# {title}{name_unit(table)}", "", md.MADE, ""]
+    if table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False).any():
+        lines += [f"**{SYNTHETIC_NOTICE.capitalize()}** (rows marked so).", ""]
+    footnotes = md.Footnotes()
+    if experiment in EXPERIMENTS:
+        beside = md.markdown_table(*beside_the_paper(experiment, table, footnotes))
+        words = compare_in_words(table) if experiment == "ablations" else ""
+        lines += [f"{COLUMNS[experiment]} {words}".strip(), "", beside, "", *footnotes.lines(), *_other_protocols(table)]
+    if experiment == "ablations":
+        missing = [f"`{name}`" for name in EXPERIMENTS[experiment].conditions if name not in set(table["condition"])]
+        lines += [f"{md.NOT_RUN.capitalize()}: {', '.join(missing)}.", ""] if missing else []
+    else:
+        lines += _readings(experiment, table) + _measures(table, footnotes)
+    if experiment not in EXPERIMENTS:
+        lines += footnotes.lines()
+    protocols = select(table, system=OURS).drop_duplicates("condition").groupby("protocol", sort=False)["condition"]
+    lines += ["## Protocols", ""] if len(protocols) else []
+    lines += [f"- {', '.join(f'`{name}`' for name in names)}: {protocol}." for protocol, names in protocols]
+    return "\n".join([*lines, "", _SPREAD, ""])
+
+
+def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnotes) -> tuple[list[str], list[list[str]]]:
+    """Returns heads and rows of the main table of an experiment: published systems, then our conditions."""
+    columns, base, records = EXPERIMENTS[experiment].columns, find_base(experiment), EXPERIMENTS[experiment].conditions
+    what, to_paper, chunk = "what it is", "minus the paper's", "chunk accuracy"
+    over, paired = f"{MEAN_OVER_SPEAKERS} (95 % interval)", f"minus `{base}`, paired over speakers (95 % interval)"
+    heads = {
+        "table3_emodb": [what, "accuracy", to_paper, over, paired, "UAR"],
+        "ablations": [what, "accuracy", over, paired, "UAR", chunk, AVERAGED],
+    }.get(experiment, [*columns])
+    rows = []
+    for (system, condition), block in table.groupby(["system", "condition"], sort=False):
+        found, level = _index(block), "utterance" if "utterance" in set(block["level"]) else "chunk"
+        name, n_runs = f"`{condition}`" if condition else system, block["n_runs"].fillna(0).max()
+        if not condition:
+            cells = {row.column: md.printed(row) for row in block.itertuples() if row.column in columns}
+        elif not n_runs:
+            cells = {next(iter(columns)): md.NOT_RUN}
+        else:
+            name += ", chunks" if level == "chunk" else ""
+            scopes = {column: column if experiment == "table1_savee" else POOLED for column in columns}
+            cells = {column: md.mean_sd(found.get((columns[column], level, scopes[column]))) for column in columns}
+            accuracy, mean = (found.get(("accuracy", level, scope)) for scope in (POOLED, MEAN_OVER_SPEAKERS))
+            cells[to_paper] = md.number(accuracy.difference_to_paper, sign="+") if accuracy else ""
+            cells |= {over: md.mean_interval(mean), paired: "base" if condition == base else _paired(mean)}
+            cells[chunk] = md.mean_sd(found.get(("accuracy", "chunk", POOLED)))
+            cells[AVERAGED] = md.mean_sd(found.get(("accuracy", level, AVERAGED)))
+        if cells:
+            cells[what] = records[condition].description if condition in records else ""
+            name += footnotes.marks(block["notes"].iloc[0])
+            rows.append([name, *(cells.get(head, "") for head in heads), str(n_runs) if n_runs else ""])
+    spread = (*columns, chunk) if base else ()
+    return ["", *(f"{head} ± over runs" if head in spread else head for head in heads), "runs"], rows
+
+
+def compare_in_words(table: pd.DataFrame) -> str:
+    """Returns how the base of the ablations compares with two others, over the speakers, as far as they have been run."""
+    found = []
+    for row in accuracies(table).itertuples():
+        if row.condition in ("initial_weights", "functionals") and not math.isnan(row.difference_ci_low):
+            ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
+            found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
+    return f"Paired over the speakers, `{find_base('ablations')}` lies {' and '.join(found)}." if found else ""
+
+
+def name_unit(table: pd.DataFrame) -> str:
+    """Returns " (%)" where all scores are in percent."""
+    return " (%)" if (table["unit"] == "%").all() else ""
+
+
+def _readings(experiment: str, table: pd.DataFrame) -> list[str]:
+    """Returns every measure that a column of the paper may be, and which lies closest to the paper."""
+    measures, columns = _READINGS.get(experiment, ()), EXPERIMENTS[experiment].columns if experiment in EXPERIMENTS else {}
+    columns = [column for column, metric in columns.items() if metric in measures]
+    ours = table[table["metric"].isin(measures) & table["column"].isin(columns) & table["scope"].isin((POOLED, *columns))]
+    rows, closest = [], {}
+    for (condition, metric, level), block in ours.groupby(["condition", "metric", "level"], sort=False):
+        known = {row.column: md.mean_sd(row) for row in block.itertuples()}
+        distance, unit = block["difference_to_paper"].abs().mean(), block["unit"].iloc[0]
+        cells = [known.get(column, "") for column in columns]
+        rows.append([f"`{condition}`", METRIC_NAMES[metric], level, *cells, md.number(distance, unit)])
+        if all(cells) and distance < closest.get(condition, (math.inf,))[0]:
+            text = f"- Closest to the paper in `{condition}`: {METRIC_NAMES[metric]} at {level} level"
+            closest[condition] = distance, f"{text}, {md.number(distance, unit)} away."
+    heads, texts = ["", "reading", "level", *columns, "distance to the paper"], [text for _, text in closest.values()]
+    lines = ["## Every reading of the paper's measure", "", md.markdown_table(heads, rows), "", *texts, "", _READING, ""]
+    return lines if rows else []
+
+
+def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
+    """Returns all measures of each condition, and the main ones of each fold."""
+    lines: list[str] = []
+    for condition, block in table[(table["system"] == OURS) & table["mean"].notna()].groupby("condition", sort=False):
+        found = _index(block)
+        mean = MEAN_OVER_SPEAKERS if MEAN_OVER_SPEAKERS in set(block["scope"]) else MEAN_OVER_FOLDS
+        lines += [f"## `{condition}`{footnotes.marks(block['notes'].iloc[0])}", ""]
+        rows = [
+            [_name(metric), level, md.mean_sd(row), md.mean_interval(found.get((metric, level, mean)))]
+            for (metric, level, scope), row in found.items()
+            if scope == POOLED and metric not in ("f1_micro", "fbeta_0.5_macro", "fbeta_0.5_rounded")
+        ]
+        heads = ["measure", "level", "pooled ± over runs", mean + (" (95 % interval)" if mean == MEAN_OVER_SPEAKERS else "")]
+        lines += [md.markdown_table(heads, rows), ""]
+        level = "utterance" if "utterance" in set(block["level"]) else "chunk"
+        folds = [scope for scope in block["scope"].unique() if scope not in _SCOPES]
+        main = [name for name in _MAIN if any((name, level, fold) in found for fold in folds)]
+        rows = [[fold, *(md.mean_sd(found.get((name, level, fold))) for name in main)] for fold in folds]
+        heads = [f"fold, {level} level", *(f"{_name(name)} ± over runs" for name in main)]
+        lines += [md.markdown_table(heads, rows), ""] if rows else []
+    return lines
+
+
+def _other_protocols(table: pd.DataFrame) -> list[str]:
+    other = select(table, protocol="another")
+    lines = [f"- {row.system}: {row.column} {md.printed(row)}; {row.notes}." for row in other.itertuples()]
+    return ["Published under other protocols:", "", *lines, ""] if lines else []
+
+
+def _index(block: pd.DataFrame) -> dict[tuple[str, str, str], Any]:
+    """Returns the rows of a condition by metric, level and scope."""
+    return {(row.metric, row.level, row.scope): row for row in block.itertuples()}
+
+
+def _paired(row: Any) -> str:
+    return md.with_interval(row.difference_to_base, row.difference_ci_low, row.difference_ci_high, sign="+") if row else ""
+
+
+def _name(metric: str) -> str:
+    """Returns the words for a metric; those of arousal and valence are named for the dimension."""
+    dimension = next((name for name in ("arousal", "valence") if f"_{name}" in metric), "")
+    stem = metric.replace(f"_{dimension}", "") if dimension else metric
+    return METRIC_NAMES.get(stem, stem) + (f", {dimension}" if dimension else "")
+
+
+def _column(experiment: str, metric: str, scope: str) -> str:
+    """Returns the column of the paper's table that a score belongs to: speakers in Table 1, measures in the others."""
+    if experiment == "table1_savee":
+        return scope
+    if metric in _READINGS.get(experiment, ()):
+        return "F-score"
+    columns = EXPERIMENTS[experiment].columns if experiment in EXPERIMENTS else {}
+    return next((column for column, measure in columns.items() if measure == metric), "")
+
+
+def _average(results: Results, experiment: str, condition: str) -> dict:
+    """Returns the row for all runs together, their scores averaged; NaN for a single run."""
+    predictions, accuracy = results.predictions(experiment, condition), math.nan
+    if "prediction" in predictions and predictions["run"].nunique() > 1:
+        together = average_runs(predictions)
+        accuracy = (together["target"] == together["prediction"]).mean()
+    names = {"experiment": experiment, "condition": condition, "metric": "accuracy", "level": "utterance", "scope": AVERAGED}
+    return {**names, "mean": accuracy, "n_runs": predictions["run"].nunique()}
+
+
+def _published(score: paper.Score) -> dict:
+    return {
+        "system": score.system,
+        "column": score.column,
+        "mean": score.value,
+        "sd_over_runs": score.sd,
+        "protocol": "as ours" if score.same_protocol else "another",
+        "notes": score.note,
+        "source": score.source,
+    }

@@ -1,0 +1,242 @@
+"""The runs under a results folder, each file read once, and one tidy table of what their scores come to.
+
+Averages bear names of their own: ± is the sample standard deviation over runs, which differ in their seeds; a 95 % interval is
+Student's t over speakers, and tells how a score, or a difference between two conditions, would come out for other speakers.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from classifiers.metrics import TASKS
+from experiments.evaluation import runs
+from experiments.evaluation.conditions import EXPERIMENTS, Condition, find_condition
+from experiments.evaluation.runs import POOLED
+
+MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS = "mean over speakers", "mean over folds"
+SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
+
+_KEYS = ["experiment", "condition", "metric", "level"]
+_SUMMARY = [*_KEYS, "scope", "mean", "sd_over_runs", "n_runs", "ci_low", "ci_high", "n_speakers", "base"]
+_SUMMARY += ["difference_to_base", "difference_ci_low", "difference_ci_high"]
+_SETTINGS = {
+    "protocol": "{}",
+    "max_evals": "{} trials per search",
+    "defaults": "{} parameters",
+    "epochs": "at most {} epochs",
+    "features": "head on the {}",
+    "class_weight": "class weights: {}",
+    "pooling": "chunks pooled by their {}",
+}
+_PARAMETERS_SHOWN = ("loss", "epochs", "filters", "n_convolutions", "kernel_frequency", "pooling", "dropout", "dense_units")
+_PARAMETERS_SHOWN += ("optimizer", "learning_rate", "batch_size", "blocks", "C")
+
+
+class Interval(NamedTuple):
+    """Mean of n values with its 95 % t interval; NaN where there are fewer than three."""
+
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+
+
+def t_interval(values: Iterable[float], lowest: float = -math.inf, highest: float = math.inf) -> Interval:
+    """Returns mean ± t(0.975, n - 1) · sd / √n, cut off at the lowest and the highest value that the mean can have."""
+    values = pd.Series(values, dtype=float).dropna()
+    mean, n = values.mean(), len(values)
+    if n < 3:
+        return Interval(mean, n=n)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(n - 1, 0.975)) * values.std(ddof=1) / math.sqrt(n)
+    return Interval(mean, max(mean - half, lowest), min(mean + half, highest), n)
+
+
+def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Returns the rows whose columns have the given values."""
+    for name, value in values.items():
+        table = table[table[name] == value]
+    return table
+
+
+class Results:
+    """The complete runs under a results folder; each file is read when it is first needed. An absent folder holds none."""
+
+    def __init__(self, results_dir: str | os.PathLike) -> None:
+        self.results_dir = Path(results_dir)
+
+    @functools.cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Every score of every complete run, columns `experiments.evaluation.runs.METRICS_COLUMNS`."""
+        return runs.read_metrics(self.results_dir)
+
+    @functools.cached_property
+    def configs(self) -> dict[tuple[str, str, int], dict]:
+        """(experiment, condition, run) -> the content of config.json."""
+        return runs.read_configs(self.results_dir)
+
+    @functools.cached_property
+    def unfinished(self) -> Counter[tuple[str, str]]:
+        """(experiment, condition) -> number of runs that were begun and are not complete."""
+        begun = runs.find_runs(self.results_dir, complete=False)
+        return Counter((run.experiment, run.condition) for run in begun if not run.is_complete)
+
+    @functools.cached_property
+    def by_fold(self) -> dict[tuple[str, str, str, str], pd.Series]:
+        """(experiment, condition, metric, level) -> test scores by fold, means over runs."""
+        test = self.metrics[(self.metrics["split"] == "test") & (self.metrics["fold"] != POOLED)]
+        means = test.groupby([*_KEYS, "fold"], sort=False)["value"].mean()
+        return {key: folds.droplevel(_KEYS) for key, folds in means.groupby(_KEYS, sort=False)}
+
+    @functools.cached_property
+    def scores(self) -> pd.DataFrame:
+        """The summary: one row per experiment, condition, metric, level and scope, columns _SUMMARY, fractions.
+
+        The scope is "pooled", a fold, or the mean over the speakers (over the folds where these are not one speaker each). The
+        mean over the speakers has an interval over them and, paired over them, the difference to the experiment's base.
+        """
+        test = self.metrics[self.metrics["split"] == "test"]
+        each = test.groupby([*_KEYS, "fold"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+        of_runs = test[test["fold"] != POOLED].groupby([*_KEYS, "run"], sort=False)["value"].mean()
+        over_runs = of_runs.groupby(_KEYS, sort=False).agg(["std", "count"])
+        means = []
+        for key, folds in self.by_fold.items():
+            mean, low, high, n = t_interval(folds, *_range_of(key[2]))
+            with_speakers, base = self._has_speakers_as_folds(*key[:2]), find_base(key[0])
+            scope = MEAN_OVER_SPEAKERS if with_speakers else MEAN_OVER_FOLDS
+            row = dict(zip(_SUMMARY, (*key, scope, mean, *over_runs.loc[key]), strict=False))
+            if with_speakers:
+                paired = self.compare(*key[:2], base, *key[2:]) if base != key[1] else Interval()
+                row |= dict(zip(_SUMMARY[8:], (low, high, n, base, *paired), strict=False))
+            means += [row] if len(folds) > 1 else []
+        return pd.concat([each.set_axis(_SUMMARY[:8], axis=1), pd.DataFrame(means)]).reindex(columns=_SUMMARY)
+
+    def predictions(self, experiment: str, condition: str) -> pd.DataFrame:
+        """Returns the predictions of a condition's complete runs."""
+        return runs.read_predictions(self.results_dir, experiment, condition)
+
+    def trials(self, experiment: str, condition: str) -> pd.DataFrame:
+        """Returns the trials of a condition's searches."""
+        return runs.read_trials(self.results_dir, experiment, condition)
+
+    def conditions(self, experiment: str) -> list[str]:
+        """Returns the conditions of an experiment with complete runs, those with a record first, in their order."""
+        present = sorted({condition for name, condition, _ in self.configs if name == experiment})
+        known = EXPERIMENTS[experiment].conditions if experiment in EXPERIMENTS else {}
+        return [name for name in known if name in present] + [name for name in present if name not in known]
+
+    def settings(self, experiment: str, condition: str) -> list[dict]:
+        """Returns config.json of each run of a condition."""
+        return [config for key, config in sorted(self.configs.items()) if key[:2] == (experiment, condition)]
+
+    def is_synthetic(self, experiment: str, condition: str | None = None) -> bool:
+        """True when any run of the condition (or of the experiment) is on synthetic speech."""
+        chosen = (config for key, config in self.configs.items() if key[0] == experiment and condition in (None, key[1]))
+        return any(config.get("synthetic") for config in chosen)
+
+    def main_level(self, experiment: str, condition: str) -> str:
+        """Returns "utterance", or "chunk" where chunks were split and an utterance has no score of its own."""
+        levels = select(self.metrics, experiment=experiment, condition=condition)["level"]
+        return "chunk" if set(levels) == {"chunk"} else "utterance"
+
+    def by_run_and_fold(self, experiment: str, condition: str, metric: str, level: str) -> pd.DataFrame:
+        """Returns test scores, one row per run, one column per fold, pooled left out."""
+        chosen = select(self.metrics, experiment=experiment, condition=condition, split="test", level=level, metric=metric)
+        return chosen[chosen["fold"] != POOLED].pivot(index="run", columns="fold", values="value")
+
+    def compare(
+        self, experiment: str, condition: str, base: str, metric: str = "accuracy", level: str = "utterance"
+    ) -> Interval:
+        """Returns how far a condition lies above another, paired over the speakers, as a fraction.
+
+        Each speaker counts once, with the mean over the runs: nothing where the folds are not one speaker each.
+        """
+        keys = [(experiment, name, metric, level) for name in (condition, base)]
+        if not all(key in self.by_fold and self._has_speakers_as_folds(*key[:2]) for key in keys):
+            return Interval()
+        return t_interval(self.by_fold[keys[0]] - self.by_fold[keys[1]], -1.0, 1.0)
+
+    def protocol(self, experiment: str, condition: str) -> str:
+        """Returns how the data are split, and the settings, in one line."""
+        settings, record = self.settings(experiment, condition), self._record(experiment, condition)
+        config = dict(settings[0]) if settings else {"method": "", "protocol": record.protocol_text}
+        if config.get("method", "head") == "head" and not config.get("max_evals"):
+            config["defaults"] = "default"
+        pooling = config.get("pooling") or {}
+        config["pooling"] = ", ".join(f"{pooling[task]} ({task})" for task in record.tasks if task in pooling)
+        return "; ".join(text.format(config[key]) for key, text in _SETTINGS.items() if config.get(key))
+
+    def notes(self, experiment: str, condition: str) -> tuple[str, ...]:
+        """Returns what a reader must know beside a condition's scores."""
+        settings = self.settings(experiment, condition)
+        notes = [SYNTHETIC_NOTICE] if self.is_synthetic(experiment, condition) else []
+        notes += self._record(experiment, condition).notes
+        for key, why in (("n_missing", "without audio"), ("n_without_chunks", "shorter than a chunk")):
+            if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
+                notes.append(f"{n_left_out} utterances {why} left out")
+        notes += sorted({str(config["note"]) for config in settings if config.get("note")})
+        missing = object()
+        keys = {key for config in settings for key in config} - {"seed", "note"}
+        if differing := sorted(
+            key for key in keys if any(one.get(key, missing) != settings[0].get(key, missing) for one in settings)
+        ):
+            notes.append(f"settings differ between runs: {', '.join(differing)}")
+        if n_unfinished := self.unfinished[experiment, condition]:
+            notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")
+        return tuple(notes)
+
+    def _record(self, experiment: str, condition: str) -> Condition:
+        """Returns the record of a condition; for a name that the user chose, one with the options of its runs."""
+        if known := find_condition(experiment, condition):
+            return known
+        own = Condition(experiment, condition, corpus="own", tasks=TASKS)
+        alike = next(iter(EXPERIMENTS[experiment].conditions.values())) if experiment in EXPERIMENTS else own
+        config = next(iter(self.settings(experiment, condition)), {})
+        options = {name: config[name] for name in ("method", "search", "normalize_speakers") if name in config}
+        return replace(alike, name=condition, **options)
+
+    def _has_speakers_as_folds(self, experiment: str, condition: str) -> bool:
+        return any("speaker" in str(config.get("protocol")) for config in self.settings(experiment, condition))
+
+
+def find_base(experiment: str) -> str:
+    """Returns the condition that others are compared with: that of the record, in Table 3 the first; "" where there is none."""
+    record = EXPERIMENTS.get(experiment)
+    return "" if record is None else next(iter(record.conditions)) if experiment == "table3_emodb" else record.base
+
+
+def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Returns the best trial of every search with the parameters that matter most, one row per fold (and task)."""
+    trials = trials.assign(loss=pd.to_numeric(trials["loss"], errors="coerce")).dropna(subset=["loss"])
+    keys = [name for name in ("task", "fold", "search") if name in trials and trials[name].nunique() > 1]
+    best = trials.loc[trials.groupby(keys, sort=False)["loss"].idxmin()] if keys else trials.nsmallest(1, "loss")
+    shown = [name for name in keys if name != "search"] + [name for name in _PARAMETERS_SHOWN if name in best]
+    return best[shown].reset_index(drop=True)
+
+
+def validation_and_test(results: Results, experiment: str, condition: str) -> pd.DataFrame:
+    """Returns the UAR that each fold's search selected on beside the fold's test UAR, percent, means over runs.
+
+    Returns:
+        Columns ``fold``, ``validation``, ``test``; folds without both are left out.
+    """
+    names = {"experiment": experiment, "condition": condition, "metric": "unweighted_average_recall", "level": "utterance"}
+    chosen = select(results.metrics, **names)
+    scores = 100 * chosen.pivot_table(index="fold", columns="split", values="value", aggfunc="mean")
+    return scores.reindex(columns=["validation", "test"]).dropna().rename_axis(columns=None).reset_index()
+
+
+def _range_of(metric: str) -> tuple[float, float]:
+    if metric.startswith("mean_squared"):
+        return 0.0, math.inf
+    return (-1.0 if metric.startswith(("concordance", "pearson")) else 0.0), 1.0
