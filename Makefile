@@ -1,13 +1,13 @@
 # make demo    everything once, on a synthetic corpus (about five minutes)
 # make test    the tests
+# make lint    ruff and mypy
 # make bench   benchmarks -> results/benchmarks.csv
 # make tables  tables, figures and the README's results from what lies under results/
 # make report  the notebooks as one HTML report
-# make verify  a small fixed run, compared with what this project expects
 PYTHON ?= python3
 RESULTS ?= results
 BIN := .venv/bin
-.PHONY: install demo test bench tables report verify clean
+.PHONY: install demo test lint bench tables report clean
 
 install: .venv/installed
 
@@ -23,6 +23,11 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
 bench: install
 	$(BIN)/python -m experiments.benchmarks --results-dir $(RESULTS)
 
@@ -31,9 +36,6 @@ tables: install
 
 report: install
 	$(BIN)/python -m experiments.report html --results-dir $(RESULTS)
-
-verify: install
-	$(BIN)/python -m experiments.verify
 
 clean:
 	rm -rf .venv demo build
