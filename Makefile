@@ -1,12 +1,13 @@
 # make demo    everything once, on a synthetic corpus (about five minutes)
 # make test    the tests
+# make lint    ruff and mypy
 # make bench   benchmarks -> results/benchmarks.csv
 # make tables  tables, figures and the README's results from what lies under results/
 # make report  the notebooks as one HTML report
 PYTHON ?= python3
 RESULTS ?= results
 BIN := .venv/bin
-.PHONY: install demo test bench tables report clean
+.PHONY: install demo test lint bench tables report clean
 
 install: .venv/installed
 
@@ -21,6 +22,11 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: install
 	$(BIN)/python -m experiments.benchmarks --results-dir $(RESULTS)

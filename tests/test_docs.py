@@ -1,0 +1,230 @@
+"""What README, CONTRIBUTING, CHANGELOG and docs/ say, checked without running commands: lengths, options, files, numbers."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import re
+import shlex
+import shutil
+
+import pandas as pd
+import pytest
+from documents import DOCUMENTS, README, RESULTS, ROOT, find_parsers, find_spans
+
+from experiments.evaluation.conditions import EXPERIMENTS
+
+TEXT = README.read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------------------- lengths
+
+
+def test_the_readme_is_short():
+    """As `wc -w` counts."""
+    assert len(TEXT.split()) <= 1500
+
+
+def test_the_first_command_comes_early():
+    assert len(TEXT[: TEXT.index("```bash")].split()) < 200
+
+
+def test_the_readme_has_at_most_six_rows_per_table_of_results():
+    (section,) = RESULTS.findall(TEXT)
+    tables = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert tables
+    for table in tables:
+        assert table.count("\n") - 2 <= 6, table
+
+
+# ------------------------------------------------------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_option_exists(path):
+    """Options in the text, such as `--tail pad`, are known to a command, with these values."""
+    parsers = find_parsers()
+    for span in find_spans(path):
+        if span.startswith("--") and span != "--help":
+            assert any(accepts(parser, shlex.split(span)) for parser in parsers.values()), span
+
+
+def accepts(parser: argparse.ArgumentParser, words: list[str]) -> bool:
+    """Tells whether a parser knows all options among words with the values behind them; N stands for any number."""
+    actions = parser._option_string_actions
+    for word, following in itertools.pairwise([*words, "--"]):
+        if not word.startswith("--"):
+            continue
+        action = actions.get(word)
+        if action is None:
+            return False
+        if following.startswith("--"):
+            continue
+        value = "1" if following == "N" else following
+        if action.nargs == 0 or (action.choices is not None and value not in action.choices):
+            return False
+        with contextlib.suppress(TypeError):
+            try:
+                (action.type or str)(value)
+            except ValueError:
+                return False
+    return True
+
+
+def test_options_with_wrong_values_are_noticed():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tail", choices=("pad", "drop"))
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--debug", action="store_true")
+    assert accepts(parser, ["--tail", "pad", "--runs", "N", "--debug"])
+    for words in (["--tail", "cut"], ["--runs", "two"], ["--debug", "1"], ["--tails"]):
+        assert not accepts(parser, words)
+
+
+# --------------------------------------------------------------------------------------------------- files and names
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.name)
+def test_every_link_and_file_exists(path):
+    text = path.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
+        assert (path.parent / link).exists(), link
+    for name in re.findall(r"`((?:began|classifiers|experiments|tests|results)/[\w/.]*\.\w+)`", text):
+        assert (ROOT / name).exists() or name.startswith("results/custom/") or name == "results/tables/custom.md", name
+    for name in re.findall(r"`(test_\w+\.py)`", text):
+        assert (ROOT / "tests" / name).exists(), name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_footnote_is_there(path):
+    """Each is used, and each that is used is written."""
+    text = path.read_text(encoding="utf-8")
+    assert set(re.findall(r"\[\^(\w+)\](?!:)", text)) == set(re.findall(r"^\[\^(\w+)\]:", text, re.MULTILINE))
+
+
+def read_map() -> dict[str, set[str]]:
+    """Returns the modules that the code map of CONTRIBUTING names, by folder."""
+    (block,) = re.findall(
+        r"^```\n(began/.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    modules: dict[str, set[str]] = {}
+    parents: list[str] = []
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        if folder := re.match(r" *(\w+)/", line):
+            parents = [*parents[:depth], folder[1]]
+            modules["/".join(parents)] = set()
+        modules["/".join(parents[:depth] or parents)] |= set(re.findall(r"\b\w+\.py\b", line))
+    return modules
+
+
+def test_the_code_map_is_the_tree():
+    """Every folder is in it, and of a folder whose modules it names, every module."""
+    for folder, modules in read_map().items():
+        assert (ROOT / folder).is_dir(), folder
+        assert not modules - {path.name for path in (ROOT / folder).glob("*.py")}, folder
+        if modules:
+            assert {path.name for path in (ROOT / folder).glob("*.py")} - modules <= {"__init__.py"}, folder
+    folders = {
+        str(path.parent.relative_to(ROOT))
+        for name in ("began", "classifiers", "experiments")
+        for path in (ROOT / name).rglob("*.py")
+    }
+    assert folders <= set(read_map())
+
+
+def test_conditions_bear_their_present_names():
+    """Names in backquotes that look like a condition of the ablations are one."""
+    names = {name for experiment in EXPERIMENTS.values() for name in experiment.conditions}
+    text = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`([a-z][a-z0-9_.]*_[a-z0-9_.]*)` −|− `([a-z][a-z0-9_.]*)` \|", text):
+        assert set(filter(None, name)) <= names
+
+
+# ------------------------------------------------------------------------------------------------------------- numbers
+
+
+def accuracy_by_speaker(condition: str) -> pd.Series:
+    """Returns the accuracy of each speaker in percent, averaged over the runs that are committed."""
+    runs = []
+    for path in sorted((ROOT / "results" / condition).glob("run*/predictions.csv")):
+        table = pd.read_csv(path, dtype={"speaker": str})
+        runs.append((table["target"] == table["prediction"]).groupby(table["speaker"]).mean())
+    assert len(runs) >= 5, condition
+    return 100 * pd.concat(runs, axis=1).mean(axis=1)
+
+
+def difference(one: str, other: str) -> tuple[str, str]:
+    """Returns a difference over the speakers and its 95 % interval, as the documents print them."""
+    from scipy import stats
+
+    points = accuracy_by_speaker(one) - accuracy_by_speaker(other)
+    margin = stats.t.ppf(0.975, len(points) - 1) * points.std(ddof=1) / len(points) ** 0.5
+    mean, low, high = (
+        f"{value:+.1f}".replace("-", "−") for value in (points.mean(), points.mean() - margin, points.mean() + margin)
+    )
+    return mean, f"{low} to {high}"
+
+
+def test_the_differences_of_the_readme():
+    opening = " ".join(TEXT.split("```bash")[0].split())
+    for one, other in (
+        ("began_16_epochs", "initial_weights"),
+        ("began", "initial_weights"),
+        ("began_16_epochs", "functionals"),
+    ):
+        mean, interval = difference(f"ablations/{one}", f"ablations/{other}")
+        assert mean[1:] in opening and interval in opening, (one, other, mean, interval)
+
+
+@pytest.mark.parametrize(
+    ("condition", "shown"),
+    [
+        ("table3_emodb/head_per_second", "54.4 %"),
+        ("table3_emodb/utterance_statistics", "78.0 %"),
+        ("ablations/functionals", "68.2 %"),
+        ("ablations/utterance_statistics_initial_weights", "75.3 %"),
+    ],
+)
+def test_the_accuracies_of_the_readme(condition, shown):
+    """Over all utterances, averaged over the runs."""
+    tables = [pd.read_csv(path) for path in (ROOT / "results" / condition).glob("run*/predictions.csv")]
+    mean = 100 * sum((table["target"] == table["prediction"]).mean() for table in tables) / len(tables)
+    assert f"{mean:.1f} %" == shown and shown in TEXT
+
+
+def test_the_differences_of_the_ablations():
+    text = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+)` − `(\S+)` \| (\S+) \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) > 5
+    for one, other, *shown in rows:
+        assert tuple(shown) == difference(f"ablations/{one}", f"ablations/{other}"), (one, other)
+    shares = re.findall(r"^\| (\d+) % \| (\S+) \| (.*) \|$", text, re.MULTILINE)
+    assert len(shares) == 5
+    for percent, *shown in shares:
+        suffix = f"{int(percent):03d}"
+        expected = difference(f"label_efficiency/began_{suffix}", f"label_efficiency/initial_weights_{suffix}")
+        assert tuple(shown) == expected, percent
+
+
+def test_the_prediction_of_the_readme(shared_data, tmp_path, monkeypatch, capsys):
+    """The output that is shown is what the committed model says of that recording, to a percent."""
+    from began.command_line import run_script
+    from classifiers import predict
+
+    model, name = ROOT / "results/table3_emodb/head_per_second/model.keras", re.search(r"EmoDB's `(\w+)`", TEXT)[1]
+    shutil.copy(shared_data / "EmoDB" / "wav" / f"{name}.wav", tmp_path / "recording.wav")
+    monkeypatch.chdir(tmp_path)
+    assert run_script(predict.main, predict.make_parser(), ["--model", str(model), "recording.wav"]) == 0
+    shown, found = (
+        re.search(r"recording\.wav  .*", text)[0] for text in (TEXT.split("prints the emotion")[1], capsys.readouterr().out)
+    )
+    percents = [{word: int(percent) for word, percent in re.findall(r"(\w+) (\d+) %", text)} for text in (shown, found)]
+    assert percents[0].keys() == percents[1].keys() and len(percents[0]) == 7
+    assert all(abs(percents[0][word] - percents[1][word]) <= 1 for word in percents[0])
+
+
+def test_the_picture_of_the_readme_is_small():
+    """A clone holds it for ever."""
+    assert 10_000 < (ROOT / "docs" / "prediction.png").stat().st_size < 200_000
