@@ -177,7 +177,7 @@ def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig) -
         total[:, present] += np.add.reduceat(frames, starts).T
         count[present] += counts
         second += len(chunks)
-    mean = total / np.maximum(count, 1) / config.input_scale
+    mean = total / np.maximum(count, 1)
     filled = np.maximum.accumulate(np.where(count > 0, np.arange(n_columns), 0))  # columns between two frames
     mean = mean[:, filled]
     if config.magnitude == "log":

@@ -23,7 +23,7 @@ from began.files import read_attached_json
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 if TYPE_CHECKING:
-    from began.representation import FrozenEncoder
+    from began.encoder import FrozenEncoder
     from classifiers.trained import TrainedHead
 
 CHUNKS_PER_STEP = 64

@@ -668,8 +668,8 @@ def _cut_weights(b: Bench) -> Path:
 
 def _lose_weights(b: Bench) -> Path:
     """Writes the encoder with a weight that is no number."""
+    from began.encoder import read_config
     from began.network_file import load_network
-    from began.representation import read_config
 
     encoder = load_network(b.encoder)
     encoder.set_weights([np.full_like(weight, np.nan) for weight in encoder.get_weights()])

@@ -24,8 +24,8 @@ from classifiers.metrics import aggregate_chunks
 
 keras = pytest.importorskip("keras")
 
+from began.encoder import freeze  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
-from began.representation import freeze  # noqa: E402
 from classifiers.heads import build_head, resolve_parameters  # noqa: E402
 from classifiers.trained import TrainedHead, save_head  # noqa: E402
 

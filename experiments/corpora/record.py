@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from began.errors import InputError
-from began.files import describe_no_file
+from began.files import describe_no_file, printable
 
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
     import pandas as pd
@@ -90,11 +90,6 @@ def build_corpus(
 
 
 # ---------------------------------------------------------------------------------------------------------- folders
-
-
-def printable(path: object) -> str:
-    """Returns a path as text that any terminal and file can hold, also where its name is not UTF-8."""
-    return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
 
 
 def open_folder(data_dir: str | os.PathLike[str], corpus: str, how_to_obtain: str) -> Path:
@@ -348,9 +343,9 @@ def _decode(path: str) -> None:
 def _probe(path: str) -> None:
     import soundfile
 
-    from began.audio import MAX_RATE_HZ, MIN_RATE_HZ, _check_file
+    from began.audio import MAX_RATE_HZ, MIN_RATE_HZ, check_file
 
-    _check_file(Path(path))
+    check_file(Path(path))
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, as names need not be UTF-8
             # Floats alone can hold NaN, and only reading them tells; other rates are for the reader to refuse.

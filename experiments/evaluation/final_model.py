@@ -21,7 +21,7 @@ from began.errors import InputError
 from began.files import read_attached_json
 
 if TYPE_CHECKING:
-    from began.representation import FrozenEncoder
+    from began.encoder import FrozenEncoder
     from experiments.evaluation.evaluate import Condition, Data
 
 FILES = {"categorical": "model.keras", "dimensional": "model-arousal_valence.keras"}

@@ -37,7 +37,8 @@ def represent(
         masked_copies: of every chunk, with masks of their own (`began.spectrogram.mask_spectrograms`), for training alone.
     """
     from began.audio import SAMPLE_RATE
-    from began.representation import load_frozen_encoder, load_random_encoder, represent_corpus
+    from began.encoder import load_frozen_encoder, load_random_encoder
+    from began.representation import represent_corpus
     from began.startup import start_backend
 
     start_backend()
@@ -173,8 +174,8 @@ def _take_labels(corpus: Corpus) -> Data:
 def _prepare_whole(
     encoder_path: Path, corpus: Corpus, tail: str, random: bool, learning_rate: float | None
 ) -> tuple[Data, Trainer]:
+    from began.encoder import read_config, reset_weights
     from began.network_file import load_network
-    from began.representation import read_config, reset_weights
     from began.startup import start_backend
     from experiments.evaluation.whole_network import LEARNING_RATE, load_spectrograms, train_whole_network
 

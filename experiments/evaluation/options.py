@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from began.audio import TAILS
+from began.encoder import read_config
 from began.errors import InputError
 from began.files import read_attached_json, sha256_of
-from began.representation import read_config
 
 POOLINGS = ("mean", "median", "mode")
 
