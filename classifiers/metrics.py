@@ -18,7 +18,7 @@ import pandas as pd
 from began.errors import InputError
 
 AGGREGATIONS = ("mean", "median", "mode")
-TASKS = ("categorical", "dimensional")
+CATEGORICAL, DIMENSIONAL = TASKS = ("categorical", "dimensional")
 
 # The mode of a continuous score is taken over values rounded to this step; arousal and valence were annotated at it
 # or finer.

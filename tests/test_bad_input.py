@@ -1003,19 +1003,15 @@ def mounts():
 @pytest.fixture(scope="session")
 def tiny_model(tiny_encoder, tmp_path_factory) -> Path:
     """A predictor as the tables write it, untrained."""
-    from began.representation import load_frozen_encoder
-    from classifiers.heads import build_head, resolve_parameters
+    from began.encoder import load_frozen_encoder
+    from classifiers.heads import build_head
     from classifiers.predictor import build_predictor, save_predictor
-    from classifiers.trained import TrainedHead
 
     encoder = load_frozen_encoder(tiny_encoder)
-    labels = ["anger", "neutral"]
-    head = build_head("categorical", encoder.feature_shape, len(labels), seed=1)
-    trained = TrainedHead(head, "categorical", resolve_parameters("categorical"), None, 1)
+    metadata = {"task": "categorical", "labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean"}
+    head = build_head("categorical", encoder.feature_shape, len(metadata["labels"]), seed=1)
     path = tmp_path_factory.mktemp("tiny_model") / "model.keras"
-    save_predictor(
-        path, build_predictor(encoder, trained, {"labels": labels, "tail": "overlap", "aggregation": "mean", "corpus": "none"})
-    )
+    save_predictor(path, build_predictor(encoder, head, metadata))
     return path
 
 

@@ -199,11 +199,12 @@ def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_
     representation = represent_corpus(encoder, speech_files, tmp_path)
     targets = representation.utterance % 2
     head = train_head(representation.features, targets, task=CATEGORICAL, epochs=2, seed=0)
-    predictor = build_predictor(encoder, head, {"labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"})
+    metadata = {"task": CATEGORICAL, "labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"}
+    predictor = build_predictor(encoder, head.model, metadata)
     assert encoder.model.trainable_variables == []
     for old, new in zip(before, encoder.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    inside = predictor.head.model.get_weights()
+    inside = predictor.model.get_weights()
     assert all(any(np.array_equal(old, new) for new in inside) for old in before)
     assert hashlib.sha256(tiny_encoder.read_bytes()).hexdigest() == file_hash
 

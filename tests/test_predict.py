@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 
@@ -24,10 +23,9 @@ from classifiers.metrics import aggregate_chunks
 
 keras = pytest.importorskip("keras")
 
-from began.encoder import freeze  # noqa: E402
+from began.encoder import CHUNKS_PER_STEP, freeze  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
-from classifiers.heads import build_head, resolve_parameters  # noqa: E402
-from classifiers.trained import TrainedHead, save_head  # noqa: E402
+from classifiers.heads import build_head  # noqa: E402
 
 LABELS = ["anger", "joy", "neutral"]
 TASKS = {"categorical": 3, "dimensional": 2}
@@ -36,8 +34,11 @@ TASKS = {"categorical": 3, "dimensional": 2}
 def make_head(task, feature_shape):
     generator = np.random.default_rng(4)
     statistics = generator.normal(size=(64, 8)), generator.uniform(0.01, 0.1, (64, 8))
-    model = build_head(task, feature_shape, TASKS[task], {}, 3, statistics)
-    return TrainedHead(model, task, resolve_parameters(task), pd.DataFrame(), 7)
+    return build_head(task, feature_shape, TASKS[task], {}, 3, statistics)
+
+
+def as_columns(outputs):
+    return np.concatenate(keras.tree.flatten(outputs), axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def made(tmp_path_factory):
     for task in TASKS:
         encoder = freeze(build_encoder(base_filters=2, latent_size=4, seed=1), SpectrogramConfig(), "f" * 64)
         head = make_head(task, encoder.feature_shape)
-        metadata = {"tail": "overlap", "aggregation": "mean", "corpus": "toy"}
+        metadata = {"task": task, "tail": "overlap", "aggregation": "mean", "corpus": "toy", "parameters": {}, "best_epoch": 7}
         if task == "categorical":
             metadata["labels"] = LABELS
         predictor.save_predictor(folder / f"{task}.keras", predictor.build_predictor(encoder, head, metadata))
@@ -106,8 +107,7 @@ def test_keras_alone_opens_the_file_and_gives_what_encoder_and_head_give(made, s
     chunks = cut_chunks(read_audio(sounds / "c.wav"))
     model = keras.models.load_model(path, safe_mode=True)
     outputs = model.predict(compute_spectrograms(chunks, SpectrogramConfig())[..., None], verbose=0)
-    scores = np.concatenate(outputs, axis=1) if task != "categorical" else outputs
-    np.testing.assert_allclose(scores, head.predict(encoder.embed(chunks)), atol=1e-5)
+    np.testing.assert_allclose(as_columns(outputs), as_columns(head(encoder.embed(chunks))), atol=1e-5)
     assert model.input_shape == (None, 512, 32, 1)
 
 
@@ -131,13 +131,9 @@ def test_the_file_says_what_its_user_needs(made):
 def test_a_head_that_does_not_fit_is_refused(made):
     encoder, head, _ = made["categorical"]
     with pytest.raises(InputError, match="features of shape"):
-        predictor.build_predictor(
-            encoder,
-            TrainedHead(build_head("categorical", (64, 4, 6), 3), "categorical", {}, pd.DataFrame(), 1),
-            {"labels": LABELS},
-        )
-    with pytest.raises(InputError, match="one an output"):
-        predictor.build_predictor(encoder, head, {"labels": ["anger", "joy"]})
+        predictor.build_predictor(encoder, build_head("categorical", (64, 4, 6), 3), {"task": "categorical", "labels": LABELS})
+    with pytest.raises(InputError, match="one per output"):
+        predictor.build_predictor(encoder, head, {"task": "categorical", "labels": ["anger", "joy"]})
 
 
 # ------------------------------------------------------------------------------------------------------ prediction
@@ -147,7 +143,7 @@ def test_a_head_that_does_not_fit_is_refused(made):
 def test_a_file_is_scored_by_chunk_and_as_a_whole(made, loaded, sounds, task):
     encoder, head, _ = made[task]
     prediction = loaded[task].predict_file(sounds / "c.wav")
-    expected = head.predict(encoder.embed(cut_chunks(read_audio(sounds / "c.wav"))))
+    expected = as_columns(head(encoder.embed(cut_chunks(read_audio(sounds / "c.wav")))))
     np.testing.assert_allclose(prediction.chunk_scores, expected, atol=1e-5)
     np.testing.assert_allclose(prediction.scores, aggregate_chunks(expected, np.zeros(3), "mean", task)[0], atol=1e-5)
     assert prediction.seconds == pytest.approx(2.6)
@@ -199,12 +195,12 @@ def test_memory_does_not_grow_with_a_files_length(loaded, tmp_path, monkeypatch)
 
     monkeypatch.setattr(predictor.Predictor, "predict_chunks", watch)
     assert len(loaded["categorical"].predict_file(path).chunk_scores) == 400
-    assert most <= 2 * predictor.CHUNKS_PER_STEP
+    assert most == CHUNKS_PER_STEP
 
 
 def test_a_model_that_drops_tails_says_so_for_a_short_file(made, sounds):
     encoder, head, _ = made["categorical"]
-    model = predictor.build_predictor(encoder, head, {"labels": LABELS, "tail": "drop", "aggregation": "mean"})
+    model = predictor.build_predictor(encoder, head, {**GOOD, "tail": "drop"})
     with pytest.raises(InputError, match="at least a second"):
         model.predict_file(sounds / "a.wav")
     np.testing.assert_array_equal(model.predict_file(sounds / "c.wav").start_seconds, [0, 1])
@@ -353,7 +349,6 @@ GOOD = {
         {"spectrogram": {**SpectrogramConfig().to_dict(), "hop_length": 0}},
         {"spectrogram": {**SpectrogramConfig().to_dict(), "n_fft": "many"}},
         {"spectrogram": {**SpectrogramConfig().to_dict(), "db_min": "low"}},
-        {"parameters": {"optimizer": "sgdx"}},
         {"labels": ["a", "b"]},
         {"spectrogram": {**SpectrogramConfig().to_dict(), "n_fft": 512}},
     ],
@@ -362,7 +357,7 @@ def test_a_file_with_a_wrong_description_is_refused(made, tmp_path, change):
     model = keras.models.load_model(made["categorical"][2])
     model.save(tmp_path / "m.keras")
     attach_json(tmp_path / "m.keras", "head", {**GOOD, **change})
-    with pytest.raises(InputError, match="m.keras|parameters"):
+    with pytest.raises(InputError, match="m.keras"):
         predictor.load_predictor(tmp_path / "m.keras")
 
 
@@ -384,7 +379,9 @@ def test_a_strangers_file_runs_no_code(tmp_path, capsys):
 
 
 def test_a_head_without_its_encoder_is_refused(made, tmp_path):
-    save_head(tmp_path / "head.keras", made["categorical"][1], GOOD)
+    head = made["categorical"][1]
+    plain = keras.Model(head.input, head.output)  # never compiled, and so saved without an optimiser
+    predictor.save_predictor(tmp_path / "head.keras", predictor.Predictor(plain, GOOD))
     with pytest.raises(InputError, match="one from a spectrogram"):
         predictor.load_predictor(tmp_path / "head.keras")
 
@@ -455,7 +452,7 @@ def test_a_saved_model_gives_the_same_numbers(made, tmp_path, capsys, task):
 
 
 def test_an_export_with_other_numbers_is_not_kept(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_run_saved_model", lambda folder: lambda spectrograms: [np.zeros((3, 3))])
+    monkeypatch.setattr(export, "_run_saved_model", lambda folder, spectrograms: [np.zeros((3, 3))])
     with pytest.raises(InputError, match="differ by"):
         export.export_model(made["categorical"][2], "saved_model", tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []

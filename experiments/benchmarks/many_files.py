@@ -119,16 +119,12 @@ def _predict(paths: list[Path], rounds: _Rounds, size: int) -> None:
 
 @cache
 def _predictor() -> Predictor:
-    from classifiers.heads import build_head, resolve_parameters
+    from classifiers.heads import build_head
     from classifiers.predictor import build_predictor
-    from classifiers.trained import TrainedHead
 
     head = build_head("categorical", _encoder().feature_shape, 2, seed=0)
-    return build_predictor(
-        _encoder(),
-        TrainedHead(head, "categorical", resolve_parameters("categorical"), None, 1),
-        {"labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean", "corpus": "none"},
-    )
+    metadata = {"task": "categorical", "labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean"}
+    return build_predictor(_encoder(), head, metadata)
 
 
 @cache

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from began.errors import InputError
-from began.files import read_attached_json
 
 if TYPE_CHECKING:
     from began.encoder import FrozenEncoder
@@ -73,7 +72,7 @@ def write_final_models(data: Data, condition: Condition, settings: argparse.Name
         path = folder / FILES[task]
         if not _is_current(path, metadata):
             if encoder is None:
-                from began.representation import load_frozen_encoder
+                from began.encoder import load_frozen_encoder
 
                 encoder = load_frozen_encoder(encoder_path, config["features"])
             if (encoder.sha256, encoder.feature_shape) != (config["encoder_sha256"], tuple(data.features.shape[1:])):
@@ -122,7 +121,7 @@ def train_final_model(
         class_weight=settings.class_weight if is_class else None,
     )
     (trained,) = train_heads([job], settings.workers, progress=f"final {task} model")
-    save_predictor(path, build_predictor(encoder, trained, dict(metadata)))
+    save_predictor(path, build_predictor(encoder, trained.model, dict(metadata)))
 
 
 def find_best_trial(search_folder: Path, task: str) -> BestTrial:
@@ -194,7 +193,9 @@ def _describe(
 
 def _is_current(path: Path, metadata: Mapping[str, Any]) -> bool:
     """Whether a whole model of the same description is there already."""
+    from classifiers.predictor import read_description
+
     try:
-        return read_attached_json(path, "head") == json.loads(json.dumps(metadata))
+        return read_description(path) == json.loads(json.dumps(metadata))
     except InputError:
         return False
