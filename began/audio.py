@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from began.errors import InputError
 from began.files import describe_no_file
 
+if TYPE_CHECKING:
+    import soundfile
+
 SAMPLE_RATE = 16_000
 """Sample rate of everything behind `read_audio`, in Hz (paper, section 3.2)."""
 
-CHUNK_SAMPLES = 16_000
+CHUNK_SAMPLES = SAMPLE_RATE
 """Length of a chunk in samples: one second (paper, section 3.2)."""
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
@@ -32,6 +36,8 @@ MAX_AMPLITUDE = 1_000.0
 BLOCK_SECONDS = 60
 """How much of a file is in memory at a time."""
 
+UNDAMAGED, AGAIN = "an undamaged sound file (WAV, FLAC, OGG, MP3, AIFF, …)", "copy, download or export it again"
+
 
 def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
@@ -48,110 +54,82 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
     import soundfile
 
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
-            if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
-                raise InputError.about(
-                    path,
-                    found=f"a sample rate of {file.samplerate} Hz",
-                    expected=f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz",
-                    action="export the file again",
-                )
-            n_read = 0
-            resampler = _make_resampler(file.samplerate * speed)
-            may_hold_nan = not file.subtype.startswith("PCM")
-            # `read` allocates what is left of the file, `blocks` a whole minute for every utterance.
-            while len(block := file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
-                n_read += len(block)
-                if may_hold_nan and not np.abs(block).max() <= MAX_AMPLITUDE:  # also true where it is NaN
-                    finite = np.isfinite(block).all()
-                    raise InputError.about(
-                        path,
-                        found=f"samples up to {np.abs(block).max():g}"
-                        if finite
-                        else "samples that are not finite (NaN or infinity)",
-                        expected="samples from -1 to 1",
-                        action="export the file again",
-                    )
-                mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-                resampled = resampler(mono, last=n_read >= file.frames)
-                if len(resampled):
-                    yield resampled
-            if n_read == 0:
-                raise InputError.about(
-                    path,
-                    found="a sound file without samples",
-                    expected="at least one sample",
-                    action="remove or replace the file",
-                )
-            if n_read < file.frames:
-                raise _truncated(path, f"{n_read} samples of the {file.frames} that its header names")
+            yield from _resample_blocks(path, file, speed)
     except soundfile.LibsndfileError as error:
-        raise InputError.about(
-            path,
-            found=f"a file that cannot be decoded ({error.error_string.rstrip('.')})",
-            expected="an undamaged sound file that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, …)",
-            action="copy or convert the file again",
-        ) from error
+        found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
+        raise InputError.about(path, found, UNDAMAGED, AGAIN) from error
     except OSError as error:
-        raise InputError.about(
-            path,
-            found=f"a file that cannot be opened ({error.strerror or error})",
-            expected="a readable sound file",
-            action="check its permissions",
-        ) from error
+        raise _cannot_open(path, error) from error
 
 
-def read_audio(path: str | os.PathLike[str], speed: float = 1.0) -> np.ndarray:
-    """Returns a whole sound file as `stream_audio` reads it: float32, shape (n_samples,), mono, 16 kHz."""
-    blocks = list(stream_audio(path, speed))
-    return _join(blocks) if blocks else np.zeros(0, np.float32)
+def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Iterator[np.ndarray]:
+    if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
+        expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+        raise InputError.about(path, f"a sample rate of {file.samplerate} Hz", expected, AGAIN)
+    n_read = 0
+    resample = _make_resampler(file.samplerate * speed)
+    # `read` allocates what is left of the file, `blocks` a whole minute for every utterance.
+    while len(block := file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
+        n_read += len(block)
+        if not file.subtype.startswith("PCM") and not (peak := np.abs(block).max()) <= MAX_AMPLITUDE:  # true for NaN, too
+            found = f"samples up to {peak:g}" if np.isfinite(block).all() else "samples that are not finite (NaN or infinity)"
+            raise InputError.about(path, found, "samples from -1 to 1", AGAIN)
+        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        resampled = resample(mono, n_read >= file.frames)
+        if len(resampled):
+            yield resampled
+    if n_read == 0:
+        raise InputError.about(path, "a sound file without samples", "at least one sample", AGAIN)
+    if n_read < file.frames:
+        found = f"a truncated file: {n_read} samples of the {file.frames} that its header names"
+        raise InputError.about(path, found, UNDAMAGED, AGAIN)
 
 
-def _join(blocks: list[np.ndarray]) -> np.ndarray:
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise InputError.about(path, found=describe_no_file(path), expected="a sound file", action="check the path")
-    size = path.stat().st_size
-    if size == 0:
-        raise InputError.about(
-            path, found="an empty file (0 bytes)", expected="a sound file", action="copy or download the file again"
-        )
-    try:
-        with open(path, "rb") as file:
-            header = file.read(12)
-    except OSError as error:
-        raise InputError.about(
-            path,
-            found=f"a file that cannot be opened ({error.strerror or error})",
-            expected="a readable sound file",
-            action="check its permissions",
-        ) from error
-    # libsndfile reads a WAV cut off in the middle without a word; its RIFF header tells.
-    if header[:4] == b"RIFF" and header[8:] == b"WAVE":
-        declared = int.from_bytes(header[4:8], "little") + 8
-        unknown_length = declared in (8, 0xFFFFFFFF + 8)  # written by programs that stream
-        if not unknown_length and size < declared - 1:
-            raise _truncated(path, f"{size} bytes of the {declared} that its header names")
-
-
-def _truncated(path: Path, found: str) -> InputError:
-    return InputError.about(
-        path, found=f"a truncated file: {found}", expected="the whole file", action="copy or download the file again"
-    )
-
-
-def _make_resampler(rate_hz: float):
+def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
     if rate_hz == SAMPLE_RATE:
         return lambda block, last: block
     import soxr
 
     stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
     return lambda block, last: stream.resample_chunk(np.ascontiguousarray(block), last=last)
+
+
+def check_file(path: Path) -> None:
+    """Refuses what can be told to be no usable sound file without decoding it.
+
+    Raises:
+        InputError: missing, a folder or device, empty, unreadable, or a WAV file that was cut off.
+    """
+    if not path.is_file():
+        raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
+    try:
+        with open(path, "rb") as file:
+            header = file.read(12)
+    except OSError as error:
+        raise _cannot_open(path, error) from error
+    # libsndfile reads a WAV cut off in the middle without a word; its RIFF header tells.
+    if header[:4] == b"RIFF" and header[8:] == b"WAVE":
+        declared = int.from_bytes(header[4:8], "little") + 8
+        unknown_length = declared in (8, 0xFFFFFFFF + 8)  # written by programs that stream
+        if not unknown_length and size < declared - 1:
+            found = f"a truncated file: {size} bytes of the {declared} that its header names"
+            raise InputError.about(path, found, UNDAMAGED, AGAIN)
+
+
+def _cannot_open(path: Path, error: OSError) -> InputError:
+    found = f"a file that cannot be opened ({error.strerror or error})"
+    return InputError.about(path, found, "a readable sound file", "check its permissions")
+
+
+def read_audio(path: str | os.PathLike[str], speed: float = 1.0) -> np.ndarray:
+    """Returns a sound file from beginning to end, see `stream_audio`: float32, shape (n_samples,), mono, 16 kHz."""
+    return np.concatenate([np.zeros(0, np.float32), *stream_audio(path, speed)])
 
 
 def cut_chunks(waveform: np.ndarray, *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap") -> np.ndarray:
@@ -173,8 +151,7 @@ def cut_chunks(waveform: np.ndarray, *, hop_samples: int = CHUNK_SAMPLES, tail: 
     """
     if waveform.ndim != 1:
         raise ValueError(f"waveform has shape {waveform.shape}; expected one dimension")
-    blocks = list(_chunk_blocks([waveform], hop_samples, tail))
-    return np.concatenate(blocks) if blocks else np.zeros((0, CHUNK_SAMPLES), np.float32)
+    return np.concatenate([np.zeros((0, CHUNK_SAMPLES), np.float32), *_chunk_blocks([waveform], hop_samples, tail)])
 
 
 def stream_chunks(

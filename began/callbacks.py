@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import pandas as pd
 
-from began.checkpoint import require_finite, write_checkpoint
+from began.checkpoint import name_variables, write_checkpoint
 from began.errors import InputError
 from began.files import write_text
-from began.model import BEGAN
+from began.settings import Schedule
 
 N_PICTURED = 8
 """Chunks of each kind that are looked at after a round."""
@@ -33,33 +33,31 @@ class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):
     """Keras' ReduceLROnPlateau on M_global, whose memory of the best value survives a restart.
 
     Source: Berthelot et al. 2017, section 4.1: the learning rate is halved when the convergence measure stalls.
+
+    Args:
+        patience: rounds without progress.
+        min_lr: floor of the learning rate.
+        remembered: the `state` of an earlier part of the training.
     """
 
-    REMEMBERED = ("best", "wait", "cooldown_counter")
-
-    def __init__(self, patience: int, min_lr: float) -> None:
+    def __init__(self, patience: int, min_lr: float, remembered: dict[str, float] | None = None) -> None:
         super().__init__(
             monitor="convergence_measure", mode="min", factor=0.5, min_delta=1e-4, patience=patience, min_lr=min_lr
         )
-        self._restored: dict[str, float] = {}
+        self._remembered = remembered or {}
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
-        for name, value in self._restored.items():
-            setattr(self, name, value)
+        vars(self).update(self._remembered)
 
     @property
-    def state(self) -> dict[str, float | None]:
+    def state(self) -> dict[str, float]:
         """What a checkpoint keeps, as plain types."""
-        return {name: getattr(self, name, None) for name in self.REMEMBERED}
-
-    def restore(self, state: dict[str, float]) -> None:
-        """Takes what `state` gave, to be used when training begins."""
-        self._restored = dict(state)
+        return {name: getattr(self, name) for name in ("best", "wait", "cooldown_counter")}
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends a training whose losses are infinite or not a number, before anything of it is written.
+    """Ends a training whose losses or weights are infinite or not a number, before anything of the round is written.
 
     Args:
         folder: of the run, for the message.
@@ -72,60 +70,28 @@ class StopWhenNotFinite(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for name in ("reconstruction_loss", "generator_loss"):
             if not math.isfinite(float(logs[name])):
-                step = int(_to_number(self.model.optimizer.iterations))
-                raise InputError.about(
-                    "training",
-                    found=f"a {name} that is not finite ({float(logs[name])}) at step {step}",
-                    expected="finite losses",
-                    action=f"lower the learning rate or the input's scale; the last good checkpoint is kept in {self.folder}",
-                )
-
-
-class ProgressBar(keras.callbacks.Callback):
-    """Shows the running round on a terminal: L(x), L(G(z)), k, M_global and chunks per second.
-
-    Args:
-        steps_per_round, rounds_per_epoch, batch_size: how the training is cut.
-    """
-
-    def __init__(self, steps_per_round: int, rounds_per_epoch: int, batch_size: int) -> None:
-        super().__init__()
-        self.steps_per_round, self.rounds_per_epoch, self.batch_size = steps_per_round, rounds_per_epoch, batch_size
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        from tqdm import tqdm
-
-        # disable=None: nothing where the output is a file or a pipe, which a bar would fill with fragments.
-        self._bar = tqdm(
-            total=self.steps_per_round * self.batch_size,
-            unit="chunk",
-            leave=False,
-            disable=None,
-            desc=f"epoch {(epoch + 1) / self.rounds_per_epoch:.2f}",
-            mininterval=0.5,
-        )
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if not self._bar.disable:
-            self._bar.set_postfix_str(
-                f"L(x) {logs['reconstruction_loss']:.4f}, L(G(z)) {logs['generator_loss']:.4f}, "
-                f"k {_to_number(self.model.k):.3f}, M_global {logs['convergence_measure']:.4f}",
-                refresh=False,
-            )
-        self._bar.update(self.batch_size)
+                self._stop(f"a {name} that is not finite at step {int(_to_number(self.model.optimizer.iterations))}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._bar.close()
+        # A step with finite losses can make weights or moments that are not.
+        variables = name_variables(self.model).values()
+        if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in variables):
+            self._stop("weights that are not finite")
+
+    def _stop(self, found: str) -> None:
+        action = f"lower the learning rate; the last good checkpoint is kept in {self.folder}"
+        raise InputError.about("training", found, "finite losses and weights", action)
 
 
 class RoundReport(keras.callbacks.Callback):
-    """After every round: a row in history.csv, a checkpoint, a line of progress, warnings and pictures.
+    """While a round runs, a progress bar; after it a row in history.csv, a checkpoint, a line, warnings and pictures.
 
     Args:
         folder: of the run.
-        batch_size: chunks in a step, over all replicas.
-        steps_per_round, rounds_per_epoch, n_rounds: how the training is cut.
+        schedule: how the training is cut.
         plateau: whose state goes into the checkpoint.
+        rows: of the history so far; grows by one row per round: the losses' means over the round, and k, learning rate
+            and diversity at its end.
         examples: float32, shape (N_PICTURED, n_bins, n_frames, 1), the real chunks that are pictured.
         draw: each takes the pictured chunks and the history so far.
         report: takes a line.
@@ -134,76 +100,70 @@ class RoundReport(keras.callbacks.Callback):
     def __init__(
         self,
         folder: Path,
-        *,
-        batch_size: int,
-        steps_per_round: int,
-        rounds_per_epoch: int,
-        n_rounds: int,
+        schedule: Schedule,
         plateau: ResumablePlateau,
+        rows: list[dict[str, float]],
         examples: np.ndarray,
         draw: Sequence[Draw],
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self.folder, self.batch_size = folder, batch_size
-        self.steps_per_round, self.rounds_per_epoch, self.n_rounds = steps_per_round, rounds_per_epoch, n_rounds
-        self.plateau, self.examples, self.draw, self.report = plateau, examples, draw, report
-        self.rows: list[dict[str, float]] = []
-        self._started = 0.0
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """One row a round: the losses' means over the round, and k, learning rate and diversity at its end."""
-        return pd.DataFrame(self.rows)
+        self.folder, self.schedule, self.plateau, self.rows = folder, schedule, plateau, rows
+        self.examples, self.draw, self.report = examples, draw, report
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        from tqdm import tqdm
+
         self._started = time.perf_counter()
+        name = f"epoch {(epoch + 1) / self.schedule.rounds_per_epoch:.2f}"
+        # disable=None: nothing where the output is a file or a pipe, which a bar would fill with fragments.
+        self._bar = tqdm(
+            total=self.schedule.chunks_per_round, desc=name, unit="chunk", leave=False, disable=None, mininterval=0.5
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self._bar.disable:
+            self._bar.set_postfix_str(_show({**logs, "k": _to_number(self.model.k)}), refresh=False)
+        self._bar.update(self.schedule.batch_size)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        n_rounds_done = epoch + 1
-        seconds = time.perf_counter() - self._started
-        require_finite(self.model, self.folder)
+        self._bar.close()
+        n_done, seconds = epoch + 1, time.perf_counter() - self._started
         pictured = self._picture()
         self.rows.append(
             {
-                "epoch": n_rounds_done / self.rounds_per_epoch,
-                "step": n_rounds_done * self.steps_per_round,
+                "epoch": n_done / self.schedule.rounds_per_epoch,
+                "step": n_done * self.schedule.steps_per_round,
                 "reconstruction_loss": float(logs["reconstruction_loss"]),
                 "generator_loss": float(logs["generator_loss"]),
                 "k": _to_number(self.model.k),
                 "convergence_measure": float(logs["convergence_measure"]),
                 "learning_rate": _to_number(self.model.optimizer.learning_rate),
                 "diversity": measure_diversity(pictured),
-                "chunks_per_second": self.steps_per_round * self.batch_size / seconds,
+                "chunks_per_second": self.schedule.chunks_per_round / seconds,
             }
         )
-        write_text(self.folder / "history.csv", self.history.to_csv(index=False))
+        history = pd.DataFrame(self.rows)
+        write_text(self.folder / "history.csv", history.to_csv(index=False))
         # A run that is killed before this line does the round again; what follows only shows it.
-        write_checkpoint(
-            self.folder / "checkpoint.npz",
-            self.model,
-            {"round": n_rounds_done, "plateau": self.plateau.state, "rows": self.rows},
-        )
-        self._report_round(n_rounds_done)
+        state = {"round": n_done, "plateau": self.plateau.state, "rows": self.rows}
+        write_checkpoint(self.folder / "checkpoint.npz", self.model, state)
+        self._report_round(self.rows[-1], hours_left=(self.schedule.n_rounds - n_done) * seconds / 3600)
         for draw in self.draw:
-            draw(pictured, self.history)
+            draw(pictured, history)
 
     def _picture(self) -> Pictured:
-        model: BEGAN = self.model
-        pictured = {"real": self.examples, "reconstructed": keras.ops.convert_to_numpy(model.discriminator(self.examples))}
-        if model.generator is not None:
+        pictured = {"real": self.examples, "reconstructed": self.model.discriminator(self.examples)}
+        if self.model.generator is not None:
             # Always the same noise: from picture to picture one sees the same points of the latent space.
-            latent = np.random.default_rng(0).uniform(-1.0, 1.0, (N_PICTURED, model.latent_size)).astype(np.float32)
-            pictured["generated"] = keras.ops.convert_to_numpy(model.generate(latent))
-        return {name: chunks[..., 0] for name, chunks in pictured.items()}
+            latent = np.random.default_rng(0).uniform(-1.0, 1.0, (N_PICTURED, self.model.latent_size)).astype(np.float32)
+            pictured["generated"] = self.model.generator(latent)
+        return {name: keras.ops.convert_to_numpy(chunks)[..., 0] for name, chunks in pictured.items()}
 
-    def _report_round(self, n_rounds_done: int) -> None:
-        row = self.rows[-1]
-        left = (self.n_rounds - n_rounds_done) * self.steps_per_round * self.batch_size / row["chunks_per_second"]
+    def _report_round(self, row: dict[str, float], hours_left: float) -> None:
         self.report(
-            f"epoch {row['epoch']:.2f}  step {row['step']}  L(x) {row['reconstruction_loss']:.4f}  "
-            f"L(G(z)) {row['generator_loss']:.4f}  k {row['k']:.3f}  M_global {row['convergence_measure']:.4f}  "
-            f"rate {row['learning_rate']:.1e}  {row['chunks_per_second']:.0f} chunks/s  {left / 3600:.1f} h left"
+            f"epoch {row['epoch']:.2f}  step {row['step']}  {_show(row)}  rate {row['learning_rate']:.1e}  "
+            f"{row['chunks_per_second']:.0f} chunks/s  {hours_left:.1f} h left"
         )
         if self.model.generator is not None:
             for warning in find_trouble(self.rows):
@@ -212,6 +172,8 @@ class RoundReport(keras.callbacks.Callback):
 
 class TensorBoardLogs:
     """Writes each round's row and pictures for TensorBoard; called by `RoundReport` as its `draw`.
+
+    Keras' own callback knows neither the pictures nor k and diversity.
 
     Args:
         folder: of the logs.
@@ -227,13 +189,11 @@ class TensorBoardLogs:
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def __call__(self, pictured: Pictured, history: pd.DataFrame) -> None:
-        row = history.iloc[-1].to_dict()
-        step = int(row.pop("step"))
-        with self._writer.as_default(step=step):
-            for name, value in row.items():
-                if math.isfinite(value):
-                    self._summary.scalar(name, value)
-            low, high = float(pictured["real"].min()), float(pictured["real"].max())
+        row = history.iloc[-1]
+        low, high = float(pictured["real"].min()), float(pictured["real"].max())
+        with self._writer.as_default(step=int(row["step"])):
+            for name, value in row.drop("step").dropna().items():
+                self._summary.scalar(name, value)
             for name, chunks in pictured.items():
                 # Low frequencies at the bottom, one grey scale for real and generated.
                 grey = np.clip((chunks[:, ::-1] - low) / max(high - low, 1e-12), 0.0, 1.0)
@@ -243,6 +203,13 @@ class TensorBoardLogs:
 
 def _to_number(variable: Any) -> float:
     return float(keras.ops.convert_to_numpy(variable))
+
+
+def _show(row: dict[str, float]) -> str:
+    return (
+        f"L(x) {row['reconstruction_loss']:.4f}  L(G(z)) {row['generator_loss']:.4f}  k {row['k']:.3f}  "
+        f"M_global {row['convergence_measure']:.4f}"
+    )
 
 
 def measure_diversity(pictured: Pictured) -> float:
@@ -258,23 +225,15 @@ def find_trouble(rows: list[dict[str, float]]) -> list[str]:
     Args:
         rows: of the history so far, the newest last, with the columns `k`, `step` and `diversity`.
     """
-    found = []
+    step, diversity = rows[-1]["step"], rows[-1]["diversity"]
     recent = [row["k"] for row in rows[-N_STUCK_ROUNDS:]]
-    if len(recent) == N_STUCK_ROUNDS and rows[-1]["step"] >= STUCK_AFTER_STEPS:  # k starts at 0 and moves slowly
-        if max(recent) <= 1e-6:
-            found.append(
-                f"k has been 0 for {N_STUCK_ROUNDS} rounds: the discriminator ignores the generator. "
-                "The input's scale may be off, or gamma too low."
-            )
-        if min(recent) >= 1.0 - 1e-6:
-            found.append(
-                f"k has been 1 for {N_STUCK_ROUNDS} rounds: the generator is far ahead. "
-                "A lower learning rate or a higher gamma may restore the balance."
-            )
-    if rows[-1]["step"] >= COLLAPSE_AFTER_STEPS and rows[-1]["diversity"] < COLLAPSED_DIVERSITY:
-        found.append(
-            "generated chunks are nearly identical "
-            f"(diversity {rows[-1]['diversity']:.3f} of the real ones'): "
-            "mode collapse. A lower learning rate or a higher gamma may help."
-        )
+    stuck = len(recent) == N_STUCK_ROUNDS and step >= STUCK_AFTER_STEPS  # k starts at 0 and moves slowly
+    cure = "A lower learning rate or a higher gamma may help."
+    found = []
+    if stuck and max(recent) <= 1e-6:
+        found.append(f"k has been 0 for {N_STUCK_ROUNDS} rounds: the discriminator ignores the generator. {cure}")
+    if stuck and min(recent) >= 1.0 - 1e-6:
+        found.append(f"k has been 1 for {N_STUCK_ROUNDS} rounds: the generator is far ahead. {cure}")
+    if step >= COLLAPSE_AFTER_STEPS and diversity < COLLAPSED_DIVERSITY:
+        found.append(f"generated chunks are nearly identical (diversity {diversity:.3f}): mode collapse. {cure}")
     return found

@@ -20,7 +20,7 @@ def write_checkpoint(path: Path, model: keras.Model, state: dict[str, Any]) -> N
 
     The model's variables include k and the noise generator's state; the optimiser's include moments, step and rate.
     """
-    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _name_variables(model).items()}
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in name_variables(model).items()}
     with write_atomically(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, state=np.array(json.dumps(state)), **arrays)
 
@@ -35,44 +35,25 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
     Raises:
         InputError: the file is damaged, or was written for another network.
     """
-    variables = _name_variables(model)
+    variables = name_variables(model)
     try:
         with np.load(path if content is None else io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         state = json.loads(str(arrays.pop("state")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError.about(
-            path, found=f"a damaged checkpoint ({error})", expected="a whole one", action="remove it to start again"
-        ) from error
+        found = f"a damaged checkpoint ({error})"
+        raise InputError.about(path, found, "a whole one", "remove it to start again") from error
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if {name: array.shape for name, array in arrays.items()} != shapes:
-        raise InputError.about(
-            path,
-            found="the checkpoint of another network",
-            expected="one of this network",
-            action="give the settings it was made with, or choose another folder",
-        )
+        action = "give the settings it was made with, or choose another folder"
+        raise InputError.about(path, "the checkpoint of another network", "one of this network", action)
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return state
 
 
-def require_finite(model: keras.Model, folder: Path) -> None:
-    """Refuses to go on, and so to write, when a step with finite losses has made weights or moments infinite or NaN.
-
-    Raises:
-        InputError: a variable is not finite.
-    """
-    if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in _name_variables(model).values()):
-        raise InputError.about(
-            "training",
-            found="weights that are not finite",
-            expected="finite weights",
-            action=f"lower the learning rate or the input's scale; the last good checkpoint is kept in {folder}",
-        )
-
-
-def _name_variables(model: keras.Model) -> dict[str, Any]:
+def name_variables(model: keras.Model) -> dict[str, Any]:
+    """Returns every variable of a model and its optimiser, numbered in Keras' order."""
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {
         f"{group}-{number:04d}": variable for group, variables in groups.items() for number, variable in enumerate(variables)

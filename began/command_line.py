@@ -1,4 +1,4 @@
-"""What every script does with its arguments and its errors."""
+"""What every command does with its arguments and its errors."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def run_script(
     arguments = parser.parse_args(argv)
     # TensorFlow reads this once, when it is imported: its start-up notes would bury the progress lines.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if arguments.debug:
+        return main(arguments) or 0
     if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored, as under nohup
         signal.signal(signal.SIGINT, _interrupt)
     try:
@@ -35,27 +37,20 @@ def run_script(
         sys.stdout.flush()  # where a full disk would else show after the end
         return code
     except InputError as error:
-        if arguments.debug:
-            raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read the output has enough, as `head` does
         _discard_output()
         return 0
     except OSError as error:
-        if arguments.debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        # Results say so themselves: this is a temporary file, or what the shell redirects the output to.
-        print(
-            f"error: {error.filename or 'output'}: found that it cannot be written ({error.strerror}); expected free space. "
-            "Free some space, or redirect the output to another disk.",
-            file=sys.stderr,
-        )
+        # Results have an InputError of their own: this is a temporary file, or what the shell redirects the output to.
+        found, where = f"found that it cannot be written ({error.strerror})", error.filename or "output"
+        print(f"error: {where}: {found}; expected free space. Free some, or use another disk.", file=sys.stderr)
         _discard_output()
         return 2
     except KeyboardInterrupt:
-        if arguments.debug:
-            raise
         print(INTERRUPTED, file=sys.stderr)
         if argv is None:
             _leave(130)
@@ -97,7 +92,7 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-def _say_interrupted(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt) and "--debug" not in sys.argv:
         print(INTERRUPTED, file=sys.stderr)
     else:
@@ -105,4 +100,4 @@ def _say_interrupted(kind: type[BaseException], error: BaseException, traceback:
 
 
 # Ctrl-C while a script's own imports run, before `run_script` can catch it.
-sys.excepthook = _say_interrupted
+sys.excepthook = _excepthook

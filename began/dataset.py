@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,11 @@ import numpy as np
 
 from began.audio import stream_chunks
 from began.errors import InputError
-from began.files import lock_folder, write_atomically, write_npy_header, write_text
+from began.files import lock_folder, write_npy, write_text
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 FILES_PER_SHARD = 256
 """Files behind one shard: what an interrupted preparation has to do again at most."""
-
-MAX_OPEN_SHARDS = 256
-"""Shards that a store keeps open: the whole LibriSpeech has more than a process may open files."""
 
 
 def prepare_chunk_store(
@@ -48,7 +44,7 @@ def prepare_chunk_store(
         folder: of the store; made where it is missing.
         config: of the spectrograms.
         tail: see `began.audio.cut_chunks`. The default keeps padded silence out of the training data.
-        workers: threads (decoding and the Fourier transform leave Python's lock); None takes one a core.
+        workers: threads (decoding and the Fourier transform leave Python's lock); None takes one per core.
         wait: while another process prepares this folder, wait instead of refusing.
         progress: wraps an iteration over all files, e.g. `lambda files: tqdm(files, total=len(paths))`.
     Raises:
@@ -58,51 +54,34 @@ def prepare_chunk_store(
     # By name, not by path: a corpus that moved is still the same corpus.
     sources = [{"file": Path(path).name, "bytes": Path(path).stat().st_size} for path in paths]
     description = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "sources": sources}
-    with _lock_or_wait(folder) if wait else lock_folder(folder):
-        _claim_folder(folder, description)
+    with lock_folder(folder, wait):
+        _claim_folder(folder / "store.json", description)
         for _ in progress(_write_shards(folder, paths, config, tail, workers or len(os.sched_getaffinity(0)))):
             pass
     return ChunkStore(folder)
 
 
-@contextmanager
-def _lock_or_wait(folder: Path) -> Iterator[None]:
-    import filelock
-
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(lock_folder(folder))
-                break
-            except InputError as error:
-                if not isinstance(error.__cause__, filelock.Timeout):
-                    raise
-                time.sleep(1.0)
-        yield
-
-
-def _claim_folder(folder: Path, description: dict[str, Any]) -> None:
-    path = folder / "store.json"
+def _claim_folder(path: Path, description: dict[str, Any]) -> None:
+    """Writes the store's description, or compares it with the one that is there."""
     if not path.exists():
         write_text(path, json.dumps(description, indent=1))
         return
+    stored = _read_description(path)
+    differing = [name for name in description if stored.get(name) != description[name]]
+    if differing:
+        found, expected = f"a chunk store with other {', '.join(differing)}", "the store of the same files and settings"
+        raise InputError.about(path.parent, found, expected, "remove the folder, or choose another")
+
+
+def _read_description(path: Path) -> dict[str, Any]:
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise InputError.about(
-            path,
-            found=f"a damaged description of a chunk store ({error})",
-            expected="a whole one",
-            action="remove its folder, and run the preparation again",
-        ) from error
-    differing = [name for name in description if stored.get(name) != description[name]]
-    if differing:
-        raise InputError.about(
-            folder,
-            found=f"a chunk store with other {', '.join(differing)}",
-            expected="an empty folder, or the store of the same files and settings",
-            action="remove the folder, or choose another",
-        )
+        found = f"a damaged description of a chunk store ({error})"
+        raise InputError.about(path, found, "a whole one", "remove its folder, and run the preparation again") from error
+    if "spectrogram" in stored:  # of whichever version wrote it
+        stored["spectrogram"] = SpectrogramConfig.from_dict(stored["spectrogram"], path).to_dict()
+    return stored
 
 
 def _write_shards(
@@ -110,36 +89,26 @@ def _write_shards(
 ) -> Iterator[str | os.PathLike[str]]:
     """Writes the shards that are not there yet, and yields every file when it is done.
 
-    A shard is written through a header with room for the final count, so that only a few files are in memory. One
-    thread flushes a finished shard to the disk while the others decode for the next.
+    One thread flushes a finished shard to the disk while the others decode for the next.
     """
     shards = {
         folder / f"shard-{number:05d}.npy": paths[first : first + FILES_PER_SHARD]
         for number, first in enumerate(range(0, len(paths), FILES_PER_SHARD))
     }
     missing = {target: shard for target, shard in shards.items() if not target.exists()}
-    for target, shard in shards.items():
-        if target not in missing:
-            yield from shard
-    shape = (config.n_bins, config.n_frames)
+    yield from (path for target, shard in shards.items() if target not in missing for path in shard)
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as finisher:
         try:
             jobs = (pool.submit(_read_spectrograms, path, config, tail, stop) for shard in missing.values() for path in shard)
-            results = _hold_ready(jobs, 2 * workers + 2)
+            results = _start_ahead(jobs, 2 * workers + 2)
             finished = finisher.submit(int)
             for target, shard in missing.items():
                 with ExitStack() as stack:
-                    file = stack.enter_context(open(stack.enter_context(write_atomically(target)), "wb"))
-                    n_chunks = 0
-                    write_npy_header(file, "<f2", (n_chunks, *shape))
+                    append = stack.enter_context(write_npy(target, "<f2", (config.n_bins, config.n_frames)))
                     for path in shard:
-                        spectrograms = next(results).result()
-                        file.write(spectrograms.data)
-                        n_chunks += len(spectrograms)
+                        append(next(results).result())
                         yield path
-                    file.seek(0)
-                    write_npy_header(file, "<f2", (n_chunks, *shape))
                     finished.result()
                     finished = finisher.submit(stack.pop_all().close)
             finished.result()
@@ -148,7 +117,7 @@ def _write_shards(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _hold_ready(jobs: Iterator[Future], count: int) -> Iterator[Future]:
+def _start_ahead(jobs: Iterator[Future], count: int) -> Iterator[Future]:
     """Yields jobs in order, having started `count` of them ahead."""
     started = deque(islice(jobs, count))
     while started:
@@ -157,14 +126,12 @@ def _hold_ready(jobs: Iterator[Future], count: int) -> Iterator[Future]:
 
 
 def _read_spectrograms(path: str | os.PathLike[str], config: SpectrogramConfig, tail: str, stop: threading.Event) -> np.ndarray:
-    blocks = []
+    blocks = [np.zeros((0, config.n_bins, config.n_frames), "<f2")]
     for chunks in stream_chunks(path, tail=tail):
         if stop.is_set():
             break
         blocks.append(compute_spectrograms(chunks, config, dtype="<f2"))
-    if len(blocks) == 1:
-        return blocks[0]
-    return np.concatenate([np.zeros((0, config.n_bins, config.n_frames), "<f2"), *blocks])
+    return blocks[-1] if len(blocks) <= 2 else np.concatenate(blocks)
 
 
 class ChunkStore:
@@ -180,87 +147,44 @@ class ChunkStore:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        try:
-            description = json.loads((self.folder / "store.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError.about(
-                self.folder,
-                found=f"no readable store.json ({error})",
-                expected="a chunk store",
-                action="remove the folder and prepare it again",
-            ) from error
+        description = _read_description(self.folder / "store.json")
         self.config = SpectrogramConfig.from_dict(description["spectrogram"])
         n_shards = -(-len(description["sources"]) // description["files_per_shard"])
-        self._chunk_shape = (self.config.n_bins, self.config.n_frames)
-        self._chunk_bytes = int(np.prod(self._chunk_shape)) * 2
-        self._paths, self._offsets, counts = [], [], []
-        for number in range(n_shards):
-            path = self.folder / f"shard-{number:05d}.npy"
-            offset, n_chunks = self._check_shard(path, n_shards)
-            self._paths.append(path)
-            self._offsets.append(offset)
-            counts.append(n_chunks)
-        self._first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._paths = [self.folder / f"shard-{number:05d}.npy" for number in range(n_shards)]
+        checked = [self._check_shard(path) for path in self._paths]
+        self._offsets = [offset for offset, _ in checked]
+        self._first = np.concatenate([[0], np.cumsum([n_chunks for _, n_chunks in checked], dtype=np.int64)])
         self.n_chunks = int(self._first[-1])
         if self.n_chunks == 0:
-            raise InputError.about(
-                self.folder,
-                found="no chunk: every utterance is shorter than a second",
-                expected="at least one second of speech",
-                action="give longer recordings, or another tail",
-            )
-        self._open: OrderedDict[int, Any] = OrderedDict()
+            found, expected = "no chunk: every utterance is shorter than a second", "at least one second of speech"
+            raise InputError.about(self.folder, found, expected, "give longer recordings, or another tail")
 
-    def _check_shard(self, path: Path, n_shards: int) -> tuple[int, int]:
+    def _check_shard(self, path: Path) -> tuple[int, int]:
         """Returns where a shard's chunks begin, and how many there are."""
+        action = "run the preparation again; it goes on where it was"
         if not path.is_file():
-            raise InputError.about(
-                path,
-                found="no such shard",
-                expected=f"{n_shards} finished shards",
-                action="run the preparation again; it goes on where it was",
-            )
-        with open(path, "rb") as file:
-            try:
-                np.lib.format.read_magic(file)
-                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            except ValueError as error:
-                shape, dtype = (0,), error
-            offset, found = file.tell(), path.stat().st_size
-        if shape[1:] != self._chunk_shape or dtype != np.dtype("<f2") or found != offset + shape[0] * self._chunk_bytes:
-            raise InputError.about(
-                path,
-                found=f"a damaged shard ({found} bytes)",
-                expected="a whole one",
-                action="remove it and run the preparation again; it goes on where it was",
-            )
-        return offset, shape[0]
+            raise InputError.about(path, "no such shard", f"{len(self._paths)} finished shards", action)
+        try:
+            shard = np.lib.format.open_memmap(path, mode="r")
+            whole = path.stat().st_size == shard.offset + shard.nbytes
+        except (OSError, ValueError):
+            whole = False
+        if not whole or shard.shape[1:] != (self.config.n_bins, self.config.n_frames) or shard.dtype != np.dtype("<f2"):
+            raise InputError.about(path, "a damaged shard", "a whole one", f"remove it and {action}")
+        return shard.offset, len(shard)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Returns chunks by number: float32, shape (len(indices), n_bins, n_frames, 1).
 
         Plain reads, not a memory map: mapped pages would count as the process's memory, and grow with the store.
         """
-        chunks = np.empty((len(indices), *self._chunk_shape), "<f2")
+        chunks = np.empty((len(indices), self.config.n_bins, self.config.n_frames, 1), np.float32)
+        size = self.config.n_bins * self.config.n_frames
         shards = np.searchsorted(self._first, indices, side="right") - 1
-        for row, (index, shard) in enumerate(zip(indices, shards.tolist(), strict=True)):
-            offset = self._offsets[shard] + int(index - self._first[shard]) * self._chunk_bytes
-            os.preadv(self._open_shard(shard).fileno(), [chunks[row].view(np.uint8)], offset)
-        return chunks.astype(np.float32)[..., np.newaxis]
-
-    def _open_shard(self, shard: int) -> Any:
-        if shard in self._open:
-            self._open.move_to_end(shard)
-        else:
-            self._open[shard] = open(self._paths[shard], "rb", buffering=0)
-            if len(self._open) > MAX_OPEN_SHARDS:
-                self._open.popitem(last=False)[1].close()
-        return self._open[shard]
-
-    def close(self) -> None:
-        """Closes the shards; a later read opens them again."""
-        while self._open:
-            self._open.popitem()[1].close()
+        for chunk, index, shard in zip(chunks, indices, shards, strict=True):
+            offset = self._offsets[shard] + int(index - self._first[shard]) * size * 2
+            chunk.flat = np.fromfile(self._paths[shard], "<f2", size, offset=offset)
+        return chunks
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns how many full batches one pass over the store gives; the rest of a pass is left out.
@@ -269,12 +193,8 @@ class ChunkStore:
             InputError: the store is smaller than one batch.
         """
         if self.n_chunks < batch_size:
-            raise InputError.about(
-                self.folder,
-                found=f"{self.n_chunks} chunks",
-                expected=f"at least a batch ({batch_size})",
-                action="give more speech, or a smaller batch",
-            )
+            expected, action = f"at least a batch ({batch_size})", "give more speech, or a smaller batch"
+            raise InputError.about(self.folder, f"{self.n_chunks} chunks", expected, action)
         return self.n_chunks // batch_size
 
     def batches(self, batch_size: int, seed: int, first_step: int = 0, shard: tuple[int, int] = (0, 1)) -> Iterator[np.ndarray]:

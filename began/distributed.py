@@ -45,37 +45,22 @@ class Cluster:
             InputError: an address without port or twice, an index that is missing or none of the workers'.
         """
         if devices < 1:
-            raise InputError.about("--devices", found=devices, expected="1 or more", action="give a positive number")
+            raise InputError.about("--devices", devices, "1 or more", "give a positive number")
         if workers is None:
             if index is not None:
-                raise InputError.about(
-                    "--worker-index",
-                    found="no --workers",
-                    expected="the addresses of all workers",
-                    action="give --workers HOST:PORT,HOST:PORT as well",
-                )
+                raise InputError.about("--worker-index", "no --workers", "all workers' addresses", "give --workers as well")
             return cls(devices=devices)
         names = tuple(name.strip() for name in workers.split(","))
         for name in names:
             host, _, port = name.rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise InputError.about(
-                    "--workers",
-                    found=repr(name),
-                    expected="HOST:PORT, such as 192.168.0.2:2222",
-                    action="separate the addresses by commas, without spaces",
-                )
+                expected = "HOST:PORT, such as 192.168.0.2:2222"
+                raise InputError.about("--workers", repr(name), expected, "separate the addresses by commas, without spaces")
         if len(set(names)) < len(names):
-            raise InputError.about(
-                "--workers", found=workers, expected="an address once", action="give every worker a port of its own"
-            )
+            raise InputError.about("--workers", workers, "an address once", "give every worker a port of its own")
         if index is None or not 0 <= index < len(names):
-            raise InputError.about(
-                "--worker-index",
-                found=index,
-                expected=f"0 to {len(names) - 1}",
-                action="say which of the workers this process is, counted from 0",
-            )
+            action = "give this process its number among the workers, counted from 0"
+            raise InputError.about("--worker-index", index, f"0 to {len(names) - 1}", action)
         return cls(names, index, devices)
 
     @property
@@ -109,19 +94,14 @@ class Cluster:
 
         gpus = tf.config.list_physical_devices("GPU")
         if self.devices > 1 and devices is None and len(gpus) < self.devices:
-            raise InputError.about(
-                "--devices",
-                found=f"{len(gpus)} GPUs that TensorFlow can use",
-                expected=f"{self.devices}",
-                action="give fewer devices, or install the GPU's TensorFlow",
-            )
+            action = "give fewer devices, or install the GPU's TensorFlow"
+            raise InputError.about("--devices", f"{len(gpus)} GPUs that TensorFlow can use", self.devices, action)
         if gpus:
             tf.config.set_visible_devices(gpus[: self.devices], "GPU")
         if not self.workers:
             return tf.distribute.MirroredStrategy(devices or [f"GPU:{number}" for number in range(self.devices)])
-        os.environ["TF_CONFIG"] = json.dumps(
-            {"cluster": {"worker": list(self.workers)}, "task": {"type": "worker", "index": self.index}}
-        )
+        task = {"type": "worker", "index": self.index}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": self.workers}, "task": task})
         with self.explain_loss("the other workers have come"):
             return tf.distribute.MultiWorkerMirroredStrategy()
 
@@ -134,25 +114,16 @@ class Cluster:
         """
         import tensorflow as tf
 
-        lost = (
-            tf.errors.UnavailableError,
-            tf.errors.AbortedError,
-            tf.errors.CancelledError,
-            tf.errors.InternalError,
-            tf.errors.DeadlineExceededError,
-            tf.errors.FailedPreconditionError,
-        )
+        names = ("Unavailable", "Aborted", "Cancelled", "Internal", "DeadlineExceeded", "FailedPrecondition")
         try:
             yield
-        except lost as error:
+        except tuple(getattr(tf.errors, f"{name}Error") for name in names) as error:
             if not self.workers:
                 raise
-            raise InputError.about(
-                f"worker {self.index} of {self.n_workers}",
-                found=f"that another worker cannot be reached any more ({str(error).strip().splitlines()[0]})",
-                expected=f"all of {', '.join(self.workers)} until {of}",
-                action="start every worker again with the command it had: training goes on from worker 0's last checkpoint",
-            ) from error
+            found = f"that another worker cannot be reached any more ({str(error).strip().splitlines()[0]})"
+            expected = f"all of {', '.join(self.workers)} until {of}"
+            action = "start every worker again with the command it had: they go on from worker 0's last checkpoint"
+            raise InputError.about(f"worker {self.index} of {self.n_workers}", found, expected, action) from error
 
 
 def count_replicas() -> int:
@@ -167,12 +138,14 @@ def count_replicas() -> int:
 
 
 def take_part(values: Any, size: Any) -> Any:
-    """Returns this replica's rows of a tensor that all replicas have drawn alike for the whole batch.
+    """Returns this replica's rows of a tensor that all replicas have drawn alike for the combined batch.
 
     Args:
         values: shape (replicas * size, …), the same on every replica.
-        size: rows a replica.
+        size: rows per replica.
     """
+    if count_replicas() == 1:
+        return values
     import tensorflow as tf
 
     number = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -209,15 +182,20 @@ class DistributedLoop:
 
         self._step = step
 
-    def run(self, batches: Iterator[np.ndarray], steps_per_epoch: int, initial_epoch: int, epochs: int, callbacks: Any) -> None:
-        """Trains, like `fit(batches, steps_per_epoch=…)`.
+    def fit(
+        self, batches: Iterator[np.ndarray], *, steps_per_epoch: int, initial_epoch: int, epochs: int, callbacks: Sequence[Any]
+    ) -> None:
+        """Trains, like Keras' `fit` with the same arguments.
 
         Args:
             batches: this process' part of every batch, float32, shape (batch / workers, n_bins, n_frames, 1).
-            callbacks: keras.callbacks.CallbackList.
+            steps_per_epoch, initial_epoch, epochs, callbacks: see Keras.
         Raises:
             InputError: another worker was lost.
         """
+        import keras
+
+        callbacks = keras.callbacks.CallbackList(callbacks, model=self.model)
         with self.cluster.explain_loss("the training is done"):
             callbacks.on_train_begin()
             for epoch in range(initial_epoch, epochs):
@@ -235,14 +213,10 @@ class DistributedLoop:
     def _distribute(self, batch: np.ndarray) -> Any:
         import tensorflow as tf
 
-        size = len(batch) // self.cluster.devices
-        first = self.cluster.index * self.cluster.devices
-
-        def take(context: Any) -> Any:
-            number = context.replica_id_in_sync_group - first
-            return tf.constant(batch[number * size : (number + 1) * size])
-
-        return self.strategy.experimental_distribute_values_from_function(take)
+        parts, first = np.split(batch, self.cluster.devices), self.cluster.index * self.cluster.devices
+        return self.strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(parts[context.replica_id_in_sync_group - first])
+        )
 
     def share(self, content: bytes) -> bytes:
         """Returns worker 0's bytes on every worker.
@@ -250,33 +224,15 @@ class DistributedLoop:
         Raises:
             InputError: another worker was lost.
         """
-        content = content if self.cluster.is_chief else b""
-        with self.cluster.explain_loss("the training has begun"):
-            size = int(self._sum(np.array([len(content)], np.int64))[0])
-            padded = np.zeros(-(-size // 4) * 4, np.uint8)
-            padded[: len(content)] = np.frombuffer(content, np.uint8)
-            return self._sum(padded.view(np.int32)).view(np.uint8)[:size].tobytes()
-
-    def _sum(self, values: np.ndarray) -> np.ndarray:
-        """Returns the sum over the workers (not the replicas) of integers of one shape."""
         import tensorflow as tf
 
-        if values.size == 0:
-            return values
-        first = self.cluster.index * self.cluster.devices
-
-        def add_up(mine: Any) -> Any:
-            # An argument has no device as yet, and the reduction wants one.
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))
-
-        @tf.function
-        def add(part: Any) -> Any:
-            return self.strategy.run(add_up, args=(part,))
-
+        # The values of all replicas are joined: all but one come with none. Collectives know no bytes, and want some value.
+        values = np.frombuffer(b"-" + content, np.uint8).astype(np.int32)
         parts = self.strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(values if context.replica_id_in_sync_group == first else np.zeros_like(values))
+            lambda context: tf.constant(values if context.replica_id_in_sync_group == 0 else values[:0])
         )
-        return self.strategy.experimental_local_results(add(parts))[0].numpy()
+        with self.cluster.explain_loss("the training has begun"):
+            return self.strategy.gather(parts, axis=0).numpy().astype(np.uint8).tobytes()[1:]
 
     def require_same(self, description: Any) -> None:
         """Refuses to train with workers that were given other settings or other data.
@@ -288,9 +244,6 @@ class DistributedLoop:
         """
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest()
         if self.share(digest) != digest:
-            raise InputError.about(
-                f"worker {self.cluster.index} of {self.cluster.n_workers}",
-                found="other settings or other chunks than worker 0's",
-                expected="the same options and the same corpus on every worker",
-                action="compare the commands and the data, and start all workers again",
-            )
+            worker = f"worker {self.cluster.index} of {self.cluster.n_workers}"
+            found, expected = "other settings or other chunks than worker 0's", "the same options and corpus on every worker"
+            raise InputError.about(worker, found, expected, "compare commands and data, and start all workers again")

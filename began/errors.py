@@ -12,13 +12,12 @@ class InputError(ValueError):
     """
 
     @classmethod
-    def about(cls, subject: object, *, found: object, expected: object, action: str) -> InputError:
-        """Returns the error `SUBJECT: found …; expected …; what to do`.
+    def about(cls, subject: object, found: object, expected: object, action: str) -> InputError:
+        """Returns the error `SUBJECT: found …; expected …; what to do`, its arguments in the order of that sentence.
 
         Args:
             subject: the file, folder or option.
-            found: what is there.
-            expected: what should be there.
+            found, expected: what is there, and what should be there.
             action: what the user can do about it, as an imperative.
         """
         return cls(f"{subject}: found {found}; expected {expected}. {action[:1].upper()}{action[1:].rstrip('.')}.")

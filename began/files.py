@@ -10,12 +10,15 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from began.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 UNFINISHED = ".writing-"
 """How names of folders begin that hold a file on its way to completion."""
@@ -31,8 +34,8 @@ ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError,
 def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path that becomes `path` when the block ends well, and vanishes when it does not.
 
-    The temporary file lies in a folder beside `path` (rename is atomic within one file system only), keeps the suffix
-    (Keras and Matplotlib read the format from it) and is flushed to disk before it is renamed.
+    What the block writes there, a file or a new folder, lies beside `path` (rename is atomic within one file system only),
+    keeps the suffix (Keras and Matplotlib read the format from it) and, a file, is flushed to disk before it is renamed.
 
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
@@ -46,10 +49,10 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         temporary = folder / path.name
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        if temporary.is_file():
+            _sync(temporary)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        _sync(path.parent)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
@@ -57,16 +60,13 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
-    return InputError.about(
-        path,
-        found=f"that it cannot be written ({error.strerror or error})",
-        expected="a writable folder with free space",
-        action="free some space, or choose another folder",
-    )
+    found, action = f"that it cannot be written ({error.strerror or error})", "free some space, or choose another folder"
+    return InputError.about(path, found, "a writable folder with free space", action)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Flushes a file or a folder's list of names to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -79,14 +79,33 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_npy_header(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> None:
-    """Writes the header of a .npy file that grows: again at the start, with the final length, when all rows are written.
+@contextmanager
+def write_npy(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a function that appends rows to a .npy file, so that only some of them are in memory; whole or absent.
 
-    NumPy pads it so that a growing first dimension never moves the data.
+    Args:
+        path: of the file.
+        dtype, shape: of a row.
     """
     import numpy as np
 
-    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    n_rows = 0
+
+    def write_header(file: IO[bytes]) -> None:
+        # NumPy pads it so that a growing first dimension never moves the data.
+        description = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (n_rows, *shape)}
+        np.lib.format.write_array_header_1_0(file, description)
+
+    def append(rows: np.ndarray) -> None:
+        nonlocal n_rows
+        file.write(np.ascontiguousarray(rows, dtype).data)
+        n_rows += len(rows)
+
+    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+        write_header(file)
+        yield append
+        file.seek(0)
+        write_header(file)
 
 
 def describe_no_file(path: Path) -> str:
@@ -96,6 +115,11 @@ def describe_no_file(path: Path) -> str:
     return "a pipe or device" if path.exists() else "no such file"
 
 
+def printable(text: object) -> str:
+    """Returns a path or text as one line for any terminal: control characters and bytes that are not UTF-8 are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
@@ -103,9 +127,12 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def lock_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
+def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[None]:
     """Holds a folder for this process, so that two runs never write into it together.
 
+    Args:
+        folder: made where it is missing.
+        wait: while another process holds it, instead of refusing.
     Raises:
         InputError: another process holds it, or it cannot be written to.
     """
@@ -114,18 +141,14 @@ def lock_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        lock = filelock.FileLock(folder / ".lock", timeout=-1 if wait else 0)
         lock.acquire()
         # What a killed run was writing: whoever holds the folder is the only one that writes into it.
         for unfinished in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"*/{UNFINISHED}*")]:
             shutil.rmtree(unfinished, ignore_errors=True)
     except filelock.Timeout as error:
-        raise InputError.about(
-            folder,
-            found="another run that is writing into it",
-            expected="a folder of its own",
-            action="wait for the other run, or choose another --results-dir or --name",
-        ) from error
+        action = "wait for the other run, or choose another --results-dir or --name"
+        raise InputError.about(folder, "another run that is writing into it", "a folder of its own", action) from error
     except OSError as error:
         raise _cannot_write(folder, error) from error
     try:
@@ -168,7 +191,7 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
     path = Path(keras_file)
     expected = f"a .keras file of this project, with {name}.json inside"
     if not path.is_file():
-        raise InputError.about(path, found=describe_no_file(path), expected=expected, action="check the path")
+        raise InputError.about(path, describe_no_file(path), expected, "check the path")
     try:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(f"{name}.json").file_size
@@ -179,13 +202,8 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
     except KeyError as error:
         if default is not None:
             return default
-        raise InputError.about(
-            path,
-            found=f"a .keras file without {name}.json",
-            expected=expected,
-            action="give a file that this project's scripts wrote",
-        ) from error
+        found = f"a .keras file without {name}.json"
+        raise InputError.about(path, found, expected, "give a file that this project wrote") from error
     except ARCHIVE_ERRORS as error:
-        raise InputError.about(
-            path, found=f"a damaged or foreign file ({error})", expected=expected, action="copy it again, or make it again"
-        ) from error
+        found = f"a damaged or foreign file ({error})"
+        raise InputError.about(path, found, expected, "copy it again, or make it again") from error

@@ -1,7 +1,14 @@
 """The arithmetic of BEGAN as pure functions.  Source: Berthelot, Schumm & Metz 2017, arXiv 1703.10717, section 3.
 
 Written with `keras.ops`, so that they take tensors of any backend, NumPy arrays and Python numbers alike. Notation as
-in the paper: L(v) is the autoencoder's loss, x a real chunk, z noise, G the generator, k the balance.
+in the paper: L(v) is the autoencoder's loss, x a real chunk, z noise, G the generator, k the balance. In a step
+
+    theta_D  descends  L_D = L(x) - k_t L(G(z_D))
+    theta_G  descends  L_G = L(G(z_G))
+    k_{t+1}  =  clip(k_t + lambda_k (gamma L(x) - L(G(z_G))), 0, 1)
+
+Both directions are the one gradient of the plain sum L(x) + L(G(z)), if the discriminator reads generated chunks with the
+weights of `scale_gradient(w, -k)`: their values are w, and their gradient comes out multiplied by -k.
 """
 
 from __future__ import annotations
@@ -26,14 +33,10 @@ def reconstruction_loss(target: Tensor, reconstruction: Tensor) -> Tensor:
     return ops.mean(ops.absolute(target - reconstruction))
 
 
-def discriminator_loss(real_loss: Tensor, fake_loss: Tensor, k: Tensor) -> Tensor:
-    """Returns L_D = L(x) - k_t L(G(z_D)).  Source: section 3.4."""
-    return real_loss - k * fake_loss
-
-
-def generator_loss(fake_loss: Tensor) -> Tensor:
-    """Returns L_G = L(G(z_G)).  Source: section 3.4."""
-    return fake_loss
+def scale_gradient(weight: Tensor, factor: Tensor) -> Tensor:
+    """Returns a weight as it is, whose gradient is multiplied by a factor: -k makes L_D's second term of L(G(z))."""
+    weight = ops.convert_to_tensor(weight)
+    return ops.stop_gradient((1.0 - factor) * weight) + factor * weight
 
 
 def balance(real_loss: Tensor, fake_loss: Tensor, gamma: float) -> Tensor:

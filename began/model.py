@@ -1,21 +1,11 @@
 """The BEGAN as one keras.Model, trained by Keras' own `fit`.
 
-Source: Berthelot et al. 2017, section 3; paper, section 2.1.
+Source: Berthelot et al. 2017, section 3; paper, section 2.1. The equations of a step are in `began.losses`.
 
-One training step, in the paper's order:
-
-    D(x), L(x)                      the autoencoder on real chunks
-    z ~ U(-1, 1), G(z), L(G(z))     the autoencoder on generated chunks
-    theta_D  descends  grad L(x) - k_t grad L(G(z))
-    theta_G  descends  grad L(G(z))
-    k_{t+1}  =  clip(k_t + lambda_k (gamma L(x) - L(G(z))), 0, 1)
-
-Written plainly that takes three passes through the discriminator and two gradient tapes. Here it takes two passes and
-one gradient: the discriminator reads generated chunks with the weights stop_gradient((1 + k) w) - k w. Their value is
-w, their derivative is -k, so that the gradient of the plain sum L(x) + L(G(z)) is exactly the pair of directions above.
-The routing lies in the loss, not in a training step of our own, and so runs unchanged on every Keras backend and under
-`tf.distribute`. Both networks have the same optimiser settings (paper, section 3.3), and Adam works weight by weight:
-one optimiser for both is the same as two.
+Written plainly, a step takes three passes through the discriminator and two gradient tapes. Here it takes two passes and
+one gradient. The routing lies in the loss, not in a training step of our own, and so runs unchanged on every Keras backend
+and under `tf.distribute`. Both networks have the same optimiser settings (paper, section 3.3), and Adam works weight by
+weight: one optimiser for both is the same as two.
 """
 
 from __future__ import annotations
@@ -82,10 +72,6 @@ class BEGAN(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         return self.discriminator(inputs, training=training)
 
-    def generate(self, latent: Any) -> Any:
-        """Returns G(z) for noise of shape (batch, h): float32, shape (batch, n_bins, n_frames, 1)."""
-        return self.generator(latent)
-
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Any:
         """Returns L(x) + L(G(z)), whose gradient is the BEGAN's step; updates k and the metrics.
 
@@ -103,11 +89,11 @@ class BEGAN(keras.Model):
         k = ops.convert_to_tensor(self.k)
         generated = self.generator(self._draw_noise(batch_size), training=training)
         if self.noise == "shared":
-            loss_of_both = fake_loss = self._fake_loss(generated, discriminator_gain=-k)
+            loss_of_both = fake_loss = self._fake_loss(generated, -k)
         else:
-            fake_loss = self._fake_loss(generated, discriminator_gain=0.0)
+            fake_loss = self._fake_loss(generated, 0.0)
             for_discriminator = self.generator(self._draw_noise(batch_size), training=training)
-            loss_of_both = fake_loss + self._fake_loss(ops.stop_gradient(for_discriminator), discriminator_gain=-k)
+            loss_of_both = fake_loss + self._fake_loss(ops.stop_gradient(for_discriminator), -k)
         loss = (real_loss + loss_of_both) / count_replicas()
         real_loss, fake_loss = average(real_loss, fake_loss)
         if training:
@@ -115,29 +101,22 @@ class BEGAN(keras.Model):
         self._track(real_loss, fake_loss)
         return loss
 
-    def _fake_loss(self, generated: Any, discriminator_gain: Any) -> Any:
-        """Returns L(G(z)), whose gradient reaches the discriminator's weights multiplied by `discriminator_gain`."""
-        weights = [
-            ops.stop_gradient((1.0 - discriminator_gain) * ops.convert_to_tensor(weight))
-            + discriminator_gain * ops.convert_to_tensor(weight)
-            for weight in self.discriminator.trainable_variables
-        ]
-        reconstruction, _ = self.discriminator.stateless_call(
-            weights, self.discriminator.non_trainable_variables, generated, training=True
-        )
+    def _fake_loss(self, generated: Any, factor: Any) -> Any:
+        """Returns L(G(z)), whose gradient reaches the discriminator's weights multiplied by a factor."""
+        weights = [losses.scale_gradient(weight, factor) for weight in self.discriminator.trainable_variables]
+        others = self.discriminator.non_trainable_variables
+        reconstruction, _ = self.discriminator.stateless_call(weights, others, generated, training=True)
         return losses.reconstruction_loss(generated, reconstruction)
 
     def _draw_noise(self, batch_size: Any) -> Any:
-        n_replicas = count_replicas()
-        if n_replicas == 1:
-            return keras.random.uniform((batch_size, self.latent_size), -1.0, 1.0, seed=self.seed_generator)
-        # All replicas draw the noise of the whole batch, and each takes its part: the noise that one process would use.
-        noise = keras.random.uniform((batch_size * n_replicas, self.latent_size), -1.0, 1.0, seed=self.seed_generator)
-        return take_part(noise, batch_size)
+        """Returns z ~ U(-1, 1): float32, shape (batch_size, h).
+
+        All replicas draw the noise of the combined batch, and each takes its part: the noise that one process would use.
+        """
+        shape = (batch_size * count_replicas(), self.latent_size)
+        return take_part(keras.random.uniform(shape, -1.0, 1.0, seed=self.seed_generator), batch_size)
 
     def _track(self, real_loss: Any, fake_loss: Any) -> None:
-        self._trackers["reconstruction_loss"].update_state(real_loss)
-        self._trackers["generator_loss"].update_state(fake_loss)
-        self._trackers["convergence_measure"].update_state(
-            losses.convergence_measure(real_loss, fake_loss, self.gamma) if self.generator is not None else real_loss
-        )
+        measure = real_loss if self.generator is None else losses.convergence_measure(real_loss, fake_loss, self.gamma)
+        for name, value in zip(self._trackers, (real_loss, fake_loss, measure), strict=True):
+            self._trackers[name].update_state(value)

@@ -12,28 +12,10 @@ import numpy as np
 from began.errors import InputError
 from began.files import ARCHIVE_ERRORS
 
-KNOWN_CLASSES = frozenset(
-    {
-        "Functional",
-        "InputLayer",
-        "Conv2D",
-        "Dense",
-        "Flatten",
-        "Reshape",
-        "UpSampling2D",
-        "Normalization",
-        "AveragePooling2D",
-        "MaxPooling2D",
-        "Dropout",
-        "SpatialDropout2D",
-        "Concatenate",
-        "Rescaling",
-        "Identity",
-        "GlorotUniform",
-        "Zeros",
-        "DTypePolicy",
-        "__keras_tensor__",
-    }
+KNOWN_CLASSES = (
+    {"Functional", "InputLayer", "DTypePolicy", "__keras_tensor__", "GlorotUniform", "Zeros"}
+    | {"Conv2D", "UpSampling2D", "AveragePooling2D", "MaxPooling2D", "Dense", "Flatten", "Reshape", "Concatenate"}
+    | {"Normalization", "Rescaling", "Dropout", "SpatialDropout2D", "Identity"}
 )
 """What this project's networks are made of; a file that names anything else is not one of ours and is not opened."""
 
@@ -50,32 +32,24 @@ def load_network(path: str | os.PathLike[str]) -> Any:
     except (*ARCHIVE_ERRORS, KeyError) as error:
         raise _refuse(path, f"a model that cannot be loaded ({error})") from error
     if foreign:
-        raise InputError.about(
-            path,
-            found=f"the layers {foreign}",
-            expected="only layers that this project's networks have",
-            action="do not trust this file",
-        )
+        expected = "only layers that this project's networks have"
+        raise InputError.about(path, f"the layers {foreign}", expected, "do not trust this file")
     import keras
 
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     # Keras raises whatever its parsers raise for a damaged or hostile archive: there is no narrower type.
     except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise _refuse(path, f"a model that cannot be loaded ({reason[0] if reason else type(error).__name__})") from error
+        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+        raise _refuse(path, f"a model that cannot be loaded ({reason})") from error
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise _refuse(path, "weights that are not finite")
     return model
 
 
 def _refuse(path: str | os.PathLike[str], found: str) -> InputError:
-    return InputError.about(
-        path,
-        found=found,
-        expected="an undamaged .keras file with stock Keras layers only",
-        action="copy it again, or make it again; do not load files from strangers",
-    )
+    action = "copy it again, or make it again; do not load files from strangers"
+    return InputError.about(path, found, "an undamaged .keras file with stock Keras layers only", action)
 
 
 def _find_foreign(config: Any) -> set[str]:

@@ -43,9 +43,8 @@ def build_encoder(
     for block in range(1, N_BLOCKS + 1):
         last = block == N_BLOCKS
         x = _convolution(block * base_filters, f"block{block}_conv1", initializers)(x)
-        x = _convolution(
-            block * base_filters, "map" if last else f"block{block}_conv2", initializers, strides=1 if last else 2
-        )(x)
+        name = "map" if last else f"block{block}_conv2"
+        x = _convolution(block * base_filters, name, initializers, strides=1 if last else 2)(x)
     x = layers.Flatten(name="flatten")(x)
     embedding = layers.Dense(latent_size, kernel_initializer=next(initializers), name="embedding")(x)
     return keras.Model(inputs, embedding, name="encoder")
@@ -99,7 +98,7 @@ def _convolution(filters: int, name: str, initializers, strides: int = 1) -> lay
 
 
 def _initializers(seed: int | None) -> Iterator[keras.initializers.Initializer]:
-    """Yields a fresh initializer a layer: one object shared between layers would give equal shapes equal weights."""
+    """Yields a fresh initializer for every layer: one object shared by all would give equal shapes equal weights."""
     generator = np.random.default_rng(seed)
     while True:
         yield keras.initializers.GlorotUniform(seed=int(generator.integers(2**31)))

@@ -1,4 +1,4 @@
-"""One picture a sound file: waveform, spectrogram, and what the predictor says second by second."""
+"""One picture per sound file: waveform, spectrogram, and the predicted emotion second by second."""
 
 from __future__ import annotations
 
@@ -10,35 +10,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from began.audio import SAMPLE_RATE, stream_audio, stream_chunks
-from began.files import write_atomically
-from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from classifiers.predictor import shown
+from began.files import printable, write_atomically
+from began.spectrogram import SpectrogramConfig, compute_spectrograms, to_decibels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from classifiers.predictor import Prediction, Predictor
 
-WAVE, INK, GREY = "#3B6E8F", "#222222", "#6E6E6E"
+WAVE, INK, GREY, LINE = "#3B6E8F", "#222222", "#9A9A9A", "#BBBBBB"
 AROUSAL, VALENCE = "#D55E00", "#0072B2"  # told apart with every common colour blindness
 
 STYLE = {
-    "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
-    "axes.labelsize": 9,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
+    "axes.edgecolor": LINE,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#AAAAAA",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": "white",
-    "savefig.dpi": 160,
+    "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
 }
 
 MAX_COLUMNS = 1_600
@@ -71,7 +63,7 @@ def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os
         waveform = figure.add_subplot(grid[0, 0])
         spectrogram = figure.add_subplot(grid[1, 0], sharex=waveform)
         timeline = figure.add_subplot(grid[2, 0], sharex=waveform)
-        whole = figure.add_subplot(grid[2, 1])
+        whole = figure.add_subplot(grid[2, 1], title="Whole file")
         figure.suptitle(_title(prediction, predictor), x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
 
         _draw_waveform(waveform, prediction)
@@ -81,7 +73,7 @@ def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os
         bar = figure.colorbar(image, cax=space.inset_axes((0, 0, 0.07, 1)))
         bar.set_label("level (dB, full scale = 0)")
         bar.outline.set_visible(False)
-        if predictor.task == "categorical":
+        if predictor.is_categorical:
             _draw_classes(timeline, whole, prediction, predictor.columns)
         else:
             _draw_dimensions(timeline, whole, prediction)
@@ -97,33 +89,34 @@ def _label_time(axes: Axes, seconds: float) -> None:
     if seconds < 120:
         axes.set_xlabel("time (s)")
         return
-    step = next(
-        (step for step in (15, 30, 60, 120, 300, 600, 1200, 1800, 3600) if seconds / step <= 10),
-        3600 * math.ceil(seconds / 36_000),
-    )
-    axes.set_xticks(np.arange(0, seconds + 1e-6, step))
+    steps = (15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3600 * math.ceil(seconds / 36_000))
+    axes.set_xticks(np.arange(0, seconds + 1e-6, next(step for step in steps if seconds / step <= 10)))
     unit, names = (60, "minutes:seconds") if seconds < 7200 else (3600, "hours:minutes")
     axes.set_xlabel(f"time ({names})")
     axes.xaxis.set_major_formatter(lambda time, _: f"{int(time) // unit}:{int(time) % unit * 60 // unit:02d}")
 
 
 def _title(prediction: Prediction, predictor: Predictor) -> str:
-    name = shown(prediction.path.name)
+    name = printable(prediction.path.name)
     name = _escape(name if len(name) <= 60 else f"{name[:40]}…{name[-19:]}")
-    if predictor.task == "categorical":
+    if predictor.is_categorical:
         return f"{name}: {_escape(predictor.label_of(prediction.scores))} ({100 * prediction.scores.max():.0f} %)"
     arousal, valence = prediction.scores
     return f"{name}: arousal {arousal:.2f}, valence {valence:+.2f}".replace(" -", " \N{MINUS SIGN}")
+
+
+def _escape(text: str) -> str:
+    """Returns text in which a dollar sign starts no formula."""
+    return text.replace("$", r"\$")
 
 
 def _draw_waveform(axes: Axes, prediction: Prediction) -> None:
     n_columns = min(MAX_COLUMNS, max(1, int(prediction.seconds * SAMPLE_RATE)))
     low, high = measure_envelope(prediction.path, prediction.seconds, n_columns)
     times = (np.arange(n_columns) + 0.5) * prediction.seconds / n_columns
-    axes.fill_between(times, low, high, color=WAVE, linewidth=0.4, edgecolor=WAVE)
+    axes.fill_between(times, low, high, color=WAVE, linewidth=0.4)
     limit = max(1e-3, float(np.abs([low, high]).max())) * 1.08
-    axes.set(ylim=(-limit, limit), ylabel="amplitude", title="Waveform")
-    axes.set_yticks([0.0])
+    axes.set(ylim=(-limit, limit), yticks=[0.0], ylabel="amplitude", title="Waveform")
     axes.spines["bottom"].set_visible(False)
 
 
@@ -132,30 +125,23 @@ def measure_envelope(path: Path, seconds: float, n_columns: int) -> tuple[np.nda
     low, high = np.full(n_columns, np.inf, np.float32), np.full(n_columns, -np.inf, np.float32)
     n_read = 0
     for block in stream_audio(path):
-        column = np.minimum(
-            ((n_read + np.arange(len(block))) * (n_columns / (seconds * SAMPLE_RATE))).astype(np.int64), n_columns - 1
-        )
-        present, starts = np.unique(column, return_index=True)
+        times = (n_read + np.arange(len(block))) / SAMPLE_RATE
+        present, starts = np.unique(_columns_at(times, seconds, n_columns), return_index=True)
         low[present] = np.minimum(low[present], np.minimum.reduceat(block, starts))
         high[present] = np.maximum(high[present], np.maximum.reduceat(block, starts))
         n_read += len(block)
     return np.where(np.isfinite(low), low, 0), np.where(np.isfinite(high), high, 0)
 
 
+def _columns_at(times: np.ndarray, seconds: float, n_columns: int) -> np.ndarray:
+    return np.minimum((times * (n_columns / seconds)).astype(np.int64), n_columns - 1)
+
+
 def _draw_spectrogram(axes: Axes, prediction: Prediction, config: SpectrogramConfig):
     decibels = measure_spectrogram(prediction.path, prediction.seconds, config)
-    image = axes.imshow(
-        decibels,
-        origin="lower",
-        aspect="auto",
-        cmap="magma",
-        vmin=FLOOR_DB,
-        vmax=CEILING_DB,
-        extent=(0, prediction.seconds, 0, SAMPLE_RATE / 2000),
-        interpolation="bilinear",
-    )
-    axes.set(ylabel="frequency (kHz)", title="Spectrogram, as the encoder sees it")
-    axes.set_yticks(range(0, SAMPLE_RATE // 2000 + 1, 2))
+    extent, colours = (0, prediction.seconds, 0, SAMPLE_RATE / 2000), {"cmap": "magma", "vmin": FLOOR_DB, "vmax": CEILING_DB}
+    image = axes.imshow(decibels, origin="lower", aspect="auto", extent=extent, interpolation="bilinear", **colours)
+    axes.set(ylabel="frequency (kHz)", title="Spectrogram, as the encoder sees it", yticks=range(0, SAMPLE_RATE // 2000 + 1, 2))
     axes.spines[:].set_visible(False)
     return image
 
@@ -164,125 +150,77 @@ def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig) -
     """Returns the mean spectrogram of each column in decibels below a full-scale sine: float32, (n_bins, n_columns)."""
     frames_per_second = SAMPLE_RATE / config.hop_length
     n_columns = int(min(MAX_COLUMNS, max(1, np.ceil(seconds * frames_per_second))))
-    total = np.zeros((config.n_bins, n_columns), np.float32)
-    count = np.zeros(n_columns, np.int64)
+    total, count = np.zeros((config.n_bins, n_columns), np.float32), np.zeros(n_columns, np.int64)
     second = 0
     for chunks in stream_chunks(path, tail="pad"):
-        spectrograms = compute_spectrograms(chunks, config)  # (n_chunks, n_bins, n_frames)
-        times = second + np.arange(len(chunks))[:, None] + np.arange(config.n_frames) / frames_per_second
-        column = np.minimum((times.ravel() / seconds * n_columns).astype(np.int64), n_columns - 1)
-        inside = times.ravel() < seconds
-        frames = spectrograms.transpose(0, 2, 1).reshape(-1, config.n_bins)[inside]
-        present, starts, counts = np.unique(column[inside], return_index=True, return_counts=True)
-        total[:, present] += np.add.reduceat(frames, starts).T
+        frames = compute_spectrograms(chunks, config).transpose(0, 2, 1).reshape(-1, config.n_bins)
+        times = (second + np.arange(len(chunks))[:, None] + np.arange(config.n_frames) / frames_per_second).ravel()
+        inside = times < seconds
+        column = _columns_at(times[inside], seconds, n_columns)
+        present, starts, counts = np.unique(column, return_index=True, return_counts=True)
+        total[:, present] += np.add.reduceat(frames[inside], starts).T
         count[present] += counts
         second += len(chunks)
-    mean = total / np.maximum(count, 1) / config.input_scale
     filled = np.maximum.accumulate(np.where(count > 0, np.arange(n_columns), 0))  # columns between two frames
-    mean = mean[:, filled]
-    if config.magnitude == "log":
-        return (mean + 1) / 2 * (config.db_max - config.db_min) + config.db_min
-    return 20 * np.log10(np.maximum(mean, 1e-9) / (config.n_fft / 4))
+    return to_decibels((total / np.maximum(count, 1))[:, filled], config)
 
 
 def _steps(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
-    """Edges of the steps in seconds, (n_steps + 1,), and their mean scores, (n_steps, d).
+    """Returns the edges of the steps in seconds, (n_steps + 1,), and their mean scores, (n_steps, d).
 
     A last chunk that overlaps the one before is shown where it adds something.
     """
-    edges = np.append(np.arange(len(prediction.chunk_scores), dtype=float), prediction.seconds)
-    n_steps = min(MAX_CELLS, len(prediction.chunk_scores))
-    first = np.linspace(0, len(prediction.chunk_scores), n_steps + 1).astype(np.int64)
-    counts = np.diff(first)[:, None]
-    return edges[first], np.add.reduceat(prediction.chunk_scores, first[:-1], axis=0) / counts
+    n_chunks = len(prediction.chunk_scores)
+    first = np.linspace(0, n_chunks, min(MAX_CELLS, n_chunks) + 1).astype(np.int64)
+    edges = np.append(np.arange(n_chunks, dtype=float), prediction.seconds)[first]
+    return edges, np.add.reduceat(prediction.chunk_scores, first[:-1], axis=0) / np.diff(first)[:, None]
 
 
 def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple[str, ...]) -> None:
-    """A row a class, a column a second, darker where it is more probable; beside it the whole file as bars."""
+    """Draws one row per class and one column per second, darker where it is more probable; beside it the file as bars."""
     edges, scores = _steps(prediction)
-    # Most probable on top: the picture is read from there.
-    order = np.argsort(prediction.scores, kind="stable")
+    centres = (edges[:-1] + edges[1:]) / 2
+    order = np.argsort(prediction.scores, kind="stable")  # most probable on top: the picture is read from there
     rows = np.arange(len(labels) + 1) - 0.5
-    axes.pcolormesh(
-        edges,
-        rows,
-        scores[:, order].T,
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        edgecolors="white",
-        linewidth=1.5 if len(scores) <= 60 else 0,
-    )
+    line = 1.5 if len(scores) <= 60 else 0
+    axes.pcolormesh(edges, rows, scores[:, order].T, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=line)
     if len(scores) <= N_NUMBERED:
-        for column, row in np.ndindex(len(scores), len(labels)):
-            score = scores[column, order[row]]
-            axes.text(
-                (edges[column] + edges[column + 1]) / 2,
-                row,
-                f"{100 * score:.0f}",
-                ha="center",
-                va="center",
-                color="white" if score > 0.55 else INK if score >= 0.1 else "#9A9A9A",
-                fontsize=9,
-                fontweight="bold" if score == scores[column].max() else "normal",
-            )
+        for column in np.flatnonzero(np.diff(edges) > 0.04 * edges[-1]):  # a number needs some room
+            for row, score in enumerate(scores[column, order]):
+                colour = "white" if score > 0.55 else INK if score >= 0.1 else GREY
+                weight = "bold" if score == scores[column].max() else "normal"
+                axes.text(centres[column], row, f"{100 * score:.0f}", ha="center", va="center", color=colour, fontweight=weight)
     else:
-        winner = np.argsort(order)[scores.argmax(axis=1)]
-        axes.scatter(
-            (edges[:-1] + edges[1:]) / 2,
-            winner,
-            s=9 if len(scores) <= 120 else 4,
-            color="#F2A900",
-            linewidths=0,
-            label="most probable",
-        )
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=9, borderaxespad=0, handletextpad=0.1)
+        winner, size = np.argsort(order)[scores.argmax(axis=1)], 9 if len(scores) <= 120 else 4
+        axes.scatter(centres, winner, s=size, color="#F2A900", linewidths=0, label="most probable")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, handletextpad=0.1)
     axes.set_yticks(range(len(labels)), [_escape(labels[index]) for index in order])
     axes.tick_params(axis="y", length=0)
-    axes.spines[:].set_visible(False)
     seconds = len(prediction.chunk_scores) / len(scores)
     each = "each second" if seconds == 1 else f"mean of {seconds:.3g} s"
     how = "probability in %" if len(scores) <= N_NUMBERED else "darker is more probable"
-    axes.set_title(f"Emotion over time: {how}, {each}")
+    axes.set(title=f"Emotion over time: {how}, {each}", ylim=(rows[0], rows[-1]))
 
     percent = 100 * prediction.scores[order]
-    whole.barh(range(len(labels)), percent, height=0.72, color=["#B9CFDF"] * (len(labels) - 1) + ["#08519C"])
-    for row, value in enumerate(percent):
-        whole.text(
-            value + 2,
-            row,
-            f"{value:.0f} %",
-            va="center",
-            color=INK,
-            fontsize=9,
-            fontweight="bold" if row == len(labels) - 1 else "normal",
-        )
-    whole.set(ylim=(-0.5, len(labels) - 0.5), xlim=(0, max(100.0, percent.max() + 20)), title="Whole file")
-    axes.set_ylim(-0.5, len(labels) - 0.5)
-    whole.set_xticks([])
-    whole.set_yticks([])
-    whole.spines[:].set_visible(False)
+    bars = whole.barh(range(len(labels)), percent, height=0.72, color=["#B9CFDF"] * (len(labels) - 1) + ["#08519C"])
+    whole.bar_label(bars, [f"{value:.0f} %" for value in percent], padding=3, color=INK)[-1].set_fontweight("bold")
+    whole.set(ylim=(rows[0], rows[-1]), xlim=(0, max(100.0, percent.max() + 20)), xticks=[], yticks=[])
+    for some in (axes, whole):
+        some.spines[:].set_visible(False)
 
 
 def _draw_dimensions(axes: Axes, whole: Axes, prediction: Prediction) -> None:
-    """Arousal and valence as steps; beside them the whole file as a point in the plane of the two."""
+    """Draws arousal and valence as steps; beside them the file as a point in the plane of the two."""
     edges, scores = _steps(prediction)
-    axes.axhline(0, color="#BBBBBB", linewidth=1)
+    axes.axhline(0, color=LINE, linewidth=1)
     for column, (name, colour) in enumerate((("arousal, 0 to 1", AROUSAL), ("valence, −1 to 1", VALENCE))):
         axes.stairs(scores[:, column], edges, baseline=None, color=colour, linewidth=2.2, label=name)
     axes.set(ylim=(-1.05, 1.05), title="Arousal and valence over time", yticks=(-1, -0.5, 0, 0.5, 1))
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9, borderaxespad=0)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
     arousal, valence = prediction.scores
-    whole.axhline(0.5, color="#BBBBBB", linewidth=1)
-    whole.axvline(0, color="#BBBBBB", linewidth=1)
+    whole.axhline(0.5, color=LINE, linewidth=1)
+    whole.axvline(0, color=LINE, linewidth=1)
     whole.scatter([valence], [arousal], s=70, color=INK, zorder=3)
-    whole.set(xlim=(-1, 1), ylim=(0, 1), xlabel="valence", ylabel="arousal", title="Whole file")
-    whole.set_xticks([-1, 0, 1])
-    whole.set_yticks([0, 0.5, 1])
+    whole.set(xlim=(-1, 1), ylim=(0, 1), xlabel="valence", ylabel="arousal", xticks=[-1, 0, 1], yticks=[0, 0.5, 1])
     whole.set_box_aspect(1)
     whole.set_anchor("N")
-
-
-def _escape(text: str) -> str:
-    """Text in which a dollar sign starts no formula."""
-    return text.replace("$", r"\$")

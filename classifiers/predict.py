@@ -2,8 +2,8 @@
 
     python -m classifiers.predict --model results/table3_emodb/head_per_second/model.keras recording.wav folder/
 
-prints a line a file: the emotion with the probabilities of all, or arousal and valence. --timeline adds each second,
---output csv or json is meant for programs (notes go to stderr), --plot DIR saves a picture a file. Any format that
+prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds each second,
+--output csv or json is meant for programs (notes go to stderr), --plot DIR saves one picture per file. Any format that
 libsndfile reads: WAV, FLAC, OGG, MP3, AIFF and more, at any rate and length. A file that cannot be used is reported and
 skipped, and the exit code is then 1.
 
@@ -23,16 +23,13 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from began.audio import AUDIO_SUFFIXES
 from began.command_line import run_script
 from began.errors import InputError
+from began.files import printable
 from began.startup import start_backend
-from classifiers.predictor import read_description, shown
-
-if TYPE_CHECKING:
-    from classifiers.predictor import Prediction, Predictor
+from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
 
 DIGITS = 4
 
@@ -42,40 +39,25 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m classifiers.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them"
-    )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        help="model.keras (emotions) or model-arousal_valence.keras, as every table writes them",
-    )
-    parser.add_argument("--timeline", action="store_true", help="say what each second sounds like, too")
-    parser.add_argument("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
-    parser.add_argument(
-        "--plot",
-        type=Path,
-        metavar="DIR",
-        help="save waveform, spectrogram and emotion over time of each file as a PNG picture",
-    )
-    parser.add_argument("--export", choices=("onnx", "saved_model"), help="write the model in another format")
-    parser.add_argument("--export-to", type=Path, metavar="PATH", help="where (default: beside the model)")
+    add = parser.add_argument
+    add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
+    model = "model.keras (emotions) or model-arousal_valence.keras, as every table writes them"
+    add("--model", type=Path, required=True, help=model)
+    add("--timeline", action="store_true", help="add the emotion of each second")
+    add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
+    picture = "save waveform, spectrogram and emotion over time of each file as a PNG picture"
+    add("--plot", type=Path, metavar="DIR", help=picture)
+    add("--export", choices=("onnx", "saved_model"), help="write the model in another format")
+    add("--export-to", type=Path, metavar="PATH", help="where (default: beside the model)")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
     if not arguments.sounds and not arguments.export:
-        raise InputError.about(
-            "FILE_OR_FOLDER",
-            found="nothing",
-            expected="at least one sound file or folder",
-            action="name your recordings, or use --export",
-        )
+        action = "name your recordings, or use --export"
+        raise InputError.about("FILE_OR_FOLDER", "nothing", "at least one sound file or folder", action)
     if arguments.export_to and not arguments.export:
-        raise InputError.about(
-            "--export-to", found="it without --export", expected="both", action="add --export onnx or --export saved_model"
-        )
+        raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
     read_description(arguments.model)
     paths = find_sounds(arguments.sounds)
     pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
@@ -83,21 +65,28 @@ def main(arguments: argparse.Namespace) -> int:
         from classifiers.export import export_model
 
         exported = export_model(arguments.model, arguments.export, arguments.export_to)
-        print(f"wrote {shown(exported)}, which gives the same numbers", file=sys.stderr)
+        print(f"wrote {printable(exported)}, which gives the same numbers", file=sys.stderr)
         if not paths:
             return 0
-    return _predict(arguments, paths, pictures)
+    start_backend()
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files and labels need not fit the terminal
+    n_bad = _predict(load_predictor(arguments.model), paths, pictures, FORMATS[arguments.output], arguments.timeline)
+    sys.stdout.flush()
+    if n_bad:
+        print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
+    if pictures:
+        print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
+    return 1 if n_bad else 0
 
 
-def _predict(arguments: argparse.Namespace, paths: list[Path], pictures: dict[Path, Path]) -> int:
+def _predict(
+    predictor: Predictor, paths: list[Path], pictures: dict[Path, Path], form: Callable[..., Iterator[str]], timeline: bool
+) -> int:
+    """Writes and draws the predictions as they come, and returns how many files could not be used."""
     from tqdm import tqdm
 
     from classifiers.picture import plot_prediction
-    from classifiers.predictor import load_predictor
 
-    start_backend()
-    predictor = load_predictor(arguments.model)
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of files and labels need not fit the terminal
     # A bar on the same terminal has to make room for each line.
     write = partial(tqdm.write, file=sys.stdout, end="") if sys.stdout.isatty() else sys.stdout.write
     n_bad = n_seconds = 0
@@ -120,14 +109,9 @@ def _predict(arguments: argparse.Namespace, paths: list[Path], pictures: dict[Pa
                     plot_prediction(outcome, predictor, pictures[path])
                 yield outcome
 
-        for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline):
+        for text in form(good_ones(), predictor, timeline):
             write(text)
-    sys.stdout.flush()
-    if n_bad:
-        print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
-    if pictures:
-        print(f"pictures are in {shown(arguments.plot)}", file=sys.stderr)
-    return 1 if n_bad else 0
+    return n_bad
 
 
 def find_sounds(sounds: list[Path]) -> list[Path]:
@@ -143,9 +127,9 @@ def find_sounds(sounds: list[Path]) -> list[Path]:
         if sound.is_dir():
             inside = _search_folder(sound, problems)
             if not inside:
-                problems.append(f"{shown(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
+                problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
         elif not sound.exists():
-            problems.append(f"{shown(sound)}: no such file or folder")
+            problems.append(f"{printable(sound)}: no such file or folder")
         found.update(dict.fromkeys(inside))
     if problems:
         raise InputError.listing("recordings that cannot be found", problems)
@@ -154,15 +138,15 @@ def find_sounds(sounds: list[Path]) -> list[Path]:
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
     """Returns the sound files below a folder, sorted; adds folders that cannot be read to `problems`."""
+
+    def refuse(error: OSError) -> None:
+        problems.append(f"{printable(error.filename)}: a folder that cannot be read ({error.strerror})")
+
     found = []
-    for where, folders, names in os.walk(
-        folder,
-        onerror=lambda error: problems.append(f"{shown(error.filename)}: a folder that cannot be read ({error.strerror})"),
-    ):
+    for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(where, name) for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
-        ]
+        sounds = [name for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")]
+        found += [Path(where, name) for name in sounds]
     return found
 
 
@@ -172,22 +156,14 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     Raises:
         InputError: the folder cannot be written to.
     """
+    problem = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError.about(
-            f"--plot {shown(folder)}",
-            found=f"that it cannot be made ({error.strerror})",
-            expected="a folder to write into",
-            action="choose another one",
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise InputError.about(
-            f"--plot {shown(folder)}",
-            found="a folder that cannot be written to",
-            expected="a writable folder",
-            action="choose another one",
-        )
+        problem = f" ({error.strerror})"
+    if problem or not os.access(folder, os.W_OK):
+        found = f"a folder that cannot be written to{problem}"
+        raise InputError.about(f"--plot {printable(folder)}", found, "a writable folder", "choose another one")
     pictures: dict[Path, Path] = {}
     taken: set[str] = set()
     for path in paths:
@@ -204,20 +180,17 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
 
 
 def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
-    """Yields lines for people: a line a file, and with `timeline` an indented one each second."""
+    """Yields lines for people: one per file, and with `timeline` an indented one for each second."""
     for prediction in predictions:
-        yield f"{shown(prediction.path)}  {_describe(predictor, prediction.scores)}\n"
-        if timeline:
-            times = [
-                f"{start:.1f}–{end:.1f} s" for start, end in zip(prediction.start_seconds, prediction.end_seconds, strict=True)
-            ]
-            width = max(len(time) for time in times)
-            for time, scores in zip(times, prediction.chunk_scores, strict=True):
-                yield f"    {time:>{width}}  {_describe(predictor, scores)}\n"
+        yield f"{printable(prediction.path)}  {_describe(predictor, prediction.scores)}\n"
+        rows = list(_seconds(prediction)) if timeline else []
+        times = [f"{start:.1f}–{end:.1f} s" for start, end, _ in rows]
+        for time, (_, _, scores) in zip(times, rows, strict=True):
+            yield f"    {time:>{max(map(len, times))}}  {_describe(predictor, scores)}\n"
 
 
 def _describe(predictor: Predictor, scores) -> str:
-    if predictor.task != "categorical":
+    if not predictor.is_categorical:
         return "  ".join(f"{name} {score:+.2f}" for name, score in zip(predictor.columns, scores, strict=True))
     order = scores.argsort(kind="stable")[::-1]
     first, *others = (f"{predictor.columns[index]} {100 * scores[index]:.0f} %" for index in order)
@@ -225,30 +198,22 @@ def _describe(predictor: Predictor, scores) -> str:
     return f"{first:<{width}}  ({', '.join(others)})"
 
 
+def _seconds(prediction: Prediction) -> Iterator[tuple]:
+    """Yields start, end and scores of each chunk."""
+    return zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, strict=True)
+
+
 def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
-    """Yields a table: a row a file (level `utterance`) and with `timeline` one each second (level `chunk`)."""
-    classes = ["prediction"] if predictor.task == "categorical" else []
+    """Yields a table: one row per file (level `utterance`) and with `timeline` one for each second (level `chunk`)."""
+    classes = ["prediction"] if predictor.is_categorical else []
     yield _csv_line(["file", "level", "start_seconds", "end_seconds", *classes, *predictor.columns])
     for prediction in predictions:
         rows = [("utterance", 0.0, prediction.seconds, prediction.scores)]
-        if timeline:
-            rows += [
-                ("chunk", *row)
-                for row in zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, strict=True)
-            ]
-        yield "".join(
-            _csv_line(
-                [
-                    prediction.path,
-                    level,
-                    round(float(start), 3),
-                    round(float(end), 3),
-                    *([predictor.label_of(scores)] if classes else []),
-                    *(round(float(score), DIGITS) for score in scores),
-                ]
-            )
-            for level, start, end, scores in rows
-        )
+        rows += [("chunk", *row) for row in _seconds(prediction)] if timeline else []
+        for level, start, end, scores in rows:
+            label = [predictor.label_of(scores)] if classes else []
+            times, numbers = (round(float(start), 3), round(float(end), 3)), [round(float(score), DIGITS) for score in scores]
+            yield _csv_line([prediction.path, level, *times, *label, *numbers])
 
 
 def _csv_line(cells: list[object]) -> str:
@@ -258,13 +223,11 @@ def _csv_line(cells: list[object]) -> str:
 
 
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
-    """Yields a list with an object a file; with `timeline` it holds a list of seconds."""
+    """Yields a list with one object per file; with `timeline` it holds a list of seconds."""
 
     def describe(scores) -> dict[str, object]:
         named = {name: round(float(score), DIGITS) for name, score in zip(predictor.columns, scores, strict=True)}
-        if predictor.task != "categorical":
-            return named
-        return {"prediction": predictor.label_of(scores), "probabilities": named}
+        return {"prediction": predictor.label_of(scores), "probabilities": named} if predictor.is_categorical else named
 
     separator = "[\n"
     for prediction in predictions:
@@ -272,9 +235,7 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
         if timeline:
             entry["timeline"] = [
                 {"start_seconds": round(float(start), 3), "end_seconds": round(float(end), 3), **describe(scores)}
-                for start, end, scores in zip(
-                    prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, strict=True
-                )
+                for start, end, scores in _seconds(prediction)
             ]
         yield separator + json.dumps(entry)
         separator = ",\n"

@@ -2,8 +2,8 @@
 
 The file is a plain Keras model, spectrogram (n_bins, n_frames, 1) -> the head's outputs, of stock layers alone, so that
 `keras.models.load_model(path, safe_mode=True)` opens it without this project's code. Beside the network it holds what
-its user needs to know, the JSON member `head`: task, labels, spectrogram settings, encoder and how it is read, tail,
-aggregation, corpus, the head's parameters.
+its user needs to know, the JSON member `head`: task, labels, spectrogram settings, encoder and what the head reads of it,
+tail, aggregation, corpus, the head's parameters.
 """
 
 from __future__ import annotations
@@ -13,23 +13,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, TAILS, stream_chunks
+from began.encoder import FrozenEncoder, run_network
 from began.errors import InputError
-from began.files import attach_json, read_attached_json, write_atomically
+from began.files import attach_json, printable, read_attached_json, write_atomically
 from began.network_file import load_network
+from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
-
-if TYPE_CHECKING:
-    import keras
-
-    from began.representation import FrozenEncoder
-
-CHUNKS_PER_STEP = 64
-"""Chunks that go through the network at a time, of one file or of many: bounds the memory."""
+from classifiers.metrics import AGGREGATIONS, CATEGORICAL, TASKS, aggregate_chunks
 
 SILENCE = 1e-4
 """Peak below which a file holds no sound (-80 dB of full scale): nobody's emotion can be heard in it."""
@@ -39,14 +34,14 @@ DIMENSIONS = ("arousal", "valence")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a predictor says about one sound file.
+    """The predicted emotion of one sound file.
 
     Attributes:
         path: of the file.
         seconds: its length.
         start_seconds: float64, shape (n_chunks,), where each chunk starts; it lasts a second, or to the file's end.
         chunk_scores: float32, shape (n_chunks, d), probabilities, or arousal in [0, 1] and valence in [-1, 1].
-        scores: float64, shape (d,), of the whole file.
+        scores: float64, shape (d,), of the file from beginning to end.
     """
 
     path: Path
@@ -66,22 +61,22 @@ class Predictor:
     """Sound files to emotions.
 
     Attributes:
-        model: float32 (n_chunks, n_bins, n_frames, 1) -> the head's outputs.
-        metadata: as `read_description` returns it.
+        model: Keras model, float32 (n_chunks, n_bins, n_frames, 1) -> the head's output or outputs.
+        metadata: what `read_description` returns.
     """
 
-    model: keras.Model
+    model: Any
     metadata: dict[str, Any]
 
     @property
-    def task(self) -> str:
-        """ "categorical" (classes) or "dimensional"."""
-        return self.metadata["task"]
+    def is_categorical(self) -> bool:
+        """Whether it predicts classes, and not arousal and valence."""
+        return self.metadata["task"] == CATEGORICAL
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the scores: the labels, or arousal and valence."""
-        return tuple(self.metadata["labels"]) if self.task == "categorical" else DIMENSIONS
+        return tuple(self.metadata["labels"]) if self.is_categorical else DIMENSIONS
 
     @property
     def spectrogram(self) -> SpectrogramConfig:
@@ -90,7 +85,7 @@ class Predictor:
 
     def label_of(self, scores: np.ndarray) -> str | None:
         """Returns the class with the highest probability; None where there are no classes."""
-        return self.columns[int(np.argmax(scores))] if self.task == "categorical" else None
+        return self.columns[int(np.argmax(scores))] if self.is_categorical else None
 
     def predict_chunks(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the scores of chunks.
@@ -100,18 +95,10 @@ class Predictor:
         Returns:
             float32, shape (n_chunks, d).
         """
-        from classifiers.heads import as_columns
-
-        # Every step has the same shape: one trace, and rounding that does not depend on the neighbours.
-        padded = np.pad(chunks, ((0, -len(chunks) % CHUNKS_PER_STEP), (0, 0)))
-        steps = [np.zeros((0, len(self.columns)), np.float32)]
-        for start in range(0, len(padded), CHUNKS_PER_STEP):
-            spectrograms = compute_spectrograms(padded[start : start + CHUNKS_PER_STEP], self.spectrogram)
-            steps.append(as_columns(self.model.predict_on_batch(spectrograms[..., np.newaxis])))
-        return np.concatenate(steps)[: len(chunks)]
+        return run_network(self.model, compute_spectrograms(chunks, self.spectrogram))
 
     def predict_file(self, path: str | os.PathLike[str]) -> Prediction:
-        """Returns what it says about one sound file of any length.
+        """Returns the prediction for one sound file of any length.
 
         Raises:
             InputError: the file cannot be read, is silent, or is too short for a chunk.
@@ -124,7 +111,7 @@ class Predictor:
     def predict_files(
         self, paths: Iterable[str | os.PathLike[str]], on_chunks: Callable[[int], None] = lambda n: None
     ) -> Iterator[tuple[Path, Prediction | InputError]]:
-        """Yields what it says about each file, in their order, or what is wrong with the file.
+        """Yields the prediction for each file, in their order, or what is wrong with the file.
 
         Chunks of several short files share a step of the network, and a long file goes through it block by block:
         memory stays flat however many files there are and however long they are.
@@ -134,50 +121,35 @@ class Predictor:
             on_chunks: is told how many chunks have been scored, a step at a time.
         """
         files: deque[_File] = deque()
-        waiting: list[tuple[_File, np.ndarray]] = []
 
-        def score(n_chunks: int) -> None:
-            scores = self.predict_chunks(np.concatenate([chunks for _, chunks in waiting])[:n_chunks])
-            on_chunks(n_chunks)
-            done = 0
-            while done < n_chunks:
-                file, chunks = waiting.pop(0)
-                taken = min(len(chunks), n_chunks - done)
-                file.scores.append(scores[done : done + taken])
-                if taken < len(chunks):
-                    waiting.insert(0, (file, chunks[taken:]))
-                done += taken
+        def pieces() -> Iterator[tuple[_File, np.ndarray]]:
+            for path in paths:
+                files.append(_File(Path(path)))
+                for chunks in files[-1].read(self.metadata["tail"]):
+                    yield files[-1], chunks
 
-        for path in paths:
-            file = _File(Path(path))
-            files.append(file)
-            for chunks in file.read(self.metadata["tail"]):
-                waiting.append((file, chunks))
-                n_waiting = sum(len(chunks) for _, chunks in waiting)
-                if n_waiting >= CHUNKS_PER_STEP:
-                    score(n_waiting - n_waiting % CHUNKS_PER_STEP)
+        for owners, chunks in batch_chunks(pieces()):
+            scores = self.predict_chunks(chunks)
+            on_chunks(len(chunks))
+            ends = np.cumsum([n_chunks for _, n_chunks in owners])
+            for (file, _), part in zip(owners, np.split(scores, ends[:-1]), strict=True):
+                file.scores.append(part)
             while files and files[0].is_scored:
-                done = files.popleft()
-                yield done.path, self._conclude(done)
-        if waiting:
-            score(sum(len(chunks) for _, chunks in waiting))
+                yield files[0].path, self._conclude(files.popleft())
         for file in files:
             yield file.path, self._conclude(file)
 
     def _conclude(self, file: _File) -> Prediction | InputError:
-        from classifiers.metrics import aggregate_chunks
-
         if file.error is not None:
             return file.error
-        metadata, chunk_scores = self.metadata, np.concatenate(file.scores)
+        chunk_scores = np.concatenate(file.scores)
+        one_file, aggregation = np.zeros(len(chunk_scores), np.int64), self.metadata["aggregation"]
         try:
-            scores = aggregate_chunks(chunk_scores, np.zeros(len(chunk_scores), np.int64), metadata["aggregation"], self.task)[
-                0
-            ]
+            (scores,) = aggregate_chunks(chunk_scores, one_file, aggregation, self.metadata["task"])
         except InputError as error:  # scores that are not finite
-            return InputError(f"{shown(file.path)}: {error}")
+            return InputError(f"{printable(file.path)}: {error}")
         start = np.arange(len(chunk_scores), dtype=np.float64)
-        if metadata["tail"] == "overlap":  # the last chunk ends where the file ends
+        if self.metadata["tail"] == "overlap":  # the last chunk ends where the file ends
             start[-1] = min(start[-1], max(0.0, file.seconds - 1.0))
         return Prediction(file.path, file.seconds, start, chunk_scores, scores)
 
@@ -195,15 +167,14 @@ class _File:
     @property
     def is_scored(self) -> bool:
         """Whether nothing more is to come."""
-        return self.error is not None or (
-            self.seconds is not None and sum(len(scores) for scores in self.scores) == self.n_chunks
-        )
+        n_scored = sum(len(scores) for scores in self.scores)
+        return self.error is not None or (self.seconds is not None and n_scored == self.n_chunks)
 
     def read(self, tail: str) -> Iterator[np.ndarray]:
         """Yields the chunks, float32 (n, 16000); whatever is wrong with the file ends in `error`."""
         import soundfile
 
-        peak = 0.0
+        name, peak = printable(self.path), 0.0
         try:
             for chunks in stream_chunks(self.path, tail=tail):
                 peak = max(peak, float(chunks.max()), -float(chunks.min()))
@@ -211,106 +182,66 @@ class _File:
                 yield chunks
             seconds = soundfile.info(os.fsencode(self.path)).duration
             if self.n_chunks == 0:
-                raise InputError.about(
-                    shown(self.path),
-                    found=f"{seconds:.2f} s of sound",
-                    expected="at least a second: the model was trained with --tail drop",
-                    action="give a longer file",
-                )
+                expected = "at least a second: the model was trained with --tail drop"
+                raise InputError.about(name, f"{seconds:.2f} s of sound", expected, "give a longer file")
             if peak < SILENCE:
-                raise InputError.about(
-                    shown(self.path),
-                    found=f"silence (no sample above {SILENCE:g} of full scale)",
-                    expected="speech",
-                    action="check the recording",
-                )
+                found = f"silence (no sample above {SILENCE:g} of full scale)"
+                raise InputError.about(name, found, "speech", "check the recording")
             self.seconds = seconds
         except InputError as error:
             self.error = error
 
 
-def shown(path: object) -> str:
-    """Returns a path as one printable line, also where its name holds control characters or is not UTF-8."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(path))
-
-
 def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns what a predictor's file says about itself, checked, without opening the network.
+    """Returns what a predictor's file tells of itself, checked, without opening the network.
 
     Raises:
         InputError: no such file, damaged, or not a predictor of this project.
     """
-    from classifiers.metrics import AGGREGATIONS, TASKS
-
     found = read_attached_json(path, "head")
-
-    def refuse(problem: str) -> InputError:
-        return InputError.about(
-            path,
-            found=f"a model with {problem}",
-            expected="model.keras as the tables write it",
-            action="give a file that this project's scripts wrote",
-        )
-
-    if not isinstance(found, dict):
-        raise refuse("head.json that is no record")
-    for name, allowed in (("task", TASKS), ("tail", TAILS), ("aggregation", AGGREGATIONS)):
-        if found.get(name) not in allowed:
-            raise refuse(f"the {name} {str(found.get(name))[:40]!r}")
+    allowed = {"task": TASKS, "tail": TAILS, "aggregation": AGGREGATIONS}
+    problems = [f"the {name} {str(found.get(name))[:40]!r}" for name in allowed if found.get(name) not in allowed[name]]
     labels = found.get("labels")
-    if found["task"] == "categorical" and not (
-        isinstance(labels, list)
-        and len(labels) >= 2
-        and all(isinstance(label, str) and label and label.isprintable() for label in labels)
+    if found.get("task") == CATEGORICAL and not (
+        isinstance(labels, list) and len(labels) >= 2 and all(isinstance(x, str) and x and x.isprintable() for x in labels)
     ):
-        raise refuse("labels that are no names")
-    try:
-        config = SpectrogramConfig.from_dict(found["spectrogram"])
-        usable = config.n_bins > 0 and config.n_frames > 0
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-        raise refuse(f"spectrogram settings that cannot be used ({error})") from error
-    if not usable:
-        raise refuse("spectrogram settings that give no spectrogram")
-    return found
+        problems.append("labels that are no names")
+    if problems:
+        expected = "model.keras as the tables write it"
+        raise InputError.about(path, f"a model with {problems[0]}", expected, "give a file that this project wrote")
+    spectrogram = SpectrogramConfig.from_dict(found.get("spectrogram"), path)
+    return {**found, "spectrogram": spectrogram.to_dict()}
 
 
-def build_predictor(encoder: FrozenEncoder, head_model: keras.Model, metadata: dict[str, Any]) -> Predictor:
+def build_predictor(encoder: FrozenEncoder, head_model: Any, metadata: dict[str, Any]) -> Predictor:
     """Returns an encoder and a head trained on its features as one network.
 
     Args:
-        encoder: frozen, with the output that the head was trained on.
-        head_model: the head.
-        metadata: task, labels (of classes), tail, aggregation, and what else its user should know, such as corpus; what is
-            known of the encoder is added.
+        encoder: frozen, with the output that the head reads.
+        head_model: Keras model of the head.
+        metadata: task, labels (of a categorical task), tail, aggregation, and what else its user should know, such as corpus
+            and parameters; settings and hash of the encoder are added.
     Raises:
-        InputError: the head does not fit the encoder, or the labels do not fit the head.
+        InputError: the head does not fit the encoder, or the labels the head.
     """
     import keras
 
-    expected = tuple(head_model.input_shape[1:])
-    if encoder.feature_shape != expected:
-        raise InputError.about(
-            "head",
-            found=f"one that reads features of shape {expected}",
-            expected=f"shape {encoder.feature_shape}, which the encoder gives",
-            action="use the encoder and the --features that the head was trained with",
+    shape = tuple(head_model.input_shape[1:])
+    if encoder.feature_shape != shape:
+        found, expected = (
+            f"one that takes features of shape {shape}",
+            f"shape {encoder.feature_shape}, as the encoder gives them",
         )
-    n_columns = _count_columns(head_model)
-    if metadata["task"] == "categorical" and len(metadata["labels"]) != n_columns:
-        raise InputError.about(
-            "labels",
-            found=len(metadata["labels"]),
-            expected=f"{n_columns}, one an output",
-            action="name each class once, in the order of the head's outputs",
-        )
+        raise InputError.about("head", found, expected, "use the encoder and the --features that it was trained with")
+    n_outputs = sum(output.shape[-1] for output in head_model.outputs)
+    if metadata["task"] == CATEGORICAL and len(metadata["labels"]) != n_outputs:
+        action = "name each class once, in the order of the head's outputs"
+        raise InputError.about("labels", len(metadata["labels"]), f"{n_outputs}, one per output", action)
+    # A copy that was never compiled: a compiled head would be saved with its optimiser.
     head = keras.Model(head_model.input, head_model.output, name="head")
     model = keras.Model(encoder.model.input, head(encoder.model.output), name="predictor")
-    of_encoder = {"spectrogram": encoder.config.to_dict(), "encoder_sha256": encoder.sha256, "features": encoder.output}
-    return Predictor(model, {**metadata, **of_encoder})
-
-
-def _count_columns(model: keras.Model) -> int:
-    return sum(int(output.shape[-1]) for output in model.outputs)
+    origin = {"spectrogram": encoder.config.to_dict(), "encoder_sha256": encoder.sha256, "features": encoder.output}
+    return Predictor(model, {**metadata, **origin})
 
 
 def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
@@ -326,17 +257,13 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     Raises:
         InputError: no such file, damaged, not a predictor of this project, or holding layers that none has.
     """
-    description = read_description(path)
-    predictor = Predictor(load_network(path), description)
-    config = SpectrogramConfig.from_dict(description["spectrogram"])
-    model, n_columns = predictor.model, len(predictor.columns)
-    inputs, outputs = tuple(model.input_shape), [tuple(output.shape) for output in model.outputs]
+    metadata = read_description(path)
+    predictor = Predictor(load_network(path), metadata)
+    config, n_columns = predictor.spectrogram, len(predictor.columns)
+    inputs, outputs = tuple(predictor.model.input_shape), [tuple(output.shape) for output in predictor.model.outputs]
     expected = (None, config.n_bins, config.n_frames, 1)
-    if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(s[-1] for s in outputs) != n_columns:
-        raise InputError.about(
-            path,
-            found=f"a network from {inputs} to {', '.join(map(str, outputs))}",
-            expected=f"one from a spectrogram {expected} to {n_columns} scores",
-            action="give model.keras as the tables write it",
-        )
+    if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(shape[-1] for shape in outputs) != n_columns:
+        found = f"a network from {inputs} to {', '.join(map(str, outputs))}"
+        wanted = f"one from a spectrogram {expected} to {n_columns} scores"
+        raise InputError.about(path, found, wanted, "give model.keras as the tables write it")
     return predictor

@@ -18,7 +18,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ from began.command_line import run_script
 from began.distributed import Cluster
 from began.errors import InputError
 from began.files import lock_folder, read_attached_json
+from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from experiments.corpora import load
 from experiments.corpora.files import check_audio
@@ -36,6 +39,19 @@ if TYPE_CHECKING:
     from began.dataset import ChunkStore
 
 EXPERIMENT = "pretrain_librispeech"
+NUMBERS = {
+    "base_filters": "n: the blocks have n, 2n, 3n, 4n filters",
+    "latent_size": "h: size of the embedding and of the noise; default of Berthelot et al.",
+    "epochs": "paper, section 3.3",
+    "batch_size": "over all devices; section 3.3",
+    "learning_rate": "section 3.3",
+    "patience_epochs": "epochs without progress of M_global after which the rate is halved; Berthelot et al., section 4.1",
+    "min_learning_rate": "its floor",
+    "gamma": "diversity ratio; section 3.3",
+    "lambda_k": "learning rate of k; Berthelot et al., section 3.4",
+    "seed": "of weights, noise and shuffling",
+}
+"""Options that are numbers of `PretrainingSettings`, which has the defaults."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,191 +59,114 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m experiments.{EXPERIMENT}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = parser.add_argument_group("data")
-    data.add_argument("--data-dir", type=Path, required=True, help="the LibriSpeech folder (holds train-clean-100 …)")
-    data.add_argument("--subsets", nargs="+", metavar="SUBSET", help="such as train-clean-100; default: all there")
-    data.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
-    data.add_argument("--name", default="began", help="folder of this encoder under results/pretrain_librispeech")
-    data.add_argument(
-        "--store-dir",
-        type=Path,
-        help="where the chunk store lies (32 kB a second of speech); default: RESULTS_DIR/cache/librispeech-MAGNITUDE",
-    )
-    data.add_argument(
-        "--magnitude",
-        choices=MAGNITUDES,
-        default="log",
-        help="log, zero-centred (default), or linear, as in the authors' earlier code",
-    )
-    data.add_argument(
-        "--input-scale",
-        type=float,
-        default=1.0,
-        help="factor on the spectrograms, and so on the losses that move k (default: 1)",
-    )
-    architecture = parser.add_argument_group("architecture (Berthelot et al. 2017, section 3.5; the paper names no sizes)")
-    architecture.add_argument(
-        "--base-filters", type=int, default=8, help="n: the blocks have n, 2n, 3n, 4n filters (default: 8)"
-    )
-    architecture.add_argument(
-        "--latent-size", type=int, default=64, help="h: size of the embedding and of the noise (default: 64, Berthelot et al.)"
-    )
-    optimisation = parser.add_argument_group("optimisation")
-    optimisation.add_argument("--epochs", type=int, default=100, help="default: 100 (paper, section 3.3)")
-    optimisation.add_argument("--batch-size", type=int, default=16, help="over all devices; default: 16 (section 3.3)")
-    optimisation.add_argument("--learning-rate", type=float, default=5e-5, help="default: 0.00005 (section 3.3)")
-    optimisation.add_argument(
-        "--patience-epochs",
-        type=int,
-        default=8,
-        help="epochs without progress of M_global after "
-        "which the learning rate is halved (Berthelot et al., section 4.1; default: 8)",
-    )
-    optimisation.add_argument("--min-learning-rate", type=float, default=2e-6, help="its floor (default: 0.000002)")
-    optimisation.add_argument("--gamma", type=float, default=0.7, help="diversity ratio; default: 0.7 (section 3.3)")
-    optimisation.add_argument(
-        "--lambda-k", type=float, default=0.001, help="learning rate of k; default: 0.001 (Berthelot et al., section 3.4)"
-    )
-    optimisation.add_argument(
-        "--noise",
-        choices=("shared", "separate"),
-        default="shared",
-        help="one noise for both losses, as public implementations (default), or one each, as Berthelot et al. write it",
-    )
-    optimisation.add_argument("--no-generator", action="store_true", help="train the autoencoder alone (an ablation)")
-    optimisation.add_argument("--seed", type=int, default=0, help="of weights, noise and shuffling (default: 0)")
-    devices = parser.add_argument_group("devices and machines")
-    devices.add_argument("--devices", type=int, default=1, help="GPUs that each process uses (default: 1)")
-    devices.add_argument(
-        "--workers", metavar="HOST:PORT,…", help="addresses of all processes, the same on each; worker 0 writes"
-    )
-    devices.add_argument("--worker-index", type=int, metavar="N", help="which of the workers this process is, from 0")
+    data = parser.add_argument_group("data").add_argument
+    data("--data-dir", type=Path, required=True, help="the LibriSpeech folder (holds train-clean-100 …)")
+    data("--subsets", nargs="+", metavar="SUBSET", help="such as train-clean-100; default: all there")
+    data("--results-dir", type=Path, default=Path("results"), help="default: results")
+    data("--name", default="began", help="folder of this encoder under results/pretrain_librispeech")
+    magnitude = "log, zero-centred (default), or linear, as in the authors' earlier code"
+    data("--magnitude", choices=MAGNITUDES, default="log", help=magnitude)
+    training = parser.add_argument_group("networks and training", "the paper names no sizes of the networks").add_argument
+    for name, meaning in NUMBERS.items():
+        default = getattr(PretrainingSettings, name)
+        training(_option(name), type=type(default), default=default, help=f"{meaning} (default: %(default)s)")
+    noise = "one noise for both losses, as public implementations (default), or one each, as Berthelot et al. write it"
+    training("--noise", choices=("shared", "separate"), default="shared", help=noise)
+    training("--no-generator", action="store_false", dest="adversarial", help="train the autoencoder alone (an ablation)")
+    devices = parser.add_argument_group("devices and machines").add_argument
+    devices("--devices", type=int, default=1, help="GPUs that each process uses (default: 1)")
+    devices("--workers", metavar="HOST:PORT,…", help="addresses of all processes, the same on each; worker 0 writes")
+    devices("--worker-index", type=int, metavar="N", help="which of the workers this process is, from 0")
     return parser
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def main(arguments: argparse.Namespace) -> None:
-    _check_numbers(arguments)
+    settings = PretrainingSettings(**{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial")})
+    _check_numbers(settings)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)
-    config = SpectrogramConfig(magnitude=arguments.magnitude, input_scale=arguments.input_scale)
+    config = SpectrogramConfig(magnitude=arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = load("librispeech", arguments.data_dir, subsets=arguments.subsets)
     print(corpus.describe(), flush=True)
-    if not cluster.is_chief:
-        _pretrain(arguments, cluster, corpus, config, run)
-        print("the training is done; worker 0 has written the encoder")
-        return
-    with lock_folder(run.path):
-        encoder = _pretrain(arguments, cluster, corpus, config, run)
-    print(f"wrote {encoder}")
+    with lock_folder(run.path) if cluster.is_chief else nullcontext():
+        _pretrain(settings, cluster, corpus, _prepare(corpus, config, run, cluster), run)
 
 
-def _check_numbers(arguments: argparse.Namespace) -> None:
+def _check_numbers(settings: PretrainingSettings) -> None:
     def check(name: str, valid: bool, expected: str) -> None:
-        value = getattr(arguments, name)
+        value = getattr(settings, name)
         if not valid or not math.isfinite(value):
-            raise InputError.about(f"--{name.replace('_', '-')}", found=value, expected=expected, action="give another number")
+            raise InputError.about(_option(name), value, expected, "give another number")
 
-    for name in (
-        "base_filters",
-        "latent_size",
-        "epochs",
-        "batch_size",
-        "patience_epochs",
-        "learning_rate",
-        "min_learning_rate",
-        "input_scale",
-    ):
-        check(name, getattr(arguments, name) > 0, "more than 0")
-    check("gamma", 0 < arguments.gamma <= 1, "more than 0 and at most 1")
-    check("lambda_k", arguments.lambda_k >= 0, "0 or more")
-    check("seed", 0 <= arguments.seed < 2**31, "0 to 2147483647")
+    for name in NUMBERS:
+        if name not in ("gamma", "lambda_k", "seed"):
+            check(name, getattr(settings, name) > 0, "more than 0")
+    check("gamma", 0 < settings.gamma <= 1, "more than 0 and at most 1")
+    check("lambda_k", settings.lambda_k >= 0, "0 or more")
+    check("seed", 0 <= settings.seed < 2**31, "0 to 2147483647")
 
 
-def _pretrain(
-    arguments: argparse.Namespace, cluster: Cluster, corpus: Corpus, config: SpectrogramConfig, run: RunFolder
-) -> Path | None:
-    store = _prepare(arguments, cluster, corpus, config)
-
-    from began.startup import start_backend
-
-    start_backend()
-
-    from began.pretraining import PretrainingSettings, pretrain
-
-    settings = PretrainingSettings(
-        base_filters=arguments.base_filters,
-        latent_size=arguments.latent_size,
-        gamma=arguments.gamma,
-        lambda_k=arguments.lambda_k,
-        noise=arguments.noise,
-        adversarial=not arguments.no_generator,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        patience_epochs=arguments.patience_epochs,
-        min_learning_rate=arguments.min_learning_rate,
-        seed=arguments.seed,
-    )
-    encoder_path, checkpoint = run.path / "encoder.keras", run.path / "checkpoint.npz"
-    if cluster.is_chief:
-        if not encoder_path.exists() and not checkpoint.exists():
-            # A run that was refused before its first checkpoint binds nobody to its settings.
-            (run.path / "config.json").unlink(missing_ok=True)
-        # More epochs than before is how one goes on with a finished training.
-        run.start(
-            {
-                **asdict(settings),
-                "spectrogram": config.to_dict(),
-                "n_utterances": len(corpus.utterances),
-                "n_chunks": store.n_chunks,
-                "synthetic": corpus.synthetic,
-            },
-            may_differ=["epochs"],
-        )
-
-    # A clone has the published encoder without its checkpoint.
-    if cluster.n_workers == 1 and encoder_path.exists() and not checkpoint.exists():
-        done = read_attached_json(encoder_path, "pretraining", default={}).get("epochs_done", 0)
-        if done >= arguments.epochs:
-            print(f"complete after {done:g} epochs; nothing to do")
-            return encoder_path
-        raise InputError.about(
-            run.path,
-            found=f"an encoder after {done:g} epochs without the checkpoint to go on from",
-            expected="checkpoint.npz beside it",
-            action="give another --name or --results-dir, or remove that folder to start again",
-        )
-
-    def draw(pictured, history) -> None:
-        from experiments.figures import draw_pretraining
-
-        draw_pretraining(pictured, history, run.path)
-
-    encoder = pretrain(store, run.path, settings, cluster=cluster, draw=draw, report=lambda line: print(line, flush=True))
-    if cluster.is_chief:
-        from experiments.reporting.model_card import write_model_card
-
-        write_model_card(run.path)
-    return encoder
-
-
-def _prepare(arguments: argparse.Namespace, cluster: Cluster, corpus: Corpus, config: SpectrogramConfig) -> ChunkStore:
+def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster: Cluster) -> ChunkStore:
     from tqdm import tqdm
 
     from began.dataset import prepare_chunk_store
 
-    folder = arguments.store_dir or arguments.results_dir / "cache" / f"librispeech-{config.magnitude}"
+    folder = run.results_dir / "cache" / f"librispeech-{config.magnitude}"
     if not (folder / "store.json").exists():  # else the files have been read before
         check_audio(corpus, progress=sys.stderr.isatty())
     paths = list(corpus.utterances["path"])
+    progress = partial(tqdm, total=len(paths), desc="preparing", unit="file", disable=None)
     # Workers that share a disk wait for the first of them, and find its store.
-    return prepare_chunk_store(
-        paths,
-        folder,
-        config,
-        wait=cluster.n_workers > 1,
-        progress=lambda files: tqdm(files, total=len(paths), desc="preparing", unit="file", disable=None),
-    )
+    return prepare_chunk_store(paths, folder, config, wait=cluster.n_workers > 1, progress=progress)
+
+
+def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, store: ChunkStore, run: RunFolder) -> None:
+    from began.startup import start_backend
+
+    start_backend()
+
+    from began.pretraining import pretrain
+    from experiments.figures.training import draw_pretraining
+    from experiments.reporting.model_card import write_model_card
+
+    train = partial(pretrain, store, run.path, settings, cluster=cluster, report=partial(print, flush=True))
+    if not cluster.is_chief:
+        train()
+        print("the training is done; worker 0 has written the encoder")
+        return
+    data = {"n_utterances": len(corpus.utterances), "n_chunks": store.n_chunks, "synthetic": corpus.synthetic}
+    _start(run, {**asdict(settings), "spectrogram": store.config.to_dict(), **data})
+    if cluster.n_workers == 1 and _is_complete(run, settings.epochs):
+        return
+    encoder = train(draw=partial(draw_pretraining, folder=run.path))
+    write_model_card(run.path)
+    print(f"wrote {encoder}")
+
+
+def _start(run: RunFolder, config: dict[str, object]) -> None:
+    if not any((run.path / name).exists() for name in ("encoder.keras", "checkpoint.npz")):
+        # A run that was refused before its first checkpoint binds nobody to its settings.
+        (run.path / "config.json").unlink(missing_ok=True)
+    # More epochs than before is how one goes on with a finished training.
+    run.start(config, may_differ=["epochs"])
+
+
+def _is_complete(run: RunFolder, epochs: int) -> bool:
+    """Whether there is a finished encoder without its checkpoint, as a clone has the published one."""
+    encoder = run.path / "encoder.keras"
+    if not encoder.exists() or (run.path / "checkpoint.npz").exists():
+        return False
+    done = read_attached_json(encoder, "pretraining", default={}).get("epochs_done", 0)
+    if done < epochs:
+        found = f"an encoder after {done:g} epochs without the checkpoint to go on from"
+        action = "give another --name or --results-dir, or remove that folder to start again"
+        raise InputError.about(run.path, found, "checkpoint.npz beside it", action)
+    print(f"complete after {done:g} epochs; nothing to do")
+    return True
 
 
 if __name__ == "__main__":

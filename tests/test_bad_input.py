@@ -668,8 +668,8 @@ def _cut_weights(b: Bench) -> Path:
 
 def _lose_weights(b: Bench) -> Path:
     """Writes the encoder with a weight that is no number."""
+    from began.encoder import read_config
     from began.network_file import load_network
-    from began.representation import read_config
 
     encoder = load_network(b.encoder)
     encoder.set_weights([np.full_like(weight, np.nan) for weight in encoder.get_weights()])
@@ -1000,16 +1000,15 @@ def mounts():
 @pytest.fixture(scope="session")
 def tiny_model(tiny_encoder, tmp_path_factory) -> Path:
     """A predictor as the tables write it, untrained."""
-    from began.representation import load_frozen_encoder
+    from began.encoder import load_frozen_encoder
     from classifiers.heads import build_head
     from classifiers.predictor import build_predictor, save_predictor
 
     encoder = load_frozen_encoder(tiny_encoder)
-    labels = ["anger", "neutral"]
-    head = build_head("categorical", encoder.feature_shape, len(labels), seed=1)
-    about = {"task": "categorical", "labels": labels, "tail": "overlap", "aggregation": "mean", "corpus": "none"}
+    metadata = {"task": "categorical", "labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean"}
+    head = build_head("categorical", encoder.feature_shape, len(metadata["labels"]), seed=1)
     path = tmp_path_factory.mktemp("tiny_model") / "model.keras"
-    save_predictor(path, build_predictor(encoder, head, about))
+    save_predictor(path, build_predictor(encoder, head, metadata))
     return path
 
 

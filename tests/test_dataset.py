@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,14 +124,20 @@ def test_only_short_utterances(tmp_path, speech_files, small_config):
     assert prepare_chunk_store(speech_files[2:3], tmp_path / "padded", small_config, tail="pad").n_chunks == 1
 
 
-def test_more_shards_than_open_files(tmp_path, speech_files, small_config, small_shards, monkeypatch):
-    monkeypatch.setattr(dataset, "MAX_OPEN_SHARDS", 2)
+def test_no_shard_stays_open(tmp_path, speech_files, small_config, small_shards):
+    """The whole LibriSpeech has more shards than a process may open files."""
     store = prepare_chunk_store(speech_files, tmp_path, small_config)
     order = np.random.default_rng(0).permutation(store.n_chunks)
     np.testing.assert_array_equal(store.read(order), directly(speech_files, small_config)[order])
-    assert len(store._open) == 2
-    store.close()
-    assert not store._open
+    assert not [path for path in Path("/proc/self/fd").iterdir() if str(path.resolve()).startswith(str(tmp_path.resolve()))]
+
+
+def test_a_store_of_version_01_is_taken(tmp_path, speech_files, small_config):
+    prepare_chunk_store(speech_files, tmp_path, small_config)
+    description = json.loads((tmp_path / "store.json").read_text())
+    description["spectrogram"]["input_scale"] = 1.0
+    (tmp_path / "store.json").write_text(json.dumps(description))
+    assert prepare_chunk_store(speech_files, tmp_path, small_config).n_chunks == N_CHUNKS
 
 
 def numbers(store: ChunkStore, batches, count: int) -> list[list[int]]:

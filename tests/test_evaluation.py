@@ -177,7 +177,6 @@ def test_chunks_as_utterances_keep_speaker_and_label():
 
 def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_files, tmp_path):
     from began.encoder import load_frozen_encoder
-
     from began.representation import represent_corpus
     from classifiers.predictor import build_predictor
     from classifiers.training import HeadJob, train_head

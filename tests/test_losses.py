@@ -22,12 +22,6 @@ def test_reconstruction_loss_does_not_grow_with_the_batch():
     assert twice == pytest.approx(once, rel=1e-6)
 
 
-def test_discriminator_and_generator_loss():
-    assert losses.discriminator_loss(0.5, 0.2, 0.25) == pytest.approx(0.45)
-    assert losses.discriminator_loss(0.5, 0.2, 0.0) == 0.5
-    assert losses.generator_loss(0.2) == 0.2
-
-
 @pytest.mark.parametrize(
     ("k", "real", "fake", "expected"),
     [
@@ -57,3 +51,15 @@ def test_gradient_flows_through_both_arguments():
     of_target, of_reconstruction = tape.gradient(loss, [target, reconstruction])
     np.testing.assert_allclose(of_target, [0.5, -0.5])
     np.testing.assert_allclose(of_reconstruction, [-0.5, 0.5])
+
+
+@pytest.mark.parametrize("factor", [-0.3, 0.0, 1.0])
+def test_a_scaled_gradient_leaves_the_value(factor):
+    tf = pytest.importorskip("tensorflow")
+    weight = tf.constant([1.0, -2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(weight)
+        scaled = losses.scale_gradient(weight, factor)
+        loss = tf.reduce_sum(3.0 * scaled)
+    np.testing.assert_allclose(scaled, weight, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(loss, weight), [3.0 * factor] * 2, rtol=1e-6)

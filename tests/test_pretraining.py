@@ -23,7 +23,8 @@ from began.checkpoint import read_checkpoint, write_checkpoint
 from began.dataset import ChunkStore
 from began.errors import InputError
 from began.files import read_attached_json
-from began.pretraining import PretrainingSettings, Schedule, build_began, pretrain
+from began.pretraining import build_began, pretrain
+from began.settings import PretrainingSettings, Schedule
 from began.startup import start_backend
 from tests.pretrain_small import SMALL
 
@@ -285,9 +286,9 @@ def test_plateau_remembers_across_a_restart():
     model = build_began(PretrainingSettings(base_filters=2, latent_size=4), (32, 8, 1))
     whole = run_plateau(callbacks.ResumablePlateau(patience=3, min_lr=0.0), model, measures)
     model.optimizer.learning_rate = 5e-5
-    first, second = (callbacks.ResumablePlateau(patience=3, min_lr=0.0) for _ in range(2))
+    first = callbacks.ResumablePlateau(patience=3, min_lr=0.0)
     rates = run_plateau(first, model, measures[:3])
-    second.restore(json.loads(json.dumps(first.state)))
+    second = callbacks.ResumablePlateau(patience=3, min_lr=0.0, remembered=json.loads(json.dumps(first.state)))
     assert rates + run_plateau(second, model, measures[3:]) == whole
     assert whole[-1] < whole[0]
 

@@ -10,8 +10,9 @@ from began.spectrogram import SpectrogramConfig
 
 keras = pytest.importorskip("keras")
 
+from began.encoder import freeze, load_frozen_encoder  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
-from began.representation import freeze, load_frozen_encoder, represent_corpus  # noqa: E402
+from began.representation import batch_chunks, represent_corpus  # noqa: E402
 
 CONFIG = SpectrogramConfig()
 
@@ -46,7 +47,7 @@ def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sou
 
 
 def test_frames_are_those_of_the_blocks_in_mel_bands(encoder_file):
-    from began.representation import N_MEL_BANDS, _mel_filters, split_frames
+    from began.encoder import N_MEL_BANDS, _mel_filters, split_frames
 
     chunks = np.random.default_rng(0).standard_normal((2, 16_000)).astype(np.float32) / 10
     maps = load_frozen_encoder(encoder_file).embed(chunks)
@@ -112,9 +113,14 @@ def test_an_interrupted_computation_leaves_nothing_that_is_read(encoder_file, so
     assert len(np.unique(represent_corpus(encoder, sounds, tmp_path / "cache").utterance)) == 4
 
 
-def test_other_spectrogram_settings_are_refused(encoder_file):
-    with pytest.raises(InputError, match="found magnitude=log; expected magnitude=linear"):
-        load_frozen_encoder(encoder_file, require=SpectrogramConfig(magnitude="linear"))
+def test_steps_are_full_and_say_whose_chunks_they_hold():
+    pieces = [("a", 3), ("b", 0), ("c", 1), ("c", 9), ("d", 2)]
+    chunks = np.arange(15)[:, np.newaxis]
+    ends = np.cumsum([n for _, n in pieces])
+    steps = list(batch_chunks([(owner, chunks[end - n : end]) for (owner, n), end in zip(pieces, ends, strict=True)], size=4))
+    assert [owners for owners, _ in steps] == [[("a", 3), ("c", 1)], [("c", 4)], [("c", 4)], [("c", 1), ("d", 2)]]
+    np.testing.assert_array_equal(np.concatenate([step for _, step in steps]), chunks)
+    assert list(batch_chunks([])) == []
 
 
 def test_an_encoder_of_another_size_is_refused():

@@ -41,8 +41,8 @@ def benchmark(
 
     import keras
 
+    from began.encoder import freeze
     from began.networks import build_encoder
-    from began.representation import freeze
     from began.spectrogram import SpectrogramConfig, compute_spectrograms
     from classifiers.heads import build_head, build_optimizer, measure_normalization, resolve_parameters
     from classifiers.training import HeadJob

@@ -23,7 +23,7 @@ from began.errors import InputError
 from experiments.benchmarks import make_row, peak_memory_gb
 
 if TYPE_CHECKING:
-    from began.representation import FrozenEncoder
+    from began.encoder import FrozenEncoder
     from classifiers.predictor import Predictor
 
 RECORDINGS = 20
@@ -119,8 +119,8 @@ def _predictor() -> Predictor:
 
 @cache
 def _encoder() -> FrozenEncoder:
+    from began.encoder import freeze
     from began.networks import build_encoder
-    from began.representation import freeze
     from began.spectrogram import SpectrogramConfig
 
     return freeze(build_encoder(base_filters=2, latent_size=8, seed=0), SpectrogramConfig(), "untrained")

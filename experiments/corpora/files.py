@@ -11,20 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import MAX_RATE_HZ, MIN_RATE_HZ, _check_file, stream_audio
+from began.audio import MAX_RATE_HZ, MIN_RATE_HZ, check_file, stream_audio
 from began.errors import InputError
-from began.files import describe_no_file
+from began.files import describe_no_file, printable
 from experiments.corpora.record import Corpus
 
 Found = TypeVar("Found")
 
 MAX_NEIGHBOURS = 400
 """Folders around a wrong one that are looked at for a hint."""
-
-
-def printable(text: object) -> str:
-    """Returns a path or text as one line for any terminal: control characters and bytes that are not UTF-8 are escaped."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
 
 
 def shorten(items: Sequence[str], limit: int = 5) -> str:
@@ -260,7 +255,7 @@ def _ends_well(path: str) -> bool:
     """Tells whether a file is sound to its last sample, or False where only reading all of it can tell."""
     import soundfile
 
-    _check_file(Path(path))
+    check_file(Path(path))
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, as names need not be UTF-8
             # Floats can hold NaN, which only reading finds; unlikely rates are refused by the reader.

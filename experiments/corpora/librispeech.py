@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.errors import InputError
-from experiments.corpora.files import find_corpus, find_files, parse_names, printable
+from began.files import printable
+from experiments.corpora.files import find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "librispeech"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from began.errors import InputError
+from began.files import printable
 from experiments.corpora import files
-from experiments.corpora.files import printable
 from experiments.corpora.record import Corpus, build_corpus
 
 NAME = "omg"

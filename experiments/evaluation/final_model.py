@@ -63,7 +63,6 @@ def _train(
 ) -> None:
     """Trains one head on all labelled utterances and writes it, behind its encoder, as one .keras file."""
     from began.encoder import load_frozen_encoder
-
     from classifiers.predictor import build_predictor, save_predictor
     from classifiers.training import train_head
     from experiments.evaluation.head import head_job

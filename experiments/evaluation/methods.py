@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.encoder import read_config
-
 from began.errors import InputError
 from began.files import read_attached_json, sha256_of
 from experiments.corpora.record import Corpus

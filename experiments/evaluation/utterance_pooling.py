@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from began.encoder import N_MEL_BANDS, split_frames
 from began.errors import InputError
-from began.representation import N_MEL_BANDS, split_frames
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA

@@ -87,7 +87,7 @@ class Pretraining:
 
     def embed(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the embedding of chunks, float32, shape (n, h)."""
-        from began.representation import load_frozen_encoder
+        from began.encoder import load_frozen_encoder
 
         return load_frozen_encoder(self.folder / "encoder.keras", output="embedding").embed(chunks)
 

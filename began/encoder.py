@@ -1,0 +1,220 @@
+"""The frozen encoder: open it, and extract features of chunks with it (paper, section 2.3)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from began.audio import SAMPLE_RATE
+from began.errors import InputError
+from began.files import read_attached_json, sha256_of
+from began.network_file import load_network
+from began.spectrogram import SpectrogramConfig, compute_spectrograms, mask_spectrograms
+
+OUTPUTS = ("map", "embedding", "blocks", "frames")
+"""What can be extracted: the last convolutional map (the default, as in the authors' earlier code), the embedding, the
+outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side), or the frames of all
+four blocks in mel bands, see `split_frames`."""
+
+N_MEL_BANDS = 40
+"""Bands of the output "frames". A block's bins are equally wide in hertz; what tells voices apart lies in the lowest."""
+
+CHUNKS_PER_STEP = 64
+"""Chunks that go through a network at a time, of one file or of several: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class FrozenEncoder:
+    """A trained encoder as a function from chunks to features.
+
+    Attributes:
+        model: float32 (batch, n_bins, n_frames, 1) -> (batch, *feature_shape); not trainable.
+        config: spectrogram settings it was trained with, and is always fed with.
+        sha256: of its file, and of the seed where its weights were drawn afresh.
+        output: one of OUTPUTS.
+    """
+
+    model: Any
+    config: SpectrogramConfig
+    sha256: str
+    output: str
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of one chunk's features.
+
+        (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks, (2400n,) for the frames.
+        """
+        return tuple(self.model.output_shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the features: single precision; half for the frames, which are many."""
+        return np.dtype("<f2" if self.output == "frames" else "<f4")
+
+    def embed(self, chunks: np.ndarray, masks: np.random.Generator | None = None) -> np.ndarray:
+        """Returns the features of chunks.
+
+        Args:
+            chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
+            masks: gives each spectrogram its masks (`began.spectrogram.mask_spectrograms`); None sets none.
+        Returns:
+            `self.dtype`, shape (n_chunks, *feature_shape).
+        """
+        spectrograms = compute_spectrograms(chunks, self.config)
+        if masks is not None:
+            spectrograms = mask_spectrograms(spectrograms, masks)
+        return run_network(self.model, spectrograms).astype(self.dtype, copy=False)
+
+
+def run_network(model: Any, spectrograms: np.ndarray) -> np.ndarray:
+    """Returns a network's outputs for spectrograms; several outputs stand side by side.
+
+    Every step has the same shape: one trace, and rounding that does not depend on the neighbours.
+
+    Args:
+        model: Keras model (batch, n_bins, n_frames, 1) -> (batch, …).
+        spectrograms: float32, shape (n, n_bins, n_frames).
+    Returns:
+        float32, shape (n, …).
+    """
+    import keras
+
+    n_chunks = len(spectrograms)
+    n_steps = max(1, -(-n_chunks // CHUNKS_PER_STEP))  # one, too, where there are no chunks: the result has its shape
+    padded = np.pad(spectrograms, ((0, n_steps * CHUNKS_PER_STEP - n_chunks), (0, 0), (0, 0)))[..., np.newaxis]
+    steps = [
+        np.concatenate(keras.tree.flatten(model.predict_on_batch(step)), axis=-1)
+        for step in padded.reshape(n_steps, CHUNKS_PER_STEP, *padded.shape[1:])
+    ]
+    return np.concatenate(steps)[:n_chunks]
+
+
+def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map") -> FrozenEncoder:
+    """Returns a saved encoder, frozen.
+
+    Args:
+        path: encoder.keras as the pre-training writes it.
+        output: one of OUTPUTS.
+    Raises:
+        InputError: no such file, damaged, or not an encoder of this project.
+    """
+    config = read_config(path)
+    return freeze(load_network(path), config, sha256_of(path), output)
+
+
+def load_random_encoder(path: str | os.PathLike[str], output: str = "map", seed: int = 0) -> FrozenEncoder:
+    """Returns the untrained twin of a saved encoder, frozen: same layers and settings, fresh weights.
+
+    What it scores is what the architecture alone is worth.
+    """
+    config = read_config(path)
+    return freeze(reset_weights(load_network(path), seed), config, f"{sha256_of(path)}-random-{seed}", output)
+
+
+def reset_weights(model: Any, seed: int = 0) -> Any:
+    """Draws a model's weights afresh, as its own layers initialise them, and returns it."""
+    for number, layer in enumerate(model.layers):
+        if layer.weights:
+            kernel, bias = layer.weights
+            initializer = type(layer.kernel_initializer)(seed=seed * len(model.layers) + number)
+            kernel.assign(initializer(kernel.shape))
+            bias.assign(layer.bias_initializer(bias.shape))
+    return model
+
+
+def read_config(path: str | os.PathLike[str]) -> SpectrogramConfig:
+    """Returns the spectrogram settings that a saved encoder was trained with.
+
+    Raises:
+        InputError: no such file, damaged, or not an encoder of this project.
+    """
+    return SpectrogramConfig.from_dict(read_attached_json(path, "spectrogram"), path)
+
+
+def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map") -> FrozenEncoder:
+    """Returns an encoder model, as `began.networks.build_encoder` makes it, as a frozen one.
+
+    Raises:
+        InputError: the model does not fit the spectrogram settings, or has no layer named "map".
+        ValueError: `output` is unknown.
+    """
+    import keras
+
+    if output not in OUTPUTS:
+        raise ValueError(f"output is {output!r}; expected one of {', '.join(OUTPUTS)}")
+    expected = (None, config.n_bins, config.n_frames, 1)
+    names = {layer.name for layer in encoder.layers}
+    if tuple(encoder.input_shape) != expected or "map" not in names:
+        found = f"a model with input {encoder.input_shape} and layers " + ", ".join(sorted(names))
+        wanted = f"input {expected} and a layer named map"
+        raise InputError.about("encoder", found, wanted, "give an encoder of this project")
+    encoder.trainable = False
+    if output in ("map", "embedding"):
+        features = encoder.output if output == "embedding" else encoder.get_layer("map").output
+    else:
+        blocks = [encoder.get_layer(name).output for name in ("block1_conv2", "block2_conv2", "block3_conv2", "map")]
+        features = keras.layers.Concatenate(name=output)(_pool(blocks) if output == "blocks" else _into_mel_bands(blocks))
+    return FrozenEncoder(keras.Model(encoder.input, features), config, sha256, output)
+
+
+def _pool(blocks: list[Any]) -> list[Any]:
+    """Averages every block to the size of the last."""
+    from keras.layers import AveragePooling2D
+
+    *earlier, last = blocks
+    factors = [(block.shape[1] // last.shape[1], block.shape[2] // last.shape[2]) for block in earlier]
+    return [*(AveragePooling2D(factor)(block) for factor, block in zip(factors, earlier, strict=True)), last]
+
+
+def _into_mel_bands(blocks: list[Any]) -> list[Any]:
+    from keras.layers import EinsumDense, Flatten
+
+    flat = []
+    for block in blocks:
+        n_bins, n_frames, n_channels = block.shape[1:]
+        into_bands = EinsumDense("nftc,fk->ntkc", (n_frames, N_MEL_BANDS, n_channels))
+        into_bands.build(block.shape)
+        into_bands.set_weights([_mel_filters(n_bins)])
+        flat.append(Flatten()(into_bands(block)))
+    return flat
+
+
+def _mel_filters(n_bins: int) -> np.ndarray:
+    """Returns triangular filters of equal sums, float32, shape (n_bins, N_MEL_BANDS), for bins from 0 to 8 kHz.
+
+    Where bins are wider than the lowest bands, these take the bin at their centre.
+    """
+    import librosa
+
+    frequencies_hz = np.arange(n_bins) * SAMPLE_RATE / (2 * n_bins)
+    edges_hz = librosa.mel_frequencies(N_MEL_BANDS + 2, fmax=SAMPLE_RATE / 2)
+    rising = (frequencies_hz[:, None] - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
+    falling = (edges_hz[2:] - frequencies_hz[:, None]) / np.diff(edges_hz)[1:]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    empty = np.flatnonzero(filters.sum(axis=0) == 0)
+    filters[np.abs(frequencies_hz[:, None] - edges_hz[1:-1]).argmin(axis=0)[empty], empty] = 1.0
+    return (filters / filters.sum(axis=0)).astype(np.float32)
+
+
+def split_frames(features: np.ndarray) -> list[np.ndarray]:
+    """Returns the output "frames" block by block, as views.
+
+    Args:
+        features: shape (n_chunks, 2400n).
+    Returns:
+        Blocks 1 to 4, shape (n_chunks, n_frames, 40 n_channels) each: 16, 8, 4 and 4 frames a second, n, 2n, 3n and 4n channels
+        side by side in 40 mel bands.
+    """
+    from began.networks import INPUT_SHAPE, N_BLOCKS, N_HALVINGS
+
+    shapes = [(INPUT_SHAPE[1] // 2 ** min(block, N_HALVINGS), block * N_MEL_BANDS) for block in range(1, N_BLOCKS + 1)]
+    base_filters = features.shape[1] // sum(n_frames * width for n_frames, width in shapes)
+    ends = base_filters * np.cumsum([n_frames * width for n_frames, width in shapes])
+    return [
+        part.reshape(len(features), n_frames, width * base_filters)
+        for part, (n_frames, width) in zip(np.split(features, ends[:-1], axis=1), shapes, strict=True)
+    ]
