@@ -166,10 +166,12 @@ def choose_method(condition: Condition, arguments: argparse.Namespace, name: str
         raise InputError.about(
             "--method statistics", found=f"--features {arguments.features}", expected="all blocks", action="leave it out"
         )
-    suffix = "_utterance_statistics" + "_speaker_normalized" * arguments.normalize_speakers
+    normalized = arguments.normalize_speakers
+    suffix = "_utterance_statistics" + "_speaker_normalized" * normalized
     return replace(
         condition,
         name=name or condition.name + suffix,
+        description="statistics over the utterance, linear SVM" + ", each speaker standardised" * normalized,
         method="statistics",
-        normalize_speakers=arguments.normalize_speakers,
+        normalize_speakers=normalized,
     )

@@ -278,7 +278,6 @@ def _published(score: paper.Score) -> dict:
         "column": score.column,
         "mean": score.value,
         "sd_over_runs": score.sd,
-        "protocol": "as ours" if score.same_protocol else "another",
         "notes": score.note,
         "source": score.source,
     }
