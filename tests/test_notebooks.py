@@ -20,11 +20,9 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments import report
 from experiments.reporting import errors, pretraining
-from experiments.reporting.corpora import find_corpora, pick_chunks, pick_speakers
-from experiments.reporting.execution import execute_notebooks, read_notebooks, save_notebook
-from experiments.reporting.html import render_html
-from experiments.reporting.results import Results
-from experiments.reporting.search import best_trials, validation_and_test
+from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers
+from experiments.reporting.pages import execute_notebooks, read_notebooks, render_html, save_notebook
+from experiments.reporting.summary import Results, best_trials, validation_and_test
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -55,7 +53,7 @@ def results(tmp_path_factory, data):
     savee(folder, predictions=predictions, trials=search())
     omg(folder, predictions=classes(dimensions=True), trials=pd.concat([search(), search(seed=1).assign(task="dimensional")]))
     emodb(folder, predictions=predictions, trials=pd.concat([search(), search("08", seed=2)]))
-    for name, value in (("began", 0.7), ("random_frozen", 0.6)):
+    for name, value in (("began", 0.7), ("initial_weights", 0.6)):
         emodb(folder, name, "ablations", (value, value + 0.02))
         for percent in (10, 100):
             emodb(folder, f"{name}_{percent:03d}", "label_efficiency", (value, value + 0.02))
@@ -139,7 +137,7 @@ def check_html(index):
     )
     for name in NAMES:
         text = (index.parent / f"{name}.html").read_text()
-        assert text.count('href="index.html"') == 2 and "<details" in text
+        assert all(f'href="{other}.html"' in text for other in ["index", *NAMES]) and "<details" in text
         # It opens from disk, without a network.
         assert not re.search(r'(?:src|href)="https?://[^"]*\.(?:js|css)', text) and "<script" not in text
 
@@ -192,18 +190,20 @@ def test_failing_and_damaged_notebooks(tmp_path):
 
 def test_html_pages(tmp_path):
     made = {}
-    for name, title in (("01_first", "First & <b>"), ("02_second", "Second")):
+    for name, title in (("01_first", "First & foremost"), ("02_second", "Second")):
         shown = v4.new_output("display_data", {"text/markdown": "72.0 ± 2.0"})
         cells = [
             v4.new_markdown_cell(f"# {title}\n\nWhat *this* shows, see [x](y).\n\n## More"),
             v4.new_code_cell("print('a result')", outputs=[shown], execution_count=1),
         ]
         made[tmp_path / f"{name}.ipynb"] = v4.new_notebook(cells=cells)
-    index = render_html(made, tmp_path / "html")
-    assert "First &amp; &lt;b&gt;" in index.read_text() and "What this shows, see x." in index.read_text()
+    made[tmp_path / "03_bare.ipynb"] = v4.new_notebook()
+    contents = render_html(made, tmp_path / "html").read_text()
+    assert '<a href="01_first.html">First &amp; foremost</a>' in contents
+    assert 'What <em>this</em> shows, see <a href="y">x</a>.' in contents and ">03_bare<" in contents
     page = (tmp_path / "html" / "01_first.html").read_text()
-    assert page.count('href="02_second.html"') == 2 and "72.0\u00a0±\u00a02.0" in page
-    assert "<title>First &amp; &lt;b&gt;</title>" in page
+    assert '<a href="02_second.html">Second</a>' in page and '<a aria-current="page" href="01_first.html">' in page
+    assert "<title>First &amp; foremost</title>" in page and "72.0\u00a0±\u00a02.0" in page
 
 
 # What the notebooks show
@@ -233,22 +233,20 @@ def test_errors_of_known_predictions():
 
 
 def test_chunk_against_utterance(results):
-    table = errors.chunk_against_utterance(Results.read(results), "table3_emodb", "head_per_second").set_index("fold")
-    assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10])
+    table = errors.chunk_against_utterance(Results(results), "table3_emodb", "head_per_second").set_index("fold")
+    assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10, 10])
 
 
 def test_search_tables(results):
-    from experiments.evaluation import runs
-
-    trials = runs.read_trials(results, "table3_emodb", "head_per_second")
-    best = best_trials(trials[trials["run"] == 1])
+    found = Results(results)
+    trials = found.trials("table3_emodb", "head_per_second")
+    best = best_trials(trials)
     assert best["fold"].tolist() == ["03", "08"]
-    assert best["loss"].tolist() == trials[trials["run"] == 1].groupby("fold")["loss"].min().tolist()
-    assert validation_and_test(Results.read(results), "table3_emodb", "head_per_second").empty
-    metrics = Results.read(results).metrics
-    found = metrics[(metrics["fold"] == "03") & (metrics["metric"] == "unweighted_average_recall")]
-    both = Results(pd.concat([metrics, found.assign(split="validation", value=0.8)]), {}, {})
-    scores = validation_and_test(both, "table3_emodb", "head_per_second")
+    assert best["loss"].tolist() == trials.groupby("fold")["loss"].min().tolist()
+    assert validation_and_test(found, "table3_emodb", "head_per_second").empty
+    rows = found.metrics[(found.metrics["fold"] == "03") & (found.metrics["metric"] == "unweighted_average_recall")]
+    found.metrics = pd.concat([found.metrics, rows.assign(split="validation", value=0.8)])
+    scores = validation_and_test(found, "table3_emodb", "head_per_second")
     assert scores["fold"].tolist() == ["03"] and scores["validation"].tolist() == pytest.approx([80])
     assert scores["test"].tolist() == pytest.approx([69])
 

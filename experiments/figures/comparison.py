@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.figures.style import BLUE, COLOURS, GREY, MARKERS, RED, add_titles, make_figure, words
+from experiments.figures.style import BLUE, COLOURS, GREY, MARKERS, RED, make_figure, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_label_efficiency(
-    table: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None
-) -> Figure:
+def plot_label_efficiency(table: pd.DataFrame, **options: Any) -> Figure:
     """Draws accuracy against the share of labelled training utterances, one line per encoder.
 
     Args:
         table: columns ``encoder``, ``percent``, ``mean`` and ``sd_over_runs`` in percent.
     """
-    with make_figure((6.6, 4.4), path) as figure:
+    with make_figure((6.6, 4.4), **options) as figure:
         axes = figure.subplots()
         order = table.groupby("encoder")["mean"].mean().sort_values(ascending=False).index
         for encoder, colour, marker in zip(order, COLOURS, MARKERS, strict=False):
@@ -35,19 +32,11 @@ def plot_label_efficiency(
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set(xlabel="labelled training utterances used (%, logarithmic)", ylabel="utterance accuracy (%)")
-        axes.grid(True)
         axes.legend(loc="best", title="encoder (mean, band ± over runs)", alignment="left")
-        add_titles(figure, axes, title, note)
     return figure
 
 
-def plot_ablations(
-    table: pd.DataFrame,
-    reference: tuple[str, float] | None = None,
-    title: str = "",
-    note: str = "",
-    path: str | os.PathLike | None = None,
-) -> Figure:
+def plot_ablations(table: pd.DataFrame, reference: tuple[str, float] | None = None, **options: Any) -> Figure:
     """Draws each condition's accuracy, best on top, and beside it the difference to the base; intervals are over speakers.
 
     Args:
@@ -59,7 +48,7 @@ def plot_ablations(
     base = table["base"].iloc[0]
     colours = [RED if condition == base else BLUE for condition in table["condition"]]
     differences = ["difference_to_base", "difference_ci_low", "difference_ci_high"]
-    with make_figure((9.4, 1.8 + 0.3 * len(table)), path) as figure:
+    with make_figure((9.4, 1.8 + 0.3 * len(table)), **options) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, columns, sign in ((left, ["mean", "ci_low", "ci_high"], ""), (right, differences, "+")):
             middle, low, high = table[columns].to_numpy(float).T
@@ -68,7 +57,7 @@ def plot_ablations(
             for row in np.flatnonzero(np.isfinite(middle)):
                 place = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8}
                 axes.annotate(f"{middle[row]:{sign}.1f}".replace("-", "−"), (1.01, row), **place)
-            axes.grid(True, axis="x")
+            axes.grid(False, axis="y")
             axes.tick_params(axis="y", length=0)
         left.set_yticks(table.index, [words(name) for name in table["condition"]])
         left.set(xlabel="accuracy (%), mean over speakers", ylim=(-0.6, len(table) - 0.1))
@@ -78,5 +67,4 @@ def plot_ablations(
             left.axvline(reference[1], color=GREY, linestyle="--", linewidth=1.1)
             place = {"xytext": (-4, 0), "textcoords": "offset points", "fontsize": 8, "ha": "right", "va": "bottom"}
             left.annotate(f"{reference[0]}, {reference[1]:g}", (reference[1], len(table) - 0.55), color=GREY, **place)
-        add_titles(figure, None, title, note)
     return figure

@@ -1,79 +1,59 @@
-"""Pictures of predictions: confusion matrices, arousal and valence, speakers."""
+"""Pictures of what was predicted, and where it errs: by emotion, speaker, length, level and confidence."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.figures.style import BLACK, BLUE, GREY, PURPLE, RED, SKY, add_titles, count, make_figure
+from classifiers.metrics import concordance_correlation_coefficient
+from experiments.figures.style import (
+    BLACK,
+    BLUE,
+    COLOURS,
+    GREY,
+    MARKERS,
+    PURPLE,
+    RED,
+    count,
+    draw_bars,
+    draw_heat_map,
+    make_figure,
+    words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_confusion(counts: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None) -> Figure:
-    """Draws a confusion matrix: colour and percentage by true class (rows sum to 100 %), counts below.
+def plot_confusion(counts: pd.DataFrame, **options: Any) -> Figure:
+    """Draws a confusion matrix: percent of the true class (rows sum to 100 %), counts below.
 
     Args:
         counts: rows are true classes, columns predicted ones, values counts.
-        note: a line below the picture, such as the number of runs.
     """
-    labels = [str(label) for label in counts.index]
-    values = counts.to_numpy(dtype=float)
-    totals = values.sum(axis=1, keepdims=True)
-    shares = np.divide(values, totals, out=np.zeros_like(values), where=totals > 0)
-    size = 1.9 + 0.68 * len(labels)
-    with make_figure((size + 0.6, size), path) as figure:
+    shares = (100 * counts.div(counts.sum(axis=1), axis=0)).fillna(0.0)
+    size = max(4.2, 1.9 + 0.68 * len(counts))
+    with make_figure((size + 0.6, size), **options) as figure:
         axes = figure.subplots()
-        # Square cells would leave the layout a margin that it miscounts, and cut the axis' name off.
-        image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-        for row, column in np.ndindex(*shares.shape):
-            colour = "white" if shares[row, column] > 0.65 else BLACK
-            axes.text(
-                column,
-                row - 0.13,
-                f"{100 * shares[row, column]:.0f}",
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=10,
-                fontweight="bold" if row == column else "normal",
-            )
-            axes.text(column, row + 0.25, f"{values[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=7)
-        axes.set_xticks(
-            range(len(labels)), [str(label) for label in counts.columns], rotation=35, ha="right", rotation_mode="anchor"
-        )
-        axes.set_yticks(range(len(labels)), labels)
+        draw_heat_map(axes, shares, below=counts, bar="% of the true class (below: count over all runs)")
+        axes.set_xticks(range(len(counts)), counts.columns, rotation=35, ha="right", rotation_mode="anchor")
         axes.set(xlabel="predicted", ylabel="true")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
-        bar.set_label("% of the true class (below: count over all runs)")
-        bar.outline.set_visible(False)
-        add_titles(figure, axes, title, note)
     return figure
 
 
-def plot_arousal_valence(
-    predictions: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None
-) -> Figure:
+def plot_arousal_valence(predictions: pd.DataFrame, **options: Any) -> Figure:
     """Draws predicted against true arousal and valence, with the line of agreement and the fitted line.
 
     Args:
         predictions: columns arousal_target, arousal_prediction, valence_target, valence_prediction.
     """
-    from classifiers.metrics import concordance_correlation_coefficient
-
-    with make_figure((8.4, 4.3), path) as figure:
-        for axes, name, limits, colour in zip(
-            figure.subplots(1, 2), ("arousal", "valence"), ((0, 1), (-1, 1)), (BLUE, RED), strict=True
-        ):
-            pair = predictions[[f"{name}_target", f"{name}_prediction"]].dropna()
-            target, prediction = pair.iloc[:, 0].to_numpy(float), pair.iloc[:, 1].to_numpy(float)
+    with make_figure((8.4, 4.3), **options) as figure:
+        panels = zip(figure.subplots(1, 2), ("arousal", "valence"), ((0, 1), (-1, 1)), (BLUE, RED), strict=True)
+        for axes, name, limits, colour in panels:
+            target, prediction = predictions[[f"{name}_target", f"{name}_prediction"]].dropna().to_numpy(float).T
             axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1, label="agreement")
             alpha = float(np.clip(60 / max(len(target), 1), 0.05, 0.6))
             axes.scatter(target, prediction, s=12, alpha=alpha, color=colour, linewidths=0, rasterized=True)
@@ -83,17 +63,8 @@ def plot_arousal_valence(
                 axes.plot(ends, slope * ends + offset, color=BLACK, label="least-squares line")
             if len(target):
                 axes.set_title(f"{name}: CCC {concordance_correlation_coefficient(target, prediction):.2f}")
-            margin = 0.03 * (limits[1] - limits[0])
-            axes.set(
-                xlabel=f"true {name}",
-                ylabel=f"predicted {name}",
-                aspect="equal",
-                xlim=(limits[0] - margin, limits[1] + margin),
-                ylim=(limits[0] - margin, limits[1] + margin),
-            )
-            axes.grid(True)
+            axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
             axes.legend(loc="upper left")
-        add_titles(figure, None, title, note)
     return figure
 
 
@@ -101,67 +72,123 @@ def plot_speakers(
     scores: pd.DataFrame,
     marks: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
     lines: Mapping[str, float] | None = None,
-    title: str = "",
     xlabel: str = "speaker",
     ylabel: str = "accuracy (%)",
-    note: str = "",
-    path: str | os.PathLike | None = None,
+    **options: Any,
 ) -> Figure:
-    """Draws a bar a speaker (mean over runs, ± standard deviation), with published marks or lines.
+    """Draws one bar per speaker (mean over runs, ± standard deviation), with published marks or lines.
 
     Args:
-        scores: one row a run, one column a speaker, percent.
+        scores: one row per run, one column per speaker, percent.
         marks: published system -> speaker -> (value, standard deviation or NaN), percent.
         lines: name -> one value for all speakers, percent, drawn across.
     """
     speakers = [str(name) for name in scores.columns]
-    x = np.arange(len(speakers))
-    with make_figure((max(6.2, 1.6 + 0.72 * len(speakers)), 4.6), path) as figure:
+    styles = ((BLACK, "^", "--"), (RED, "D", ":"), (PURPLE, "v", "-."))
+    with make_figure((max(6.2, 1.6 + 0.72 * len(speakers)), 4.6), **options) as figure:
         axes = figure.subplots()
-        spread = scores.std(ddof=1).to_numpy() if len(scores) > 1 else None
-        axes.bar(
-            x,
-            scores.mean().to_numpy(),
-            width=0.62,
-            color=SKY,
-            yerr=spread,
-            error_kw={"ecolor": "#4A4A4A", "elinewidth": 1.1},
-            label=f"ours ({'mean ± sd, ' * (len(scores) > 1)}{count(len(scores), 'run')})",
-        )
+        label = f"ours ({'mean ± sd, ' * (len(scores) > 1)}{count(len(scores), 'run')})"
+        draw_bars(axes, speakers, scores.mean(), scores.std(), label)
         for position, (system, values) in enumerate((marks or {}).items()):
             known = [name for name in speakers if name in values]
             place = [speakers.index(name) + (position - (len(marks) - 1) / 2) * 0.2 for name in known]
-            deviation = np.array([values[name][1] for name in known], dtype=float)
-            axes.errorbar(
-                place,
-                [values[name][0] for name in known],
-                yerr=None if np.isnan(deviation).all() else deviation,
-                fmt=("^", "D", "v")[position % 3],
-                color=(BLACK, RED, PURPLE)[position % 3],
-                markersize=6,
-                linestyle="none",
-                elinewidth=1.3,
-                label=system,
-            )
+            mean, spread = np.array([values[name] for name in known], dtype=float).reshape(-1, 2).T
+            colour, marker, _ = styles[position % 3]
+            style = {"color": colour, "markersize": 6, "elinewidth": 1.3, "linestyle": "none"}
+            axes.errorbar(place, mean, yerr=spread, marker=marker, label=system, **style)
         for position, (name, value) in enumerate((lines or {}).items()):
-            axes.axhline(
-                value,
-                color=(BLACK, RED, PURPLE)[position % 3],
-                linestyle=("--", ":", "-.")[position % 3],
-                linewidth=1.2,
-                label=f"{name}, {value:.1f} %",
-            )
-        axes.set_xticks(x, speakers)
-        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 104), xlim=(-0.6, len(speakers) - 0.4))
-        axes.grid(True, axis="y")
-        handles, labels = axes.get_legend_handles_labels()
-        order = sorted(range(len(labels)), key=lambda position: not labels[position].startswith("ours"))
-        axes.legend(
-            [handles[position] for position in order],
-            [labels[position] for position in order],
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.17),
-            ncols=1 if len(speakers) < 6 else 2,
-        )
-        add_titles(figure, axes, title, note)
+            colour, _, line = styles[position % 3]
+            axes.axhline(value, color=colour, linestyle=line, linewidth=1.2, label=f"{name}, {value:.1f} %")
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=1 if len(speakers) < 6 else 2)
+    return figure
+
+
+def plot_recall(recalls: pd.DataFrame, **options: Any) -> Figure:
+    """Draws the recall of every emotion, one marker per condition, ± standard deviation over runs.
+
+    Args:
+        recalls: columns ``condition``, ``target``, ``accuracy`` and ``sd`` in percent.
+    """
+    conditions = list(dict.fromkeys(recalls["condition"]))
+    emotions = recalls.groupby("target")["accuracy"].mean().sort_values(ascending=False).index
+    with make_figure((7.6, 4.2), **options) as figure:
+        axes = figure.subplots()
+        for position, condition in enumerate(conditions):
+            rows = recalls[recalls["condition"] == condition].set_index("target").reindex(emotions)
+            x = np.arange(len(emotions)) + (position - (len(conditions) - 1) / 2) * min(0.16, 0.7 / len(conditions))
+            style = {"marker": MARKERS[position % len(MARKERS)], "color": COLOURS[position % len(COLOURS)]}
+            axes.errorbar(x, rows["accuracy"], yerr=rows["sd"], linestyle="none", label=words(condition), **style)
+        axes.set_xticks(range(len(emotions)), emotions)
+        axes.set(ylabel="recall (%)", ylim=(0, 104))
+        axes.grid(False, axis="x")
+        if len(conditions) > 1:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
+    return figure
+
+
+def plot_speaker_emotions(recalls: pd.DataFrame, **options: Any) -> Figure:
+    """Draws recall by speaker and emotion; blank where a speaker never spoke so.
+
+    Args:
+        recalls: columns ``speaker``, ``target``, ``accuracy`` (percent) and ``utterances``.
+    """
+    table = recalls.pivot(index="speaker", columns="target", values=["accuracy", "utterances"])
+    values, sizes = table["accuracy"], table["utterances"]
+    size = max(4.2, 1.8 + 0.85 * values.shape[1]), max(3.6, 1.5 + 0.42 * values.shape[0])
+    with make_figure(size, **options) as figure:
+        axes = figure.subplots()
+        draw_heat_map(axes, values, colours="RdYlBu", below=sizes, bar="recall (%); below: utterances")
+        axes.set_xticks(range(values.shape[1]), values.columns, rotation=30, ha="right", rotation_mode="anchor")
+        axes.set(xlabel="true emotion", ylabel="speaker")
+    return figure
+
+
+def plot_groups(groups: pd.DataFrame, column: str, xlabel: str = "", **options: Any) -> Figure:
+    """Draws one bar per group of utterances: accuracy ± standard deviation over runs, and the number of utterances.
+
+    Args:
+        groups: the column named, ``accuracy`` and ``sd`` in percent, ``utterances``.
+    """
+    with make_figure((max(5.0, 1.4 + 0.9 * len(groups)), 3.8), **options) as figure:
+        axes = figure.subplots()
+        draw_bars(axes, groups[column].astype(str), groups["accuracy"], groups["sd"])
+        for position, number in enumerate(groups["utterances"]):
+            axes.text(position, 2, f"n = {number}", ha="center", fontsize=8, color=BLACK)
+        axes.set(xlabel=xlabel or words(column), ylabel="utterance accuracy (%)")
+    return figure
+
+
+def plot_levels(table: pd.DataFrame, **options: Any) -> Figure:
+    """Draws chunk and utterance accuracy of every fold, joined by a line: what pooling over chunks gains.
+
+    Args:
+        table: columns ``fold``, ``chunk`` and ``utterance`` in percent.
+    """
+    table = table.sort_values("utterance").reset_index(drop=True)
+    with make_figure((6.4, 1.5 + 0.34 * len(table)), **options) as figure:
+        axes = figure.subplots()
+        axes.hlines(table.index, table["chunk"], table["utterance"], color=GREY, linewidth=1.4)
+        for level, colour in (("chunk", "white"), ("utterance", BLUE)):
+            axes.plot(table[level], table.index, "o", color=colour, markeredgecolor=BLUE, markersize=7, label=level)
+        axes.set_yticks(table.index, table["fold"])
+        axes.set(xlabel="accuracy (%), mean over runs", ylabel="held-out speaker")
+        axes.grid(False, axis="y")
+        axes.margins(y=0.08)
+        axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none")
+    return figure
+
+
+def plot_confidence(table: pd.DataFrame, **options: Any) -> Figure:
+    """Draws accuracy against the probability that the head gave its answer; on the diagonal it is as sure as right.
+
+    Args:
+        table: columns ``probability`` and ``accuracy`` in percent.
+    """
+    with make_figure((4.6, 4.4), **options) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
+        axes.plot(table["probability"], table["accuracy"], "o-", color=RED, label="measured")
+        axes.set(xlabel="probability of the prediction (%)", ylabel="right (%)", xlim=(0, 102), ylim=(0, 102), aspect="equal")
+        axes.legend(loc="upper left")
     return figure

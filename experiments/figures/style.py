@@ -1,7 +1,6 @@
-"""One style for every picture: colours, sizes, titles, words.
+"""One style for every picture: size, title and file, bars, heat maps, words.
 
-Figures are made without pyplot, so that nothing depends on a display; Matplotlib is imported when the first picture is
-drawn.
+Figures are made without pyplot, so that nothing depends on a display; Matplotlib is imported with the first picture.
 """
 
 from __future__ import annotations
@@ -9,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import textwrap
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
 
 from began.files import write_atomically
 
@@ -19,30 +21,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
-BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#56B4E9",
-    "#CC79A7",
-    "#F0E442",
-    "#222222",
-)
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
+BLACK, GREY = "#222222", "#767676"
 COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
-GREY = "#767676"
 
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
+    "figure.titlesize": 11,
+    "figure.titleweight": "bold",
     "font.family": "sans-serif",
     "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
+    "text.parse_math": False,  # a dollar sign in a name starts no formula
+    "axes.titlesize": 10,
     "axes.labelsize": 10,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
@@ -51,7 +45,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#555555",
-    "axes.grid": False,
+    "axes.grid": True,
     "grid.color": "#DDDDDD",
     "grid.linewidth": 0.7,
     "axes.axisbelow": True,
@@ -62,30 +56,84 @@ STYLE = {
 
 
 @contextlib.contextmanager
-def make_figure(size: tuple[float, float], path: str | os.PathLike | None) -> Iterator[Figure]:
-    """Yields an empty figure in the house style (inches), and saves it when the block ends well."""
+def make_figure(
+    size: tuple[float, float], path: str | os.PathLike | None = None, title: str = "", note: str = ""
+) -> Iterator[Figure]:
+    """Yields an empty figure in the project's style; puts title and note around what was drawn, and saves it.
+
+    Args:
+        size: width and height in inches.
+        path: where to save it; None: nowhere.
+        title: above the picture.
+        note: below it, in small print.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **STYLE}):
         figure = Figure(figsize=size)
         yield figure
+        if title:
+            figure.suptitle(_wrap(title, 10 * size[0]), x=0.01, ha="left")
+        if note:
+            figure.supxlabel(_wrap(note, 16 * size[0]), x=0.01, ha="left", fontsize=8, color=GREY)
         if path is not None:
             with write_atomically(path) as temporary:
                 # Without the version of Matplotlib inside, the same data give the same file.
                 figure.savefig(temporary, metadata={"Software": None} if str(path).endswith(".png") else None)
 
 
-def add_titles(figure: Figure, axes: Axes | None, title: str, note: str = "") -> None:
-    """Puts a title above the picture (or one of its axes), and a note in small print below."""
-    if title:
-        if axes is None:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        else:
-            axes.set_title(title, pad=12)
-    if note:
-        note = "\n".join(textwrap.fill(line, int(16 * figure.get_figwidth())) for line in note.splitlines())
-        figure.supxlabel(note, fontsize=8, color=GREY, x=0.01, ha="left")
+def _wrap(text: str, width: float) -> str:
+    return "\n".join(textwrap.fill(line, int(width)) for line in text.splitlines())
+
+
+def draw_bars(
+    axes: Axes, names: Sequence[str], percent: Sequence[float], spread: Sequence[float], label: str | None = None
+) -> None:
+    """Draws a bar for every name, with ± `spread` where there is one.
+
+    Args:
+        percent, spread: one value for each name; NaN in `spread`: none.
+    """
+    thin = {"ecolor": "#4A4A4A", "elinewidth": 1.1}
+    axes.bar(range(len(names)), percent, width=0.62, color=SKY, yerr=spread, error_kw=thin, label=label)
+    axes.set_xticks(range(len(names)), names)
+    axes.set(ylim=(0, 104), xlim=(-0.6, len(names) - 0.4))
+    axes.grid(False, axis="x")
+
+
+def draw_heat_map(
+    axes: Axes,
+    values: pd.DataFrame,
+    colours: str = "Blues",
+    highest: float = 100,
+    below: pd.DataFrame | None = None,
+    bar: str = "",
+) -> None:
+    """Draws a table as coloured cells with their numbers in them; NaN stays blank.
+
+    Args:
+        colours: Matplotlib's name of a colour map, from 0 to `highest`.
+        below: a smaller number below each value.
+        bar: words beside the colour bar; empty draws none.
+    """
+    # Square cells would leave the layout a margin that it miscounts, and cut off the names of the axes.
+    image = axes.imshow(values, cmap=colours, vmin=0, vmax=highest, aspect="auto")
+    for row, column in np.argwhere(values.notna().to_numpy()):
+        value = values.iat[row, column]
+        dark = np.dot(image.to_rgba(value)[:3], (0.299, 0.587, 0.114)) < 0.5
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": "white" if dark else BLACK}
+        axes.text(column, row - 0.12 * (below is not None), f"{value:.0f}", fontsize=9, **style)
+        if below is not None:
+            axes.text(column, row + 0.26, f"{below.iat[row, column]:.0f}", fontsize=7, **style)
+    axes.set_xticks(range(values.shape[1]), values.columns)
+    axes.set_yticks(range(values.shape[0]), values.index)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    if bar:
+        colour_bar = axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label=bar)
+        colour_bar.outline.set_visible(False)
 
 
 def words(name: str) -> str:
@@ -97,9 +145,3 @@ def words(name: str) -> str:
 def count(number: int, noun: str) -> str:
     """Returns a number with its noun, in the plural where it must be."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def scientific(value: float) -> str:
-    """Returns a number in scientific notation, as Matplotlib's mathtext."""
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"${float(mantissa):g}\\times10^{{{int(exponent)}}}$"

@@ -1,23 +1,27 @@
-"""Pictures of a BEGAN: its convergence, and spectrograms that it sees and makes."""
+"""Pictures of a BEGAN: its convergence, spectrograms that it sees and makes, a map of its embedding."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.figures.style import BLACK, BLUE, GREEN, PURPLE, RED, add_titles, make_figure, scientific
+from began.audio import SAMPLE_RATE
+from experiments.figures.style import BLACK, BLUE, GREEN, MARKERS, PURPLE, RED, make_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Tol's muted palette: ten colours that stay apart with every common colour blindness.
+_TEN = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933", "#222222")
 
-def plot_convergence(history: pd.DataFrame, title: str = "", note: str = "", path: str | os.PathLike | None = None) -> Figure:
+
+def plot_convergence(history: pd.DataFrame, **options: Any) -> Figure:
     """Draws a BEGAN's training: losses and convergence measure, k, learning rate, by step.
 
     Args:
@@ -30,100 +34,111 @@ def plot_convergence(history: pd.DataFrame, title: str = "", note: str = "", pat
     step = history["step"].to_numpy(float)
     heights = {"losses": 3.0, "k": 1.4, "learning_rate": 1.0}
     heights = {panel: height for panel, height in heights.items() if panel == "losses" or panel in history}
-    with make_figure((7.6, 1.0 + sum(heights.values())), path) as figure:
-        panels = dict(
-            zip(
-                heights,
-                figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights.values()))[:, 0],
-                strict=True,
-            )
-        )
-        top = panels["losses"]
+    with make_figure((7.6, 1.0 + sum(heights.values())), **options) as figure:
+        panels = figure.subplot_mosaic([[panel] for panel in heights], sharex=True, height_ratios=list(heights.values()))
         for column, label, colour, style in (
-            ("convergence_measure", r"convergence measure $M_{global}$", BLACK, "-"),
-            ("reconstruction_loss", r"reconstruction loss $L(x)$", BLUE, "-"),
-            ("generator_loss", r"generator loss $L(G(z))$", RED, "--"),
+            ("convergence_measure", "convergence measure M_global", BLACK, "-"),
+            ("reconstruction_loss", "reconstruction loss L(x)", BLUE, "-"),
+            ("generator_loss", "generator loss L(G(z))", RED, "--"),
         ):
             if column in history:
-                _line(top, step, history[column].to_numpy(float), label, colour, style)
-        top.set(ylabel="mean absolute error", ylim=(0, None))
-        top.legend(loc="upper right")
+                _draw_line(panels["losses"], step, history[column], colour, label=label, linestyle=style)
+        panels["losses"].set(ylabel="mean absolute error", ylim=(0, None))
+        panels["losses"].legend(loc="upper right")
         if "k" in panels:
-            middle = panels["k"]
-            _line(middle, step, history["k"].to_numpy(float), "", GREEN, "-")
-            middle.set(ylabel=r"balance $k_t$", ylim=(-0.03, max(0.1, 1.1 * float(np.nanmax(history["k"])))))
+            _draw_line(panels["k"], step, history["k"], GREEN)
+            panels["k"].set(ylabel="balance k", ylim=(-0.03, max(0.1, 1.1 * history["k"].max())))
         if "learning_rate" in panels:
-            bottom = panels["learning_rate"]
-            bottom.step(step, history["learning_rate"], where="post", color=PURPLE)
-            bottom.set(ylabel="learning rate", yscale="log")
-            rates = history["learning_rate"].to_numpy(float)
-            bottom.set_ylim(rates.min() / 2, rates.max() * 2)
-            marks = sorted({float(f"{rate:.3g}") for rate in rates})
-            if len(marks) <= 4:
-                bottom.set_yticks(marks, [scientific(mark) for mark in marks])
-                bottom.minorticks_off()
+            rates = history["learning_rate"]
+            panels["learning_rate"].step(step, rates, where="post", color=PURPLE)
+            limits = rates.min() / 2, rates.max() * 2
+            panels["learning_rate"].set(ylabel="learning rate", yscale="log", ylim=limits)
+            # Rates that were used, in place of powers of ten; of many the lowest and the highest.
+            ticks = sorted(rates.unique())
+            ticks = ticks if len(ticks) <= 4 else [ticks[0], ticks[-1]]
+            digits = {"precision": 3, "fractional": False, "trim": "-"}
+            panels["learning_rate"].set_yticks(ticks, [np.format_float_positional(tick, **digits) for tick in ticks])
+            panels["learning_rate"].minorticks_off()
         lowest = list(panels.values())[-1]
         lowest.set_xlabel("training step")
-        lowest.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009"))
+        lowest.xaxis.set_major_formatter(lambda value, _: _with_thin_spaces(value))
         for axes in panels.values():
-            axes.grid(True)
             axes.margins(x=0.01)
         figure.align_ylabels()
-        add_titles(figure, top, title, note)
     return figure
 
 
-def plot_spectrograms(
-    rows: Mapping[str, np.ndarray],
-    path: str | os.PathLike | None = None,
-    title: str = "",
-    sample_rate_hz: int = 16000,
-    seconds: float = 1.0,
-    columns: Sequence[str] = (),
-) -> Figure:
-    """Draws a grid of chunks' spectrograms on one colour scale, a named row each.
+def _draw_line(axes: Axes, x: np.ndarray, y: pd.Series, colour: str, **style: Any) -> None:
+    if len(x) < 3:
+        axes.plot(x, y, color=colour, marker="o", markersize=4, linestyle="none")
+    if len(x) > 200:  # many points: the raw curve faintly, a running mean over it
+        axes.plot(x, y, color=colour, linewidth=0.5, alpha=0.3)
+        y = y.rolling(max(5, len(x) // 60), center=True, min_periods=1).mean()
+    axes.plot(x, y, color=colour, **style)
+
+
+def _with_thin_spaces(number: float) -> str:
+    return f"{number:,.0f}".replace(",", "\u2009")
+
+
+def plot_spectrograms(rows: Mapping[str, np.ndarray], columns: Sequence[str] = (), **options: Any) -> Figure:
+    """Draws spectrograms of one-second chunks on one colour scale, one row for each name.
 
     Args:
         rows: name (real, reconstructed, generated) -> float, shape (n, n_bins, n_frames) or (n, n_bins, n_frames, 1),
             the network's normalised units.
-        columns: headings, one a column.
+        columns: a heading for each column.
     """
     arrays = {name: np.asarray(values, dtype=float) for name, values in rows.items()}
-    arrays = {name: values[..., 0] if values.ndim == 4 else values for name, values in arrays.items()}
     n = max(len(values) for values in arrays.values())
-    everything = np.concatenate([values.ravel() for values in arrays.values()])
     # The extreme half per mille would darken everything else.
-    low, high = np.nanquantile(everything, [0.0005, 0.9995])
-    with make_figure((1.5 + 1.12 * n, 0.9 + 2.0 * len(arrays)), path) as figure:
+    low, high = np.nanquantile(np.concatenate([values.ravel() for values in arrays.values()]), [0.0005, 0.9995])
+    highest_khz = SAMPLE_RATE / 2000
+    with make_figure((1.5 + 1.12 * n, 0.9 + 2.0 * len(arrays)), **options) as figure:
         grid = figure.subplots(len(arrays), n, squeeze=False, sharex=True, sharey=True)
-        image = None
         for line, (name, values) in zip(grid, arrays.items(), strict=True):
-            for column, axes in enumerate(line):
+            for axes, value in zip(line, values, strict=False):
+                value = value.reshape(value.shape[:2])
+                colours = {"cmap": "magma", "vmin": low, "vmax": high}
+                image = axes.imshow(value, origin="lower", aspect="auto", extent=(0, 1, 0, highest_khz), **colours)
+                axes.set(xticks=[0, 1], yticks=np.linspace(0, highest_khz, 5))
                 axes.tick_params(labelsize=7, length=2)
-                if column >= len(values):
-                    axes.set_visible(False)
-                    continue
-                image = axes.imshow(
-                    values[column],
-                    origin="lower",
-                    aspect="auto",
-                    cmap="magma",
-                    vmin=low,
-                    vmax=high,
-                    extent=(0, seconds, 0, sample_rate_hz / 2000),
-                )
-                axes.set_xticks([0, seconds], ["0", f"{seconds:g}"])
-                axes.set_yticks(np.linspace(0, sample_rate_hz / 2000, 5))
+                axes.grid(False)
+            for axes in line[len(values) :]:
+                axes.set_visible(False)
             line[0].set_ylabel(f"{name}\nfrequency (kHz)", fontsize=9)
         for axes in grid[-1]:
             axes.set_xlabel("time (s)", fontsize=8)
         for axes, heading in zip(grid[0], columns, strict=False):
-            axes.set_title(heading, fontsize=9, fontweight="normal", loc="center")
+            axes.set_title(heading, fontsize=9)
         bar = figure.colorbar(image, ax=grid.ravel().tolist(), fraction=0.03, pad=0.015, shrink=0.6)
         bar.set_label("normalised magnitude", fontsize=8)
         bar.ax.tick_params(labelsize=7)
         bar.outline.set_visible(False)
-        add_titles(figure, None, title)
+    return figure
+
+
+def plot_map(points: np.ndarray, colourings: Mapping[str, pd.Series], **options: Any) -> Figure:
+    """Draws the same points once for every colouring.
+
+    Args:
+        points: float, shape (n, 2).
+        colourings: name -> a category for every point.  Beyond ten categories the largest are coloured, the others stay grey.
+    """
+    with make_figure((4.3 * len(colourings), 4.9), **options) as figure:
+        for axes, (name, values) in zip(figure.subplots(1, len(colourings), squeeze=False)[0], colourings.items(), strict=True):
+            values = values.astype(str).to_numpy()
+            categories = sorted(pd.Series(values).value_counts().index[: len(_TEN)])
+            others = ~np.isin(values, categories)
+            if others.any():
+                axes.scatter(*points[others].T, s=7, color="#D5D5D5", linewidths=0, label="others")
+            for position, category in enumerate(categories):
+                style = {"color": _TEN[position], "marker": MARKERS[position % len(MARKERS)], "alpha": 0.75}
+                axes.scatter(*points[values == category].T, s=16, linewidths=0, label=category, **style)
+            axes.set(title=name, xticks=[], yticks=[])
+            axes.spines[:].set(visible=True, color="#CCCCCC")
+            close = {"handletextpad": 0.2, "columnspacing": 0.9, "fontsize": 8}
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=4, markerscale=1.4, **close)
     return figure
 
 
@@ -140,27 +155,15 @@ def draw_pretraining(
         history: rows of history.csv so far.
         folder: the run folder.
     """
-    folder = Path(folder)
-    history = pd.DataFrame(history)
+    folder, history = Path(folder), pd.DataFrame(history)
     step = int(history["step"].iloc[-1]) if len(history) else 0
     drawn = []
     if pictured:
-        names = ["latest"]
-        if len(history) & (len(history) - 1) == 0:  # a power of two
-            names.append(f"step_{step:07d}")
-        for name in names:
+        is_power_of_two = len(history) & (len(history) - 1) == 0
+        for name in ("latest", f"step_{step:07d}") if is_power_of_two else ("latest",):
             drawn.append(folder / "pictures" / f"{name}.png")
-            plot_spectrograms(pictured, drawn[-1], title=f"after {step:,} steps".replace(",", "\u2009"))
+            plot_spectrograms(pictured, path=drawn[-1], title=f"after {_with_thin_spaces(step)} steps")
     if len(history):
         drawn.append(folder / "convergence.png")
         plot_convergence(history, title="Pre-training: convergence", path=drawn[-1])
     return drawn
-
-
-def _line(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, colour: str, style: str) -> None:
-    if len(x) < 3:
-        axes.plot(x, y, color=colour, marker="o", markersize=4, linestyle="none")
-    if len(x) > 200:  # many points: the raw curve faintly, a running mean over it
-        axes.plot(x, y, color=colour, linewidth=0.5, alpha=0.3)
-        y = pd.Series(y).rolling(max(5, len(x) // 60), center=True, min_periods=1).mean().to_numpy()
-    axes.plot(x, y, color=colour, linestyle=style, label=label or None)

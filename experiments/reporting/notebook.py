@@ -1,4 +1,4 @@
-"""What the notebooks share: where results and corpora lie, and how tables, figures, sounds and gaps are shown.
+"""What the notebooks share: results and corpora, samples of speech, and how tables, figures, sounds and gaps are shown.
 
 The folders come from the environment variables RESULTS_DIR (default ``../results``) and DATA_DIR (default ``../data``).
 """
@@ -16,29 +16,94 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Audio, Image, Markdown, display
 
-from began.audio import SAMPLE_RATE
-from experiments.evaluation import runs
+from began.audio import SAMPLE_RATE, cut_chunks, read_audio
+from began.errors import InputError
+from experiments.corpora import CORPORA, load
+from experiments.corpora.record import Corpus
 from experiments.reporting.markdown import MADE
-from experiments.reporting.results import SYNTHETIC_NOTICE, Results
+from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
+from experiments.reporting.tables import make_table, to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RESULTS_DIR = Path(os.environ.get("RESULTS_DIR", "../results"))
 DATA_DIR = Path(os.environ.get("DATA_DIR", "../data"))
+FOLDERS = {"librispeech": "LibriSpeech", "emodb": "EmoDB", "savee": "SAVEE", "omg": "OMG"}
+"""Corpus -> its folder under DATA_DIR, as in the README."""
 # The notes that TensorFlow prints at its start say nothing about results.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-_DOTS_PER_INCH = 110
-_SHOWN_PER_INCH = 92
+
+def find_corpora(data_dir: str | os.PathLike = DATA_DIR) -> tuple[dict[str, Corpus], list[str]]:
+    """Returns the corpora that load, by the name of their folder, and a line for each that does not."""
+    corpora, absent = {}, []
+    for name, folder in FOLDERS.items():
+        path = Path(data_dir) / folder
+        try:
+            if path.is_dir():
+                corpora[folder] = load(name, path)
+            else:
+                absent.append(f"{folder}: no such folder under DATA_DIR")
+        except InputError as error:
+            # Whose machine the folder lies on is nobody's business.
+            absent.append(str(error).replace(str(data_dir), "DATA_DIR"))
+    return corpora, absent
 
 
-def open_results() -> Results:
-    """Returns the complete runs under RESULTS_DIR; none where there is no such folder."""
-    if not RESULTS_DIR.is_dir():
-        say("There is no results folder: set RESULTS_DIR.")
-        return Results(runs.read_metrics(RESULTS_DIR), {}, {})
-    return Results.read(RESULTS_DIR)
+def measure_lengths(utterances: pd.DataFrame) -> pd.Series:
+    """Returns the length of every utterance in seconds, as the headers of the files tell."""
+    import soundfile
+
+    return utterances["path"].map(lambda path: soundfile.info(os.fsencode(path)).duration).rename("seconds")
+
+
+def summarise_corpora(corpora: Mapping[str, Corpus], seconds: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Returns one row per corpus: how much of it there is.
+
+    Args:
+        seconds: corpus -> length of every utterance.
+    """
+    rows = [
+        {
+            "corpus": name + (" (synthetic)" if corpus.synthetic else ""),
+            "utterances": len(corpus.utterances),
+            "speakers": corpus.utterances["speaker"].nunique(),
+            "classes": len(corpus.labels) or "–",
+            "hours": f"{seconds[name].sum() / 3600:.2f}",
+            "median length (s)": f"{seconds[name].median():.1f}",
+            "shorter than 1 s": int((seconds[name] < 1).sum()),
+            "licence": CORPORA[corpus.name].LICENCE,
+        }
+        for name, corpus in corpora.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def pick_speakers(utterances: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Returns the utterances of n speakers with many of them, as many women as men where the sex is known."""
+    speakers = utterances.groupby("speaker").first()
+    speakers = speakers.loc[utterances["speaker"].value_counts().index]
+    if "sex" in speakers:
+        speakers = speakers.groupby("sex").head(n // 2)
+    return utterances[utterances["speaker"].isin(speakers.index[:n])]
+
+
+def pick_chunks(utterances: pd.DataFrame, n_per_utterance: int | None = None) -> tuple[np.ndarray, pd.DataFrame]:
+    """Returns chunks of some utterances, evenly spread over each, and the utterance's row of every chunk.
+
+    Args:
+        n_per_utterance: None takes all.
+    Returns:
+        float32, shape (n_chunks, 16000), and a table of n_chunks rows.
+    """
+    chunks, rows = [], []
+    for position, path in enumerate(utterances["path"]):
+        cut = cut_chunks(read_audio(path))
+        n = min(n_per_utterance or len(cut), len(cut))
+        chunks.append(cut[((np.arange(n) + 0.5) * len(cut) / n).astype(int)])
+        rows += [position] * n
+    return np.concatenate(chunks), utterances.iloc[rows].reset_index(drop=True)
 
 
 def say(text: str) -> None:
@@ -57,18 +122,19 @@ def warn_if_synthetic(results: Results, experiment: str, condition: str | None =
         say(f"**{SYNTHETIC_NOTICE.capitalize()}.**")
 
 
-def show_markdown(text: str) -> None:
-    """Shows a rendered table's Markdown below a notebook's own heading: without its title, its headings one level lower."""
-    lines = (
-        f"#{line}" if line.startswith("##") else line
-        for line in text.splitlines()
-        if not line.startswith("# ") and line != MADE
-    )
-    say("\n".join(lines))
+def show_experiment(results: Results, experiment: str, command: str) -> None:
+    """Shows an experiment's table below a notebook's own heading, and which command runs it where nothing has been run."""
+    if not results.conditions(experiment):
+        not_run_yet(f"{experiment}; where the paper has numbers, they stand alone below", command)
+    warn_if_synthetic(results, experiment)
+    lines = to_markdown(experiment, make_table(results, experiment)).splitlines()
+    # Without the title; headings one level lower.
+    kept = (line for line in lines if not line.startswith("# ") and line != MADE)
+    say("\n".join(f"#{line}" if line.startswith("##") else line for line in kept))
 
 
 def show_table(table: pd.DataFrame, number: str = ".1f") -> None:
-    """Shows a table without its index; NaN stays empty, other floats are formatted as `number` says."""
+    """Shows a table without its index; NaN stays empty, `number` formats the other floats."""
     table = table.rename(columns=lambda name: str(name).replace("_", " ")).rename_axis(columns=None)
     display(HTML(table.to_html(index=False, border=0, na_rep="", float_format=lambda value: f"{value:{number}}")))
 
@@ -77,20 +143,18 @@ def show_figure(figure: Figure | None, description: str) -> None:
     """Shows a figure with a description for those who cannot see it."""
     if figure is not None:
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
-        width = round(figure.get_figwidth() * _SHOWN_PER_INCH)
-        display(Image(file.getvalue(), width=width, alt=description))
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+        display(Image(file.getvalue(), width=round(92 * figure.get_figwidth()), alt=description))
 
 
 def show_sounds(rows: Mapping[str, Iterable[np.ndarray]]) -> None:
-    """Shows waveforms that can be listened to, a named row each; all are as loud as can be.
+    """Shows waveforms that can be listened to, one row for each name; all are as loud as can be.
 
     Args:
         rows: name -> waveforms, float, shape (n_samples,), at 16 kHz.
     """
     lines = []
     for name, waveforms in rows.items():
-        players = (Audio(waveform, rate=SAMPLE_RATE)._repr_html_() for waveform in waveforms)
-        cells = "".join(f"<td>{player}</td>" for player in players)
+        cells = "".join(f"<td>{Audio(waveform, rate=SAMPLE_RATE)._repr_html_()}</td>" for waveform in waveforms)
         lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
     display(HTML(f"<table>{''.join(lines)}</table>"))

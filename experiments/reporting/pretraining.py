@@ -51,39 +51,34 @@ class Pretraining:
         path = self.folder / f"{network}.keras"
         return load_network(path) if path.is_file() else None
 
-    def reconstruct(self, chunks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns the spectrograms of chunks, and what encoder and decoder make of them.
+    def reconstruct(self, chunks: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the spectrograms of chunks and, where a decoder was saved, what encoder and decoder make of them.
 
         Args:
             chunks: float32, shape (n, 16000).
         Returns:
-            Twice float32, shape (n, n_bins, n_frames); None where no decoder was saved.
+            "real" and "reconstructed", float32, shape (n, n_bins, n_frames).
         """
         spectrograms = compute_spectrograms(chunks, self.spectrogram)
-        encoder, decoder = self.load("encoder"), self.load("decoder")
+        decoder = self.load("decoder")
         if decoder is None:
-            return spectrograms, None
-        return spectrograms, np.asarray(decoder(encoder(spectrograms[..., np.newaxis])))[..., 0]
+            return {"real": spectrograms}
+        made = decoder(self.load("encoder")(spectrograms[..., np.newaxis]))
+        return {"real": spectrograms, "reconstructed": np.asarray(made)[..., 0]}
 
-    def generate(self, n: int, seed: int = 0) -> np.ndarray | None:
-        """Returns n generated spectrograms, float32, shape (n, n_bins, n_frames); None without a generator."""
-        return self._generate(np.random.default_rng(seed).uniform(-1, 1, (n, self._noise_size)))
+    def generate(self, n: int, seed: int = 0) -> dict[str, np.ndarray]:
+        """Returns what the generator makes of noise, and of points on a line between two noises; empty without a generator.
 
-    def interpolate(self, n: int, seed: int = 0) -> np.ndarray | None:
-        """Returns what the generator makes of n points on the line between two noises."""
-        first, last = np.random.default_rng(seed).uniform(-1, 1, (2, self._noise_size))
-        return self._generate(first + np.linspace(0, 1, n)[:, np.newaxis] * (last - first))
-
-    @cached_property
-    def _generator(self) -> Any | None:
-        return self.load("generator")
-
-    @property
-    def _noise_size(self) -> int:
-        return self._generator.input_shape[-1] if self._generator is not None else 1
-
-    def _generate(self, noise: np.ndarray) -> np.ndarray | None:
-        return None if self._generator is None else np.asarray(self._generator(noise.astype(np.float32)))[..., 0]
+        Returns:
+            "generated" and "interpolated", float32, shape (n, n_bins, n_frames).
+        """
+        generator = self.load("generator")
+        if generator is None:
+            return {}
+        noise = np.random.default_rng(seed).uniform(-1, 1, (n, generator.input_shape[-1]))
+        line = noise[0] + np.linspace(0, 1, n)[:, np.newaxis] * (noise[1] - noise[0])
+        made = {"generated": noise, "interpolated": line}
+        return {name: np.asarray(generator(points.astype(np.float32)))[..., 0] for name, points in made.items()}
 
     def embed(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the embedding of chunks, float32, shape (n, h)."""
@@ -103,10 +98,10 @@ def find_pretrainings(results_dir: str | os.PathLike) -> list[Pretraining]:
 
 
 def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
-    """Returns a row a pre-training: settings, and where it stands."""
+    """Returns one row per pre-training: settings, and where it stands."""
     rows = []
     for one in pretrainings:
-        last, best = one.history.iloc[-1], one.history["convergence_measure"].min()
+        last = one.history.iloc[-1]
         rows.append(
             {
                 "name": one.name + (" (synthetic speech)" if one.config.get("synthetic") else ""),
@@ -117,7 +112,7 @@ def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
                 "steps": f"{last['step']:.0f}",
                 "L(x)": f"{last['reconstruction_loss']:.4f}",
                 "M_global": f"{last['convergence_measure']:.4f}",
-                "lowest": f"{best:.4f}",
+                "lowest": f"{one.history['convergence_measure'].min():.4f}",
                 "networks": "saved" if one.is_saved else "not yet",
             }
         )
@@ -130,11 +125,12 @@ def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    scaled = StandardScaler().fit_transform(features)
     perplexity = float(np.clip(len(features) / 4, 2, 30))
     # A thousand short rounds: threads would spend more time waiting for one another than working.
     with threadpool_limits(1):
-        return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(scaled)
+        return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(
+            StandardScaler().fit_transform(features)
+        )
 
 
 def neighbour_agreement(
@@ -146,17 +142,14 @@ def neighbour_agreement(
         features: shape (n, h); standardised here.
         apart: a category for every point; only neighbours of another category count (another speaker, another utterance).
     """
-    from sklearn.metrics import pairwise_distances
+    from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import StandardScaler
 
-    distances = pairwise_distances(StandardScaler().fit_transform(features))
-    labels = labels.to_numpy()
-    forbidden = np.eye(len(labels), dtype=bool)
-    if apart is not None:
-        forbidden |= apart.to_numpy()[:, np.newaxis] == apart.to_numpy()
-    same = labels[:, np.newaxis] == labels
-    distances[forbidden] = np.inf
-    nearest = np.argsort(distances, axis=1, kind="stable")[:, :n_neighbours]
-    allowed = np.isfinite(np.take_along_axis(distances, nearest, axis=1))
-    agreeing = np.take_along_axis(same, nearest, axis=1)[allowed]
-    return 100 * float(agreeing.mean()), 100 * float(same[~forbidden].mean())
+    search = NearestNeighbors(n_neighbors=len(features) - 1).fit(StandardScaler().fit_transform(features))
+    others = search.kneighbors(return_distance=False)  # of each point all others, the nearest first
+    categories = np.arange(len(features)) if apart is None else apart.to_numpy()
+    same = [
+        labels.to_numpy()[row[categories[row] != categories[point]]] == labels.iloc[point] for point, row in enumerate(others)
+    ]
+    nearest = np.concatenate([row[:n_neighbours] for row in same])
+    return 100 * float(nearest.mean()), 100 * float(np.concatenate(same).mean())

@@ -1,0 +1,139 @@
+"""Executes the notebooks on a results folder, and makes one linked HTML report of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from began.errors import InputError
+from began.files import write_text
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+SECONDS_PER_CELL = 300
+
+_CONTENTS = """# Semi-supervised speech emotion recognition
+
+A reproduction of Pereira et al. (ICANN 2018): a BEGAN trained on unlabelled speech, its encoder frozen, small heads for
+emotion on top. These pages show the project's notebooks, executed on its results.
+"""
+
+
+def execute_notebooks(
+    notebooks_dir: str | os.PathLike,
+    results_dir: str | os.PathLike,
+    data_dir: str | os.PathLike = "data",
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[Path, NotebookNode]:
+    """Executes copies of all notebooks of a folder, in the order of their names; the files stay as they are.
+
+    Args:
+        results_dir: what they show; they find it in the environment variable RESULTS_DIR.
+        data_dir: folder of the corpora's folders, in DATA_DIR; need not exist.
+        report: takes one line for each notebook.
+    Returns:
+        path -> executed notebook.
+    Raises:
+        InputError: no such folders, no notebook, one that cannot be read, or one of whose cells fails.
+    """
+    if not Path(results_dir).is_dir():
+        action = "give --results-dir the folder that the experiments wrote"
+        raise InputError.about(results_dir, found="no such folder", expected="a results folder", action=action)
+    settings = {"RESULTS_DIR": str(Path(results_dir).resolve()), "DATA_DIR": str(Path(data_dir).resolve())}
+    notebooks = read_notebooks(notebooks_dir)
+    for path, notebook in notebooks.items():
+        report(f"executing {path}")
+        _execute(notebook, path, settings)
+    return notebooks
+
+
+def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
+    """Returns the notebooks of a folder by path, in the order of their names.
+
+    Raises:
+        InputError: no notebook there, or one that cannot be read.
+    """
+    import nbformat
+
+    notebooks = {}
+    for path in sorted(Path(folder).glob("*.ipynb")):
+        try:
+            notebooks[path] = nbformat.read(path, as_version=4)
+        except Exception as error:  # nbformat raises errors of its own and of its JSON reader
+            found = f"no readable notebook ({error})"
+            raise InputError.about(path, found=found, expected="an .ipynb file", action="restore the project's own") from error
+    if not notebooks:
+        action = "give --notebooks-dir the folder of the notebooks"
+        raise InputError.about(folder, found="no notebook", expected="notebooks (*.ipynb)", action=action)
+    return notebooks
+
+
+def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> None:
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from traitlets.config import Config
+
+    # In the main thread the client would answer Ctrl-C itself, by waiting for the kernel and then failing.
+    thread = ThreadPoolExecutor(1)
+    with tempfile.TemporaryDirectory() as folder:
+        # A kernel that is talked to through files opens no port, and does not warn of one.
+        files = Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}})
+        place = {"metadata": {"path": str(path.parent)}}
+        client = NotebookClient(notebook, timeout=SECONDS_PER_CELL, record_timing=False, resources=place, config=files)
+        client.shutdown_kernel = "immediate"
+        try:
+            thread.submit(client.execute, env={**os.environ, **settings}).result()
+        except CellExecutionError as error:
+            found = f"a cell that fails with {error.ename}: {error.evalue}"
+            action = "open it with RESULTS_DIR set, and see which files it reads"
+            raise InputError.about(path, found=found, expected="a notebook that runs", action=action) from error
+        finally:
+            thread.shutdown(wait=False)
+    # What the kernel says about the machine it ran on does not belong into a file under version control.
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    for cell in notebook.cells:
+        cell.metadata = {}
+
+
+def save_notebook(notebook: NotebookNode, path: str | os.PathLike) -> None:
+    """Writes a notebook atomically."""
+    import nbformat
+
+    write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLike) -> Path:
+    """Writes executed notebooks as linked pages with a contents page, and returns the contents page.
+
+    Pictures and sounds are embedded, so that the folder can be moved or sent.  Code is folded away.
+
+    Args:
+        notebooks: path -> executed notebook, in the order of the pages.
+        out_dir: gets ``index.html`` and one page per notebook.
+    """
+    from nbconvert import HTMLExporter
+    from nbformat import v4
+
+    template = str(Path(__file__).with_name("page.html.j2"))
+    exporter = HTMLExporter(template_name="basic", template_file=template, exclude_anchor_links=True)
+    pages = [(f"{path.stem}.html", *_find_title(notebook, path.stem)) for path, notebook in notebooks.items()]
+    contents = _CONTENTS + "".join(f"\n**[{title}]({file})**\\\n{lead}\n" for file, title, lead in pages)
+    index = v4.new_notebook(cells=[v4.new_markdown_cell(contents)])
+    links = [("index.html", "Contents"), *((file, title) for file, title, _ in pages)]
+    for (file, title), notebook in zip(links, [index, *notebooks.values()], strict=True):
+        page, _ = exporter.from_notebook_node(notebook, resources={"title": title, "links": links})
+        # A score and its deviation stay on one line.
+        write_text(Path(out_dir) / file, page.replace(" ± ", "\u00a0±\u00a0"))
+    return Path(out_dir) / "index.html"
+
+
+def _find_title(notebook: NotebookNode, fallback: str) -> tuple[str, str]:
+    """Returns the heading that a notebook begins with, and the paragraph below it."""
+    heading, _, text = notebook.cells[0].source.partition("\n\n") if notebook.cells else ("", "", "")
+    return (heading[2:], text.split("\n\n")[0]) if heading.startswith("# ") else (fallback, "")
