@@ -34,12 +34,7 @@ if TYPE_CHECKING:
     from experiments.corpora.record import Corpus
 
 EXPERIMENT = "custom"
-PROTOCOLS = {
-    "official": "official",
-    "loso": "leave_one_speaker_out",
-    "kfold": "k_fold",
-    "speaker-dependent": "per_speaker",
-}
+PROTOCOLS = {"official": "official", "loso": "leave_one_speaker_out", "kfold": "k_fold", "speaker-dependent": "per_speaker"}
 """Name on the command line -> key of `experiments.evaluation.conditions.PROTOCOLS`."""
 DEFAULT_FOLDS = 5
 

@@ -425,10 +425,7 @@ TABLES = [
         (r"not CSV \(line 2: .*\); expected a comma-separated UTF-8 file with a header", "[Cc]orrect that line"),
     ),
     Case(
-        "manifest: a folder in place of a recording",
-        CUSTOM,
-        lambda b: b.custom("file,label\n.,x\n"),
-        ("line 2: .*: a folder",),
+        "manifest: a folder in place of a recording", CUSTOM, lambda b: b.custom("file,label\n.,x\n"), ("line 2: .*: a folder",)
     ),
     *(
         Case(

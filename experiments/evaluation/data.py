@@ -109,9 +109,8 @@ def represent(
         speed: see `began.audio.stream_audio`.
         masked_copies: of every chunk, for training alone, each with masks of its own (`began.spectrogram.mask_spectrograms`).
     """
-    from began.encoder import load_frozen_encoder, load_random_encoder
-
     from began.audio import SAMPLE_RATE
+    from began.encoder import load_frozen_encoder, load_random_encoder
     from began.representation import represent_corpus
     from began.startup import start_backend
 

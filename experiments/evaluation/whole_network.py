@@ -30,7 +30,6 @@ PATIENCE_EPOCHS = 3
 def prepare(condition: Condition, corpus: Corpus, encoder_path: Path, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the spectrograms of a corpus, and the trainer that starts from the encoder's weights, or initial ones."""
     from began.encoder import read_config, reset_weights
-
     from began.network_file import load_network
     from began.startup import start_backend
 

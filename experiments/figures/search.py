@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOSSES = {
-    (CATEGORICAL,): "1 − UAR, validation utterances",
-    (DIMENSIONAL,): "1 − mean CCC, validation utterances",
-}
+_LOSSES = {(CATEGORICAL,): "1 − UAR, validation utterances", (DIMENSIONAL,): "1 − mean CCC, validation utterances"}
 _SEARCH = ["fold", "task", "search"]
 """Columns whose values together name one search."""
 _NOT_PARAMETERS = {"experiment", "condition", *_SEARCH, "trial", "loss", "status", "epochs", "seconds", "seed", "error"}
