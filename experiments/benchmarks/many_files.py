@@ -6,25 +6,18 @@ work around them, once per file, is most of what is measured.
 
 from __future__ import annotations
 
-import io
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from began.errors import InputError
-from experiments.benchmarks import make_row, peak_memory_gb
-
-if TYPE_CHECKING:
-    from began.encoder import FrozenEncoder
-    from classifiers.predictor import Predictor
+from began.startup import start_backend
+from experiments.benchmarks import make_row, peak_memory_gb, run_in_process
 
 RECORDINGS = 20
 """Different recordings; the files are links to them under names of their own."""
@@ -41,9 +34,7 @@ def benchmark(n_many: int = 10_000, n_few: int = 500) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         _write_files(Path(folder), {"many": n_many, "few": n_few})
         for task, doing in (("predict", "predicting"), ("represent", "caching the representation of")):
-            command = [sys.executable, "-m", "experiments.benchmarks.many_files", task, folder, str(n_few)]
-            printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-            many, few, peaks = np.loadtxt(io.StringIO(printed), ndmin=2).T
+            many, few, peaks = np.array(run_in_process(_measure, task, Path(folder), n_few)).T
             half = len(many) // 2
             first, second = few[:half].sum() / many[:half].sum(), few[half:].sum() / many[half:].sum()
             halves = f"ratio {first:.2f} in the first half of the large folder, {second:.2f} in the second"
@@ -69,14 +60,11 @@ def _write_files(folder: Path, sizes: dict[str, int]) -> None:
             os.link(folder / f"{number % RECORDINGS}.wav", folder / name / f"{number:05d}.wav")
 
 
-def _measure(task: str, folder: Path, size: int) -> None:
-    """Goes through the large folder; after every `size` files prints their seconds, the small folder's, and the memory."""
-    from began.startup import start_backend
-
-    start_backend()
-    run = {"predict": _predict, "represent": _represent}[task]
+def _measure(task: str, folder: Path, size: int) -> list[tuple[float, float, float]]:
+    """Goes through the large folder; returns for every `size` files their seconds, the small folder's, and the memory."""
+    run = _make_task(task)
     run(folder / "few", iter)  # what takes longer the first time
-    started = time.perf_counter()
+    measured, started = [], time.perf_counter()
 
     def interrupt(items: Iterable[Any]) -> Iterator[Any]:
         nonlocal started
@@ -85,46 +73,39 @@ def _measure(task: str, folder: Path, size: int) -> None:
             if number % size == 0:
                 between = time.perf_counter()
                 run(folder / "few", iter)
-                print(between - started, time.perf_counter() - between, peak_memory_gb(), flush=True)
+                measured.append((between - started, time.perf_counter() - between, peak_memory_gb()))
                 started = time.perf_counter()
 
     run(folder / "many", interrupt)
+    return measured
 
 
-def _predict(folder: Path, wrap: Callable[[Iterable], Iterator]) -> None:
-    from classifiers.predict import find_sounds
+def _make_task(task: str) -> Callable[[Path, Callable[[Iterable], Iterator]], None]:
+    """Returns what predicts or represents a folder's files, an iteration over which is wrapped."""
+    start_backend()
 
-    for _, outcome in wrap(_predictor().predict_files(find_sounds([folder]))):
-        if isinstance(outcome, InputError):
-            raise outcome
-
-
-def _represent(folder: Path, wrap: Callable[[Iterable], Iterator]) -> None:
-    from began.representation import represent_corpus
-    from classifiers.predict import find_sounds
-
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as cache_dir:
-        represent_corpus(_encoder(), find_sounds([folder]), cache_dir, progress=wrap)
-
-
-@cache
-def _predictor() -> Predictor:
-    from classifiers.heads import build_head
-    from classifiers.predictor import build_predictor
-
-    head = build_head("categorical", _encoder().feature_shape, 2, seed=0)
-    about = {"task": "categorical", "labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean", "corpus": "none"}
-    return build_predictor(_encoder(), head, about)
-
-
-@cache
-def _encoder() -> FrozenEncoder:
     from began.encoder import freeze
     from began.networks import build_encoder
+    from began.representation import represent_corpus
     from began.spectrogram import SpectrogramConfig
+    from classifiers.heads import build_head
+    from classifiers.predict import find_sounds
+    from classifiers.predictor import build_predictor
 
-    return freeze(build_encoder(base_filters=2, latent_size=8, seed=0), SpectrogramConfig(), "untrained")
+    encoder = freeze(build_encoder(base_filters=2, latent_size=8, seed=0), SpectrogramConfig(), "untrained")
 
+    def represent(folder: Path, wrap: Callable[[Iterable], Iterator]) -> None:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as cache_dir:
+            represent_corpus(encoder, find_sounds([folder]), cache_dir, progress=wrap)
 
-if __name__ == "__main__":
-    _measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    if task == "represent":
+        return represent
+    about = {"task": "categorical", "labels": ["anger", "neutral"], "tail": "overlap", "aggregation": "mean", "corpus": "none"}
+    predictor = build_predictor(encoder, build_head("categorical", encoder.feature_shape, 2, seed=0), about)
+
+    def predict(folder: Path, wrap: Callable[[Iterable], Iterator]) -> None:
+        for _, outcome in wrap(predictor.predict_files(find_sounds([folder]))):
+            if isinstance(outcome, InputError):
+                raise outcome
+
+    return predict

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +21,28 @@ def benchmark(repetitions: int = 5) -> list[dict[str, Any]]:
     Args:
         repetitions: rounds of the comparison.
     """
+    from began.dataset import ChunkStore, prepare_chunk_store
+    from began.spectrogram import SpectrogramConfig
     from experiments.corpora import synthetic
 
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        folder, store = Path(name), Path(name) / "store"
-        synthetic.write_librispeech(folder, n_speakers=8, n_utterances=4, seconds=12.0)
-        paths = sorted(folder.rglob("*.flac"))
-        hour = _take(paths, 3600)  # what is done once per store hardly counts then
-        n_chunks = _prepare(hour, store)
-        # Clearing is a side of its own, so that deleting the last round's store does not count as preparing.
-        sides = {
-            "clearing": lambda: shutil.rmtree(store),
-            "ours": lambda: _prepare(hour, store),
-            "librosa": lambda: _prepare_with_librosa(hour),
-        }
+        synthetic.write_librispeech(name, n_speakers=8, n_utterances=4, seconds=12.0)
+        # Files again and again: what is done once per store hardly counts then.
+        files = cycle(sorted(Path(name).rglob("*.flac")))
+        hour, ten_hours = list(islice(files, 300)), list(islice(files, 3000))
+
+        def prepare(paths: Sequence[Path]) -> ChunkStore:
+            # Always into a new folder, so that clearing the last round's does not count as preparing.
+            return prepare_chunk_store(paths, tempfile.mkdtemp(dir=name), SpectrogramConfig())
+
+        n_chunks = prepare(hour).n_chunks
+        sides = {"ours": lambda: prepare(hour), "librosa": lambda: _prepare_with_librosa(hour)}
         rates = {side: n_chunks / seconds for side, seconds in alternate(sides, repetitions).items()}
         growth = []
-        for hours in (1, 10):
-            chosen = _take(paths, 3600 * hours)
-            shutil.rmtree(store)
+        for paths in (hour, ten_hours):
             started = time.perf_counter()
-            _prepare(chosen, store)
-            growth.append((time.perf_counter() - started, sum(file.stat().st_size for file in store.iterdir()) / 1e9))
+            store = prepare(paths)
+            growth.append((time.perf_counter() - started, sum(file.stat().st_size for file in store.folder.iterdir()) / 1e9))
     (one, one_gb), (ten, ten_gb) = growth
     cores = len(os.sched_getaffinity(0))
     about = f"{n_chunks} s of FLAC, {cores} cores; librosa.load, librosa.stft of each chunk; goal 3"
@@ -54,27 +53,6 @@ def benchmark(repetitions: int = 5) -> list[dict[str, Any]]:
         make_row("preparing 10 hours vs 1 hour, time", ten, one, "s", rate),
         make_row("preparing 10 hours vs 1 hour, disk", ten_gb, one_gb, "GB", disk),
     ]
-
-
-def _take(paths: Sequence[Path], seconds: float) -> list[Path]:
-    """Returns the first files that together last so long, all of them again and again if need be."""
-    import soundfile
-
-    durations = {path: soundfile.info(path).duration for path in paths}
-    chosen, total = [], 0.0
-    for path in cycle(paths):
-        if total >= seconds:
-            break
-        chosen.append(path)
-        total += durations[path]
-    return chosen
-
-
-def _prepare(paths: Sequence[Path], store: Path) -> int:
-    from began.dataset import prepare_chunk_store
-    from began.spectrogram import SpectrogramConfig
-
-    return prepare_chunk_store(paths, store, SpectrogramConfig()).n_chunks
 
 
 def _prepare_with_librosa(paths: Sequence[Path]) -> None:
