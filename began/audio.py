@@ -48,8 +48,7 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
     Raises:
-        InputError: missing, unreadable, not sound, truncated, without samples, with samples that are not finite,
-            or with a sample rate that no recording has.
+        InputError: missing, unreadable, not sound, truncated, empty, with samples or a sample rate that no recording has.
     """
     import soundfile
 
@@ -84,8 +83,7 @@ def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Ite
     if n_read == 0:
         raise InputError.about(path, "a sound file without samples", "at least one sample", AGAIN)
     if n_read < file.frames:
-        found = f"a truncated file: {n_read} samples of the {file.frames} that its header names"
-        raise InputError.about(path, found, UNDAMAGED, AGAIN)
+        raise _truncated(path, f"{n_read} samples", file.frames)
 
 
 def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
@@ -98,11 +96,7 @@ def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
 
 
 def check_file(path: Path) -> None:
-    """Refuses what can be told to be no usable sound file without decoding it.
-
-    Raises:
-        InputError: missing, a folder or device, empty, unreadable, or a WAV file that was cut off.
-    """
+    """Raises InputError where a file needs no decoding to be refused: missing, no file, empty, unreadable, a WAV cut off."""
     if not path.is_file():
         raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
     size = path.stat().st_size
@@ -118,8 +112,11 @@ def check_file(path: Path) -> None:
         declared = int.from_bytes(header[4:8], "little") + 8
         unknown_length = declared in (8, 0xFFFFFFFF + 8)  # written by programs that stream
         if not unknown_length and size < declared - 1:
-            found = f"a truncated file: {size} bytes of the {declared} that its header names"
-            raise InputError.about(path, found, UNDAMAGED, AGAIN)
+            raise _truncated(path, f"{size} bytes", declared)
+
+
+def _truncated(path: Path, found: str, declared: int) -> InputError:
+    return InputError.about(path, f"a truncated file: {found} of the {declared} that its header names", UNDAMAGED, AGAIN)
 
 
 def _cannot_open(path: Path, error: OSError) -> InputError:
@@ -142,8 +139,8 @@ def cut_chunks(waveform: np.ndarray, *, hop_samples: int = CHUNK_SAMPLES, tail: 
         waveform: float32, shape (n_samples,), at 16 kHz.
         hop_samples: distance of two chunks' starts; 16 000 is the paper's "without overlap".
         tail: "overlap", the last chunk ends where the utterance ends and overlaps the one before; "pad", the last chunk
-            is filled with zeros; "drop", the tail is lost. With "overlap" and "pad" an utterance under a second becomes
-            one chunk, filled with zeros at its end; with "drop" it gives no chunk.
+            is filled with zeros; "drop", the tail is lost. An utterance under a second becomes one chunk, filled with
+            zeros at its end, or none with "drop".
     Returns:
         float32, shape (n_chunks, 16000).
     Raises:

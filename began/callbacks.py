@@ -30,14 +30,9 @@ Draw = Callable[[Pictured, pd.DataFrame], None]
 
 
 class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):
-    """Keras' ReduceLROnPlateau on M_global, whose memory of the best value survives a restart.
+    """Keras' ReduceLROnPlateau on M_global, whose `state` survives a restart; `remembered` is that of an earlier part.
 
     Source: Berthelot et al. 2017, section 4.1: the learning rate is halved when the convergence measure stalls.
-
-    Args:
-        patience: rounds without progress.
-        min_lr: floor of the learning rate.
-        remembered: the `state` of an earlier part of the training.
     """
 
     def __init__(self, patience: int, min_lr: float, remembered: dict[str, float] | None = None) -> None:
@@ -57,11 +52,7 @@ class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends a training whose losses or weights are infinite or not a number, before anything of the round is written.
-
-    Args:
-        folder: of the run, for the message.
-    """
+    """Ends a training whose losses or weights are infinite or not a number, before anything of the round is written."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -69,7 +60,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for name in ("reconstruction_loss", "generator_loss"):
-            if not math.isfinite(float(logs[name])):
+            if not math.isfinite(logs[name]):
                 self._stop(f"a {name} that is not finite at step {int(_to_number(self.model.optimizer.iterations))}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -87,8 +78,6 @@ class RoundReport(keras.callbacks.Callback):
     """While a round runs, a progress bar; after it a row in history.csv, a checkpoint, a line, warnings and pictures.
 
     Args:
-        folder: of the run.
-        schedule: how the training is cut.
         plateau: whose state goes into the checkpoint.
         rows: of the history so far; grows by one row per round: the losses' means over the round, and k, learning rate
             and diversity at its end.
@@ -117,9 +106,8 @@ class RoundReport(keras.callbacks.Callback):
         self._started = time.perf_counter()
         name = f"epoch {(epoch + 1) / self.schedule.rounds_per_epoch:.2f}"
         # disable=None: nothing where the output is a file or a pipe, which a bar would fill with fragments.
-        self._bar = tqdm(
-            total=self.schedule.chunks_per_round, desc=name, unit="chunk", leave=False, disable=None, mininterval=0.5
-        )
+        total = self.schedule.chunks_per_round
+        self._bar = tqdm(total=total, desc=name, unit="chunk", leave=False, disable=None, mininterval=0.5)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._bar.disable:
@@ -148,7 +136,7 @@ class RoundReport(keras.callbacks.Callback):
         # A run that is killed before this line does the round again; what follows only shows it.
         state = {"round": n_done, "plateau": self.plateau.state, "rows": self.rows}
         write_checkpoint(self.folder / "checkpoint.npz", self.model, state)
-        self._report_round(self.rows[-1], hours_left=(self.schedule.n_rounds - n_done) * seconds / 3600)
+        self._report_round(self.rows[-1], (self.schedule.n_rounds - n_done) * seconds / 3600)
         for draw in self.draw:
             draw(pictured, history)
 
@@ -161,44 +149,37 @@ class RoundReport(keras.callbacks.Callback):
         return {name: keras.ops.convert_to_numpy(chunks)[..., 0] for name, chunks in pictured.items()}
 
     def _report_round(self, row: dict[str, float], hours_left: float) -> None:
-        self.report(
-            f"epoch {row['epoch']:.2f}  step {row['step']}  {_show(row)}  rate {row['learning_rate']:.1e}  "
-            f"{row['chunks_per_second']:.0f} chunks/s  {hours_left:.1f} h left"
-        )
+        speed = f"{row['chunks_per_second']:.0f} chunks/s  {hours_left:.1f} h left"
+        place = f"epoch {row['epoch']:.2f}  step {row['step']}"
+        self.report(f"{place}  {_show(row)}  rate {row['learning_rate']:.1e}  {speed}")
         if self.model.generator is not None:
             for warning in find_trouble(self.rows):
                 self.report(f"warning: {warning}")
 
 
-class TensorBoardLogs:
-    """Writes each round's row and pictures for TensorBoard; called by `RoundReport` as its `draw`.
+def log_to_tensorboard(folder: Path) -> Draw:
+    """Returns what writes each round's row and pictures for TensorBoard; ImportError where that or TensorFlow is missing.
 
     Keras' own callback knows neither the pictures nor k and diversity.
-
-    Args:
-        folder: of the logs.
-    Raises:
-        ImportError: TensorFlow or tensorboard is not installed.
     """
+    import tensorboard  # noqa: F401 - tf.summary needs it, and would say so in the middle of the training
+    import tensorflow as tf
 
-    def __init__(self, folder: Path) -> None:
-        import tensorboard  # noqa: F401 - tf.summary needs it, and would say so in the middle of the training
-        import tensorflow as tf
+    writer = tf.summary.create_file_writer(str(folder))
 
-        self._summary = tf.summary
-        self._writer = tf.summary.create_file_writer(str(folder))
-
-    def __call__(self, pictured: Pictured, history: pd.DataFrame) -> None:
+    def draw(pictured: Pictured, history: pd.DataFrame) -> None:
         row = history.iloc[-1]
         low, high = float(pictured["real"].min()), float(pictured["real"].max())
-        with self._writer.as_default(step=int(row["step"])):
+        with writer.as_default(step=int(row["step"])):
             for name, value in row.drop("step").dropna().items():
-                self._summary.scalar(name, value)
+                tf.summary.scalar(name, value)
             for name, chunks in pictured.items():
                 # Low frequencies at the bottom, one grey scale for real and generated.
                 grey = np.clip((chunks[:, ::-1] - low) / max(high - low, 1e-12), 0.0, 1.0)
-                self._summary.image(name, grey[..., np.newaxis].astype(np.float32), max_outputs=N_PICTURED)
-        self._writer.flush()
+                tf.summary.image(name, grey[..., np.newaxis].astype(np.float32), max_outputs=N_PICTURED)
+        writer.flush()
+
+    return draw
 
 
 def _to_number(variable: Any) -> float:
@@ -206,10 +187,8 @@ def _to_number(variable: Any) -> float:
 
 
 def _show(row: dict[str, float]) -> str:
-    return (
-        f"L(x) {row['reconstruction_loss']:.4f}  L(G(z)) {row['generator_loss']:.4f}  k {row['k']:.3f}  "
-        f"M_global {row['convergence_measure']:.4f}"
-    )
+    losses = f"L(x) {row['reconstruction_loss']:.4f}  L(G(z)) {row['generator_loss']:.4f}"
+    return f"{losses}  k {row['k']:.3f}  M_global {row['convergence_measure']:.4f}"
 
 
 def measure_diversity(pictured: Pictured) -> float:
@@ -220,11 +199,7 @@ def measure_diversity(pictured: Pictured) -> float:
 
 
 def find_trouble(rows: list[dict[str, float]]) -> list[str]:
-    """Returns a warning for every known failure of BEGAN that the history shows.
-
-    Args:
-        rows: of the history so far, the newest last, with the columns `k`, `step` and `diversity`.
-    """
+    """Returns a warning for every known failure of BEGAN that the history's `k`, `step` and `diversity` show."""
     step, diversity = rows[-1]["step"], rows[-1]["diversity"]
     recent = [row["k"] for row in rows[-N_STUCK_ROUNDS:]]
     stuck = len(recent) == N_STUCK_ROUNDS and step >= STUCK_AFTER_STEPS  # k starts at 0 and moves slowly

@@ -29,7 +29,6 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
     """Restores what `write_checkpoint` wrote, on whichever Keras backend runs, and returns the state.
 
     Args:
-        path: of the checkpoint.
         model: of the same networks, compiled, its optimiser built.
         content: the file's bytes where another machine has read it.
     Raises:
@@ -55,6 +54,4 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
 def name_variables(model: keras.Model) -> dict[str, Any]:
     """Returns every variable of a model and its optimiser, numbered in Keras' order."""
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
-    return {
-        f"{group}-{number:04d}": variable for group, variables in groups.items() for number, variable in enumerate(variables)
-    }
+    return {f"{group}-{number:04d}": variable for group in groups for number, variable in enumerate(groups[group])}

@@ -19,11 +19,7 @@ INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes o
 def run_script(
     main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> int:
-    """Parses the arguments, runs `main` with them, and turns its outcome into an exit code.
-
-    Returns:
-        What `main` returns (None counts as 0); 2 after an InputError; 130 after Ctrl-C.
-    """
+    """Runs `main` with the arguments; returns the exit code: what it returns, 2 after an InputError, 130 after Ctrl-C."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
     # TensorFlow reads this once, when it is imported: its start-up notes would bury the progress lines.
@@ -33,7 +29,12 @@ def run_script(
     if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored, as under nohup
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        code = _call(main, arguments)
+        try:
+            code = main(arguments) or 0
+        except Exception as error:
+            if _interrupted:  # TensorFlow's import, for one, makes an ImportError of it
+                raise KeyboardInterrupt from error
+            raise
         sys.stdout.flush()  # where a full disk would else show after the end
         return code
     except InputError as error:
@@ -64,15 +65,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     global _interrupted
     _interrupted = True
     raise KeyboardInterrupt
-
-
-def _call(main: Callable[[argparse.Namespace], int | None], arguments: argparse.Namespace) -> int:
-    try:
-        return main(arguments) or 0
-    except Exception as error:
-        if _interrupted:  # TensorFlow's import, for one, makes an ImportError of it
-            raise KeyboardInterrupt from error
-        raise
 
 
 def _discard_output() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections import deque
@@ -34,15 +35,13 @@ def prepare_chunk_store(
     wait: bool = False,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
 ) -> ChunkStore:
-    """Decodes, cuts and transforms sound files into shards of spectrograms, and returns them as a store.
+    """Decodes, cuts and transforms sound files into shards of spectrograms in a folder, and returns them as a store.
 
     Shards that an interrupted call has finished are kept. Half precision halves the disk (32 kB a second of speech);
     its rounding, at most 0.0005 of the log range, lies far below the reconstruction error.
 
     Args:
         paths: sound files, in an order that is the same in every call.
-        folder: of the store; made where it is missing.
-        config: of the spectrograms.
         tail: see `began.audio.cut_chunks`. The default keeps padded silence out of the training data.
         workers: threads (decoding and the Fourier transform leave Python's lock); None takes one per core.
         wait: while another process prepares this folder, wait instead of refusing.
@@ -91,10 +90,8 @@ def _write_shards(
 
     One thread flushes a finished shard to the disk while the others decode for the next.
     """
-    shards = {
-        folder / f"shard-{number:05d}.npy": paths[first : first + FILES_PER_SHARD]
-        for number, first in enumerate(range(0, len(paths), FILES_PER_SHARD))
-    }
+    firsts = range(0, len(paths), FILES_PER_SHARD)
+    shards = {folder / f"shard-{number:05d}.npy": paths[first : first + FILES_PER_SHARD] for number, first in enumerate(firsts)}
     missing = {target: shard for target, shard in shards.items() if not target.exists()}
     yield from (path for target, shard in shards.items() if target not in missing for path in shard)
     stop = threading.Event()
@@ -117,9 +114,9 @@ def _write_shards(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start_ahead(jobs: Iterator[Future], count: int) -> Iterator[Future]:
-    """Yields jobs in order, having started `count` of them ahead."""
-    started = deque(islice(jobs, count))
+def _start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
+    """Yields jobs in order, having started `n_ahead` of them ahead."""
+    started = deque(islice(jobs, n_ahead))
     while started:
         yield started.popleft()
         started.extend(islice(jobs, 1))
@@ -135,11 +132,7 @@ def _read_spectrograms(path: str | os.PathLike[str], config: SpectrogramConfig, 
 
 
 class ChunkStore:
-    """Spectrograms on disk, read a batch at a time.
-
-    Attributes:
-        config: SpectrogramConfig of the chunks.
-        n_chunks: how many there are.
+    """Spectrograms on disk, read a batch at a time: `n_chunks` of them, made with the settings `config`.
 
     Raises:
         InputError: the folder holds no complete store, or one without a chunk.
@@ -149,11 +142,11 @@ class ChunkStore:
         self.folder = Path(folder)
         description = _read_description(self.folder / "store.json")
         self.config = SpectrogramConfig.from_dict(description["spectrogram"])
-        n_shards = -(-len(description["sources"]) // description["files_per_shard"])
+        n_shards = math.ceil(len(description["sources"]) / description["files_per_shard"])
         self._paths = [self.folder / f"shard-{number:05d}.npy" for number in range(n_shards)]
         checked = [self._check_shard(path) for path in self._paths]
         self._offsets = [offset for offset, _ in checked]
-        self._first = np.concatenate([[0], np.cumsum([n_chunks for _, n_chunks in checked], dtype=np.int64)])
+        self._first = np.cumsum([0, *(n_chunks for _, n_chunks in checked)])
         self.n_chunks = int(self._first[-1])
         if self.n_chunks == 0:
             found, expected = "no chunk: every utterance is shorter than a second", "at least one second of speech"
@@ -187,11 +180,7 @@ class ChunkStore:
         return chunks
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Returns how many full batches one pass over the store gives; the rest of a pass is left out.
-
-        Raises:
-            InputError: the store is smaller than one batch.
-        """
+        """Returns how many full batches one pass over the store gives; raises InputError where there is none."""
         if self.n_chunks < batch_size:
             expected, action = f"at least a batch ({batch_size})", "give more speech, or a smaller batch"
             raise InputError.about(self.folder, f"{self.n_chunks} chunks", expected, action)
@@ -204,8 +193,6 @@ class ChunkStore:
 
         Args:
             batch_size: chunks in a batch, over all processes.
-            seed: of the shuffling.
-            first_step: number of the first batch, counted from the start of the training.
             shard: (number of this process, number of processes); each takes its contiguous part of every batch.
         Yields:
             float32, shape (batch_size / processes, n_bins, n_frames, 1).

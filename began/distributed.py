@@ -25,11 +25,10 @@ from began.errors import InputError
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes that train one model together.
+    """The processes that train one model together, of which this is number `index`.
 
     Attributes:
         workers: "host:port" of every process, in the same order everywhere; empty for one process alone.
-        index: which of them this process is.
         devices: accelerators that each process uses; 1 also stands for the processor where there is none.
     """
 
@@ -70,7 +69,6 @@ class Cluster:
 
     @property
     def n_workers(self) -> int:
-        """Processes in the cluster."""
         return max(1, len(self.workers))
 
     @property
@@ -81,10 +79,8 @@ class Cluster:
     def connect(self, devices: Sequence[str] | None = None) -> Any:
         """Returns the `tf.distribute` strategy of this cluster, once all workers are there; None for one device alone.
 
-        Must come before anything else that TensorFlow does.
+        Must come before anything else that TensorFlow does. `devices` are names to use in place of the machine's first GPUs.
 
-        Args:
-            devices: names to use in place of the machine's first GPUs.
         Raises:
             InputError: the machine has fewer devices, or a worker cannot be reached.
         """
@@ -107,11 +103,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def explain_loss(self, of: str) -> Iterator[None]:
-        """Turns TensorFlow's error about a worker that is gone into one that says how to go on.
-
-        Raises:
-            InputError: another worker was lost inside the block.
-        """
+        """Turns TensorFlow's error about a worker that was lost inside the block into an InputError."""
         import tensorflow as tf
 
         names = ("Unavailable", "Aborted", "Cancelled", "Internal", "DeadlineExceeded", "FailedPrecondition")
@@ -138,12 +130,7 @@ def count_replicas() -> int:
 
 
 def take_part(values: Any, size: Any) -> Any:
-    """Returns this replica's rows of a tensor that all replicas have drawn alike for the combined batch.
-
-    Args:
-        values: shape (replicas * size, …), the same on every replica.
-        size: rows per replica.
-    """
+    """Returns this replica's rows of a tensor that all have drawn alike: shape (size, …) of (replicas * size, …)."""
     if count_replicas() == 1:
         return values
     import tensorflow as tf
@@ -166,21 +153,15 @@ class DistributedLoop:
     """What `fit` is for one device: rounds of steps on all replicas, with Keras callbacks between them.
 
     Args:
-        strategy: of `Cluster.connect`; the model was made in its scope.
-        cluster: of this process.
-        model: compiled, its optimiser built.
+        strategy: of `Cluster.connect`.
+        model: compiled in the strategy's scope, its optimiser built.
     """
 
     def __init__(self, strategy: Any, cluster: Cluster, model: Any) -> None:
         import tensorflow as tf
 
         self.strategy, self.cluster, self.model = strategy, cluster, model
-
-        @tf.function(reduce_retracing=True)
-        def step(batch: Any) -> Any:
-            return strategy.run(model.train_step, args=((batch,),))
-
-        self._step = step
+        self._step = tf.function(lambda batch: strategy.run(model.train_step, args=((batch,),)), reduce_retracing=True)
 
     def fit(
         self, batches: Iterator[np.ndarray], *, steps_per_epoch: int, initial_epoch: int, epochs: int, callbacks: Sequence[Any]
@@ -189,7 +170,6 @@ class DistributedLoop:
 
         Args:
             batches: this process' part of every batch, float32, shape (batch / workers, n_bins, n_frames, 1).
-            steps_per_epoch, initial_epoch, epochs, callbacks: see Keras.
         Raises:
             InputError: another worker was lost.
         """
@@ -219,11 +199,7 @@ class DistributedLoop:
         )
 
     def share(self, content: bytes) -> bytes:
-        """Returns worker 0's bytes on every worker.
-
-        Raises:
-            InputError: another worker was lost.
-        """
+        """Returns worker 0's bytes on every worker."""
         import tensorflow as tf
 
         # The values of all replicas are joined: all but one come with none. Collectives know no bytes, and want some value.
@@ -235,13 +211,7 @@ class DistributedLoop:
             return self.strategy.gather(parts, axis=0).numpy().astype(np.uint8).tobytes()[1:]
 
     def require_same(self, description: Any) -> None:
-        """Refuses to train with workers that were given other settings or other data.
-
-        Args:
-            description: of settings and data, plain types.
-        Raises:
-            InputError: it differs from worker 0's.
-        """
+        """Raises InputError where the description of settings and data (plain types) differs from worker 0's."""
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest()
         if self.share(digest) != digest:
             worker = f"worker {self.cluster.index} of {self.cluster.n_workers}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ class FrozenEncoder:
     Attributes:
         model: float32 (batch, n_bins, n_frames, 1) -> (batch, *feature_shape); not trainable.
         config: spectrogram settings it was trained with, and is always fed with.
-        sha256: of its file, and of the seed where its weights were drawn afresh.
+        sha256: of its file, and the seed where its weights were drawn afresh.
         output: one of OUTPUTS.
     """
 
@@ -44,10 +45,7 @@ class FrozenEncoder:
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        """Shape of one chunk's features.
-
-        (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks, (2400n,) for the frames.
-        """
+        """Of a chunk: (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks, (2400n,) for the frames."""
         return tuple(self.model.output_shape[1:])
 
     @property
@@ -56,13 +54,11 @@ class FrozenEncoder:
         return np.dtype("<f2" if self.output == "frames" else "<f4")
 
     def embed(self, chunks: np.ndarray, masks: np.random.Generator | None = None) -> np.ndarray:
-        """Returns the features of chunks.
+        """Returns the features of chunks: `self.dtype`, shape (n_chunks, *feature_shape).
 
         Args:
             chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
             masks: gives each spectrogram its masks (`began.spectrogram.mask_spectrograms`); None sets none.
-        Returns:
-            `self.dtype`, shape (n_chunks, *feature_shape).
         """
         spectrograms = compute_spectrograms(chunks, self.config)
         if masks is not None:
@@ -71,20 +67,14 @@ class FrozenEncoder:
 
 
 def run_network(model: Any, spectrograms: np.ndarray) -> np.ndarray:
-    """Returns a network's outputs for spectrograms; several outputs stand side by side.
+    """Returns a network's outputs, float32, shape (n, …), several side by side, for spectrograms (n, n_bins, n_frames).
 
     Every step has the same shape: one trace, and rounding that does not depend on the neighbours.
-
-    Args:
-        model: Keras model (batch, n_bins, n_frames, 1) -> (batch, …).
-        spectrograms: float32, shape (n, n_bins, n_frames).
-    Returns:
-        float32, shape (n, …).
     """
     import keras
 
     n_chunks = len(spectrograms)
-    n_steps = max(1, -(-n_chunks // CHUNKS_PER_STEP))  # one, too, where there are no chunks: the result has its shape
+    n_steps = max(1, math.ceil(n_chunks / CHUNKS_PER_STEP))  # one, too, where there are no chunks: the result has its shape
     padded = np.pad(spectrograms, ((0, n_steps * CHUNKS_PER_STEP - n_chunks), (0, 0), (0, 0)))[..., np.newaxis]
     steps = [
         np.concatenate(keras.tree.flatten(model.predict_on_batch(step)), axis=-1)
@@ -107,10 +97,7 @@ def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map") -> Fr
 
 
 def load_random_encoder(path: str | os.PathLike[str], output: str = "map", seed: int = 0) -> FrozenEncoder:
-    """Returns the untrained twin of a saved encoder, frozen: same layers and settings, fresh weights.
-
-    What it scores is what the architecture alone is worth.
-    """
+    """Returns a saved encoder with fresh weights, frozen: what it scores is what the architecture alone is worth."""
     config = read_config(path)
     return freeze(reset_weights(load_network(path), seed), config, f"{sha256_of(path)}-random-{seed}", output)
 
@@ -127,11 +114,7 @@ def reset_weights(model: Any, seed: int = 0) -> Any:
 
 
 def read_config(path: str | os.PathLike[str]) -> SpectrogramConfig:
-    """Returns the spectrogram settings that a saved encoder was trained with.
-
-    Raises:
-        InputError: no such file, damaged, or not an encoder of this project.
-    """
+    """Returns the spectrogram settings that a saved encoder was trained with; raises as `load_frozen_encoder` does."""
     return SpectrogramConfig.from_dict(read_attached_json(path, "spectrogram"), path)
 
 
@@ -140,7 +123,6 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
 
     Raises:
         InputError: the model does not fit the spectrogram settings, or has no layer named "map".
-        ValueError: `output` is unknown.
     """
     import keras
 
@@ -149,7 +131,7 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
     expected = (None, config.n_bins, config.n_frames, 1)
     names = {layer.name for layer in encoder.layers}
     if tuple(encoder.input_shape) != expected or "map" not in names:
-        found = f"a model with input {encoder.input_shape} and layers " + ", ".join(sorted(names))
+        found = f"a model with input {encoder.input_shape} and layers {', '.join(sorted(names))}"
         wanted = f"input {expected} and a layer named map"
         raise InputError.about("encoder", found, wanted, "give an encoder of this project")
     encoder.trainable = False
@@ -201,20 +183,15 @@ def _mel_filters(n_bins: int) -> np.ndarray:
 
 
 def split_frames(features: np.ndarray) -> list[np.ndarray]:
-    """Returns the output "frames" block by block, as views.
+    """Returns the output "frames", shape (n_chunks, 2400n), block by block, as views.
 
-    Args:
-        features: shape (n_chunks, 2400n).
     Returns:
         Blocks 1 to 4, shape (n_chunks, n_frames, 40 n_channels) each: 16, 8, 4 and 4 frames a second, n, 2n, 3n and 4n channels
         side by side in 40 mel bands.
     """
     from began.networks import INPUT_SHAPE, N_BLOCKS, N_HALVINGS
 
-    shapes = [(INPUT_SHAPE[1] // 2 ** min(block, N_HALVINGS), block * N_MEL_BANDS) for block in range(1, N_BLOCKS + 1)]
-    base_filters = features.shape[1] // sum(n_frames * width for n_frames, width in shapes)
-    ends = base_filters * np.cumsum([n_frames * width for n_frames, width in shapes])
-    return [
-        part.reshape(len(features), n_frames, width * base_filters)
-        for part, (n_frames, width) in zip(np.split(features, ends[:-1], axis=1), shapes, strict=True)
-    ]
+    n_frames = [INPUT_SHAPE[1] // 2 ** min(block, N_HALVINGS) for block in range(1, N_BLOCKS + 1)]
+    ends = np.cumsum([frames * block * N_MEL_BANDS for block, frames in enumerate(n_frames, 1)])
+    parts = np.split(features, features.shape[1] // ends[-1] * ends[:-1], axis=1)
+    return [part.reshape(len(features), frames, -1) for part, frames in zip(parts, n_frames, strict=True)]

@@ -81,12 +81,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 @contextmanager
 def write_npy(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yields a function that appends rows to a .npy file, so that only some of them are in memory; whole or absent.
-
-    Args:
-        path: of the file.
-        dtype, shape: of a row.
-    """
+    """Yields a function that appends rows of a dtype and shape to a .npy file, at constant memory; whole or absent."""
     import numpy as np
 
     n_rows = 0
@@ -128,13 +123,10 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[None]:
-    """Holds a folder for this process, so that two runs never write into it together.
+    """Holds a folder, made where it is missing, for this process, so that two runs never write into it together.
 
-    Args:
-        folder: made where it is missing.
-        wait: while another process holds it, instead of refusing.
     Raises:
-        InputError: another process holds it, or it cannot be written to.
+        InputError: another process holds it (`wait` waits for it instead), or it cannot be written to.
     """
     import filelock
 
@@ -170,12 +162,9 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
         metadata = {key: value for key, value in json.loads(members["metadata.json"]).items() if key != "date_saved"}
         members["metadata.json"] = json.dumps(metadata).encode()
     if "config.json" in members:
-        numbers: dict[bytes, bytes] = {}
-        members["config.json"] = re.sub(
-            rb'(?<="shared_object_id": )\d+',
-            lambda address: numbers.setdefault(address[0], b"%d" % len(numbers)),
-            members["config.json"],
-        )
+        ids: dict[bytes, bytes] = {}
+        address = rb'(?<="shared_object_id": )\d+'
+        members["config.json"] = re.sub(address, lambda a: ids.setdefault(a[0], b"%d" % len(ids)), members["config.json"])
     members[f"{name}.json"] = json.dumps(content, indent=1, sort_keys=True).encode()
     with zipfile.ZipFile(keras_file, "w") as archive:
         for member, data in members.items():
@@ -202,8 +191,7 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
     except KeyError as error:
         if default is not None:
             return default
-        found = f"a .keras file without {name}.json"
-        raise InputError.about(path, found, expected, "give a file that this project wrote") from error
+        raise InputError.about(path, f"a .keras file without {name}.json", expected, "give another file") from error
     except ARCHIVE_ERRORS as error:
         found = f"a damaged or foreign file ({error})"
         raise InputError.about(path, found, expected, "copy it again, or make it again") from error

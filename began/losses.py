@@ -24,11 +24,7 @@ def reconstruction_loss(target: Tensor, reconstruction: Tensor) -> Tensor:
     """Returns L(v) = mean |v - D(v)|, a scalar.  Source: section 3.1, with the L1 norm (eta = 1).
 
     The mean over chunks, bins and frames keeps its scale independent of batch and chunk size. Gradient flows through
-    both arguments: the generator needs the one through the target.
-
-    Args:
-        target: v, any shape.
-        reconstruction: D(v), the same shape.
+    both v and D(v), of equal shape: the generator needs the one through the target.
     """
     return ops.mean(ops.absolute(target - reconstruction))
 

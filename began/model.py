@@ -47,15 +47,10 @@ class BEGAN(keras.Model):
         lambda_k: float = 0.001,
         noise: str = "shared",
         seed: int = 0,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if not 0.0 < gamma <= 1.0:
-            raise ValueError(f"gamma is {gamma}; expected more than 0 and at most 1")
-        if not lambda_k >= 0.0:
-            raise ValueError(f"lambda_k is {lambda_k}; expected at least 0")
-        if noise not in NOISES:
-            raise ValueError(f"noise is {noise!r}; expected one of {', '.join(NOISES)}")
+        super().__init__()
+        if not 0.0 < gamma <= 1.0 or not lambda_k >= 0.0 or noise not in NOISES:
+            raise ValueError(f"{gamma=}, {lambda_k=}, {noise=}; expected 0 < gamma <= 1, lambda_k >= 0, noise in {NOISES}")
         self.discriminator = keras.Model(encoder.input, decoder(encoder.output), name="discriminator")
         self.encoder, self.decoder, self.generator = encoder, decoder, generator
         self.gamma, self.lambda_k, self.noise = gamma, lambda_k, noise
@@ -64,7 +59,7 @@ class BEGAN(keras.Model):
         # "mean": replicas compute the same k from the same averages, and this keeps their copies one.
         self.k = self.add_weight(shape=(), initializer="zeros", trainable=False, name="k", aggregation="mean")
         names = ("reconstruction_loss", "generator_loss", "convergence_measure")
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self._trackers = [keras.metrics.Mean(name=name) for name in names]
 
     def build(self, input_shape: Any) -> None:
         """Nothing to do: the networks come built."""
@@ -73,13 +68,10 @@ class BEGAN(keras.Model):
         return self.discriminator(inputs, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Any:
-        """Returns L(x) + L(G(z)), whose gradient is the BEGAN's step; updates k and the metrics.
+        """Returns L(x) + L(G(z)) for real chunks x and their reconstruction y_pred; updates k and the metrics.
 
-        Under `tf.distribute` the gradients of the replicas are added up, so that each returns its share of the sum.
-
-        Args:
-            x: real chunks, float32, shape (batch, n_bins, n_frames, 1).
-            y_pred: their reconstruction, which Keras' training step has computed.
+        Its gradient is the BEGAN's step. Under `tf.distribute` the gradients of the replicas are added up, so that each
+        returns its share of the sum.
         """
         real_loss = losses.reconstruction_loss(x, y_pred)
         if self.generator is None:
@@ -109,14 +101,11 @@ class BEGAN(keras.Model):
         return losses.reconstruction_loss(generated, reconstruction)
 
     def _draw_noise(self, batch_size: Any) -> Any:
-        """Returns z ~ U(-1, 1): float32, shape (batch_size, h).
-
-        All replicas draw the noise of the combined batch, and each takes its part: the noise that one process would use.
-        """
+        """Returns z ~ U(-1, 1), shape (batch_size, h): each replica's part of the noise that one process would use."""
         shape = (batch_size * count_replicas(), self.latent_size)
         return take_part(keras.random.uniform(shape, -1.0, 1.0, seed=self.seed_generator), batch_size)
 
     def _track(self, real_loss: Any, fake_loss: Any) -> None:
         measure = real_loss if self.generator is None else losses.convergence_measure(real_loss, fake_loss, self.gamma)
-        for name, value in zip(self._trackers, (real_loss, fake_loss, measure), strict=True):
-            self._trackers[name].update_state(value)
+        for tracker, value in zip(self._trackers, (real_loss, fake_loss, measure), strict=True):
+            tracker.update_state(value)

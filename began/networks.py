@@ -14,12 +14,13 @@ from keras import layers
 
 N_BLOCKS = 4
 N_HALVINGS = N_BLOCKS - 1
-INPUT_SHAPE = (512, 32, 1)
+Shape = tuple[int, int, int]
+INPUT_SHAPE: Shape = (512, 32, 1)
 """(n_bins, n_frames, 1) of a 1-s chunk."""
 
 
 def build_encoder(
-    input_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64, seed: int | None = None
+    input_shape: Shape = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64, seed: int | None = None
 ) -> keras.Model:
     """Returns the encoder: spectrogram to embedding.
 
@@ -27,14 +28,12 @@ def build_encoder(
     convolution is named "map": it is what the heads read.
 
     Args:
-        input_shape: (n_bins, n_frames, 1); n_bins and n_frames are multiples of 8.
+        input_shape: (n_bins, n_frames, 1); n_bins and n_frames are multiples of 8, or ValueError is raised.
         base_filters: n. Assumption: 8.
         latent_size: h, size of the embedding. Assumption: 64, as Berthelot et al.
         seed: of the initial weights; None draws one.
     Returns:
         Model (batch, n_bins, n_frames, 1) -> (batch, h), linear. Layer "map" gives (batch, n_bins/8, n_frames/8, 4n).
-    Raises:
-        ValueError: `input_shape` cannot be halved three times.
     """
     _reduced_shape(input_shape)
     initializers = _initializers(seed)
@@ -51,7 +50,7 @@ def build_encoder(
 
 
 def build_decoder(
-    output_shape: tuple[int, int, int] = INPUT_SHAPE,
+    output_shape: Shape = INPUT_SHAPE,
     base_filters: int = 8,
     latent_size: int = 64,
     seed: int | None = None,
@@ -59,16 +58,10 @@ def build_decoder(
 ) -> keras.Model:
     """Returns the decoder: embedding to spectrogram, with nearest-neighbour up-sampling between its four blocks.
 
-    Args:
-        output_shape: (n_bins, n_frames, 1); n_bins and n_frames are multiples of 8.
-        base_filters: n, the filters of every block.
-        latent_size: h.
-        seed: of the initial weights; None draws one.
-        name: of the model.
+    Every block has n filters; arguments are as those of `build_encoder`.
+
     Returns:
         Model (batch, h) -> (batch, n_bins, n_frames, 1), linear.
-    Raises:
-        ValueError: `output_shape` cannot be halved three times.
     """
     rows, columns = _reduced_shape(output_shape)
     initializers = _initializers(seed)
@@ -85,16 +78,14 @@ def build_decoder(
 
 
 def build_generator(
-    output_shape: tuple[int, int, int] = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64, seed: int | None = None
+    output_shape: Shape = INPUT_SHAPE, base_filters: int = 8, latent_size: int = 64, seed: int | None = None
 ) -> keras.Model:
     """Returns the generator: the decoder's structure with weights of its own (Berthelot et al. 2017, section 3.5)."""
     return build_decoder(output_shape, base_filters, latent_size, seed, name="generator")
 
 
 def _convolution(filters: int, name: str, initializers, strides: int = 1) -> layers.Conv2D:
-    return layers.Conv2D(
-        filters, 3, strides=strides, padding="same", activation="elu", kernel_initializer=next(initializers), name=name
-    )
+    return layers.Conv2D(filters, 3, strides, "same", activation="elu", kernel_initializer=next(initializers), name=name)
 
 
 def _initializers(seed: int | None) -> Iterator[keras.initializers.Initializer]:
@@ -104,7 +95,7 @@ def _initializers(seed: int | None) -> Iterator[keras.initializers.Initializer]:
         yield keras.initializers.GlorotUniform(seed=int(generator.integers(2**31)))
 
 
-def _reduced_shape(shape: tuple[int, int, int]) -> tuple[int, int]:
+def _reduced_shape(shape: Shape) -> tuple[int, int]:
     factor = 2**N_HALVINGS
     if len(shape) != 3 or shape[0] % factor or shape[1] % factor:
         raise ValueError(f"shape is {shape}; expected (n_bins, n_frames, 1) with both multiples of {factor}")

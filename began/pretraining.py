@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from began.callbacks import N_PICTURED, Draw, ResumablePlateau, RoundReport, StopWhenNotFinite, TensorBoardLogs
+from began.callbacks import N_PICTURED, Draw, ResumablePlateau, RoundReport, StopWhenNotFinite, log_to_tensorboard
 from began.checkpoint import read_checkpoint
 from began.dataset import ChunkStore
 from began.distributed import Cluster, DistributedLoop
@@ -61,7 +61,6 @@ def pretrain(
     Args:
         store: the training data; the same chunks on every worker.
         folder: of the run; only worker 0 reads and writes there.
-        settings: what to train.
         cluster: the processes and devices that train together; None for one process with one device.
         draw: takes the pictured chunks and the history so far after every round, see `RoundReport`.
         report: takes a line about the progress.
@@ -69,27 +68,23 @@ def pretrain(
         Path of encoder.keras; None on the other workers.
     Raises:
         InputError: the store is smaller than a batch; the batch cannot be divided among the replicas; the checkpoint is
-            damaged or belongs to another network; a loss stopped being finite (the last checkpoint from before is
-            kept); another worker was lost.
+            damaged or another network's; a loss stopped being finite (the last checkpoint is kept); a worker was lost.
     """
     cluster = cluster or Cluster()
-    schedule = Schedule.of(store.steps_per_epoch(settings.batch_size), settings)
+    steps_per_epoch = store.steps_per_epoch(settings.batch_size)
+    schedule = Schedule.of(steps_per_epoch, settings)
     model, loop = _build(settings, store, cluster, report)
-    state = _restore(
-        folder / "checkpoint.npz", model, cluster, loop, [asdict(settings), store.config.to_dict(), store.n_chunks]
-    )
-    plateau = ResumablePlateau(
-        settings.patience_epochs * schedule.rounds_per_epoch, settings.min_learning_rate, state["plateau"]
-    )
+    description = [asdict(settings), store.config.to_dict(), store.n_chunks]
+    state = _restore(folder / "checkpoint.npz", model, cluster, loop, description)
+    patience = settings.patience_epochs * schedule.rounds_per_epoch
+    plateau = ResumablePlateau(patience, settings.min_learning_rate, state["plateau"])
     callbacks = [plateau, StopWhenNotFinite(folder)]
     if cluster.is_chief:
         examples = store.read(np.linspace(0, store.n_chunks - 1, N_PICTURED).astype(np.int64))
         drawn = [*([draw] if draw else []), *_tensorboard_logs(folder, report)]
         callbacks.append(RoundReport(folder, schedule, plateau, state["rows"], examples, drawn, report))
-        report(
-            f"{store.n_chunks} chunks, {store.steps_per_epoch(settings.batch_size)} steps an epoch; from epoch "
-            f"{state['round'] / schedule.rounds_per_epoch:.2f} to {settings.epochs}; writing to {folder}"
-        )
+        epochs = f"from epoch {state['round'] / schedule.rounds_per_epoch:.2f} to {settings.epochs}"
+        report(f"{store.n_chunks} chunks, {steps_per_epoch} steps per epoch; {epochs}; writing to {folder}")
     else:
         report(f"worker {cluster.index}: training; worker 0 reports and writes")
     if state["round"] < schedule.n_rounds:
@@ -145,7 +140,7 @@ def _as_dataset(batches: Iterator[np.ndarray], batch_size: int, config: Spectrog
 
 def _tensorboard_logs(folder: Path, report: Callable[[str], None]) -> list[Draw]:
     try:
-        return [TensorBoardLogs(folder / "logs")]
+        return [log_to_tensorboard(folder / "logs")]
     except ImportError as error:
         report(f"no TensorBoard logs: {error}")
         return []
@@ -154,8 +149,7 @@ def _tensorboard_logs(folder: Path, report: Callable[[str], None]) -> list[Draw]
 def save_networks(model: BEGAN, folder: Path, config: SpectrogramConfig, settings: dict[str, Any]) -> Path:
     """Writes encoder.keras, decoder.keras and generator.keras with their settings inside; returns the encoder's path.
 
-    The files hold stock Keras layers only: `keras.models.load_model(path, safe_mode=True)` opens them without this
-    project.
+    The files hold stock Keras layers only: `keras.models.load_model(path, safe_mode=True)` opens them without this project.
     """
     for name in ("decoder", "generator", "encoder"):
         if (network := getattr(model, name)) is None:

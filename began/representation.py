@@ -13,18 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from began.audio import CHUNK_SAMPLES, stream_chunks
-from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder, load_random_encoder
+from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
 from began.files import lock_folder, sha256_of, write_atomically, write_npy
 
-__all__ = [
-    "CHUNKS_PER_STEP",
-    "Representation",
-    "batch_chunks",
-    "load_frozen_encoder",
-    "load_random_encoder",
-    "represent_corpus",
-]
+__all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus"]
 
 Owner = TypeVar("Owner")
 
@@ -85,8 +78,6 @@ def represent_corpus(
     whatever changes, the features are computed afresh. Memory stays flat however many files there are.
 
     Args:
-        encoder: the frozen encoder.
-        paths: sound files.
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
         speed: see `began.audio.stream_audio`.

@@ -76,13 +76,10 @@ class SpectrogramConfig:
 
     @classmethod
     def from_dict(cls, settings: Any, subject: object = "spectrogram settings") -> SpectrogramConfig:
-        """Returns the settings that `to_dict` gave.
+        """Returns the settings that `to_dict` gave, from whatever JSON held in their place in the file `subject`.
 
         Files of version 0.1 also hold a factor `input_scale`, which is accepted where it is 1.
 
-        Args:
-            settings: whatever JSON held in their place.
-            subject: file that they come from, for the message.
         Raises:
             InputError: a setting is missing, unknown or cannot be used.
         """
@@ -91,9 +88,8 @@ class SpectrogramConfig:
             del found["input_scale"]
         names = [field.name for field in fields(cls)]
         if set(found) != set(names):
-            action = "use a file that this version of the project wrote"
             listed = f"the spectrogram settings {', '.join(sorted(found)) or 'none'}"
-            raise InputError.about(subject, listed, ", ".join(names), action)
+            raise InputError.about(subject, listed, ", ".join(names), "use a file that this version of the project wrote")
         try:
             return cls(**found)
         except InputError as error:
@@ -108,7 +104,6 @@ def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: A
 
     Args:
         chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
-        config: the settings.
         dtype: of the result, such as half precision for the chunk store.
     Returns:
         `dtype`, shape (n_chunks, n_bins, n_frames); "log": in [-1, 1], 1 being db_max below a full-scale sine;
@@ -176,7 +171,6 @@ def invert_spectrograms(spectrograms: np.ndarray, config: SpectrogramConfig, n_i
 
     Args:
         spectrograms: float32, shape (n_chunks, n_bins, n_frames), as `compute_spectrograms` returns them.
-        config: the settings they were made with.
         n_iterations: rounds of the phase search.
     Returns:
         float32, shape (n_chunks, 16000), at 16 kHz.

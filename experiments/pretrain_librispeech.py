@@ -97,17 +97,16 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _check_numbers(settings: PretrainingSettings) -> None:
-    def check(name: str, valid: bool, expected: str) -> None:
+    limits = {
+        "gamma": (0 < settings.gamma <= 1, "more than 0 and at most 1"),
+        "lambda_k": (settings.lambda_k >= 0, "0 or more"),
+        "seed": (0 <= settings.seed < 2**31, "0 to 2147483647"),
+    }
+    for name in NUMBERS:
         value = getattr(settings, name)
+        valid, expected = limits.get(name, (value > 0, "more than 0"))
         if not valid or not math.isfinite(value):
             raise InputError.about(_option(name), value, expected, "give another number")
-
-    for name in NUMBERS:
-        if name not in ("gamma", "lambda_k", "seed"):
-            check(name, getattr(settings, name) > 0, "more than 0")
-    check("gamma", 0 < settings.gamma <= 1, "more than 0 and at most 1")
-    check("lambda_k", settings.lambda_k >= 0, "0 or more")
-    check("seed", 0 <= settings.seed < 2**31, "0 to 2147483647")
 
 
 def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster: Cluster) -> ChunkStore:
@@ -116,7 +115,7 @@ def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster:
     from began.dataset import prepare_chunk_store
 
     folder = run.results_dir / "cache" / f"librispeech-{config.magnitude}"
-    if not (folder / "store.json").exists():  # else the files have been read before
+    if not (folder / "store.json").exists():  # else they have been checked before
         check_audio(corpus, progress=sys.stderr.isatty())
     paths = list(corpus.utterances["path"])
     progress = partial(tqdm, total=len(paths), desc="preparing", unit="file", disable=None)

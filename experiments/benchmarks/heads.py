@@ -31,8 +31,6 @@ def benchmark(
 
     Args:
         n_chunks: 1-s chunks of the corpus; EmoDB gives about 1,800.
-        n_speakers: folds.
-        epochs: of every head, without early stopping.
         base_filters: n of the encoder, whose weights are random.
         workers: processes of our way; one per core by default.
         parameters: those that differ from the default head's.

@@ -21,15 +21,18 @@ def benchmark(repetitions: int = 5) -> list[dict[str, Any]]:
     Args:
         repetitions: rounds of the comparison.
     """
+    import soundfile
+
     from began.dataset import ChunkStore, prepare_chunk_store
     from began.spectrogram import SpectrogramConfig
     from experiments.corpora import synthetic
 
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         synthetic.write_librispeech(name, n_speakers=8, n_utterances=4, seconds=12.0)
+        files = sorted(Path(name).rglob("*.flac"))
+        files_per_hour = 3600 / np.mean([soundfile.info(path).duration for path in files])
         # Files again and again: what is done once per store hardly counts then.
-        files = cycle(sorted(Path(name).rglob("*.flac")))
-        hour, ten_hours = list(islice(files, 300)), list(islice(files, 3000))
+        hour, ten_hours = (list(islice(cycle(files), round(hours * files_per_hour))) for hours in (1, 10))
 
         def prepare(paths: Sequence[Path]) -> ChunkStore:
             # Always into a new folder, so that clearing the last round's does not count as preparing.
