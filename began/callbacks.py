@@ -1,4 +1,4 @@
-"""What looks after a pre-training: learning rate, progress, history, warnings, pictures, logs, checkpoints."""
+"""Keras callbacks of a pre-training: learning rate, progress, history, warnings, pictures, logs, checkpoints."""
 
 from __future__ import annotations
 

@@ -161,7 +161,12 @@ class DistributedLoop:
         import tensorflow as tf
 
         self.strategy, self.cluster, self.model = strategy, cluster, model
-        self._step = tf.function(lambda batch: strategy.run(model.train_step, args=((batch,),)), reduce_retracing=True)
+
+        @tf.function(reduce_retracing=True)
+        def step(batch: Any) -> Any:
+            return strategy.run(model.train_step, args=((batch,),))
+
+        self._step = step
 
     def fit(
         self, batches: Iterator[np.ndarray], *, steps_per_epoch: int, initial_epoch: int, epochs: int, callbacks: Sequence[Any]

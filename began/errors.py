@@ -24,5 +24,5 @@ class InputError(ValueError):
 
     @classmethod
     def listing(cls, headline: str, problems: Sequence[object]) -> InputError:
-        """Returns one error that lists every problem, a line each, under a headline."""
+        """Returns one error that lists every problem on a line of its own, under a headline."""
         return cls("\n".join([f"{headline} ({len(problems)}):", *(f"  - {problem}" for problem in problems)]))

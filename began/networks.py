@@ -25,7 +25,7 @@ def build_encoder(
     """Returns the encoder: spectrogram to embedding.
 
     Blocks 1 to 4 have n, 2n, 3n and 4n filters; the second convolution of blocks 1 to 3 has stride 2. The last
-    convolution is named "map": it is what the heads read.
+    convolution is named "map": the heads' input.
 
     Args:
         input_shape: (n_bins, n_frames, 1); n_bins and n_frames are multiples of 8, or ValueError is raised.

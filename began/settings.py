@@ -1,4 +1,4 @@
-"""What a pre-training is told: networks, losses, optimisation, and how it is cut into rounds. Imports nothing heavy."""
+"""Settings of a pre-training: networks, losses, optimisation, and how it is cut into rounds. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -14,9 +14,6 @@ from typing import Any
 
 import numpy as np
 
-SPAWN = multiprocessing.get_context("spawn")
-"""For processes of their own, whose peak memory is theirs alone; TensorFlow does not survive a fork."""
-
 
 def alternate(sides: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[str, np.ndarray]:
     """Runs functions in turn, `repetitions` times, after one round that does not count.
@@ -47,8 +44,8 @@ def make_row(name: str, ours: Any, alternative: Any, unit: str, note: str, *, in
 
 
 def run_in_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Returns what a function of a module returns when it is called in a new process."""
-    with ProcessPoolExecutor(1, SPAWN) as pool:
+    """Returns what a function of a module returns in a new process, whose peak memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # TensorFlow does not survive a fork
         return pool.submit(function, *arguments).result()
 
 

@@ -27,8 +27,7 @@ def benchmark(n_many: int = 10_000, n_few: int = 500) -> list[dict[str, Any]]:
     """Returns the rows: files per second of a large folder beside a small one, and the peak memory of both.
 
     Args:
-        n_many: files in the large folder, a multiple of `n_few`.
-        n_few: files in the small folder.
+        n_many, n_few: files in the large and in the small folder; the first is a multiple of the second.
     """
     rows = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:

@@ -16,11 +16,7 @@ from experiments.benchmarks import alternate, make_row
 
 
 def benchmark(repetitions: int = 5) -> list[dict[str, Any]]:
-    """Returns the rows: an hour of synthetic speech against librosa, and time and disk of 1 and 10 hours.
-
-    Args:
-        repetitions: rounds of the comparison.
-    """
+    """Returns the rows: an hour of synthetic speech against librosa, and time and disk of 1 and 10 hours."""
     import soundfile
 
     from began.dataset import ChunkStore, prepare_chunk_store

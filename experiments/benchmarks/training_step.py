@@ -20,23 +20,24 @@ GAMMA, LAMBDA_K, RATE = 0.7, 0.001, 5e-5
 
 
 def benchmark(repetitions: int = 9) -> list[dict[str, Any]]:
-    """Returns the rows: against plain Keras, and GFLOP/s against a matrix product.
-
-    Args:
-        repetitions: rounds of one step each.
-    """
+    """Returns the rows: against plain Keras, and GFLOP/s against a matrix product, from rounds of one step each."""
     start_backend()
+
+    from began.pretraining import PretrainingSettings, build_began
+
+    settings = PretrainingSettings(base_filters=BASE_FILTERS, latent_size=LATENT_SIZE, learning_rate=RATE)
     batch = np.random.default_rng(0).uniform(-1.0, 1.0, (BATCH_SIZE, *SHAPE)).astype(np.float32)
-    ours, flops = _make_ours(batch)
+    ours, flops = _make_ours(build_began(settings, SHAPE), batch)
+    plain = _make_plain(build_began(settings, SHAPE), batch)
     multiply, multiply_flops = _make_matrix_product()
-    seconds = alternate({"ours": ours, "plain": _make_plain(batch), "multiply": multiply}, repetitions)
+    seconds = alternate({"ours": ours, "plain": plain, "multiply": multiply}, repetitions)
     chunks = {side: BATCH_SIZE / seconds[side] for side in ("ours", "plain")}
     setting = f"n = {BASE_FILTERS}, batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores"
-    plain = f"{setting}; three discriminator passes, two tapes; goal 1.3"
+    passes = f"{setting}; three discriminator passes, two tapes; goal 1.3"
     achieved, possible = flops / seconds["ours"] / 1e9, multiply_flops / seconds["multiply"] / 1e9
     counted = f"{flops / BATCH_SIZE / 1e9:.2f} GFLOP per chunk in convolutions and dense layers; goal 0.5"
     return [
-        make_row("training step vs plain Keras", chunks["ours"], chunks["plain"], "chunks/s", plain),
+        make_row("training step vs plain Keras", chunks["ours"], chunks["plain"], "chunks/s", passes),
         make_row("training step vs matrix product", achieved, possible, "GFLOP/s", counted),
     ]
 
@@ -54,12 +55,9 @@ def _count_flops(model: Any) -> tuple[int, int]:
     return sum(counts), counts[0]
 
 
-def _make_ours(batch: np.ndarray) -> tuple[Any, int]:
+def _make_ours(model: Any, batch: np.ndarray) -> tuple[Any, int]:
     import tensorflow as tf
 
-    from began.pretraining import PretrainingSettings, build_began
-
-    model = build_began(PretrainingSettings(base_filters=BASE_FILTERS, latent_size=LATENT_SIZE, learning_rate=RATE), SHAPE)
     data = tf.constant(batch)
     step = tf.function(lambda: model.train_step((data,)))
     (encoder, first), (decoder, _) = _count_flops(model.encoder), _count_flops(model.decoder)
@@ -69,15 +67,11 @@ def _make_ours(batch: np.ndarray) -> tuple[Any, int]:
     return lambda: float(step()["loss"]), flops * BATCH_SIZE
 
 
-def _make_plain(batch: np.ndarray) -> Any:
+def _make_plain(networks: Any, batch: np.ndarray) -> Any:
     import keras
     import tensorflow as tf
 
-    from began.networks import build_decoder, build_encoder, build_generator
-
-    sizes = (SHAPE, BASE_FILTERS, LATENT_SIZE)
-    encoder, decoder, generator = build_encoder(*sizes, seed=0), build_decoder(*sizes, seed=1), build_generator(*sizes, seed=2)
-    discriminator = keras.Model(encoder.input, decoder(encoder.output))
+    discriminator, generator = networks.discriminator, networks.generator
     optimiser_d, optimiser_g = keras.optimizers.Adam(RATE), keras.optimizers.Adam(RATE)
     optimiser_d.build(discriminator.trainable_variables)
     optimiser_g.build(generator.trainable_variables)
