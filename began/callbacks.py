@@ -118,25 +118,24 @@ class RoundReport(keras.callbacks.Callback):
         self._bar.close()
         n_done, seconds = epoch + 1, time.perf_counter() - self._started
         pictured = self._picture()
-        self.rows.append(
-            {
-                "epoch": n_done / self.schedule.rounds_per_epoch,
-                "step": n_done * self.schedule.steps_per_round,
-                "reconstruction_loss": float(logs["reconstruction_loss"]),
-                "generator_loss": float(logs["generator_loss"]),
-                "k": _to_number(self.model.k),
-                "convergence_measure": float(logs["convergence_measure"]),
-                "learning_rate": _to_number(self.model.optimizer.learning_rate),
-                "diversity": measure_diversity(pictured),
-                "chunks_per_second": self.schedule.chunks_per_round / seconds,
-            }
-        )
+        row = {
+            "epoch": n_done / self.schedule.rounds_per_epoch,
+            "step": n_done * self.schedule.steps_per_round,
+            "reconstruction_loss": float(logs["reconstruction_loss"]),
+            "generator_loss": float(logs["generator_loss"]),
+            "k": _to_number(self.model.k),
+            "convergence_measure": float(logs["convergence_measure"]),
+            "learning_rate": _to_number(self.model.optimizer.learning_rate),
+            "diversity": measure_diversity(pictured),
+            "chunks_per_second": self.schedule.chunks_per_round / seconds,
+        }
+        self.rows.append(row)
         history = pd.DataFrame(self.rows)
         write_text(self.folder / "history.csv", history.to_csv(index=False))
         # A run that is killed before this line does the round again; what follows only shows it.
         state = {"round": n_done, "plateau": self.plateau.state, "rows": self.rows}
         write_checkpoint(self.folder / "checkpoint.npz", self.model, state)
-        self._report_round(self.rows[-1], (self.schedule.n_rounds - n_done) * seconds / 3600)
+        self._report_round(row, (self.schedule.n_rounds - n_done) * seconds / 3600)
         for draw in self.draw:
             draw(pictured, history)
 
