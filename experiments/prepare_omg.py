@@ -31,15 +31,12 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.prepare_omg", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.prepare_omg", description=__doc__)
     parser.add_argument("--annotations-dir", type=Path, required=True, help="folder of the official omg_*.csv files")
     parser.add_argument("--videos-dir", type=Path, required=True, help="folder of the downloaded videos")
     parser.add_argument("--dest", type=Path, required=True, help="where VIDEO/utterance_N.wav is written")
-    parser.add_argument(
-        "--splits", nargs="+", choices=tuple(omg.FILES), default=tuple(omg.FILES), help="parts to cut (default: all)"
-    )
+    splits = tuple(omg.FILES)
+    parser.add_argument("--splits", nargs="+", choices=splits, default=splits, help="parts to cut (default: all)")
     parser.add_argument("--workers", type=int, default=2, help="cuts at a time (default: 2)")
     return parser
 
@@ -48,30 +45,24 @@ def main(arguments: argparse.Namespace) -> int:
     annotations = omg.read_annotations(arguments.annotations_dir)
     videos_dir = open_folder(arguments.videos_dir, "the downloaded videos", omg.HOW_TO_OBTAIN)
     if arguments.workers < 1:
-        raise InputError.about("--workers", found=arguments.workers, expected="1 or more", action="give 1 or more")
+        raise InputError.about("--workers", arguments.workers, "1 or more", "give 1 or more")
     if shutil.which("ffmpeg") is None:
-        action = "install it (for example `apt install ffmpeg`)"
-        raise InputError.about("ffmpeg", found="no such program", expected="ffmpeg on the PATH", action=action)
+        raise InputError.about("ffmpeg", "no such program", "it on the PATH", "install it (for example `apt install ffmpeg`)")
     rows = [row for row in annotations if row["split"] in arguments.splits]
     if not rows:
-        raise InputError.about(
-            printable(arguments.annotations_dir),
-            found=f"no utterance of the parts {', '.join(arguments.splits)}",
-            expected=", ".join(omg.FILES[split] for split in arguments.splits),
-            action="take these files from the challenge's repository",
-        )
+        found = f"no utterance of the parts {', '.join(arguments.splits)}"
+        expected = ", ".join(omg.FILES[split] for split in arguments.splits)
+        action = "take these files from the challenge's repository"
+        raise InputError.about(printable(arguments.annotations_dir), found, expected, action)
     todo = [row for row in rows if not (arguments.dest / f"{row['utterance']}.wav").is_file()]
     videos = index_videos(videos_dir)
     jobs = [(row, videos.get(row["video"]) or videos.get(row["clip"])) for row in todo]
     absent = Counter(printable(row["link"]) for row, video in jobs if video is None)
     jobs = [(row, video) for row, video in jobs if video is not None]
     if absent.total() == len(rows):
-        raise InputError.about(
-            printable(videos_dir),
-            found=f"none of the {len(absent)} videos",
-            expected=f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4",
-            action="download them into that folder",
-        )
+        expected = f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4"
+        found, action = f"none of the {len(absent)} videos", "download them into that folder"
+        raise InputError.about(printable(videos_dir), found, expected, action)
     with lock_folder(arguments.dest):
         failures = cut_all(jobs, arguments.dest, arguments.workers)
     print(
