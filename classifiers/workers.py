@@ -33,7 +33,6 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 HEADS_PER_WORKER = 100
 """Heads after which a worker is replaced: TensorFlow keeps about 9 MB of every graph it has traced."""
 
-
 Wait = Callable[[], list[TrainedHead]]
 """Waits for heads that are being trained, and returns them without their models or raises what `train_head` raised."""
 

@@ -65,10 +65,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise InputError.about(printable(videos_dir), found, expected, action)
     with lock_folder(arguments.dest):
         failures = cut_all(jobs, arguments.dest, arguments.workers)
-    print(
-        f"{len(jobs) - len(failures)} utterances cut, {len(rows) - len(todo)} were there already, "
-        f"{absent.total()} without a video, {len(failures)} failed"
-    )
+    n_cut, n_there = len(jobs) - len(failures), len(rows) - len(todo)
+    print(f"{n_cut} utterances cut, {n_there} were there already, {absent.total()} without a video, {len(failures)} failed")
     if absent:
         print(f"Videos that are not in {printable(videos_dir)} ({len(absent)}):")
         print("\n".join(f"  {link} ({count} utterances)" for link, count in sorted(absent.items())))
@@ -84,13 +82,13 @@ def index_videos(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: one name has more than one file.
     """
-    videos: list[dict[str, Any]] = []
+    videos = []
     for path in find_files(folder, VIDEO_SUFFIXES):
         stem = path.name[: -len(path.suffix)]
         bracketed = re.search(r"\[([\w-]{11})\]$", stem)  # how common downloaders name files
-        videos.append({"utterance": bracketed[1] if bracketed else stem, "path": path})
+        videos.append((bracketed[1] if bracketed else stem, path))
     refuse_duplicates(folder, videos, "videos")
-    return {video["utterance"]: video["path"] for video in videos}
+    return dict(videos)
 
 
 def cut_all(jobs: list[tuple[dict[str, Any], Path]], dest: Path, workers: int) -> list[str]:

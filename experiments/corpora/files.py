@@ -123,16 +123,16 @@ def parse_names(
     problems = [f"{printable(path)}: {problem}" for path, row in parsed.items() if row is None]
     refuse_problems(f"{printable(folder)}: files that {title} does not have", problems)
     rows = [row | {"path": str(path)} for path, row in parsed.items()]
-    refuse_duplicates(folder, rows)
+    refuse_duplicates(folder, [(row["utterance"], row["path"]) for row in rows])
     return rows
 
 
-def refuse_duplicates(folder: Path, rows: Iterable[Mapping[str, Any]], what: str = "utterances") -> None:
-    """Raises an InputError that lists the utterances (or other things) that have more than one file, if there are any."""
+def refuse_duplicates(folder: Path, pairs: Iterable[tuple[str, object]], what: str = "utterances") -> None:
+    """Raises an InputError that lists the names, of (name, path) pairs, that have more than one file, if there are any."""
     paths: dict[str, list[str]] = {}
-    for row in rows:
-        paths.setdefault(row["utterance"], []).append(printable(row["path"]))
-    twice = {utterance: files for utterance, files in sorted(paths.items()) if len(files) > 1}
+    for name, path in pairs:
+        paths.setdefault(name, []).append(printable(path))
+    twice = {name: files for name, files in sorted(paths.items()) if len(files) > 1}
     problems = [f"{name} has {len(files)} files: {', '.join(files)}; keep one of them" for name, files in twice.items()]
     refuse_problems(f"{printable(folder)}: {what} that lie there more than once", problems)
 

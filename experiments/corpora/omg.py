@@ -63,8 +63,9 @@ def load(
     names = {row["utterance"] for row in table}
     sounds = {path: _name_utterance(path) for path in files.find_files(data_dir, [".wav", ".flac"])}
     surplus = [printable(path.relative_to(data_dir)) for path, name in sounds.items() if name not in names]
-    files.refuse_duplicates(data_dir, [{"utterance": name, "path": path} for path, name in sounds.items() if name in names])
-    audio = {name: str(path) for path, name in sounds.items() if name in names}
+    pairs = [(name, str(path)) for path, name in sounds.items() if name in names]
+    files.refuse_duplicates(data_dir, pairs)
+    audio = dict(pairs)
     there = [row | {"path": audio[row["utterance"]], "speaker": row["video"]} for row in table if row["utterance"] in audio]
     rows = [row for row in there if unlabelled or row["label"] is not None]
     if not rows:
