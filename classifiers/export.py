@@ -28,8 +28,7 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     metadata property `head` of an ONNX file.
 
     Args:
-        model_path: model.keras.
-        form: "onnx" or "saved_model".
+        model_path, form: model.keras, and a key of SUFFIXES.
         to: a file (onnx) or folder (saved_model) that does not exist yet; beside the model by default.
     Raises:
         InputError: not a predictor, the place is taken or cannot be written, ONNX's packages are not installed, or the
@@ -38,13 +37,11 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     model_path = Path(model_path)
     to = Path(to) if to is not None else model_path.with_name(model_path.stem + SUFFIXES[form])
     if to.exists():
-        action = "remove it, or choose another place with --export-to"
-        raise InputError.about(to, "that it exists already", "a free place", action)
+        raise InputError.about(to, "that it exists already", "a free place", "remove it, or choose another with --export-to")
     absent = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
     if form == "onnx" and absent:
-        found, expected = f"no {', '.join(absent)} in this Python", "tf2onnx, onnx and onnxruntime"
         action = "install them (pip install tf2onnx onnx onnxruntime), or use --export saved_model"
-        raise InputError.about("--export onnx", found, expected, action)
+        raise InputError.about("--export onnx", f"no {', '.join(absent)}", "tf2onnx, onnx and onnxruntime", action)
     start_backend()
     import keras
 
@@ -58,8 +55,7 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
         same_shapes = [tuple(output.shape) for output in found] == [tuple(output.shape) for output in expected]
         largest = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True)) if same_shapes else np.inf
         if not largest <= TOLERANCE:
-            found = f"scores that differ by {largest:g} from the model's"
-            raise InputError.about(to, found, f"at most {TOLERANCE:g}", "use the .keras file")
+            raise InputError.about(to, f"scores that differ by {largest:g}", f"at most {TOLERANCE:g}", "use the .keras file")
     return to
 
 
@@ -71,8 +67,7 @@ def _export_saved_model(predictor: Predictor, folder: Path) -> None:
 def _export_onnx(predictor: Predictor, path: Path) -> None:
     import onnx
 
-    # Normalization holds its statistics as tensors, which the converter would turn into further inputs; arrays become
-    # constants.
+    # Normalization's statistics are tensors, which the converter would turn into further inputs; arrays become constants.
     for layer in predictor.model._flatten_layers():
         if type(layer).__name__ == "Normalization":
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)

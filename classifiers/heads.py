@@ -54,16 +54,13 @@ DEFAULT_PARAMETERS = {task: {name: known[name][0] for name in known} for task, k
 
 
 def resolve_parameters(task: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The default parameters of a task, updated and checked, as plain Python types.
+    """The default parameters of a task, updated by `parameters` and checked, as plain Python types.
 
-    Args:
-        task: "categorical" or "dimensional".
-        parameters: what differs from `DEFAULT_PARAMETERS[task]`.
     Raises:
         InputError: unknown task, or every unknown parameter and value out of range, at once.
     """
     if task not in TASKS:
-        raise InputError.about("task", found=task, expected=f"one of {TASKS}", action="choose one of them")
+        raise InputError.about("task", task, f"one of {TASKS}", "choose one of them")
     resolved, problems = dict(DEFAULT_PARAMETERS[task]), []
     for name, value in (parameters or {}).items():
         if name not in resolved:
@@ -92,7 +89,7 @@ def layered_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     shape = tuple(int(size) for size in shape)
     if len(shape) not in (1, 3) or min(shape) < 1:
         expected = "(n_bins, n_frames, n_channels) or (h,)"
-        raise InputError.about("shape of features", found=shape, expected=expected, action="take an encoder's output")
+        raise InputError.about("shape of features", shape, expected, "take an encoder's output")
     return shape if len(shape) == 3 else (1, 1, shape[0])
 
 
@@ -112,17 +109,17 @@ def measure_normalization(
     """
     shape = layered_shape(features.shape[1:])
     rows = np.arange(len(features)) if rows is None else np.asarray(rows)
-    count = len(rows) * shape[1]
-    total = np.zeros((shape[0], shape[2]))
-    for start in range(0, len(rows), block):
-        total += features[rows[start : start + block]].reshape(-1, *shape).sum(axis=(0, 2), dtype=np.float64)
-    mean = (total / max(count, 1)).astype(np.float32)
-    squares = np.zeros_like(total)
-    for start in range(0, len(rows), block):
+    blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
+    count = max(len(rows) * shape[1], 1)
+    total, squares = np.zeros((2, shape[0], shape[2]))
+    for part in blocks:
+        total += features[part].reshape(-1, *shape).sum(axis=(0, 2), dtype=np.float64)
+    mean = (total / count).astype(np.float32)
+    for part in blocks:
         with np.errstate(invalid="ignore"):  # infinite features are reported by the training
-            deviation = features[rows[start : start + block]].reshape(-1, *shape) - mean[:, None, :]
+            deviation = features[part].reshape(-1, *shape) - mean[:, None, :]
         squares += np.einsum("ntfc,ntfc->fc", deviation.swapaxes(1, 2), deviation.swapaxes(1, 2))
-    variance = squares / max(count, 1)
+    variance = squares / count
     floor = max(1e-3 * float(variance.mean()), 1e-12)
     return mean, np.maximum(variance, floor).astype(np.float32)
 
@@ -141,7 +138,7 @@ def build_head(
     unit, each of shape (n_chunks, 1): arousal, mapped from [-1, 1] to [0, 1], and valence in [-1, 1].
 
     Args:
-        task: "categorical" or "dimensional".
+        task: one of TASKS.
         input_shape: (n_bins, n_frames, n_channels) of the encoder's map, or (h,) of its embedding.
         n_outputs: number of classes; 2 for arousal and valence.
         parameters: what differs from `DEFAULT_PARAMETERS[task]`.
@@ -157,14 +154,13 @@ def build_head(
     n_bins, n_frames, n_channels = layered_shape(input_shape)
     if n_outputs < 2 or (task == DIMENSIONAL and n_outputs != 2):
         expected = "2" if task == DIMENSIONAL else "at least 2 classes"
-        raise InputError.about(f"outputs of the {task} head", found=n_outputs, expected=expected, action="check the labels")
+        raise InputError.about(f"outputs of the {task} head", n_outputs, expected, "check the labels")
     inputs = keras.Input(tuple(input_shape), name="map")
     x = inputs if len(input_shape) == 3 else layers.Reshape((1, 1, n_channels), name="as_map")(inputs)
     normalize = layers.Normalization(axis=(1, 3), name="normalization")
     normalize.build((None, n_bins, n_frames, n_channels))
     mean, variance = normalization or (np.zeros((n_bins, n_channels)), np.ones((n_bins, n_channels)))
-    places = (n_bins, n_channels)
-    normalize.set_weights([np.reshape(mean, places), np.reshape(variance, places), np.zeros((), "int32")])
+    normalize.set_weights([mean, variance, np.zeros((), "int32")])
     normalize.finalize_state()
     pool = (min(p["input_pool_frequency"], n_bins), min(p["input_pool_time"], n_frames))
     stem = layers.AveragePooling2D(pool, name="stem")(normalize(x))  # (n_bins / pool, n_frames / pool, n_channels)
@@ -174,13 +170,7 @@ def build_head(
 
 
 def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, Any], seed: int = 0) -> keras.Model:
-    """The part of a head that is trained: from the stem's output, float32 (n_chunks, *shape), to the head's outputs.
-
-    Args:
-        task, n_outputs, seed: see `build_head`.
-        shape: of one chunk's stem output.
-        p: resolved parameters.
-    """
+    """The part of a head that is trained, with resolved parameters: from the stem's output, float32 (n_chunks, *shape)."""
     import keras
     from keras import layers
 
@@ -194,16 +184,10 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
 
     inputs = keras.Input(shape, name="stem_output")
     x = dropout(inputs, p["input_dropout"], layers.SpatialDropout2D)
+    kernel, strides = (p["kernel_frequency"], p["kernel_time"]), (p["stride_frequency"], 1)
     for number in range(1, p["n_convolutions"] + 1):
-        x = layers.Conv2D(
-            p["filters"],
-            (p["kernel_frequency"], p["kernel_time"]),
-            strides=(p["stride_frequency"], 1),
-            padding="same",
-            activation="elu",
-            kernel_initializer=initializer(),
-            name=f"convolution{number}",
-        )(x)
+        name, start = f"convolution{number}", initializer()
+        x = layers.Conv2D(p["filters"], kernel, strides, "same", activation="elu", kernel_initializer=start, name=name)(x)
     window = (x.shape[1] if p["pooling"].startswith("global") else 1, x.shape[2])
     pooled = []
     if "mean" in p["pooling"]:
@@ -212,17 +196,17 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
         pooled.append(layers.MaxPooling2D(window, name="max")(x))
     x = layers.Concatenate(name="mean_max")(pooled) if len(pooled) > 1 else pooled[0]
     x = dropout(layers.Flatten(name="flat")(x), p["dropout"])
+
+    def dense(x: Any, n_units: int, activation: str, name: str) -> Any:
+        return layers.Dense(n_units, activation=activation, kernel_initializer=initializer(), name=name)(x)
+
     if p["dense_units"]:
-        x = layers.Dense(p["dense_units"], activation="elu", kernel_initializer=initializer(), name="dense")(x)
-        x = dropout(x, p["dense_dropout"])
+        x = dropout(dense(x, p["dense_units"], "elu", "dense"), p["dense_dropout"])
     if task == CATEGORICAL:
-        outputs = layers.Dense(n_outputs, activation="softmax", kernel_initializer=initializer(), name="classes")(x)
+        outputs = dense(x, n_outputs, "softmax", "classes")
     else:
-        units = [
-            layers.Dense(1, activation="tanh", kernel_initializer=initializer(), name=f"{name}_tanh")(x)
-            for name in ("arousal", "valence")
-        ]
-        outputs = [layers.Rescaling(0.5, 0.5, name="arousal")(units[0]), layers.Identity(name="valence")(units[1])]
+        arousal, valence = dense(x, 1, "tanh", "arousal_tanh"), dense(x, 1, "tanh", "valence_tanh")
+        outputs = [layers.Rescaling(0.5, 0.5, name="arousal")(arousal), layers.Identity(name="valence")(valence)]
     return keras.Model(inputs, outputs, name="trunk")
 
 
@@ -242,8 +226,7 @@ def compute_loss(task: str, loss_function: str, targets: Any, outputs: Any, weig
     For arousal and valence, the sum of both; arousal is compared on the scale of its tanh unit, [-1, 1], as valence is.
 
     Args:
-        task: "categorical" or "dimensional".
-        loss_function: one of `LOSS_FUNCTIONS[task]`.
+        task, loss_function: one of TASKS, and of `LOSS_FUNCTIONS[task]`.
         targets: class indices, int (n_chunks,), or arousal in [0, 1] and valence in [-1, 1], float32 (n_chunks, 2).
         outputs: of the head: probabilities (n_chunks, n_classes), or arousal and valence, each (n_chunks, 1).
         weights: float32 (n_chunks,), of the chunks in the class loss; None weighs all the same.
@@ -262,11 +245,7 @@ def compute_loss(task: str, loss_function: str, targets: Any, outputs: Any, weig
 
 
 def concordance_loss(target: Any, prediction: Any) -> Any:
-    """1 - CCC over the batch, a scalar tensor in [0, 2]; it does not change with the scale of the dimension.
-
-    Args:
-        target, prediction: tensors with one value per chunk.
-    """
+    """1 - CCC of a batch's chunks, a scalar tensor in [0, 2]; it does not change with the scale of the dimension."""
     from keras import ops
 
     target, prediction = ops.reshape(target, (-1,)), ops.reshape(prediction, (-1,))
@@ -278,6 +257,5 @@ def concordance_loss(target: Any, prediction: Any) -> Any:
 
 def as_columns(outputs: Any) -> np.ndarray:
     """A head's output or outputs as one float32 array (n_chunks, n_outputs)."""
-    if isinstance(outputs, (list, tuple)):
-        return np.concatenate([np.asarray(output) for output in outputs], axis=1)
-    return np.asarray(outputs)
+    parts = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return np.concatenate([np.asarray(part) for part in parts], axis=1)

@@ -36,35 +36,32 @@ def validate_classification(
     Raises:
         InputError: empty input, unequal lengths, unknown labels, probabilities of a wrong shape or outside [0, 1].
     """
-    labels = [str(label) for label in labels]
-    if len(set(labels)) != len(labels) or len(labels) < 2:
-        raise InputError.about("labels", found=labels, expected="at least 2 different labels", action="name each class once")
-    index = {label: position for position, label in enumerate(labels)}
+    index = {str(label): position for position, label in enumerate(labels)}
+    if len(index) != len(labels) or len(labels) < 2:
+        raise InputError.about("labels", list(labels), "at least 2 different labels", "name each class once")
     indices = []
     for name, values in (("target", target), ("prediction", prediction)):
-        values = [str(value) for value in np.asarray(values, dtype=object).ravel()]
-        if unknown := sorted(set(values) - set(labels)):
-            raise InputError.about(name, found=unknown, expected=f"only {labels}", action="correct the labels")
+        values = np.asarray(values, dtype=object).ravel().astype(str).tolist()
+        if unknown := sorted(set(values) - set(index)):
+            raise InputError.about(name, unknown, f"only {list(index)}", "correct the labels")
         indices.append(np.array([index[value] for value in values], dtype=np.int64))
     _check_lengths("", *indices, unit="labels")
     if probabilities is None:
         return *indices, np.eye(len(labels))[indices[1]]
     probabilities = np.asarray(probabilities, dtype=np.float64)
-    found, expected = probabilities.shape, (len(indices[0]), len(labels))
-    if found != expected:
-        raise InputError.about("shape of probabilities", found=found, expected=expected, action="give one row per target")
+    if probabilities.shape != (expected := (len(indices[0]), len(labels))):
+        raise InputError.about("shape of probabilities", probabilities.shape, expected, "give one row per target")
     outside = probabilities[~((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6))]  # NaN, too
     if len(outside):
-        raise InputError.about("probability", found=outside[0], expected="0 to 1", action="take the outputs of a softmax")
+        raise InputError.about("probability", outside[0], "0 to 1", "take the outputs of a softmax")
     return *indices, probabilities
 
 
 def _check_lengths(name: str, target: np.ndarray, prediction: np.ndarray, unit: str) -> None:
     if len(target) == 0:
-        raise InputError.about(f"{name}target", found=f"0 {unit}", expected="at least 1", action="evaluate some utterances")
+        raise InputError.about(f"{name}target", f"0 {unit}", "at least 1", "evaluate some utterances")
     if len(target) != len(prediction):
-        found = f"{len(prediction)} {unit}"
-        raise InputError.about(f"{name}prediction", found=found, expected=len(target), action="give one per target")
+        raise InputError.about(f"{name}prediction", f"{len(prediction)} {unit}", len(target), "give one per target")
 
 
 def binary_accuracy(target: np.ndarray, scores: np.ndarray) -> float:
@@ -86,8 +83,7 @@ def fbeta_rounded(target: np.ndarray, scores: np.ndarray, beta: float = 0.5) -> 
     Source: `fbeta_score` in early Keras toolkits, here over all utterances at once and not averaged over batches.
 
     Args:
-        target: int, shape (n,), class indices.
-        scores: shape (n, n_classes), in [0, 1].
+        target, scores: see `binary_accuracy`.
     """
     from sklearn.metrics import fbeta_score
 
@@ -99,11 +95,7 @@ def _one_hot(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def unweighted_average_recall(target: np.ndarray, prediction: np.ndarray) -> float:
-    """Mean recall over the classes that occur in the target (a held-out speaker may lack some).
-
-    Args:
-        target, prediction: int, shape (n,).
-    """
+    """Mean recall over the classes that occur in the target, int (n,): a held-out speaker may lack some."""
     target, prediction = np.asarray(target), np.asarray(prediction)
     # Not scikit-learn's recall_score, which takes 40 times as long: it is measured after every epoch of every head.
     return float(np.mean([np.mean(prediction[target == label] == label) for label in np.unique(target)]))
@@ -112,18 +104,13 @@ def unweighted_average_recall(target: np.ndarray, prediction: np.ndarray) -> flo
 def evaluate_classification(
     target: Sequence[str], prediction: Sequence[str], labels: Sequence[str], probabilities: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Every classification metric of the tables.
+    """Every classification metric of the tables, by name, in [0, 1].
 
     Averages over classes take the classes that occur in target or prediction (`f1_*`, as scikit-learn does) or in the
     target (recall). `f1_micro` equals accuracy for single labels; it is OMG-Emotion's official F.
 
     Args:
-        target, prediction, labels, probabilities: see `validate_classification`.
-    Returns:
-        accuracy, unweighted_average_recall, f1_macro, f1_micro, f1_weighted, binary_accuracy, fbeta_0.5_macro,
-        fbeta_0.5_rounded; all in [0, 1].
-    Raises:
-        InputError: see `validate_classification`.
+        target, prediction, labels, probabilities: see `validate_classification`, also for errors.
     """
     from sklearn.metrics import accuracy_score, f1_score, fbeta_score
 
@@ -148,21 +135,16 @@ def validate_dimension(name: str, target: np.ndarray, prediction: np.ndarray) ->
     target, prediction = (np.asarray(values, dtype=np.float64).ravel() for values in (target, prediction))
     _check_lengths(f"{name} ", target, prediction, unit="values")
     for role, values in (("target", target), ("prediction", prediction)):
-        bad = values[~np.isfinite(values)]
-        if len(bad):
-            action = "leave out utterances without a value"
-            raise InputError.about(f"{name} {role}", found=bad[0], expected="finite values", action=action)
+        if len(bad := values[~np.isfinite(values)]):
+            raise InputError.about(f"{name} {role}", bad[0], "finite values", "leave out utterances without a value")
     return target, prediction
 
 
 def concordance_correlation_coefficient(target: np.ndarray, prediction: np.ndarray) -> float:
     """Lin's concordance correlation coefficient with population moments, in [-1, 1].
 
-    2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))^2); 0 where one side is constant, which shows no concordance.
-    Source: Lin 1989; OMG-Emotion challenge, final script.
-
-    Args:
-        target, prediction: float, shape (n,).
+    2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))^2) of float (n,); 0 where one side is constant, which shows no
+    concordance.  Source: Lin 1989; OMG-Emotion challenge, final script.
     """
     target, prediction = validate_dimension("dimension", target, prediction)
     if np.ptp(target) == 0 or np.ptp(prediction) == 0:
@@ -173,11 +155,7 @@ def concordance_correlation_coefficient(target: np.ndarray, prediction: np.ndarr
 
 
 def pearson_correlation(target: np.ndarray, prediction: np.ndarray) -> float:
-    """Pearson's correlation, in [-1, 1]; 0 where one side is constant.
-
-    Args:
-        target, prediction: float, shape (n,).
-    """
+    """Pearson's correlation of float (n,), in [-1, 1]; 0 where one side is constant."""
     from scipy.stats import pearsonr
 
     target, prediction = validate_dimension("dimension", target, prediction)
@@ -199,9 +177,6 @@ def evaluate_dimensions(
         arousal_target, arousal_prediction: shape (n,), arousal in [0, 1].
         valence_target, valence_prediction: shape (n,), valence in [-1, 1].
         video: shape (n,), the source video of each utterance, or None.
-    Returns:
-        concordance_correlation_coefficient_<dimension>, mean_squared_error_<dimension>,
-        pearson_correlation_<dimension> and, with `video`, concordance_correlation_coefficient_<dimension>_per_video.
     Raises:
         InputError: see `validate_dimension`; also for `video` of another length.
     """
@@ -216,25 +191,21 @@ def evaluate_dimensions(
             continue
         videos = np.asarray(video, dtype=object).astype(str).ravel()
         if len(videos) != len(target):
-            found = f"{len(videos)} names"
-            raise InputError.about("video", found=found, expected=len(target), action="name the video of each utterance")
-        of_videos = [(target[videos == one], prediction[videos == one]) for one in np.unique(videos)]
-        result[f"concordance_correlation_coefficient_{name}_per_video"] = float(
-            np.mean([concordance_correlation_coefficient(*pair) for pair in of_videos])
-        )
+            raise InputError.about("video", f"{len(videos)} names", len(target), "name the video of each utterance")
+        groups = [videos == one for one in np.unique(videos)]
+        of_videos = [concordance_correlation_coefficient(target[group], prediction[group]) for group in groups]
+        result[f"concordance_correlation_coefficient_{name}_per_video"] = float(np.mean(of_videos))
     return result
 
 
 def aggregate_chunks(chunk_scores: np.ndarray, utterance: np.ndarray, how: str = "mean", task: str = CATEGORICAL) -> np.ndarray:
-    """One row of scores per utterance, from those of its chunks.
-
-    The mean or the median of each column; medians of probabilities are scaled to sum to one again.
+    """One row of scores per utterance: mean or median of its chunks; medians of probabilities again sum to one.
 
     Args:
-        chunk_scores: shape (n_chunks, d).
+        chunk_scores: shape (n_chunks, d); probabilities where `task` is "categorical".
         utterance: int, shape (n_chunks,), which utterance a chunk belongs to, in any order.
-        how: "mean" or "median".
-        task: "categorical" (rows are probabilities) or "dimensional".
+        how: one of AGGREGATIONS.
+        task: one of TASKS.
     Returns:
         float64, shape (n_utterances, d); row i belongs to `np.unique(utterance)[i]`.
     Raises:
@@ -242,15 +213,14 @@ def aggregate_chunks(chunk_scores: np.ndarray, utterance: np.ndarray, how: str =
     """
     for name, value, known in (("aggregation", how, AGGREGATIONS), ("task", task, TASKS)):
         if value not in known:
-            raise InputError.about(name, found=value, expected=f"one of {known}", action="choose one of them")
+            raise InputError.about(name, value, f"one of {known}", "choose one of them")
     chunk_scores, utterance = np.asarray(chunk_scores, dtype=np.float64), np.asarray(utterance).ravel()
-    shape, n_indices, bad = chunk_scores.shape, len(utterance), chunk_scores[~np.isfinite(chunk_scores)]
-    if len(shape) != 2 or shape[0] == 0:
-        raise InputError.about("shape of scores", found=shape, expected="(n_chunks, d)", action="give one row per chunk")
-    if n_indices != shape[0]:
-        raise InputError.about("utterance", found=f"{n_indices} indices", expected=shape[0], action="give one per chunk")
-    if len(bad):
-        raise InputError.about("scores", found=bad[0], expected="finite ones", action="look at the audio of these chunks")
+    if chunk_scores.ndim != 2 or len(chunk_scores) == 0:
+        raise InputError.about("shape of scores", chunk_scores.shape, "(n_chunks, d)", "give one row per chunk")
+    if len(utterance) != len(chunk_scores):
+        raise InputError.about("utterance", f"{len(utterance)} indices", len(chunk_scores), "give one per chunk")
+    if len(bad := chunk_scores[~np.isfinite(chunk_scores)]):
+        raise InputError.about("scores", bad[0], "finite ones", "look at the audio of these chunks")
     order = np.argsort(utterance, kind="stable")
     _, starts, counts = np.unique(utterance[order], return_index=True, return_counts=True)
     mean = np.add.reduceat(chunk_scores[order], starts, axis=0) / counts[:, None]  # (n_utterances, d)

@@ -30,6 +30,7 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a dollar sign in a name starts no formula
     "savefig.dpi": 160,
 }
 
@@ -47,13 +48,7 @@ FLOOR_DB, CEILING_DB = -110.0, -30.0
 
 
 def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os.PathLike[str]) -> None:
-    """Draws a prediction and saves it as a PNG file; reads the sound again, at constant memory.
-
-    Args:
-        prediction: of a file that can be read.
-        predictor: that made it.
-        path: ends in .png.
-    """
+    """Draws the prediction that a predictor made, and saves it as a PNG file; reads the sound again, at constant memory."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -98,16 +93,11 @@ def _label_time(axes: Axes, seconds: float) -> None:
 
 def _title(prediction: Prediction, predictor: Predictor) -> str:
     name = printable(prediction.path.name)
-    name = _escape(name if len(name) <= 60 else f"{name[:40]}…{name[-19:]}")
+    name = name if len(name) <= 60 else f"{name[:40]}…{name[-19:]}"
     if predictor.is_categorical:
-        return f"{name}: {_escape(predictor.label_of(prediction.scores))} ({100 * prediction.scores.max():.0f} %)"
+        return f"{name}: {predictor.label_of(prediction.scores)} ({100 * prediction.scores.max():.0f} %)"
     arousal, valence = prediction.scores
     return f"{name}: arousal {arousal:.2f}, valence {valence:+.2f}".replace(" -", " \N{MINUS SIGN}")
-
-
-def _escape(text: str) -> str:
-    """Returns text in which a dollar sign starts no formula."""
-    return text.replace("$", r"\$")
 
 
 def _draw_waveform(axes: Axes, prediction: Prediction) -> None:
@@ -122,8 +112,7 @@ def _draw_waveform(axes: Axes, prediction: Prediction) -> None:
 
 def measure_envelope(path: Path, seconds: float, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the lowest and highest sample of each column: float32, each of shape (n_columns,)."""
-    low, high = np.full(n_columns, np.inf, np.float32), np.full(n_columns, -np.inf, np.float32)
-    n_read = 0
+    low, high, n_read = np.full(n_columns, np.inf, np.float32), np.full(n_columns, -np.inf, np.float32), 0
     for block in stream_audio(path):
         times = (n_read + np.arange(len(block))) / SAMPLE_RATE
         present, starts = np.unique(_columns_at(times, seconds, n_columns), return_index=True)
@@ -156,8 +145,8 @@ def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig) -
         frames = compute_spectrograms(chunks, config).transpose(0, 2, 1).reshape(-1, config.n_bins)
         times = (second + np.arange(len(chunks))[:, None] + np.arange(config.n_frames) / frames_per_second).ravel()
         inside = times < seconds
-        column = _columns_at(times[inside], seconds, n_columns)
-        present, starts, counts = np.unique(column, return_index=True, return_counts=True)
+        columns = _columns_at(times[inside], seconds, n_columns)
+        present, starts, counts = np.unique(columns, return_index=True, return_counts=True)
         total[:, present] += np.add.reduceat(frames[inside], starts).T
         count[present] += counts
         second += len(chunks)
@@ -166,12 +155,10 @@ def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig) -
 
 
 def _steps(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the edges of the steps in seconds, (n_steps + 1,), and their mean scores, (n_steps, d).
-
-    A last chunk that overlaps the one before is shown where it adds something.
-    """
+    """Returns the edges of the steps in seconds, (n_steps + 1,), and their mean scores, (n_steps, d)."""
     n_chunks = len(prediction.chunk_scores)
     first = np.linspace(0, n_chunks, min(MAX_CELLS, n_chunks) + 1).astype(np.int64)
+    # A last chunk that overlaps the one before is shown where it adds something.
     edges = np.append(np.arange(n_chunks, dtype=float), prediction.seconds)[first]
     return edges, np.add.reduceat(prediction.chunk_scores, first[:-1], axis=0) / np.diff(first)[:, None]
 
@@ -194,7 +181,7 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
         winner, size = np.argsort(order)[scores.argmax(axis=1)], 9 if len(scores) <= 120 else 4
         axes.scatter(centres, winner, s=size, color="#F2A900", linewidths=0, label="most probable")
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, handletextpad=0.1)
-    axes.set_yticks(range(len(labels)), [_escape(labels[index]) for index in order])
+    axes.set_yticks(range(len(labels)), [labels[index] for index in order])
     axes.tick_params(axis="y", length=0)
     seconds = len(prediction.chunk_scores) / len(scores)
     each = "each second" if seconds == 1 else f"mean of {seconds:.3g} s"
@@ -222,5 +209,4 @@ def _draw_dimensions(axes: Axes, whole: Axes, prediction: Prediction) -> None:
     whole.axvline(0, color=LINE, linewidth=1)
     whole.scatter([valence], [arousal], s=70, color=INK, zorder=3)
     whole.set(xlim=(-1, 1), ylim=(0, 1), xlabel="valence", ylabel="arousal", xticks=[-1, 0, 1], yticks=[0, 0.5, 1])
-    whole.set_box_aspect(1)
-    whole.set_anchor("N")
+    whole.set(box_aspect=1, anchor="N")

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from began.audio import AUDIO_SUFFIXES
 from began.command_line import run_script
@@ -36,17 +37,13 @@ DIGITS = 4
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m classifiers.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m classifiers.predict", description=__doc__)
     add = parser.add_argument
     add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
-    model = "model.keras (emotions) or model-arousal_valence.keras, as every table writes them"
-    add("--model", type=Path, required=True, help=model)
+    add("--model", type=Path, required=True, help="model.keras or model-arousal_valence.keras, as every table writes them")
     add("--timeline", action="store_true", help="add the emotion of each second")
     add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
-    picture = "save waveform, spectrogram and emotion over time of each file as a PNG picture"
-    add("--plot", type=Path, metavar="DIR", help=picture)
+    add("--plot", type=Path, metavar="DIR", help="save a PNG picture of each file: waveform, spectrogram, emotion over time")
     add("--export", choices=("onnx", "saved_model"), help="write the model in another format")
     add("--export-to", type=Path, metavar="PATH", help="where (default: beside the model)")
     return parser
@@ -54,8 +51,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     if not arguments.sounds and not arguments.export:
-        action = "name your recordings, or use --export"
-        raise InputError.about("FILE_OR_FOLDER", "nothing", "at least one sound file or folder", action)
+        expected = "at least one sound file or folder"
+        raise InputError.about("FILE_OR_FOLDER", "nothing", expected, "name your recordings, or use --export")
     if arguments.export_to and not arguments.export:
         raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
     read_description(arguments.model)
@@ -70,7 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
             return 0
     start_backend()
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files and labels need not fit the terminal
-    n_bad = _predict(load_predictor(arguments.model), paths, pictures, FORMATS[arguments.output], arguments.timeline)
+    n_bad = _predict(load_predictor(arguments.model), paths, pictures, arguments)
     sys.stdout.flush()
     if n_bad:
         print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
@@ -79,9 +76,7 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if n_bad else 0
 
 
-def _predict(
-    predictor: Predictor, paths: list[Path], pictures: dict[Path, Path], form: Callable[..., Iterator[str]], timeline: bool
-) -> int:
+def _predict(predictor: Predictor, paths: list[Path], pictures: dict[Path, Path], arguments: argparse.Namespace) -> int:
     """Writes and draws the predictions as they come, and returns how many files could not be used."""
     from tqdm import tqdm
 
@@ -109,7 +104,7 @@ def _predict(
                     plot_prediction(outcome, predictor, pictures[path])
                 yield outcome
 
-        for text in form(good_ones(), predictor, timeline):
+        for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline):
             write(text)
     return n_bad
 
@@ -121,19 +116,17 @@ def find_sounds(sounds: list[Path]) -> list[Path]:
         InputError: lists every path that does not exist, folder without sound, and folder that cannot be read.
     """
     problems: list[str] = []
-    found: dict[Path, None] = {}
+    found: list[Path] = []
     for sound in sounds:
-        inside = [sound]
-        if sound.is_dir():
-            inside = _search_folder(sound, problems)
-            if not inside:
-                problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
+        inside = _search_folder(sound, problems) if sound.is_dir() else [sound]
+        if not inside:
+            problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
         elif not sound.exists():
             problems.append(f"{printable(sound)}: no such file or folder")
-        found.update(dict.fromkeys(inside))
+        found += inside
     if problems:
         raise InputError.listing("recordings that cannot be found", problems)
-    return list(found)
+    return list(dict.fromkeys(found))
 
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
@@ -156,14 +149,13 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     Raises:
         InputError: the folder cannot be written to.
     """
-    problem = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        problem = f" ({error.strerror})"
-    if problem or not os.access(folder, os.W_OK):
-        found = f"a folder that cannot be written to{problem}"
-        raise InputError.about(f"--plot {printable(folder)}", found, "a writable folder", "choose another one")
+        found = f"a folder that cannot be written to ({error.strerror})"
+        raise InputError.about(f"--plot {printable(folder)}", found, "a writable folder", "choose another one") from error
     pictures: dict[Path, Path] = {}
     taken: set[str] = set()
     for path in paths:
@@ -206,20 +198,15 @@ def _seconds(prediction: Prediction) -> Iterator[tuple]:
 def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
     """Yields a table: one row per file (level `utterance`) and with `timeline` one for each second (level `chunk`)."""
     classes = ["prediction"] if predictor.is_categorical else []
-    yield _csv_line(["file", "level", "start_seconds", "end_seconds", *classes, *predictor.columns])
+    line = csv.writer(SimpleNamespace(write=str), lineterminator="\n").writerow  # which returns what `write` returns
+    yield line(["file", "level", "start_seconds", "end_seconds", *classes, *predictor.columns])
     for prediction in predictions:
         rows = [("utterance", 0.0, prediction.seconds, prediction.scores)]
         rows += [("chunk", *row) for row in _seconds(prediction)] if timeline else []
         for level, start, end, scores in rows:
             label = [predictor.label_of(scores)] if classes else []
             times, numbers = (round(float(start), 3), round(float(end), 3)), [round(float(score), DIGITS) for score in scores]
-            yield _csv_line([prediction.path, level, *times, *label, *numbers])
-
-
-def _csv_line(cells: list[object]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+            yield line([prediction.path, level, *times, *label, *numbers])
 
 
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:

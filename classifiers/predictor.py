@@ -1,9 +1,8 @@
 """A trained predictor: frozen encoder and head as one network, in one file, from sound to emotion.
 
 The file is a plain Keras model, spectrogram (n_bins, n_frames, 1) -> the head's outputs, of stock layers alone, so that
-`keras.models.load_model(path, safe_mode=True)` opens it without this project's code. Beside the network it holds what
-its user needs to know, the JSON member `head`: task, labels, spectrogram settings, encoder and what the head reads of it,
-tail, aggregation, corpus, the head's parameters.
+`keras.models.load_model(path, safe_mode=True)` opens it without this project's code. Its JSON member `head` holds what a
+user must know: task, labels, spectrogram settings, encoder and its features, tail, aggregation, corpus, parameters.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ SILENCE = 1e-4
 """Peak below which a file holds no sound (-80 dB of full scale): nobody's emotion can be heard in it."""
 
 DIMENSIONS = ("arousal", "valence")
+EXPECTED = "model.keras as the tables write it"
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,9 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Sound files to emotions.
+    """Sound files to emotions: a Keras model and what `read_description` returns of it.
 
-    Attributes:
-        model: Keras model, float32 (n_chunks, n_bins, n_frames, 1) -> the head's output or outputs.
-        metadata: what `read_description` returns.
+    The model maps float32 (n_chunks, n_bins, n_frames, 1) to the head's output or outputs.
     """
 
     model: Any
@@ -88,13 +86,7 @@ class Predictor:
         return self.columns[int(np.argmax(scores))] if self.is_categorical else None
 
     def predict_chunks(self, chunks: np.ndarray) -> np.ndarray:
-        """Returns the scores of chunks.
-
-        Args:
-            chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
-        Returns:
-            float32, shape (n_chunks, d).
-        """
+        """Returns the scores, float32 (n_chunks, d), of chunks, float32 (n_chunks, 16000), in [-1, 1], at 16 kHz."""
         return run_network(self.model, compute_spectrograms(chunks, self.spectrogram))
 
     def predict_file(self, path: str | os.PathLike[str]) -> Prediction:
@@ -131,9 +123,9 @@ class Predictor:
         for owners, chunks in batch_chunks(pieces()):
             scores = self.predict_chunks(chunks)
             on_chunks(len(chunks))
-            ends = np.cumsum([n_chunks for _, n_chunks in owners])
-            for (file, _), part in zip(owners, np.split(scores, ends[:-1]), strict=True):
-                file.scores.append(part)
+            for file, n_chunks in owners:
+                file.scores.append(scores[:n_chunks])
+                scores = scores[n_chunks:]
             while files and files[0].is_scored:
                 yield files[0].path, self._conclude(files.popleft())
         for file in files:
@@ -143,12 +135,11 @@ class Predictor:
         if file.error is not None:
             return file.error
         chunk_scores = np.concatenate(file.scores)
-        one_file, aggregation = np.zeros(len(chunk_scores), np.int64), self.metadata["aggregation"]
+        start, one_file = np.arange(len(chunk_scores), dtype=np.float64), np.zeros(len(chunk_scores))
         try:
-            (scores,) = aggregate_chunks(chunk_scores, one_file, aggregation, self.metadata["task"])
+            (scores,) = aggregate_chunks(chunk_scores, one_file, self.metadata["aggregation"], self.metadata["task"])
         except InputError as error:  # scores that are not finite
             return InputError(f"{printable(file.path)}: {error}")
-        start = np.arange(len(chunk_scores), dtype=np.float64)
         if self.metadata["tail"] == "overlap":  # the last chunk ends where the file ends
             start[-1] = min(start[-1], max(0.0, file.seconds - 1.0))
         return Prediction(file.path, file.seconds, start, chunk_scores, scores)
@@ -185,8 +176,7 @@ class _File:
                 expected = "at least a second: the model was trained with --tail drop"
                 raise InputError.about(name, f"{seconds:.2f} s of sound", expected, "give a longer file")
             if peak < SILENCE:
-                found = f"silence (no sample above {SILENCE:g} of full scale)"
-                raise InputError.about(name, found, "speech", "check the recording")
+                raise InputError.about(name, f"silence (below {SILENCE:g} of full scale)", "speech", "check the recording")
             self.seconds = seconds
         except InputError as error:
             self.error = error
@@ -201,23 +191,23 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     found = read_attached_json(path, "head")
     allowed = {"task": TASKS, "tail": TAILS, "aggregation": AGGREGATIONS}
     problems = [f"the {name} {str(found.get(name))[:40]!r}" for name in allowed if found.get(name) not in allowed[name]]
-    labels = found.get("labels")
-    if found.get("task") == CATEGORICAL and not (
-        isinstance(labels, list) and len(labels) >= 2 and all(isinstance(x, str) and x and x.isprintable() for x in labels)
-    ):
+    if found.get("task") == CATEGORICAL and not _are_names(found.get("labels")):
         problems.append("labels that are no names")
     if problems:
-        expected = "model.keras as the tables write it"
-        raise InputError.about(path, f"a model with {problems[0]}", expected, "give a file that this project wrote")
+        raise InputError.about(path, f"a model with {problems[0]}", EXPECTED, "give a file that this project wrote")
     spectrogram = SpectrogramConfig.from_dict(found.get("spectrogram"), path)
     return {**found, "spectrogram": spectrogram.to_dict()}
+
+
+def _are_names(labels: Any) -> bool:
+    return isinstance(labels, list) and len(labels) > 1 and all(isinstance(x, str) and x and x.isprintable() for x in labels)
 
 
 def build_predictor(encoder: FrozenEncoder, head_model: Any, metadata: dict[str, Any]) -> Predictor:
     """Returns an encoder and a head trained on its features as one network.
 
     Args:
-        encoder: frozen, with the output that the head reads.
+        encoder: frozen, with the output that the head is trained on.
         head_model: Keras model of the head.
         metadata: task, labels (of a categorical task), tail, aggregation, and what else its user should know, such as corpus
             and parameters; settings and hash of the encoder are added.
@@ -226,13 +216,9 @@ def build_predictor(encoder: FrozenEncoder, head_model: Any, metadata: dict[str,
     """
     import keras
 
-    shape = tuple(head_model.input_shape[1:])
-    if encoder.feature_shape != shape:
-        found, expected = (
-            f"one that takes features of shape {shape}",
-            f"shape {encoder.feature_shape}, as the encoder gives them",
-        )
-        raise InputError.about("head", found, expected, "use the encoder and the --features that it was trained with")
+    if encoder.feature_shape != (shape := tuple(head_model.input_shape[1:])):
+        found, action = f"one for features of shape {shape}", "use the encoder and the --features that it was trained with"
+        raise InputError.about("head", found, f"shape {encoder.feature_shape}, as the encoder gives them", action)
     n_outputs = sum(output.shape[-1] for output in head_model.outputs)
     if metadata["task"] == CATEGORICAL and len(metadata["labels"]) != n_outputs:
         action = "name each class once, in the order of the head's outputs"
@@ -263,7 +249,6 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     inputs, outputs = tuple(predictor.model.input_shape), [tuple(output.shape) for output in predictor.model.outputs]
     expected = (None, config.n_bins, config.n_frames, 1)
     if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(shape[-1] for shape in outputs) != n_columns:
-        found = f"a network from {inputs} to {', '.join(map(str, outputs))}"
-        wanted = f"one from a spectrogram {expected} to {n_columns} scores"
-        raise InputError.about(path, found, wanted, "give model.keras as the tables write it")
+        found, wanted = f"a network from {inputs} to {outputs}", f"one from a spectrogram {expected} to {n_columns} scores"
+        raise InputError.about(path, found, wanted, f"give {EXPECTED}")
     return predictor

@@ -70,7 +70,7 @@ def search_head(
     Args:
         jobs: one per inner fold, alike but for their rows; no utterance may be in both parts of a fold. Their parameters do
             not count.
-        max_evals: number of trials.
+        max_evals: number of trials, at least one.
         fixed: parameters that are not searched.
         path: CSV file that gets each trial as it ends; a search that finds it goes on where it stopped.
         workers: processes on this machine; with `spark_master`, tasks at a time.
@@ -82,62 +82,49 @@ def search_head(
     """
     fixed, job = dict(fixed or {}), jobs[0]
     resolve_parameters(job.task, fixed)
-    if max_evals < 1:
-        raise InputError.about("max_evals", found=max_evals, expected="at least 1", action="ask for a trial")
     if shared := sum(len(np.intersect1d(part.utterance[part.rows], part.utterance[part.validation_rows])) for part in jobs):
-        found, action = f"{shared} utterances in the training and the validation part", "split by utterance"
-        raise InputError.about("search", found=found, expected="none", action=action)
+        found = f"{shared} utterances in the training and the validation part"
+        raise InputError.about("search", found, "none", "split by utterance")
     search = hash_search(jobs, [fixed, inspect.getsource(SPACES[job.task]), TOGETHER, RANDOM_TRIALS])
     table = TrialTable(path, job.task, {**(labels or {}), "seed": job.seed, "search": search})
     if len(table.rows) < max_evals:
-        folder = None if path is None else Path(path).parent
+        folder = table.path and table.path.parent
         pool = spark_workers(spark_master, workers, folder) if spark_master else head_workers(workers)
         with pool as submit:
             # In one worker a trial's heads share their graphs; trials too few for all workers are spread over them.
             start = functools.partial(_start_trial, submit, jobs, spread=min(max_evals, TOGETHER) < workers)
-            _run_trials(table, start, job.task, fixed, job.seed, max_evals, progress)
+            _run_trials(table, start, fixed, max_evals, progress)
     trials = table.frame().head(max_evals)
     good = trials[trials["status"] == "ok"]
     if good.empty:
         found = f"{len(trials)} trials, all failed, the first with: {trials['error'].iloc[0]}"
-        action = "look at the features and the split"
-        raise InputError.about("search", found=found, expected="at least one that trains", action=action)
+        raise InputError.about("search", found, "at least one that trains", "look at the features and the split")
     best = good.loc[good["loss"].idxmin()]
-    return SearchResult(table.parameters_of(best), int(best["epochs"]), trials)
+    parameters = resolve_parameters(job.task, {name: best[name] for name in resolve_parameters(job.task)})
+    return SearchResult(parameters, int(best["epochs"]), trials)
 
 
 def _run_trials(
-    table: TrialTable,
-    start: Callable[[dict[str, Any]], Wait],
-    task: str,
-    fixed: dict[str, Any],
-    seed: int,
-    max_evals: int,
-    progress: str | None,
+    table: TrialTable, start: Callable[[dict[str, Any]], Wait], fixed: dict[str, Any], max_evals: int, progress: str | None
 ) -> None:
-    """Adds the trials that the table lacks; those of a group train at the same time.
-
-    Args:
-        start: starts a trial with some parameters; what it returns waits for the heads of all inner folds.
-    """
+    """Adds the trials that the table lacks; those of a group, which `start` starts, train at the same time."""
     from hyperopt import JOB_STATE_DONE, Trials, space_eval, tpe
     from hyperopt.base import Domain, spec_from_misc
     from tqdm.auto import tqdm
 
-    module = compile_space(task)
-    space, known, generator = module.get_space(), Trials(), np.random.default_rng(seed)
+    module = compile_space(table.task)
+    space, known, generator = module.get_space(), Trials(), np.random.default_rng(table.constants["seed"])
     domain = Domain(None, space)
     with tqdm(total=max_evals, desc=progress, unit="trial", disable=progress is None) as bar:
         for first in range(0, max_evals, TOGETHER):
             end = min(first + TOGETHER, max_evals)
             while len(known.trials) < end:  # TPE makes one at a time
                 ids, draw = known.new_trial_ids(end - len(known.trials)), generator.integers(2**31 - 1)
-                new = tpe.suggest(ids, domain, known, draw, n_startup_jobs=RANDOM_TRIALS, verbose=False)
-                known.insert_trial_docs(new)
+                known.insert_trial_docs(tpe.suggest(ids, domain, known, draw, n_startup_jobs=RANDOM_TRIALS, verbose=False))
                 known.refresh()
             group = known.trials[first:end]
             points = [space_eval(space, spec_from_misc(document["misc"])) for document in group]
-            suggested = [resolve_parameters(task, {**module.keras_fmin_fnct(point), **fixed}) for point in points]
+            suggested = [resolve_parameters(table.task, {**module.keras_fmin_fnct(point), **fixed}) for point in points]
             waits = [None if i < len(table.rows) else start(suggested[i - first]) for i in range(first, end)]
             for number, document, parameters, wait in zip(range(first, end), group, suggested, waits, strict=True):
                 if wait is not None:
@@ -153,6 +140,7 @@ def _run_trials(
 
 
 def _start_trial(submit: Submit, jobs: Sequence[HeadJob], parameters: dict[str, Any], spread: bool) -> Wait:
+    """Starts a trial; what it returns waits for the heads of all inner folds."""
     heads = [replace(job, parameters=parameters) for job in jobs]
     pending = [submit([head]) for head in heads] if spread else [submit(heads)]
     return lambda: [result for wait in pending for result in wait()]
@@ -189,14 +177,9 @@ class TrialTable:
 
     def _read(self) -> list[dict[str, Any]]:
         text = [name for name in self.columns if name in ("status", "error") or isinstance(self.constants.get(name), str)]
+        form = {"dtype": dict.fromkeys(text, str), "keep_default_na": False, "na_values": {"loss": [""]}}
         try:
-            frame = pd.read_csv(
-                self.path,
-                float_precision="round_trip",
-                keep_default_na=False,
-                na_values={"loss": [""]},
-                dtype=dict.fromkeys(text, str),
-            )
+            frame = pd.read_csv(self.path, float_precision="round_trip", **form)
         except (ValueError, OSError) as error:
             raise self.refuse(str(error).splitlines()[0]) from error
         if not {*self.columns, *resolve_parameters(self.task)} <= set(frame):
@@ -208,7 +191,7 @@ class TrialTable:
 
     def refuse(self, found: str) -> InputError:
         """What to raise where the file does not hold the trials of this search."""
-        return InputError.about(self.path, found=found, expected="the trials of this search", action="move the file away")
+        return InputError.about(self.path, found, "the trials of this search", "move the file away")
 
     def add(self, parameters: dict[str, Any], outcome: dict[str, Any]) -> None:
         """Appends a trial and writes the file anew."""
@@ -222,18 +205,9 @@ class TrialTable:
         """One row per trial."""
         return pd.DataFrame(self.rows)
 
-    def parameters_of(self, row: Any) -> dict[str, Any]:
-        """A row's parameters, as plain types."""
-        return resolve_parameters(self.task, {name: row[name] for name in resolve_parameters(self.task)})
-
 
 def hash_search(jobs: Sequence[HeadJob], settings: Sequence[Any]) -> str:
-    """Hash of all that a search's trials depend on; of the features, a sample.
-
-    Args:
-        jobs: what every trial trains, one per inner fold; their parameters do not count.
-        settings: of the search, as JSON can hold them.
-    """
+    """Hash of all that a search's trials depend on: its settings, as JSON can hold them, and its jobs, of features a sample."""
     job = jobs[0]
     of_jobs = [job.task, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation, job.class_weight]
     content = [*settings, *of_jobs, list(job.features.shape[1:])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,9 @@ class HeadJob:
             memory-mapped.
         targets: of every chunk: class indices, int (n_chunks,), or arousal in [0, 1] and valence in [-1, 1], (n_chunks, 2).
         utterance: int (n_chunks,), the utterance of each chunk.
-        task: "categorical" or "dimensional".
-        parameters: what differs from `heads.DEFAULT_PARAMETERS[task]`.
+        task, n_outputs, parameters: see `heads.build_head`.
         epochs: at most so many.
         seed: of weights, dropout and the order of chunks.
-        n_outputs: number of classes; 2 for arousal and valence.
         rows: int, chunks to train on.
         validation_rows: int, chunks to select the epoch on; None: the last epoch is taken.
         test_rows: int, chunks to score at the end; nothing else depends on them.
@@ -70,7 +69,7 @@ class TrainedHead:
     """A trained head and how it came about.
 
     Attributes:
-        model: the head.
+        model: the head; None where another process has trained it (`classifiers.workers`).
         parameters: all of them, as plain types.
         history: one row per epoch: epoch, loss and, with validation data, validation_loss (of chunks), validation_score (of
             utterances, what the epoch is selected on) and the metrics it consists of.
@@ -79,7 +78,7 @@ class TrainedHead:
         scores: of the test chunks, float32 (len(test_rows), n_outputs); None without test rows.
     """
 
-    model: keras.Model
+    model: keras.Model | None
     parameters: dict[str, Any]
     history: pd.DataFrame
     best_epoch: int
@@ -121,39 +120,40 @@ def _check(job: HeadJob) -> HeadJob:
     rows, validation_rows, test_rows = (None if part is None else np.asarray(part, np.int64) for part in parts)
     if len(rows) == 0 or job.epochs < 1 or (validation_rows is not None and len(validation_rows) == 0):
         found, expected = f"{len(rows)} training chunks, {job.epochs} epochs", "at least 1 of each, and of validation chunks"
-        raise InputError.about("training", found=found, expected=expected, action="check the split")
+        raise InputError.about("training", found, expected, "check the split")
     used = rows if validation_rows is None else np.concatenate([rows, validation_rows])
     is_class, targets = job.task == CATEGORICAL, np.asarray(job.targets)
     subject, shape = f"targets of the {job.task} head", (len(job.features),) if is_class else (len(job.features), 2)
     if targets.shape != shape or not np.issubdtype(targets.dtype, np.number):
-        found, expected = f"{targets.dtype} of shape {targets.shape}", f"numbers of shape {shape}"
-        raise InputError.about(subject, found=found, expected=expected, action="give one target per chunk")
+        found = f"{targets.dtype} of shape {targets.shape}"
+        raise InputError.about(subject, found, f"numbers of shape {shape}", "give one target per chunk")
     low, high = (0, job.n_outputs - 1) if is_class else (np.array([0, -1]), np.array([1, 1]))
     outside = ~((targets[used] >= low - 1e-6) & (targets[used] <= high + 1e-6))  # also true for NaN
     if outside.any():
         expected = f"class indices from 0 to {high}" if is_class else "arousal in [0, 1] and valence in [-1, 1]"
-        raise InputError.about(subject, found=targets[used][outside][0], expected=expected, action="check the labels")
+        raise InputError.about(subject, targets[used][outside][0], expected, "check the labels")
     if job.class_weight not in ((None, "balanced") if is_class else (None,)):
-        expected = "'balanced' for classes, or None"
-        raise InputError.about("class weight", found=job.class_weight, expected=expected, action="leave it out")
+        raise InputError.about("class weight", job.class_weight, "'balanced' for classes, or None", "leave it out")
     with np.errstate(invalid="ignore"):  # targets that are not used may be missing
         targets = targets.astype(np.int64 if is_class else np.float32)
     arrays = {"targets": targets, "rows": rows, "validation_rows": validation_rows, "test_rows": test_rows}
     return replace(job, parameters=parameters, **arrays)
 
 
-def _apply(network: keras.Model, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """A network's outputs for some chunks, float32 (len(rows), ...)."""
-    starts = range(0, max(len(rows), 1), BLOCK)
-    return np.concatenate([heads.as_columns(network(features[rows[i : i + BLOCK]], training=False)) for i in starts])
+def _apply(network: Callable, inputs: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """A network's outputs for the inputs of some or all chunks, float32 (n_chunks, ...)."""
+    import tensorflow as tf
+
+    n_chunks = len(inputs if rows is None else rows)
+    blocks = [slice(start, start + BLOCK) for start in range(0, max(n_chunks, 1), BLOCK)]
+    parts = (inputs[block if rows is None else rows[block]] for block in blocks)
+    return np.concatenate([heads.as_columns(network(tf.constant(part))) for part in parts])
 
 
 def _class_weights(job: HeadJob) -> np.ndarray:
     """One weight per training chunk, float32 (len(job.rows),), of mean one."""
     targets = job.targets[job.rows]
-    if job.class_weight is None:
-        return np.ones(len(targets), np.float32)
-    weights = 1.0 / np.bincount(targets)[targets]
+    weights = np.ones(len(targets)) if job.class_weight is None else 1.0 / np.bincount(targets)[targets]
     return (weights / weights.mean()).astype(np.float32)
 
 
@@ -176,16 +176,16 @@ def _fit_trunk(trunk: keras.Model, stem: keras.Model, job: HeadJob) -> tuple[lis
         history.append({"epoch": epoch, "loss": loss})
         if validation_inputs is None:
             continue
-        measured = _measure_validation(graphs.predict(validation_inputs), job)
+        measured = _measure_validation(_apply(graphs.predict, validation_inputs), job)
         history[-1].update({f"validation_{name}": value for name, value in measured.items()})
         if np.isfinite(measured["loss"]):
             key = (round(measured["score"], 9), -measured["loss"])
             if key > best_key:
-                best_key, best_epoch, best_weights = key, epoch, graphs.get_weights()
+                best_key, best_epoch, best_weights = key, epoch, graphs.trunk.get_weights()
         if job.patience is not None and best_epoch and epoch - best_epoch >= job.patience:
             break
     if validation_inputs is None and len(history) == job.epochs:
-        best_epoch, best_weights = job.epochs, graphs.get_weights()
+        best_epoch, best_weights = job.epochs, graphs.trunk.get_weights()
     if best_weights is None:
         raise FloatingPointError(f"the loss is not finite after epoch {len(history)}: lower the learning rate")
     trunk.set_weights(best_weights)
@@ -193,12 +193,7 @@ def _fit_trunk(trunk: keras.Model, stem: keras.Model, job: HeadJob) -> tuple[lis
 
 
 def _measure_validation(scores: np.ndarray, job: HeadJob) -> dict[str, float]:
-    """The `loss` of validation chunks, and metrics and `score` of validation utterances; NaN where scores are not finite.
-
-    Args:
-        scores: float32 (n_chunks, n_outputs), of the validation chunks.
-        job: checked; chunks of one utterance have equal targets.
-    """
+    """The `loss` of validation chunks, and metrics and `score` of validation utterances; NaN where scores are not finite."""
     if not np.isfinite(scores).all():
         return {"loss": float("nan"), "score": float("nan")}
     targets, utterance = job.targets[job.validation_rows], np.asarray(job.utterance)[job.validation_rows]
@@ -222,19 +217,19 @@ class _TrunkGraphs:
     To trace graphs takes as long as to train a small head, and a search or a table trains many that are alike.
 
     Args:
-        task, n_outputs: see `heads.build_head`.
-        shape: of one chunk's stem output.
+        task, shape, n_outputs: see `heads.build_trunk`.
         parameters: all of them, as sorted pairs.
     Attributes:
-        train_epoch: (inputs, targets, weights, order) -> loss: takes one pass over the chunks, in the order of their numbers,
-            int32 (n_chunks,), and returns the mean loss, float32.
+        trunk: whose weights are trained.
+        train_epoch: (inputs, targets, weights, order) -> mean loss of one pass over the chunks in that order of their numbers.
+        predict: inputs -> the trunk's outputs.
     """
 
     def __init__(self, task: str, shape: tuple[int, ...], n_outputs: int, parameters: tuple[tuple[str, Any], ...]) -> None:
         import tensorflow as tf
 
         resolved = dict(parameters)
-        trunk = self._trunk = heads.build_trunk(task, shape, n_outputs, resolved)
+        trunk = self.trunk = heads.build_trunk(task, shape, n_outputs, resolved)
         optimizer = heads.build_optimizer(resolved)
         optimizer.build(trunk.trainable_variables)
         self._optimizer_start = [(variable, variable.numpy()) for variable in optimizer.variables]
@@ -246,9 +241,8 @@ class _TrunkGraphs:
             for start in tf.range(0, n_chunks, batch):
                 rows = order[start : start + batch]
                 with tf.GradientTape() as tape:
-                    outputs = trunk(tf.gather(inputs, rows), training=True)
-                    of_rows = tf.gather(targets, rows), outputs, tf.gather(weights, rows)
-                    loss = heads.compute_loss(task, loss_function, *of_rows)
+                    outputs, of_rows = trunk(tf.gather(inputs, rows), training=True), tf.gather(targets, rows)
+                    loss = heads.compute_loss(task, loss_function, of_rows, outputs, tf.gather(weights, rows))
                 optimizer.apply(tape.gradient(loss, trunk.trainable_variables), trunk.trainable_variables)
                 total += loss * tf.cast(tf.size(rows), tf.float32)
             return total / tf.cast(n_chunks, tf.float32)
@@ -263,21 +257,9 @@ class _TrunkGraphs:
         targets = tf.TensorSpec((None,), tf.int64) if task == CATEGORICAL else tf.TensorSpec((None, 2), tf.float32)
         numbers = (tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32))
         self.train_epoch = train_epoch.get_concrete_function(inputs, targets, *numbers)
-        self._predict = predict.get_concrete_function(inputs)
+        self.predict = predict.get_concrete_function(inputs)
 
     def start_from(self, trunk: keras.Model) -> None:
         """Takes over another trunk's weights and state of dropout, and forgets what the optimiser remembers."""
-        for variable, value in zip(self._trunk.variables, trunk.variables, strict=True):
+        for variable, value in [*zip(self.trunk.variables, trunk.variables, strict=True), *self._optimizer_start]:
             variable.assign(value)
-        for variable, value in self._optimizer_start:
-            variable.assign(value)
-
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """The outputs for inputs (n, ...), as float32 (n, n_outputs)."""
-        import tensorflow as tf
-
-        starts = range(0, len(inputs), BLOCK)
-        return np.concatenate([heads.as_columns(self._predict(tf.constant(inputs[i : i + BLOCK]))) for i in starts])
-
-    def get_weights(self) -> list[np.ndarray]:
-        return self._trunk.get_weights()

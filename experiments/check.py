@@ -21,9 +21,7 @@ from experiments.corpora.record import Corpus
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.check", description=__doc__)
     parser.add_argument("corpus", choices=tuple(CORPORA))
     parser.add_argument("data_dir", type=Path, metavar="DIR", help="the corpus' folder; for `manifest` the CSV file")
     parser.add_argument("--annotations-dir", type=Path, help="where OMG-Emotion's CSV files lie, if not in DIR")
@@ -35,14 +33,14 @@ def main(arguments: argparse.Namespace) -> int:
     name, data_dir = arguments.corpus, arguments.data_dir
     options = {"annotations_dir": arguments.annotations_dir, "unlabelled": True} if name == "omg" else {}
     if arguments.annotations_dir is not None and name != "omg":
-        raise InputError.about("--annotations-dir", found=f"it with {name}", expected="it with omg only", action="leave it out")
+        raise InputError.about("--annotations-dir", f"it with {name}", "it with omg only", "leave it out")
     corpus = load(name, data_dir, **options)
     print(f"{CORPORA[name].DESCRIPTION}\nLicence: {CORPORA[name].LICENCE}\n")
     print("\n".join(_count(corpus)))
     wrong = list(corpus.notes)
     if corpus.missing is not None:
         wrong += [f"missing: {row.split} {row.expected}" for row in corpus.missing.itertuples()]
-    wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick, progress=True)
+    wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick)
     if not wrong:
         print("\nEverything is there and sound" + ("." if name == "manifest" else ": the counts are the published ones."))
         return 0

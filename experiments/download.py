@@ -32,17 +32,16 @@ from experiments.corpora.files import check_audio
 from experiments.corpora.record import Archive
 
 TIMEOUT_SECONDS = 30
+AGAIN = "run the same command again: nothing half-written was kept"
+MORE_SPACE = "free some space, or choose another --dest: nothing half-written was kept"
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.download", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.download", description=__doc__)
     parser.add_argument("corpus", choices=("librispeech", "emodb", "savee", "omg"))
-    parser.add_argument(
-        "--subset", choices=librispeech.SUBSETS, default="train-clean-100", help="of LibriSpeech (default: train-clean-100)"
-    )
+    subset = "train-clean-100"
+    parser.add_argument("--subset", choices=librispeech.SUBSETS, default=subset, help=f"of LibriSpeech (default: {subset})")
     parser.add_argument("--dest", type=Path, default=Path("data"), help="folder of all corpora (default: data)")
     return parser
 
@@ -88,12 +87,8 @@ def fetch(name: str, archive: Archive, final: Path) -> None:
     dest = final.parent.parent
     free, needed = shutil.disk_usage(dest).free / 1e9, 2.1 * archive.gigabytes
     if free < needed:
-        raise InputError.about(
-            printable(dest),
-            found=f"{free:.1f} GB of free disk",
-            expected=f"{needed:.1f} GB for {name}, archive and content",
-            action="free some space, or choose another --dest",
-        )
+        found, expected = f"{free:.1f} GB of free disk", f"{needed:.1f} GB for {name}, archive and content"
+        raise InputError.about(printable(dest), found, expected, MORE_SPACE)
     try:
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=dest, ignore_cleanup_errors=True) as folder:
             packed, content = retrieve(archive, Path(folder)), Path(folder) / "content"
@@ -103,20 +98,10 @@ def fetch(name: str, archive: Archive, final: Path) -> None:
             try:
                 _place_librispeech(content, final) if name == "librispeech" else _place_emodb(content, final)
             except InputError as error:
-                raise InputError.about(
-                    archive.url,
-                    found=f"something else ({error})",
-                    expected=f"{name} as published",
-                    action="run the same command again; nothing was kept",
-                ) from error
+                raise InputError.about(archive.url, f"something else ({error})", f"{name} as published", AGAIN) from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise InputError.about(
-            printable(dest),
-            found="a full disk" if full else f"an error ({error.strerror or error})",
-            expected="a writable folder with space for the archive and its content",
-            action="free some space, or choose another --dest; nothing half-written was kept",
-        ) from error
+        found = "a full disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"an error ({error.strerror or error})"
+        raise InputError.about(printable(dest), found, "a writable folder with space for the archive", MORE_SPACE) from error
 
 
 def retrieve(archive: Archive, folder: Path) -> Path:
@@ -136,21 +121,14 @@ def retrieve(archive: Archive, folder: Path) -> Path:
     try:
         return Path(pooch.retrieve(archive.url, archive.checksum, name, folder, downloader=downloader))
     except requests.exceptions.RequestException as error:
-        raise InputError.about(
-            archive.url,
-            found=f"a transfer that failed ({str(error)[:200] or type(error).__name__})",
-            expected="the complete archive",
-            action="check the network and run the same command again; nothing half-written was kept",
-        ) from error
+        found = f"a transfer that failed ({str(error)[:200] or type(error).__name__})"
+        raise InputError.about(archive.url, found, "the complete archive", f"check the network and {AGAIN}") from error
     except ValueError as error:
         if "hash" not in str(error).lower():
             raise
-        raise InputError.about(
-            archive.url,
-            found="a file with another checksum",
-            expected=f"the published {archive.checksum}",
-            action="run the same command again; if it stays so, the server's file has changed",
-        ) from error
+        action = f"{AGAIN}; if it stays so, the server's file has changed"
+        expected = f"the published {archive.checksum}"
+        raise InputError.about(archive.url, "a file with another checksum", expected, action) from error
 
 
 def unpack(packed: Path, folder: Path) -> None:
@@ -168,19 +146,10 @@ def unpack(packed: Path, folder: Path) -> None:
             with tarfile.open(packed) as archive:
                 archive.extractall(folder, filter="data")  # pooch's own Untar has no filter on Python 3.11
     except tarfile.FilterError as error:
-        raise InputError.about(
-            packed.name,
-            found=f"a member that leads out of the archive ({printable(error)})",
-            expected="sound and text files only",
-            action="do not use this archive; it was not unpacked",
-        ) from error
+        found, action = f"a member that leads out of it ({printable(error)})", "do not use this archive; it was not unpacked"
+        raise InputError.about(packed.name, found, "sound and text files only", action) from error
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError) as error:
-        raise InputError.about(
-            packed.name,
-            found=f"a damaged archive ({error})",
-            expected="a complete .zip or .tar.gz",
-            action="run the same command again",
-        ) from error
+        raise InputError.about(packed.name, f"a damaged archive ({error})", "a complete .zip or .tar.gz", AGAIN) from error
 
 
 def _place_librispeech(content: Path, final: Path) -> None:

@@ -31,15 +31,12 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.prepare_omg", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.prepare_omg", description=__doc__)
     parser.add_argument("--annotations-dir", type=Path, required=True, help="folder of the official omg_*.csv files")
     parser.add_argument("--videos-dir", type=Path, required=True, help="folder of the downloaded videos")
     parser.add_argument("--dest", type=Path, required=True, help="where VIDEO/utterance_N.wav is written")
-    parser.add_argument(
-        "--splits", nargs="+", choices=tuple(omg.FILES), default=tuple(omg.FILES), help="parts to cut (default: all)"
-    )
+    splits = tuple(omg.FILES)
+    parser.add_argument("--splits", nargs="+", choices=splits, default=splits, help="parts to cut (default: all)")
     parser.add_argument("--workers", type=int, default=2, help="cuts at a time (default: 2)")
     return parser
 
@@ -48,36 +45,28 @@ def main(arguments: argparse.Namespace) -> int:
     annotations = omg.read_annotations(arguments.annotations_dir)
     videos_dir = open_folder(arguments.videos_dir, "the downloaded videos", omg.HOW_TO_OBTAIN)
     if arguments.workers < 1:
-        raise InputError.about("--workers", found=arguments.workers, expected="1 or more", action="give 1 or more")
+        raise InputError.about("--workers", arguments.workers, "1 or more", "give 1 or more")
     if shutil.which("ffmpeg") is None:
-        action = "install it (for example `apt install ffmpeg`)"
-        raise InputError.about("ffmpeg", found="no such program", expected="ffmpeg on the PATH", action=action)
+        raise InputError.about("ffmpeg", "no such program", "it on the PATH", "install it (for example `apt install ffmpeg`)")
     rows = [row for row in annotations if row["split"] in arguments.splits]
     if not rows:
-        raise InputError.about(
-            printable(arguments.annotations_dir),
-            found=f"no utterance of the parts {', '.join(arguments.splits)}",
-            expected=", ".join(omg.FILES[split] for split in arguments.splits),
-            action="take these files from the challenge's repository",
-        )
+        found = f"no utterance of the parts {', '.join(arguments.splits)}"
+        expected = ", ".join(omg.FILES[split] for split in arguments.splits)
+        action = "take these files from the challenge's repository"
+        raise InputError.about(printable(arguments.annotations_dir), found, expected, action)
     todo = [row for row in rows if not (arguments.dest / f"{row['utterance']}.wav").is_file()]
     videos = index_videos(videos_dir)
     jobs = [(row, videos.get(row["video"]) or videos.get(row["clip"])) for row in todo]
     absent = Counter(printable(row["link"]) for row, video in jobs if video is None)
     jobs = [(row, video) for row, video in jobs if video is not None]
     if absent.total() == len(rows):
-        raise InputError.about(
-            printable(videos_dir),
-            found=f"none of the {len(absent)} videos",
-            expected=f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4",
-            action="download them into that folder",
-        )
+        expected = f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4"
+        found, action = f"none of the {len(absent)} videos", "download them into that folder"
+        raise InputError.about(printable(videos_dir), found, expected, action)
     with lock_folder(arguments.dest):
         failures = cut_all(jobs, arguments.dest, arguments.workers)
-    print(
-        f"{len(jobs) - len(failures)} utterances cut, {len(rows) - len(todo)} were there already, "
-        f"{absent.total()} without a video, {len(failures)} failed"
-    )
+    n_cut, n_there = len(jobs) - len(failures), len(rows) - len(todo)
+    print(f"{n_cut} utterances cut, {n_there} were there already, {absent.total()} without a video, {len(failures)} failed")
     if absent:
         print(f"Videos that are not in {printable(videos_dir)} ({len(absent)}):")
         print("\n".join(f"  {link} ({count} utterances)" for link, count in sorted(absent.items())))
@@ -93,13 +82,13 @@ def index_videos(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: one name has more than one file.
     """
-    videos: list[dict[str, Any]] = []
+    videos = []
     for path in find_files(folder, VIDEO_SUFFIXES):
         stem = path.name[: -len(path.suffix)]
         bracketed = re.search(r"\[([\w-]{11})\]$", stem)  # how common downloaders name files
-        videos.append({"utterance": bracketed[1] if bracketed else stem, "path": path})
+        videos.append((bracketed[1] if bracketed else stem, path))
     refuse_duplicates(folder, videos, "videos")
-    return {video["utterance"]: video["path"] for video in videos}
+    return dict(videos)
 
 
 def cut_all(jobs: list[tuple[dict[str, Any], Path]], dest: Path, workers: int) -> list[str]:

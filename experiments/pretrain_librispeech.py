@@ -115,8 +115,8 @@ def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster:
     from began.dataset import prepare_chunk_store
 
     folder = run.results_dir / "cache" / f"librispeech-{config.magnitude}"
-    if not (folder / "store.json").exists():  # else they have been checked before
-        check_audio(corpus, progress=sys.stderr.isatty())
+    if not (folder / "store.json").exists():  # else the files have been read before
+        check_audio(corpus)
     paths = list(corpus.utterances["path"])
     progress = partial(tqdm, total=len(paths), desc="preparing", unit="file", disable=None)
     # Workers that share a disk wait for the first of them, and find its store.

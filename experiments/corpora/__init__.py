@@ -6,6 +6,7 @@ import os
 
 from began.errors import InputError
 from experiments.corpora import emodb, librispeech, manifest, omg, savee
+from experiments.corpora.files import check_audio
 from experiments.corpora.record import Corpus
 
 CORPORA = {module.NAME: module for module in (librispeech, savee, omg, emodb, manifest)}
@@ -22,8 +23,7 @@ def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corp
         InputError: no such corpus, or its folder does not hold it.
     """
     if name not in CORPORA:
-        names = ", ".join(CORPORA)
-        raise InputError.about("corpus", found=repr(name), expected=f"one of {names}", action="choose one of these")
+        raise InputError.about("corpus", repr(name), f"one of {', '.join(CORPORA)}", "choose one of these")
     return CORPORA[name].load(data_dir, **options)
 
 
@@ -33,9 +33,7 @@ def open_corpus(name: str, data_dir: str | os.PathLike[str], **options: object) 
     Raises:
         InputError: see `load`; also every sound file that cannot be used.
     """
-    from experiments.corpora.files import check_audio
-
     corpus = load(name, data_dir, **options)
-    check_audio(corpus, progress=True)
+    check_audio(corpus)
     print(corpus.describe())
     return corpus

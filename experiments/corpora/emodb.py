@@ -91,10 +91,5 @@ def _parse_name(path: Path) -> dict[str, str] | None:
     if match is None or match[1] not in SEX_OF_SPEAKER:
         return None
     speaker, text, code, version = match[1], match[2].lower(), match[3].upper(), match[4].lower()
-    return {
-        "utterance": f"{speaker}{text}{code}{version}",
-        "speaker": speaker,
-        "label": EMOTION_OF_CODE[code],
-        "sex": SEX_OF_SPEAKER[speaker],
-        "text": text,
-    }
+    row = {"utterance": f"{speaker}{text}{code}{version}", "speaker": speaker, "text": text}
+    return row | {"label": EMOTION_OF_CODE[code], "sex": SEX_OF_SPEAKER[speaker]}

@@ -48,12 +48,12 @@ def open_folder(data_dir: str | os.PathLike[str], title: str, how_to_obtain: str
     except OSError as error:
         raise _unreadable(folder, error) from error
     action = "; ".join(["give the folder" if found == "a file" else "check the path", *how_to_obtain.splitlines()[:1]])
-    raise InputError.about(printable(folder), found=found, expected=f"the folder of {title}", action=action)
+    raise InputError.about(printable(folder), found, f"the folder of {title}", action)
 
 
 def _unreadable(folder: object, error: OSError) -> InputError:
     found = f"a folder that cannot be read ({error.strerror or error})"
-    return InputError.about(printable(folder), found=found, expected="a readable folder", action="check its permissions")
+    return InputError.about(printable(folder), found, "a readable folder", "check its permissions")
 
 
 def find_corpus(
@@ -79,7 +79,7 @@ def find_corpus(
         except (InputError, OSError):
             continue  # one that cannot be read
     names = sorted(printable(path.name) + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    raise InputError.about(printable(folder), found=shorten(names, 3), expected=f"{title}: {layout}", action=action)
+    raise InputError.about(printable(folder), shorten(names, 3), f"{title}: {layout}", action)
 
 
 def _neighbours(folder: Path) -> Iterator[Path]:
@@ -110,7 +110,7 @@ def find_files(folder: Path, suffixes: Sequence[str], max_depth: int = 4) -> lis
 def parse_names(
     paths: Iterable[Path], parse: Callable[[Path], dict[str, Any] | None], folder: Path, title: str, expected: str
 ) -> list[dict[str, Any]]:
-    """Returns one row per sound file, with what its name says and its `path`.
+    """Returns one row per sound file, with what its name holds and its `path`.
 
     Args:
         parse: returns a path's row (`utterance`, `speaker`, …), or None where the name is not one of this corpus.
@@ -118,33 +118,23 @@ def parse_names(
     Raises:
         InputError: names of another form, or several files of one utterance; all of them are listed.
     """
-    rows, problems = [], []
-    for path in paths:
-        row = parse(path)
-        if row is not None:
-            rows.append(row | {"path": str(path)})
-        else:
-            problems.append(
-                f"{printable(path)}: found a file name that is not {title}'s; expected {expected}. Rename or remove it"
-            )
+    parsed = {path: parse(path) for path in paths}
+    problem = f"found a file name that is not {title}'s; expected {expected}. Rename or remove it"
+    problems = [f"{printable(path)}: {problem}" for path, row in parsed.items() if row is None]
     refuse_problems(f"{printable(folder)}: files that {title} does not have", problems)
-    refuse_duplicates(folder, rows)
+    rows = [row | {"path": str(path)} for path, row in parsed.items()]
+    refuse_duplicates(folder, [(row["utterance"], row["path"]) for row in rows])
     return rows
 
 
-def refuse_duplicates(folder: Path, rows: Iterable[Mapping[str, Any]], what: str = "utterances") -> None:
-    """Raises an InputError that lists the utterances (or other things) that have more than one file, if there are any."""
+def refuse_duplicates(folder: Path, pairs: Iterable[tuple[str, object]], what: str = "utterances") -> None:
+    """Raises an InputError that lists the names, of (name, path) pairs, that have more than one file, if there are any."""
     paths: dict[str, list[str]] = {}
-    for row in rows:
-        paths.setdefault(row["utterance"], []).append(printable(row["path"]))
-    refuse_problems(
-        f"{printable(folder)}: {what} that lie there more than once",
-        [
-            f"{utterance} has {len(files)} files: {', '.join(files)}; keep one of them"
-            for utterance, files in sorted(paths.items())
-            if len(files) > 1
-        ],
-    )
+    for name, path in pairs:
+        paths.setdefault(name, []).append(printable(path))
+    twice = {name: files for name, files in sorted(paths.items()) if len(files) > 1}
+    problems = [f"{name} has {len(files)} files: {', '.join(files)}; keep one of them" for name, files in twice.items()]
+    refuse_problems(f"{printable(folder)}: {what} that lie there more than once", problems)
 
 
 def compare_names(rows: Iterable[Mapping[str, Any]], published: Iterable[str]) -> list[str]:
@@ -168,7 +158,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     expected = "a comma-separated UTF-8 file with " + (f"the columns {', '.join(required)}" if required else "a header")
 
     def refuse(found: str, action: str) -> InputError:
-        return InputError.about(printable(path), found=found, expected=expected, action=action)
+        return InputError.about(printable(path), found, expected, action)
 
     try:
         if not path.is_file():
@@ -195,10 +185,8 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
         raise refuse(f"more than one column {', '.join(twice)}", "keep one of them")
     if not lines:
         raise refuse("a header without rows", "write one row per utterance")
-    refuse_problems(
-        f"{printable(path)}: rows with another number of cells than the header's {len(header)}",
-        [f"line {number}: {len(cells)} cells" for number, cells in lines if len(cells) != len(header)],
-    )
+    problems = [f"line {number}: {len(cells)} cells" for number, cells in lines if len(cells) != len(header)]
+    refuse_problems(f"{printable(path)}: rows with another number of cells than the header's {len(header)}", problems)
     return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
 
 
@@ -208,7 +196,7 @@ def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str)
     if separator and len(header) == 1:
         action = f"separate the columns by commas instead of {separator!r}"
     found = shorten([printable(column)[:60] for column in header], 12)
-    return InputError.about(printable(path), found=f"the columns {found}", expected=expected, action=action)
+    return InputError.about(printable(path), f"the columns {found}", expected, action)
 
 
 def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -> float | str:
@@ -222,26 +210,25 @@ def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -
     return value
 
 
-def check_audio(corpus: Corpus, *, decode: bool = False, progress: bool = False) -> None:
+def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
     """Checks that every sound file of a corpus can be used, before long work starts.
 
     Args:
         decode: read every sample. Without it a file is opened and its last sample read, which finds missing, empty,
             unreadable, foreign and truncated files in about a millisecond.
-        progress: show a progress bar.
     Raises:
         InputError: lists every file that cannot be used, not the first only.
     """
-    problems = find_bad_audio(corpus.utterances["path"], decode=decode, progress=progress)
+    problems = find_bad_audio(corpus.utterances["path"], decode=decode)
     refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
 
 
-def find_bad_audio(paths: Iterable[str], *, decode: bool = False, progress: bool = False) -> list[str]:
+def find_bad_audio(paths: Iterable[str], *, decode: bool = False) -> list[str]:
     """Returns one line for each sound file that cannot be used."""
     from tqdm import tqdm
 
     problems = []
-    for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None if progress else True, leave=False):
+    for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None, leave=False):
         try:
             if decode or not _ends_well(path):
                 for _ in stream_audio(path):  # its message is the one that every other reader gives

@@ -59,12 +59,8 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     data_dir = Path(data_dir)
     if subsets is not None:
         if not subsets or not set(subsets) <= set(folders):
-            raise InputError.about(
-                printable(data_dir),
-                found=f"the subsets {', '.join(folders)}",
-                expected=f"the subsets {', '.join(subsets) or '(none asked for)'}",
-                action="choose among those that are there, or download the other",
-            )
+            found, expected = (f"the subsets {', '.join(names)}" for names in (folders, subsets))
+            raise InputError.about(printable(data_dir), found, expected, "choose among those there, or download the other")
         folders = {subset: folders[subset] for subset in subsets}
     sexes = _read_sexes(data_dir)
     paths = {path: subset for subset, folder in folders.items() for path in find_files(folder, [".flac", ".wav"])}
@@ -72,10 +68,8 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     def parse_name(path: Path) -> dict[str, str] | None:
         if (match := _FILE_NAME.fullmatch(path.name)) is None:
             return None
-        speaker, subset = match[1], paths[path]
-        split = _SPLIT[subset.split("-")[0]]
-        sex = sexes.get(speaker, "")
-        return {"utterance": path.stem, "speaker": speaker, "split": split, "subset": subset, "sex": sex}
+        row = {"utterance": path.stem, "speaker": match[1], "subset": paths[path], "sex": sexes.get(match[1], "")}
+        return row | {"split": _SPLIT[paths[path].split("-")[0]]}
 
     expected = "SPEAKER-CHAPTER-NNNN.flac, such as 103-1240-0000.flac"
     rows = parse_names(paths, parse_name, data_dir, "LibriSpeech", expected)
@@ -86,10 +80,8 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
         if published and found != published:
             notes.append("{}: {} utterances of {} speakers, published {} of {}".format(subset, *found, *published))
     if elsewhere := [row["path"] for row in rows if Path(row["path"]).parent.parent.name != row["speaker"]]:
-        notes.append(
-            f"{len(elsewhere)} files lie in a folder that is not named after their speaker, such as "
-            f"{printable(elsewhere[0])}; the speaker in the file name is used"
-        )
+        where = f"in a folder not named after their speaker, such as {printable(elsewhere[0])}"
+        notes.append(f"{len(elsewhere)} files lie {where}; the speaker in the file name is used")
     return build_corpus(NAME, rows, notes=notes)
 
 

@@ -21,17 +21,8 @@ LAYOUT = "file,label[,speaker][,split] or file,arousal,valence[,speaker][,split]
 HOW_TO_OBTAIN = """write a CSV file with the columns file,label or file,arousal,valence, and if known speaker and split
 `file` is relative to the CSV file; arousal lies in [0, 1], valence in [-1, 1]; split is train, validation or test"""
 
-ALIASES = {
-    "emotion": "label",
-    "category": "label",
-    "activation": "arousal",
-    "gender": "sex",
-    "transcription": "text",
-    "transcript": "text",
-    "filename": "file",
-    "path": "file",
-    "subset": "split",
-}
+ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
+ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transcript": "text"}
 """Names that audformat and its neighbours use for the same columns."""
 _VALIDATION = ("validation", "valid", "val", "dev", "devel", "development")
 SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
@@ -51,21 +42,20 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     Raises:
         InputError: columns missing, or lines that cannot be used; all of them are listed.
     """
-    path = Path(data_dir)
-    expected = f"a CSV file: {LAYOUT}"
+    path, expected = Path(data_dir), f"a CSV file: {LAYOUT}"
     if path.is_dir():
         tables = ", ".join(sorted(printable(file.name) for file in path.glob("*.csv"))[:5])
         found = f"a folder with {tables}" if tables else "a folder"
-        raise InputError.about(printable(path), found=found, expected=expected, action="give the CSV file")
+        raise InputError.about(printable(path), found, expected, "give the CSV file")
     lines = read_table(path)
     header = list(lines[0][1])
-    names = {column: ALIASES.get(column.lower(), column.lower()) for column in header}
-    meanings = list(names.values())
+    meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
+    names = dict(zip(header, meanings, strict=True))
     if not {"file", "label"} <= set(meanings) and not {"file", "arousal", "valence"} <= set(meanings):
         raise wrong_columns(path, header, expected, "add the missing columns")
     if twice := [column for column, name in names.items() if name and meanings.count(name) > 1]:
         found = f"the columns {', '.join(twice)}, which mean the same"
-        raise InputError.about(printable(path), found=found, expected=expected, action="keep one of them")
+        raise InputError.about(printable(path), found, expected, "keep one of them")
     rows, problems, first_line = [], [], {}
     for number, cells in lines:
         row, faults = _parse_row(path.parent, {names[column]: cell for column, cell in cells.items()})
@@ -117,8 +107,6 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
     start, end = cells.get("start", "").lower(), cells.get("end", "").lower()
     no_time = ("", "nat", "nan", "none")
     if end not in no_time or (start not in no_time and any(digit in start for digit in "123456789")):
-        faults.append(
-            f"start and end are {printable(start)!r} and {printable(end)!r}, a part of the file; expected whole files: cut "
-            "it out into a file of its own, and leave `end` empty"
-        )
+        found = f"{printable(start)!r} and {printable(end)!r}, a part of the file"
+        faults.append(f"start and end are {found}; expected whole files: cut it out into one, and leave `end` empty")
     return row, faults

@@ -33,6 +33,7 @@ FILES = {"train": "omg_TrainVideos.csv", "validation": "omg_ValidationVideos.csv
 TEST_WITH_LABELS = "omg_TestVideos_WithLabels.csv"
 """Published after the challenge; taken instead of the file without labels where it is there."""
 COLUMNS = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
+FORMS = {"link": "https://www.youtube.com/watch?v=VIDEO", "video": "letters, digits, - and _", "utterance": "utterance_N.mp4"}
 EMOTION_OF_CODE = dict(enumerate(LABELS))
 PUBLISHED = {"train": 2442, "validation": 617, "test": 2229}
 
@@ -60,42 +61,30 @@ def load(
     data_dir = files.open_folder(data_dir, "OMG-Emotion", HOW_TO_OBTAIN)
     table = read_annotations(data_dir if annotations_dir is None else annotations_dir)
     names = {row["utterance"] for row in table}
-    paths = files.find_files(data_dir, [".wav", ".flac"])
-    sounds: list[dict[str, Any]] = [{"utterance": _name_utterance(path), "path": path} for path in paths]
-    surplus = [sound["path"].relative_to(data_dir) for sound in sounds if sound["utterance"] not in names]
-    sounds = [sound for sound in sounds if sound["utterance"] in names]
-    files.refuse_duplicates(data_dir, sounds)
-    audio = {sound["utterance"]: str(sound["path"]) for sound in sounds}
+    sounds = {path: _name_utterance(path) for path in files.find_files(data_dir, [".wav", ".flac"])}
+    surplus = [printable(path.relative_to(data_dir)) for path, name in sounds.items() if name not in names]
+    pairs = [(name, str(path)) for path, name in sounds.items() if name in names]
+    files.refuse_duplicates(data_dir, pairs)
+    audio = dict(pairs)
     there = [row | {"path": audio[row["utterance"]], "speaker": row["video"]} for row in table if row["utterance"] in audio]
     rows = [row for row in there if unlabelled or row["label"] is not None]
     if not rows:
         n_videos = len(files.find_files(data_dir, [".mp4", ".mkv", ".webm", ".m4a"]))
         found = "sound files of the test part only" if audio else f"no sound file of the {len(table)} utterances"
-        raise InputError.about(
-            printable(data_dir),
-            found=f"{found}, but {n_videos} video files" if n_videos else found,
-            expected=LAYOUT.split(": ", 1)[1],
-            action="cut the audio from the videos with `python -m experiments.prepare_omg`",
-        )
-    missing = [
-        {"utterance": row["utterance"], "split": row["split"], "expected": f"{row['utterance']}.wav"}
-        for row in table
-        if row["utterance"] not in audio
-    ]
+        found = f"{found}, but {n_videos} video files" if n_videos else found
+        action = "cut the audio from the videos with `python -m experiments.prepare_omg`"
+        raise InputError.about(printable(data_dir), found, LAYOUT.split(": ", 1)[1], action)
+    missing = [row | {"expected": f"{row['utterance']}.wav"} for row in table if row["utterance"] not in audio]
     annotated, absent = (Counter(row["split"] for row in part) for part in (table, missing))
-    notes = [
-        f"{split}: {annotated[split]} annotated utterances, published {published}"
-        for split, published in PUBLISHED.items()
-        if annotated[split] != published
-    ]
+    counts = [(split, annotated[split], published) for split, published in PUBLISHED.items()]
+    notes = [f"{split}: {n} annotated utterances, published {published}" for split, n, published in counts if n != published]
     if missing:
         listed = ", ".join(f"{split} {absent[split]}" for split in FILES if absent[split])
         notes.append(f"{len(missing)} of {len(table)} utterances have no audio: {listed}")
     if len(there) > len(rows):
         notes.append(f"{len(there) - len(rows)} test utterances have no labels and are left out")
     if surplus:
-        listed = files.shorten([printable(path) for path in surplus])
-        notes.append(f"{len(surplus)} sound files are named in no annotation: {listed}")
+        notes.append(f"{len(surplus)} sound files are named in no annotation: {files.shorten(surplus)}")
     return build_corpus(NAME, rows, LABELS, missing, notes)
 
 
@@ -104,9 +93,8 @@ def _name_utterance(path: Path) -> str | None:
     stem = path.name[: -len(path.suffix)]
     if match := _UTTERANCE.fullmatch(stem):
         return f"{path.parent.name}/{match[1].lower()}"
-    if match := _FLAT.fullmatch(stem):
-        return f"{match[1]}/{match[2].lower()}"
-    return None
+    match = _FLAT.fullmatch(stem)
+    return f"{match[1]}/{match[2].lower()}" if match else None
 
 
 def read_annotations(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -148,16 +136,10 @@ def _parse_row(cells: dict[str, str], labelled: bool) -> tuple[dict[str, Any], l
     bounds = {"start": (0, 1e6), "end": (0, 1e6)}
     if labelled:
         bounds |= {"arousal": (0, 1), "valence": (-1, 1), "EmotionMaxVote": (0, 6)}
-    numbers: dict[str, Any] = {column: files.parse_number(cells, column, low, high) for column, (low, high) in bounds.items()}
-    faults = [
-        f"{column} is {printable(cells[column])[:60]!r}; expected {expected}"
-        for column, match, expected in (
-            ("utterance", utterance, "utterance_N.mp4"),
-            ("video", video, "letters, digits, - and _"),
-            ("link", source, "https://www.youtube.com/watch?v=VIDEO"),
-        )
-        if match is None
-    ]
+    numbers: dict[str, Any] = {column: files.parse_number(cells, column, *limits) for column, limits in bounds.items()}
+    matches = {"utterance": utterance, "video": video, "link": source}
+    wrong = {column: printable(cells[column])[:60] for column, match in matches.items() if match is None}
+    faults = [f"{column} is {found!r}; expected {FORMS[column]}" for column, found in wrong.items()]
     faults += [value for value in numbers.values() if isinstance(value, str)]
     code = numbers.pop("EmotionMaxVote", None)
     if isinstance(code, float) and code not in EMOTION_OF_CODE:
@@ -166,12 +148,6 @@ def _parse_row(cells: dict[str, str], labelled: bool) -> tuple[dict[str, Any], l
         faults.append(f"end is {numbers['end']:g}; expected more than start, {numbers['start']:g}")
     if faults:
         return {}, faults
-    nan = float("nan")
-    return {
-        "utterance": f"{cells['video']}/{utterance[1].lower()}",
-        "clip": cells["video"],
-        "video": source[1],
-        "link": cells["link"],
-        "label": EMOTION_OF_CODE.get(code),
-        **({"arousal": nan, "valence": nan} | numbers),
-    }, []
+    names = {"utterance": f"{cells['video']}/{utterance[1].lower()}", "clip": cells["video"], "video": source[1]}
+    row = {**names, "link": cells["link"], "label": EMOTION_OF_CODE.get(code)}
+    return {**row, **dict.fromkeys(("arousal", "valence"), float("nan")), **numbers}, []

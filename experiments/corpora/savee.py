@@ -30,14 +30,8 @@ _FILE_NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(sa|su|a|d|f|h|n)(\d\d)\.wav", re.I
 def list_published() -> tuple[str, ...]:
     """Returns the 480 published utterance names, sorted, such as "DC_a01"; each speaker has 30 neutral ones, else 15."""
     counts = {code: 30 if label == "neutral" else 15 for code, label in EMOTION_OF_CODE.items()}
-    return tuple(
-        sorted(
-            f"{speaker}_{code}{number:02d}"
-            for speaker in SPEAKERS
-            for code, count in counts.items()
-            for number in range(1, count + 1)
-        )
-    )
+    takes = [f"{code}{number:02d}" for code, count in counts.items() for number in range(1, count + 1)]
+    return tuple(sorted(f"{speaker}_{take}" for speaker in SPEAKERS for take in takes))
 
 
 def load(data_dir: str | os.PathLike[str]) -> Corpus:
@@ -50,10 +44,7 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
         InputError: not SAVEE's folder, file names that are not SAVEE's, or an utterance twice.
     """
     folder = find_corpus(data_dir, "SAVEE", LAYOUT, HOW_TO_OBTAIN, _find_audio_folder)
-    expected = (
-        "a speaker's folder (DC, JE, JK, KL) and an emotion code (a, d, f, h, n, sa, su) with two digits, such as "
-        "DC/a01.wav or DC_a01.wav"
-    )
+    expected = f"speaker ({', '.join(SPEAKERS)}), emotion ({', '.join(EMOTION_OF_CODE)}) and number: DC/a01.wav or DC_a01.wav"
     parse = functools.partial(_parse_name, folder)
     rows = parse_names(find_files(folder, [".wav"], max_depth=1), parse, folder, "SAVEE", expected)
     return build_corpus(NAME, rows, LABELS, notes=compare_names(rows, list_published()))

@@ -26,16 +26,12 @@ SAMPLE_RATE = 16_000
 class Emotion:
     """How an emotion sounds, relative to the speaker's neutral voice."""
 
-    pitch: float
-    """Factor on the speaker's mean pitch."""
-    range_semitones: float
-    """Standard deviation of the pitch accents."""
+    pitch: float  # factor on the speaker's mean pitch
+    range_semitones: float  # standard deviation of the pitch accents
     loudness_db: float
     syllables_per_second: float
-    tilt_hz: float
-    """Corner of the low-pass on the source: a low one sounds dark and relaxed, a high one bright and tense."""
-    breath: float
-    """Part of noise in the voiced source, 0 to 1."""
+    tilt_hz: float  # corner of the low-pass on the source: a low one sounds dark and relaxed, a high one bright and tense
+    breath: float  # part of noise in the voiced source, 0 to 1
     final_rise_semitones: float
     arousal: float
     valence: float
@@ -73,8 +69,7 @@ def synthesize_utterance(
     """Returns a speech-like utterance; the same arguments give the same samples.
 
     Args:
-        speaker: any name; with `seed` it fixes the voice.
-        sex: "F" or "M".
+        speaker, sex: any name, which with `seed` fixes the voice; "F" or "M".
         emotion: a key of `EMOTIONS`.
         seconds: length at a neutral tempo; slow emotions take longer for the same syllables.
         text: any name of a sentence; the same text has the same syllables in every voice.
@@ -87,9 +82,8 @@ def synthesize_utterance(
     sentence = np.random.default_rng(_entropy(seed, "sentence", text or speaker))
     random = np.random.default_rng(_entropy(seed, "take", speaker, emotion, text))
     pitch_hz = (voice.uniform(165, 220) if sex == "F" else voice.uniform(90, 130)) * style.pitch
-    vowels_hz = (
-        _VOWELS_HZ * (1.17 if sex == "F" else 1.0) * voice.uniform(0.94, 1.06) * voice.uniform(0.95, 1.05, _VOWELS_HZ.shape)
-    )
+    vowels_hz = _VOWELS_HZ * (1.17 if sex == "F" else 1.0) * voice.uniform(0.94, 1.06)  # length of the vocal tract
+    vowels_hz *= voice.uniform(0.95, 1.05, _VOWELS_HZ.shape)
     breath = np.clip(style.breath + voice.uniform(0, 0.06), 0, 1)
 
     n_syllables = max(1, round(seconds * EMOTIONS["neutral"].syllables_per_second * random.uniform(0.95, 1.05)))
@@ -134,18 +128,15 @@ def _entropy(seed: int, *words: str) -> list[int]:
 def _make_source(
     pitch_hz: np.ndarray, tilt_hz: float, breath: float, random: np.random.Generator, sample_rate: int
 ) -> np.ndarray:
-    """Returns the glottal source: one pulse a period, jittered, with breath, low-passed to the emotion's tilt."""
+    """Returns the glottal source: one pulse per period, jittered, with breath, low-passed to the emotion's tilt."""
     from scipy.signal import lfilter
 
     knots = np.arange(0, len(pitch_hz) + 160, 160)
     jitter = np.interp(np.arange(len(pitch_hz)), knots, random.normal(1, 0.01, len(knots)))
     phase = np.cumsum(pitch_hz * jitter) / sample_rate % 1.0
     # The flow rises over 60 % of a period, falls over 20 % and rests; the ear hears its derivative.
-    flow = np.where(
-        phase < 0.6,
-        0.5 - 0.5 * np.cos(np.pi * phase / 0.6),
-        np.where(phase < 0.8, np.cos(np.pi / 2 * (phase - 0.6) / 0.2), 0.0),
-    )
+    rise, fall = 0.5 - 0.5 * np.cos(np.pi * phase / 0.6), np.cos(np.pi / 2 * (phase - 0.6) / 0.2)
+    flow = np.select([phase < 0.6, phase < 0.8], [rise, fall])
     pulses = np.diff(flow, prepend=0.0)
     pulses /= np.std(pulses) + 1e-12
     source = (1 - breath) * pulses + breath * random.standard_normal(len(pulses))
