@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, show_embedding
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split
+from experiments.evaluation.protocols import Inner, Split
 from experiments.evaluation.runs import record_search
 
 STATISTICS = (np.mean, np.std, np.min, np.max)
@@ -22,7 +23,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Values of C that the inner folds choose from."""
 
 
-def prepare(condition: Condition, corpus: Corpus) -> tuple[Data, Trainer]:
+def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the data and the trainer of the methods "majority" and "functionals"."""
     if condition.method == "majority":
         return Data.of_utterances(corpus), predict_majority
@@ -51,22 +52,16 @@ def classify_functionals(
     def make(penalty: float) -> Any:
         return make_pipeline(StandardScaler(), SVC(kernel="linear", C=penalty, break_ties=True))
 
-    def search(split: Split) -> pd.DataFrame:
-        rows = []
-        for penalty in PENALTIES:
-            scores = []
-            for inner in split.inner:
-                model = make(penalty).fit(data.features[inner.train], targets[inner.train])
-                predicted = model.predict(data.features[inner.validation])
-                scores.append(unweighted_average_recall(targets[inner.validation], predicted))
-            rows.append({"trial": len(rows), "loss": 1.0 - np.mean(scores), "status": "ok", "C": penalty})
-        return pd.DataFrame(rows)
+    def score(penalty: float, inner: Inner) -> float:
+        model = make(penalty).fit(data.features[inner.train], targets[inner.train])
+        return unweighted_average_recall(targets[inner.validation], model.predict(data.features[inner.validation]))
 
-    best = {}
-    for split in splits:
-        trials = record_search(search_folder, split, task, lambda split=split: search(split))
-        best[split.fold] = trials.loc[trials["loss"].idxmin()]
-    losses = {fold: float(row["loss"]) for fold, row in best.items()}
+    def search(split: Split) -> pd.DataFrame:
+        losses = [1.0 - np.mean([score(penalty, inner) for inner in split.inner]) for penalty in PENALTIES]
+        return pd.DataFrame({"trial": range(len(losses)), "loss": losses, "status": "ok", "C": PENALTIES})
+
+    best = {split.fold: record_search(search_folder, split, task, partial(search, split)) for split in splits}
+    losses = {fold: float(trial["loss"]) for fold, trial in best.items()}
     return _fit_utterances(data, task, splits, lambda split: make(best[split.fold]["C"]), losses)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,9 @@ from experiments.evaluation.protocols import Split
 from experiments.evaluation.runs import search_path
 
 
-def prepare(condition: Condition, corpus: Corpus, encoder_path: Path, settings: Settings) -> tuple[Data, Trainer]:
+def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the features that heads are trained on, and their trainer."""
-    data = represent(
-        corpus,
-        encoder_path,
-        settings,
-        condition.features,
-        initial_weights=condition.initial_weights,
-        hop_seconds=condition.hop_seconds,
-        masked_copies=condition.masked_copies,
-    )
-    return data, search_and_train if condition.search else train_default
+    return represent(condition, corpus, settings), search_and_train if condition.search else train_default
 
 
 def search_and_train(
@@ -39,15 +31,14 @@ def search_and_train(
     settings: Settings,
     run_number: int,
     search_folder: Path,
-    fixed: dict | None = None,
+    search: bool = True,
 ) -> Outcome:
     """Searches the hyper-parameters of every fold on its inner folds, then trains its head on the whole training part.
 
-    Runs that share a split share its search.
-
-    Args:
-        fixed: parameters that are not searched: the inner folds then give the number of epochs alone.
+    Runs that share a split share its search. Without a search, the parameters are the default ones, and the inner folds give
+    the number of epochs alone.
     """
+    from classifiers.heads import DEFAULT_PARAMETERS
     from classifiers.search import search_head
     from classifiers.workers import train_heads
 
@@ -60,8 +51,8 @@ def search_and_train(
         ]
         result = search_head(
             folds,
-            max_evals=settings.max_evals if fixed is None else 1,
-            fixed=fixed,
+            max_evals=settings.max_evals if search else 1,
+            fixed=None if search else DEFAULT_PARAMETERS[task],
             path=search_path(search_folder, split, task),
             workers=settings.workers,
             spark_master=settings.spark_master,
@@ -85,13 +76,8 @@ def search_and_train(
     return Outcome([head.scores for head in trained], losses, pd.concat(history, ignore_index=True))
 
 
-def train_default(
-    data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
-) -> Outcome:
-    """Does the same with the default parameters: the inner folds give the number of epochs alone."""
-    from classifiers.heads import DEFAULT_PARAMETERS
-
-    return search_and_train(data, task, splits, settings, run_number, search_folder, DEFAULT_PARAMETERS[task])
+train_default = partial(search_and_train, search=False)
+"""The same with the default parameters."""
 
 
 def head_job(data: Data, task: str, settings: Settings):
