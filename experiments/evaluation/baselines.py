@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ def predict_majority(
     data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
 ) -> Outcome:
     """Predicts the most frequent class among the training utterances: what knowing nothing scores."""
-    from sklearn.dummy import DummyClassifier
-
-    return _fit_utterances(data, task, splits, lambda split: DummyClassifier(strategy="prior"), {})
+    shares = [np.bincount(data.targets(task)[split.fitting], minlength=data.n_outputs(task)) for split in splits]
+    scores = [np.tile(counts / counts.sum(), (len(split.test), 1)) for counts, split in zip(shares, splits, strict=True)]
+    return Outcome([of_fold.astype(np.float32) for of_fold in scores])
 
 
 def classify_functionals(
@@ -60,32 +60,20 @@ def classify_functionals(
         losses = [1.0 - np.mean([score(penalty, inner) for inner in split.inner]) for penalty in PENALTIES]
         return pd.DataFrame({"trial": range(len(losses)), "loss": losses, "status": "ok", "C": PENALTIES})
 
-    best = {split.fold: record_search(search_folder, split, task, partial(search, split)) for split in splits}
-    losses = {fold: float(trial["loss"]) for fold, trial in best.items()}
-    return _fit_utterances(data, task, splits, lambda split: make(best[split.fold]["C"]), losses)
-
-
-def _fit_utterances(
-    data: Data, task: str, splits: Sequence[Split], make: Callable[[Split], Any], losses: dict[str, float]
-) -> Outcome:
-    targets, scores = data.targets(task), []
+    scores, losses = [], {}
     for split in splits:
-        model = make(split).fit(data.features[split.fitting], targets[split.fitting])
+        best = record_search(search_folder, split, task, partial(search, split))
+        losses[split.fold] = float(best["loss"])
+        model = make(best["C"]).fit(data.features[split.fitting], targets[split.fitting])
         scores.append(score_classes(model, data.features[split.test], data.n_outputs(task)))
-    return Outcome(scores, losses, one_epoch(splits))
-
-
-def one_epoch(splits: Sequence[Split]) -> pd.DataFrame:
-    """Returns the history of methods that have no epochs."""
-    return pd.DataFrame({"fold": [split.fold for split in splits], "epoch": 1})
+    return Outcome(scores, losses)
 
 
 def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarray:
-    """Returns the scores of a fitted classifier, which sum to one: float32, shape (n, n_classes).
+    """Returns the scores of a support vector machine, which sum to one: float32, shape (n, n_classes).
 
-    Those of a support vector machine are ordered as its decisions are, so that the highest is what it predicts (where it
-    breaks ties between classes by them: `break_ties`); they are not calibrated. Classes that it has not been trained on
-    score 0.
+    They are ordered as its decisions are, so that the highest is what it predicts (where it breaks ties between classes by
+    them: `break_ties`); they are not calibrated. Classes that it has not been trained on score 0.
 
     Args:
         model: of scikit-learn, fitted to class indices.
@@ -93,15 +81,11 @@ def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarra
     """
     from scipy.special import softmax
 
-    if hasattr(model, "decision_function"):
-        decision = model.decision_function(features)
-        if decision.ndim == 1:  # of two classes
-            decision = np.stack([-decision, decision], axis=1)
-        known = softmax(decision, axis=1)
-    else:
-        known = model.predict_proba(features)
+    decision = model.decision_function(features)
+    if decision.ndim == 1:  # of two classes
+        decision = np.stack([-decision, decision], axis=1)
     scores = np.zeros((len(features), n_classes), np.float32)
-    scores[:, model.classes_] = known
+    scores[:, model.classes_] = softmax(decision, axis=1)
     return scores
 
 

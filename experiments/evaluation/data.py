@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -75,12 +75,12 @@ class Outcome:
     Attributes:
         scores: of the test chunks of each fold: float32, shape (n_chunks, n_outputs).
         losses: fold -> the lowest validation loss that its search found; empty without a search.
-        history: one row per fold and epoch, with the column `fold`.
+        history: one row per fold and epoch, with the column `fold`; None for methods that have no epochs.
     """
 
     scores: list[np.ndarray]
-    losses: dict[str, float]
-    history: pd.DataFrame
+    losses: dict[str, float] = field(default_factory=dict)
+    history: pd.DataFrame | None = None
 
 
 Trainer = Callable[[Data, str, Sequence[Split], Settings, int, Path], Outcome]

@@ -85,8 +85,9 @@ def _execute(condition: Condition, data: Data, train: Trainer, settings: Setting
     splits = make_splits(condition, data.corpus.utterances, settings.seed, run.run)
     search_folder = run.path.parent / "search"
     outcomes = {task: train(data, task, splits, settings, run.run, search_folder) for task in condition.tasks}
-    histories = [outcome.history.assign(task=task) for task, outcome in outcomes.items()]
-    run.write_table("history", pd.concat(histories, ignore_index=True))
+    histories = [outcome.history.assign(task=task) for task, outcome in outcomes.items() if outcome.history is not None]
+    if histories:
+        run.write_table("history", pd.concat(histories, ignore_index=True))
     tested = [
         {task: _score_levels(data, task, split, outcome.scores[number], settings) for task, outcome in outcomes.items()}
         for number, split in enumerate(splits)

@@ -7,7 +7,7 @@ Layout, under one results folder::
         run<N>/
             config.json         all that decides the scores; written first
             environment.json    commit, versions, threads, devices, date
-            history.csv         one row per epoch
+            history.csv         one row per epoch, of methods that have epochs
             predictions.csv     one row per utterance of the test part
             metrics.csv         tidy scores; written last, so its presence marks a complete run
 
@@ -20,7 +20,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,7 @@ _RUN_AGAIN = "remove its folder and run the experiment again"
 
 
 class RunFolder:
-    """One run of one condition of one experiment.
-
-    Typical use, resumable at the level of runs::
-
-        run = RunFolder(results_dir, "table3_emodb", "head_per_second", 1)
-        run.start(config)
-        if not run.is_complete:
-            ...
-            run.write_table("predictions", predictions)
-            run.finish(metrics)
+    """One run of one condition of one experiment: `start` it, write its tables and `finish` it, unless it is complete.
 
     Args:
         results_dir: the results folder; need not exist.
@@ -129,10 +121,8 @@ class RunFolder:
         write_table(self.path / f"{name}.csv", table)
 
     def finish(self, metrics: pd.DataFrame) -> None:
-        """Writes metrics.csv, which marks the run as complete: to be called last.
+        """Writes metrics.csv, as `metrics_rows` makes them, which marks the run as complete: to be called last.
 
-        Args:
-            metrics: columns METRICS_COLUMNS, as `metrics_rows` makes them.
         Raises:
             ValueError: wrong columns, names or a score given twice (a fault of the caller).
         """
@@ -148,13 +138,9 @@ class RunFolder:
 def metrics_rows(
     values: Mapping[str, float], experiment: str, condition: str, run: int | None, fold: str, split: str, level: str
 ) -> pd.DataFrame:
-    """Returns flat metrics as tidy rows, one per metric, columns METRICS_COLUMNS.
+    """Returns metrics (name -> score, a fraction) as tidy rows, one per metric, columns METRICS_COLUMNS.
 
-    Args:
-        values: metric name -> score, fractions rather than percent.
-        fold: name of the held-out speaker or fold, or ``pooled``.
-        split: ``validation`` or ``test``.
-        level: ``chunk`` or ``utterance``.
+    The fold is a held-out speaker or fold, or POOLED; split and level are of SPLITS and LEVELS.
     """
     rows = [(experiment, condition, run, str(fold), split, level, metric, float(value)) for metric, value in values.items()]
     return pd.DataFrame(rows, columns=list(METRICS_COLUMNS))
@@ -192,11 +178,7 @@ def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd
 def find_runs(
     results_dir: PathLike, experiment: str | None = None, condition: str | None = None, complete: bool = True
 ) -> list[RunFolder]:
-    """Returns the run folders under a results folder, sorted by experiment, condition and number.
-
-    Args:
-        complete: leave out runs without metrics.csv; False lists every begun run.
-    """
+    """Returns the complete run folders, or all that were begun, sorted by experiment, condition and number."""
     root, found = Path(results_dir), []
     for folder in root.glob(f"{experiment or '*'}/{condition or '*'}/run*"):
         number = _RUN_FOLDER.fullmatch(folder.name)
@@ -233,12 +215,9 @@ def read_trials(results_dir: PathLike, experiment: str | None = None, condition:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition"])
 
 
-def read_configs(
-    results_dir: PathLike, experiment: str | None = None, condition: str | None = None
-) -> dict[tuple[str, str, int], dict]:
+def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
     """Returns the settings of all complete runs: (experiment, condition, run) -> the content of config.json."""
-    runs = find_runs(results_dir, experiment, condition)
-    return {(run.experiment, run.condition, run.run): run.read_config() for run in runs}
+    return {(run.experiment, run.condition, run.run): run.read_config() for run in find_runs(results_dir)}
 
 
 def read_json(path: Path) -> dict:
@@ -247,14 +226,11 @@ def read_json(path: Path) -> dict:
     Raises:
         InputError: it is absent or not a JSON record.
     """
-    try:
+    with _refusing(path, "a JSON file"):
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__} in place of a record")
         return content
-    except (OSError, ValueError, RecursionError) as error:
-        found = getattr(error, "strerror", None) or str(error)
-        raise InputError.about(path, found, "a JSON file", _RUN_AGAIN) from error
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -263,14 +239,19 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: it is absent or not a table.
     """
-    try:
+    with _refusing(path, "a CSV table"):
         columns = pd.read_csv(path, nrows=0).columns
         text = {name: str for name in columns if name in TEXT_COLUMNS}
         numbers = {name: ["", "nan", "NaN"] for name in columns if name not in text}
         return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers, float_precision="round_trip")
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        found = getattr(error, "strerror", None) or str(error)
-        raise InputError.about(path, found, "a CSV table", _RUN_AGAIN) from error
+
+
+@contextmanager
+def _refusing(path: Path, expected: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RecursionError) as error:  # pandas' parser errors are ValueErrors
+        raise InputError.about(path, getattr(error, "strerror", None) or error, expected, _RUN_AGAIN) from error
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

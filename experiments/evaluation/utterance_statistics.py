@@ -23,7 +23,7 @@ import pandas as pd
 from began.errors import InputError
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL, concordance_correlation_coefficient, unweighted_average_recall
 from experiments.corpora.record import Corpus
-from experiments.evaluation.baselines import one_epoch, score_classes
+from experiments.evaluation.baselines import score_classes
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
@@ -99,7 +99,7 @@ def make_trainer(recordings: Sequence[Recordings], speakers: np.ndarray | None =
             best = record_search(search_folder, split, task, fold.search)
             losses[split.fold] = float(best["loss"])
             scores.append(fold.score_test(str(best["blocks"]), best["C"]))
-        return Outcome(scores, losses, one_epoch(splits))
+        return Outcome(scores, losses)
 
     return train
 

@@ -26,6 +26,9 @@ LEARNING_RATE = 5e-4
 BATCH_SIZE = 32
 PATIENCE_EPOCHS = 3
 
+Examples = tuple[np.ndarray, np.ndarray]
+"""Chunks, float32, shape (n_chunks, n_bins, n_frames, 1), and their class indices, int, shape (n_chunks,)."""
+
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the spectrograms of a corpus, and the trainer that starts from the encoder's weights, or initial ones."""
@@ -81,13 +84,9 @@ def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
             losses = network.fit(*take(split.fitting), n_epochs, seed)["loss"]
             scores.append(network.predict(take(split.test)[0]))
             history.append(pd.DataFrame({"fold": split.fold, "epoch": np.arange(1, n_epochs + 1), "loss": losses}))
-        return Outcome(scores, {}, pd.concat(history, ignore_index=True))
+        return Outcome(scores, history=pd.concat(history, ignore_index=True))
 
     return train
-
-
-Examples = tuple[np.ndarray, np.ndarray]
-"""Chunks, float32, shape (n_chunks, n_bins, n_frames, 1), and their class indices, int, shape (n_chunks,)."""
 
 
 def _choose_epochs(network: WholeNetwork, train: Examples, validation: Examples, settings: Settings, path: Path) -> int:
