@@ -20,16 +20,10 @@ from began.errors import InputError
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora import load, open_corpus
 from experiments.corpora.record import Corpus
+from experiments.evaluation import options
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.evaluate import evaluate
 from experiments.evaluation.methods import check_conditions
-from experiments.evaluation.options import (
-    add_method_options,
-    add_training_options,
-    choose_method,
-    make_base_parser,
-    read_settings,
-)
 from experiments.evaluation.runs import RunFolder
 from experiments.reporting.render import render
 
@@ -41,19 +35,19 @@ DEFAULT_FOLDS = 5
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = make_base_parser("experiments.custom", __doc__)
+    parser = options.make_base_parser("experiments.custom", __doc__)
     add = parser.add_argument_group("own data set").add_argument
     add("--manifest", type=Path, required=True, metavar="CSV", help="names your recordings")
     add("--protocol", choices=tuple(PROTOCOLS), required=True, help="what is trained on and tested on")
     add("--folds", type=int, help=f"of the protocol kfold (default: {DEFAULT_FOLDS})")
     add("--name", required=True, help=f"folder of these runs under results/{EXPERIMENT}")
-    add_method_options(parser)
-    add_training_options(parser)
+    options.add_method_options(parser)
+    options.add_training_options(parser)
     return parser
 
 
 def main(arguments: argparse.Namespace) -> None:
-    settings = read_settings(arguments)
+    settings = options.read_settings(arguments)
     folder = RunFolder(settings.results_dir, EXPERIMENT, arguments.name).path
     condition = describe_condition(arguments, load("manifest", arguments.manifest))
     check_conditions([condition], settings)
@@ -93,7 +87,7 @@ def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Conditi
     tasks = tuple(task for task, column in ((CATEGORICAL, "label"), (DIMENSIONAL, "arousal")) if column in table)
     folds = (arguments.folds or DEFAULT_FOLDS) if protocol == "kfold" else 0
     record = Condition(EXPERIMENT, arguments.name, corpus="manifest", protocol=PROTOCOLS[protocol], folds=folds, tasks=tasks)
-    return replace(choose_method(record, arguments), name=arguments.name)
+    return replace(options.choose_method(record, arguments), name=arguments.name)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ SPACE_SEEN = "the ranges of the search were narrowed with a look at the test sco
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
 
-
 ENCODERS = {
     "began": "",
     "began-16-epochs": "--epochs 16",
@@ -71,7 +70,7 @@ class Condition:
         method: key of METHODS.
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
-        features: what a head reads from the encoder, see `began.encoder.OUTPUTS`.
+        features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.

@@ -69,7 +69,7 @@ def _train(path: Path, data: Data, condition: Condition, settings: Settings, met
         epochs=metadata["best_epoch"],
         rows=data.chunks_of(data.labelled(task), copies=True),
     )
-    encoder = load_frozen_encoder(settings.encoder, condition.features)
+    encoder = load_frozen_encoder(settings.find_encoder(condition), condition.features)
     save_predictor(path, build_predictor(encoder, train_head(job).model, metadata))
 
 

@@ -43,7 +43,7 @@ def search_and_train(
     from classifiers.workers import train_heads
 
     job = head_job(data, task, settings)
-    found, losses, jobs = [], {}, []
+    losses, jobs = {}, []
     for number, split in enumerate(splits):
         folds = [
             replace(job, rows=data.chunks_of(inner.train, copies=True), validation_rows=data.chunks_of(inner.validation))
@@ -59,18 +59,11 @@ def search_and_train(
             progress=f"search, {split.fold}",
             labels={"fold": split.fold, "task": task},
         )
-        found.append(result)
         losses[split.fold] = float(result.trials["loss"].min())
-        jobs.append(
-            replace(
-                job,
-                parameters=result.parameters,
-                epochs=result.epochs,
-                seed=int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31)),
-                rows=data.chunks_of(split.fitting, copies=True),
-                test_rows=data.chunks_of(split.test),
-            )
-        )
+        seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
+        rows, test_rows = data.chunks_of(split.fitting, copies=True), data.chunks_of(split.test)
+        best = {"parameters": result.parameters, "epochs": result.epochs}
+        jobs.append(replace(job, **best, seed=seed, rows=rows, test_rows=test_rows))
     trained = train_heads(jobs, settings.workers, progress=f"run {run_number}, {task} heads")
     history = [head.history.assign(fold=split.fold) for head, split in zip(trained, splits, strict=True)]
     return Outcome([head.scores for head in trained], losses, pd.concat(history, ignore_index=True))

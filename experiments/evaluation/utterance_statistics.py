@@ -23,20 +23,14 @@ import pandas as pd
 from began.errors import InputError
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL, concordance_correlation_coefficient, unweighted_average_recall
 from experiments.corpora.record import Corpus
+from experiments.evaluation import utterance_pooling as pooling
 from experiments.evaluation.baselines import score_classes
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 from experiments.evaluation.runs import record_search
-from experiments.evaluation.utterance_pooling import (
-    Recordings,
-    check_speakers,
-    fit_components,
-    linear_kernel,
-    normalize_speakers,
-    standardize,
-)
+from experiments.evaluation.utterance_pooling import Recordings
 
 SPEEDS = (0.9, 1.1, 0.95, 1.05, 0.85, 1.15)
 """Of the copies. Ko et al. 2015 take the first two; on EmoDB's inner folds all six gave two points more."""
@@ -68,7 +62,7 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
     n_utterances, speakers, speeds = len(corpus.utterances), None, ()
     if condition.normalize_speakers:
         speakers = corpus.utterances["speaker"].to_numpy()
-        check_speakers(speakers)
+        pooling.check_speakers(speakers)
     if condition.copies:
         speeds = choose_speeds(n_utterances)
         if len(speeds) < len(SPEEDS):
@@ -117,7 +111,7 @@ class _Fold:
         for block in (1, 2, 3, 4):
             pooled = [[version.statistics[block] for version in recordings]]
             if correlations:
-                components = fit_components(recordings[0], block, self.split.fitting)
+                components = pooling.fit_components(recordings[0], block, self.split.fitting)
                 pooled.append([version.correlate(block, components) for version in recordings])
             kernels = [self._compute_kernels(versions, speakers) for versions in pooled]
             self.kernels[block] = tuple(sum(parts) / len(parts) for parts in zip(*kernels, strict=True))
@@ -125,11 +119,11 @@ class _Fold:
     def _compute_kernels(self, versions: Sequence[np.ndarray], speakers: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Features are standardised with the statistics of the fold's training part, copies included."""
         if speakers is not None:
-            versions = [normalize_speakers(features, speakers) for features in versions]
+            versions = [pooling.normalize_speakers(features, speakers) for features in versions]
         training = np.concatenate([features[self.split.fitting] for features in versions])
         tested = np.mean([features[self.split.test] for features in versions], axis=0)
-        rows = standardize(training, training)
-        return linear_kernel(rows, rows), linear_kernel(standardize(tested, training), rows)
+        rows = pooling.standardize(training, training)
+        return pooling.linear_kernel(rows, rows), pooling.linear_kernel(pooling.standardize(tested, training), rows)
 
     def search(self) -> pd.DataFrame:
         """Returns one row per combination of blocks and C, with its mean loss over the inner folds."""
