@@ -17,9 +17,11 @@ import sys
 from began.command_line import run_script
 from began.errors import InputError
 from experiments.corpora import open_corpus
-from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS, Condition
-from experiments.evaluation.methods import check_conditions, find_encoder
-from experiments.evaluation.options import Settings, add_training_options, make_base_parser, read_settings
+from experiments.evaluation.conditions import BASE_ENCODER, ENCODERS, EXPERIMENTS
+from experiments.evaluation.evaluate import evaluate
+from experiments.evaluation.methods import check_conditions
+from experiments.evaluation.options import add_training_options, make_base_parser, read_settings
+from experiments.reporting.render import render
 
 EXPERIMENT = EXPERIMENTS["ablations"]
 
@@ -27,8 +29,7 @@ EXPERIMENT = EXPERIMENTS["ablations"]
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_base_parser("experiments.ablations", __doc__, "EmoDB (holds wav/)")
-    made = (f"  {name}: {_how_to_make(name)}" for name in ENCODERS)
-    parser.epilog = "encoders:\n" + "\n".join(made)
+    parser.epilog = "\n".join(["encoders:", *(f"  {name}: {_how_to_make(name)}" for name in ENCODERS)])
     names = tuple(EXPERIMENT.conditions)
     parser.add_argument("--conditions", nargs="+", choices=names, default=names)
     add_training_options(parser, runs=5)
@@ -38,28 +39,18 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
     chosen = [EXPERIMENT.conditions[name] for name in arguments.conditions]
-    base = EXPERIMENT.conditions[EXPERIMENT.base]
-    if not find_encoder(base, settings).is_file():
-        action = f"run {_how_to_make(base.encoder)} first"
-        raise InputError.about(find_encoder(base, settings), found="no such file", expected="the base's encoder", action=action)
-    present = [condition for condition in chosen if _has_encoder(condition, settings)]
+    base = settings.find_encoder(EXPERIMENT.conditions[EXPERIMENT.base])
+    if not base.is_file():
+        raise InputError.about(base, "no such file", "the base's encoder", f"run {_how_to_make(BASE_ENCODER)} first")
+    encoders = {condition: settings.find_encoder(condition) for condition in chosen}
+    present = [condition for condition, encoder in encoders.items() if encoder is None or encoder.is_file()]
     check_conditions(present, settings)
-    corpus = open_corpus("emodb", arguments.data_dir)
-
-    from experiments.evaluation.evaluate import evaluate
-    from experiments.reporting.render import render
-
-    evaluate(present, corpus, settings)
+    evaluate(present, open_corpus("emodb", arguments.data_dir), settings)
     render(settings.results_dir)
     for condition in chosen:
         if condition not in present:
             print(f"left out: {condition.name}; make its encoder with {_how_to_make(condition.encoder)}")
     print(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}")
-
-
-def _has_encoder(condition: Condition, settings: Settings) -> bool:
-    encoder = find_encoder(condition, settings)
-    return encoder is None or encoder.is_file()
 
 
 def _how_to_make(encoder: str) -> str:

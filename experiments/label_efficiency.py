@@ -17,8 +17,10 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import LABEL_EFFICIENCY, PERCENTS, at_share
+from experiments.evaluation.evaluate import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import add_training_options, make_base_parser, read_settings
+from experiments.reporting.render import render
 
 EXPERIMENT = "label_efficiency"
 
@@ -37,15 +39,10 @@ def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
     for percent in arguments.percents:
         if not 1 <= percent <= 100:
-            raise InputError.about("--percents", found=percent, expected="1 to 100", action="give whole percents")
+            raise InputError.about("--percents", percent, "1 to 100", "give whole percents")
     conditions = [at_share(LABEL_EFFICIENCY[name], percent) for name in arguments.encoders for percent in arguments.percents]
     check_conditions(conditions, settings, "--encoders")
-    corpus = open_corpus("emodb", arguments.data_dir)
-
-    from experiments.evaluation.evaluate import evaluate
-    from experiments.reporting.render import render
-
-    evaluate(conditions, corpus, settings)
+    evaluate(conditions, open_corpus("emodb", arguments.data_dir), settings)
     render(settings.results_dir)
     print(f"wrote {settings.results_dir / EXPERIMENT} and {settings.results_dir / 'tables'}")
 

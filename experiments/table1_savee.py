@@ -16,8 +16,10 @@ import sys
 from began.command_line import run_script
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.evaluation.evaluate import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import choose_method, make_table_parser, read_settings
+from experiments.reporting.render import render
 
 EXPERIMENT = EXPERIMENTS["table1_savee"]
 HEADS = ("utterance_split", "chunk_split_leaking")
@@ -36,12 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
     names = arguments.conditions or (HEADS if arguments.method == "head" else HEADS[:1])
     conditions = [choose_method(EXPERIMENT.conditions[name], arguments) for name in names]
     check_conditions(conditions, settings)
-    corpus = open_corpus("savee", arguments.data_dir)
-
-    from experiments.evaluation.evaluate import evaluate
-    from experiments.reporting.render import render
-
-    evaluate(conditions, corpus, settings)
+    evaluate(conditions, open_corpus("savee", arguments.data_dir), settings)
     render(settings.results_dir)
     print(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}")
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from began.command_line import run_script
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.evaluation.evaluate import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import choose_method, make_table_parser, read_settings
+from experiments.reporting.render import render
 
 EXPERIMENT = EXPERIMENTS["table2_omg"]
 HEADS = ("official", "source_disjoint")
@@ -37,10 +39,6 @@ def main(arguments: argparse.Namespace) -> None:
     conditions = [choose_method(EXPERIMENT.conditions[name], arguments) for name in arguments.conditions]
     check_conditions(conditions, settings)
     corpus = open_corpus("omg", arguments.data_dir, annotations_dir=arguments.annotations_dir)
-
-    from experiments.evaluation.evaluate import evaluate
-    from experiments.reporting.render import render
-
     evaluate(conditions, corpus, settings)
     render(settings.results_dir)
     print(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}")

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from began.command_line import run_script
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.evaluation.evaluate import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import choose_method, make_table_parser, read_settings
 from experiments.evaluation.runs import RunFolder
+from experiments.reporting.render import render
 
 EXPERIMENT = EXPERIMENTS["table3_emodb"]
 
@@ -33,17 +36,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
-    record = EXPERIMENT.conditions["head_per_second"]
-    name = choose_method(record, arguments).name.removeprefix("head_per_second_")
-    condition = choose_method(record, arguments, arguments.condition or name)
+    condition = choose_method(EXPERIMENT.conditions["head_per_second"], arguments)
+    condition = replace(condition, name=arguments.condition or condition.name)
     check_conditions([condition], settings)
     folder = RunFolder(settings.results_dir, EXPERIMENT.name, condition.name).path
-    corpus = open_corpus("emodb", arguments.data_dir)
-
-    from experiments.evaluation.evaluate import evaluate
-    from experiments.reporting.render import render
-
-    evaluate([condition], corpus, settings)
+    evaluate([condition], open_corpus("emodb", arguments.data_dir), settings)
     render(settings.results_dir)
     print(f"wrote {folder} and {settings.results_dir / 'tables'}")
 

@@ -198,7 +198,7 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
 def test_no_model_where_none_can_be_made(tmp_path):
     settings = Settings(tmp_path, Path("encoder.keras"))
     for differences in ({"chunk_split": True}, {"search": False}, {"method": "functionals"}, {"method": "statistics"}):
-        assert write_final_models(Condition("custom", "mine", **differences), None, settings, {}) == []
+        assert write_final_models(Condition("custom", "mine", **differences), None, None, settings, {}) == []
 
 
 def test_the_best_trial_is_the_best_of_all_folds(tmp_path):
@@ -226,7 +226,7 @@ def test_the_best_trial_is_the_best_of_all_folds(tmp_path):
         (["label", "speaker"], ["--protocol", "loso", "--folds", "3"], "--protocol kfold"),
         (["label", "speaker"], ["--protocol", "kfold", "--folds", "1"], "at least 2"),
         (["label"], ["--protocol", "kfold", "--folds", "37"], "at most as many as recordings"),
-        (["label"], ["--protocol", "kfold", "--folds", "13"], "at least 13 utterances a class"),
+        (["label"], ["--protocol", "kfold", "--folds", "13"], "at least 13 utterances per class"),
         (["label"], ["--protocol", "loso"], "no column speaker"),
         (["label"], ["--protocol", "speaker-dependent"], "no column speaker"),
         (["arousal", "valence", "speaker"], ["--protocol", "speaker-dependent"], "no column label"),

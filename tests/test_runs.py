@@ -132,7 +132,7 @@ def test_text_stays_text_and_numbers_are_exact(run):
         }
     )
     run.write_table("predictions", table)
-    pd.testing.assert_frame_equal(run.read_table("predictions"), table, check_exact=True)
+    pd.testing.assert_frame_equal(runs.read_table(run.path / "predictions.csv"), table, check_exact=True)
 
 
 def test_reading_gathers_complete_runs_only_in_order(tmp_path):
@@ -186,8 +186,8 @@ def test_metrics_out_of_the_schema_are_a_fault_of_the_caller(run):
 
 
 def test_plain_types():
-    value = {"a": np.float32(0.5), "b": (1, np.int64(2)), "c": np.arange(2), "d": float("nan"), "e": {"z", "y"}}
-    assert runs.plain(value) == {"a": 0.5, "b": [1, 2], "c": [0, 1], "d": None, "e": ["y", "z"]}
+    value = {"a": np.float32(0.5), "b": (1, np.int64(2)), "c": np.arange(2), "d": float("nan")}
+    assert runs.plain(value) == {"a": 0.5, "b": [1, 2], "c": [0, 1], "d": None}
     with pytest.raises(TypeError):
         runs.plain(object())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, show_embedding
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split
+from experiments.evaluation.protocols import Inner, Split
 from experiments.evaluation.runs import record_search
 
 STATISTICS = (np.mean, np.std, np.min, np.max)
@@ -22,7 +23,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Values of C that the inner folds choose from."""
 
 
-def prepare(condition: Condition, corpus: Corpus) -> tuple[Data, Trainer]:
+def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the data and the trainer of the methods "majority" and "functionals"."""
     if condition.method == "majority":
         return Data.of_utterances(corpus), predict_majority
@@ -33,9 +34,9 @@ def predict_majority(
     data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
 ) -> Outcome:
     """Predicts the most frequent class among the training utterances: what knowing nothing scores."""
-    from sklearn.dummy import DummyClassifier
-
-    return _fit_utterances(data, task, splits, lambda split: DummyClassifier(strategy="prior"), {})
+    shares = [np.bincount(data.targets(task)[split.fitting], minlength=data.n_outputs(task)) for split in splits]
+    scores = [np.tile(counts / counts.sum(), (len(split.test), 1)) for counts, split in zip(shares, splits, strict=True)]
+    return Outcome([of_fold.astype(np.float32) for of_fold in scores])
 
 
 def classify_functionals(
@@ -51,46 +52,28 @@ def classify_functionals(
     def make(penalty: float) -> Any:
         return make_pipeline(StandardScaler(), SVC(kernel="linear", C=penalty, break_ties=True))
 
+    def score(penalty: float, inner: Inner) -> float:
+        model = make(penalty).fit(data.features[inner.train], targets[inner.train])
+        return unweighted_average_recall(targets[inner.validation], model.predict(data.features[inner.validation]))
+
     def search(split: Split) -> pd.DataFrame:
-        rows = []
-        for penalty in PENALTIES:
-            scores = []
-            for inner in split.inner:
-                model = make(penalty).fit(data.features[inner.train], targets[inner.train])
-                predicted = model.predict(data.features[inner.validation])
-                scores.append(unweighted_average_recall(targets[inner.validation], predicted))
-            rows.append({"trial": len(rows), "loss": 1.0 - np.mean(scores), "status": "ok", "C": penalty})
-        return pd.DataFrame(rows)
+        losses = [1.0 - np.mean([score(penalty, inner) for inner in split.inner]) for penalty in PENALTIES]
+        return pd.DataFrame({"trial": range(len(losses)), "loss": losses, "status": "ok", "C": PENALTIES})
 
-    best = {}
+    scores, losses = [], {}
     for split in splits:
-        trials = record_search(search_folder, split, task, lambda split=split: search(split))
-        best[split.fold] = trials.loc[trials["loss"].idxmin()]
-    losses = {fold: float(row["loss"]) for fold, row in best.items()}
-    return _fit_utterances(data, task, splits, lambda split: make(best[split.fold]["C"]), losses)
-
-
-def _fit_utterances(
-    data: Data, task: str, splits: Sequence[Split], make: Callable[[Split], Any], losses: dict[str, float]
-) -> Outcome:
-    targets, scores = data.targets(task), []
-    for split in splits:
-        model = make(split).fit(data.features[split.fitting], targets[split.fitting])
+        best = record_search(search_folder, split, task, partial(search, split))
+        losses[split.fold] = float(best["loss"])
+        model = make(best["C"]).fit(data.features[split.fitting], targets[split.fitting])
         scores.append(score_classes(model, data.features[split.test], data.n_outputs(task)))
-    return Outcome(scores, losses, one_epoch(splits))
-
-
-def one_epoch(splits: Sequence[Split]) -> pd.DataFrame:
-    """Returns the history of methods that have no epochs."""
-    return pd.DataFrame({"fold": [split.fold for split in splits], "epoch": 1})
+    return Outcome(scores, losses)
 
 
 def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarray:
-    """Returns the scores of a fitted classifier, which sum to one: float32, shape (n, n_classes).
+    """Returns the scores of a support vector machine, which sum to one: float32, shape (n, n_classes).
 
-    Those of a support vector machine are ordered as its decisions are, so that the highest is what it predicts (where it
-    breaks ties between classes by them: `break_ties`); they are not calibrated. Classes that it has not been trained on
-    score 0.
+    They are ordered as its decisions are, so that the highest is what it predicts (where it breaks ties between classes by
+    them: `break_ties`); they are not calibrated. Classes that it has not been trained on score 0.
 
     Args:
         model: of scikit-learn, fitted to class indices.
@@ -98,15 +81,11 @@ def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarra
     """
     from scipy.special import softmax
 
-    if hasattr(model, "decision_function"):
-        decision = model.decision_function(features)
-        if decision.ndim == 1:  # of two classes
-            decision = np.stack([-decision, decision], axis=1)
-        known = softmax(decision, axis=1)
-    else:
-        known = model.predict_proba(features)
+    decision = model.decision_function(features)
+    if decision.ndim == 1:  # of two classes
+        decision = np.stack([-decision, decision], axis=1)
     scores = np.zeros((len(features), n_classes), np.float32)
-    scores[:, model.classes_] = known
+    scores[:, model.classes_] = softmax(decision, axis=1)
     return scores
 
 

@@ -40,7 +40,6 @@ SPACE_SEEN = "the ranges of the search were narrowed with a look at the test sco
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
 
-
 ENCODERS = {
     "began": "",
     "began-16-epochs": "--epochs 16",
@@ -71,7 +70,7 @@ class Condition:
         method: key of METHODS.
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
-        features: what a head reads from the encoder, see `began.encoder.OUTPUTS`.
+        features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.
@@ -164,68 +163,58 @@ class Experiment:
     base: str = ""
 
 
-def _with_methods(*conditions: Condition) -> dict[str, Condition]:
-    """Returns the conditions with a head per second, and each with the method "statistics" as far as it goes there."""
-    statistics = [
-        replace(condition, name=f"{condition.name}_utterance_statistics{suffix}", method="statistics", normalize_speakers=flag)
-        for condition in conditions
-        if not condition.chunk_split
-        for suffix, flag in (("", False), ("_speaker_normalized", True))
-    ]
-    return {condition.name: condition for condition in (*conditions, *statistics)}
-
-
-def _table1() -> Experiment:
-    utterances = Condition("table1_savee", "utterance_split", corpus="savee", protocol="per_speaker")
-    return Experiment(
-        "table1_savee",
-        "Table 1: SAVEE, accuracy per speaker",
-        dict.fromkeys(("DC", "JE", "JK", "KL"), "accuracy"),
-        _with_methods(utterances, replace(utterances, name="chunk_split_leaking", chunk_split=True)),
+def with_statistics(condition: Condition, normalize_speakers: bool) -> Condition:
+    """Returns a condition with the method "statistics" in place of a head, under a name that tells so."""
+    name = f"{condition.name}_utterance_statistics" + "_speaker_normalized" * normalize_speakers
+    return replace(
+        condition,
+        name=name.removeprefix("head_per_second_"),
+        description=f"statistics over the utterance,{' each speaker standardised,' * normalize_speakers} linear SVM",
+        method="statistics",
+        normalize_speakers=normalize_speakers,
     )
 
 
-def _table2() -> Experiment:
-    official = Condition(
-        "table2_omg", "official", corpus="omg", protocol="official_validation", tasks=(CATEGORICAL, DIMENSIONAL)
-    )
-    return Experiment(
-        "table2_omg",
-        "Table 2: OMG-Emotion",
-        {
-            "F-score": "f1_micro",
-            "arousal CCC": "concordance_correlation_coefficient_arousal",
-            "valence CCC": "concordance_correlation_coefficient_valence",
-        },
-        _with_methods(official, replace(official, name="source_disjoint", protocol="source_disjoint")),
-    )
+def _with_methods(*heads: Condition) -> dict[str, Condition]:
+    """Returns the conditions with a head, and those of them with the method "statistics" that do not split chunks."""
+    on_utterances = [condition for condition in heads if not condition.chunk_split]
+    statistics = [with_statistics(condition, flag) for condition in on_utterances for flag in (False, True)]
+    return {condition.name: condition for condition in (*heads, *statistics)}
 
 
-def _table3() -> Experiment:
-    conditions = [
-        Condition("table3_emodb", "head_per_second", "searched head on one second at a time"),
-        Condition("table3_emodb", "utterance_statistics", "statistics over the utterance, linear SVM", method="statistics"),
-        Condition(
-            "table3_emodb",
-            "utterance_statistics_speaker_normalized",
-            "statistics over the utterance, each speaker standardised, linear SVM",
-            method="statistics",
-            normalize_speakers=True,
-        ),
-    ]
-    return Experiment(
-        "table3_emodb",
-        "Table 3: EmoDB, leave one speaker out",
-        {"accuracy": "accuracy", "UAR": "unweighted_average_recall"},
-        {condition.name: condition for condition in conditions},
-    )
+_UTTERANCES = Condition("table1_savee", "utterance_split", corpus="savee", protocol="per_speaker")
+_TABLE1 = Experiment(
+    "table1_savee",
+    "Table 1: SAVEE, accuracy per speaker",
+    dict.fromkeys(("DC", "JE", "JK", "KL"), "accuracy"),
+    _with_methods(_UTTERANCES, replace(_UTTERANCES, name="chunk_split_leaking", chunk_split=True)),
+)
 
+_OFFICIAL = Condition("table2_omg", "official", corpus="omg", protocol="official_validation", tasks=(CATEGORICAL, DIMENSIONAL))
+_TABLE2 = Experiment(
+    "table2_omg",
+    "Table 2: OMG-Emotion",
+    {
+        "F-score": "f1_micro",
+        "arousal CCC": "concordance_correlation_coefficient_arousal",
+        "valence CCC": "concordance_correlation_coefficient_valence",
+    },
+    _with_methods(_OFFICIAL, replace(_OFFICIAL, name="source_disjoint", protocol="source_disjoint")),
+)
+
+_ACCURACY_AND_UAR = {"accuracy": "accuracy", "UAR": "unweighted_average_recall"}
+_TABLE3 = Experiment(
+    "table3_emodb",
+    "Table 3: EmoDB, leave one speaker out",
+    _ACCURACY_AND_UAR,
+    _with_methods(Condition("table3_emodb", "head_per_second", "searched head on one second at a time")),
+)
 
 BASE_ENCODER = "began-16-epochs"
 """The encoder of the ablations: every encoder that is compared with it has trained for 16 epochs, too."""
 
-
-_ABLATIONS: dict[str, tuple[str, dict]] = {
+_NORMALIZED = {"method": "statistics", "normalize_speakers": True}
+_DIFFERENCES: dict[str, tuple[str, dict]] = {
     "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
     "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
     "began_seed_1": ("BEGAN pre-trained with another seed", {"encoder": "began-seed-1"}),
@@ -249,13 +238,10 @@ _ABLATIONS: dict[str, tuple[str, dict]] = {
     "utterance_statistics_without_correlations": ("… without correlations", {"method": "statistics", "correlations": False}),
     "utterance_statistics_filters_16": ("… of 16 base filters", {"method": "statistics", "encoder": "began-16-filters"}),
     "utterance_statistics_initial_weights": ("… of initial weights", {"method": "statistics", "initial_weights": True}),
-    "utterance_statistics_speaker_normalized": (
-        "… each speaker standardised",
-        {"method": "statistics", "normalize_speakers": True},
-    ),
+    "utterance_statistics_speaker_normalized": ("… each speaker standardised", _NORMALIZED),
     "utterance_statistics_speaker_normalized_initial_weights": (
         "… each speaker standardised, initial weights",
-        {"method": "statistics", "normalize_speakers": True, "initial_weights": True},
+        {**_NORMALIZED, "initial_weights": True},
     ),
     "functionals": ("functionals of librosa's features, linear SVM", {"method": "functionals", "encoder": ""}),
     "majority": ("the most frequent class", {"method": "majority", "encoder": ""}),
@@ -263,17 +249,28 @@ _ABLATIONS: dict[str, tuple[str, dict]] = {
 """Name -> description, and what differs from the base."""
 
 
-def _ablations() -> Experiment:
-    conditions = {
+_ABLATIONS = Experiment(
+    "ablations",
+    "Ablations: EmoDB, leave one speaker out",
+    _ACCURACY_AND_UAR,
+    {
         name: Condition("ablations", name, description, **{"encoder": BASE_ENCODER, "search": False, **differences})
-        for name, (description, differences) in _ABLATIONS.items()
-    }
-    columns = {"accuracy": "accuracy", "UAR": "unweighted_average_recall"}
-    return Experiment("ablations", "Ablations: EmoDB, leave one speaker out", columns, conditions, base="began_16_epochs")
-
+        for name, (description, differences) in _DIFFERENCES.items()
+    },
+    base="began_16_epochs",
+)
 
 PERCENTS = (5, 10, 25, 50, 100)
 """Shares of the labels, by default."""
+
+_EFFICIENCY = {"experiment": "label_efficiency", "search": False}
+_SCRATCH = {"method": "whole", "initial_weights": True}
+LABEL_EFFICIENCY = {
+    "began": Condition(name="began", description="BEGAN, frozen", **_EFFICIENCY),
+    "initial_weights": Condition(name="initial_weights", description="initial weights", initial_weights=True, **_EFFICIENCY),
+    "from_scratch": Condition(name="from_scratch", description="from scratch", **_SCRATCH, **_EFFICIENCY),
+}
+"""What is compared at every share of the labels."""
 
 
 def at_share(condition: Condition, percent: int) -> Condition:
@@ -281,26 +278,15 @@ def at_share(condition: Condition, percent: int) -> Condition:
     return replace(condition, name=f"{condition.name}_{percent:03d}", percent=percent)
 
 
-_EFFICIENCY = {"experiment": "label_efficiency", "search": False}
-LABEL_EFFICIENCY = {
-    "began": Condition(name="began", description="BEGAN, frozen", **_EFFICIENCY),
-    "initial_weights": Condition(name="initial_weights", description="initial weights", initial_weights=True, **_EFFICIENCY),
-    "from_scratch": Condition(
-        name="from_scratch", description="from scratch", method="whole", initial_weights=True, **_EFFICIENCY
-    ),
-}
-"""What is compared at every share of the labels."""
+_SHARES = [at_share(condition, percent) for condition in LABEL_EFFICIENCY.values() for percent in PERCENTS]
+_LABEL_EFFICIENCY = Experiment(
+    "label_efficiency",
+    "Label efficiency: EmoDB, leave one speaker out",
+    {"accuracy": "accuracy"},
+    {condition.name: condition for condition in _SHARES},
+)
 
-
-def _label_efficiency() -> Experiment:
-    conditions = [at_share(condition, percent) for condition in LABEL_EFFICIENCY.values() for percent in PERCENTS]
-    by_name = {condition.name: condition for condition in conditions}
-    return Experiment("label_efficiency", "Label efficiency: EmoDB, leave one speaker out", {"accuracy": "accuracy"}, by_name)
-
-
-EXPERIMENTS = {
-    experiment.name: experiment for experiment in (_table1(), _table2(), _table3(), _ablations(), _label_efficiency())
-}
+EXPERIMENTS = {experiment.name: experiment for experiment in (_TABLE1, _TABLE2, _TABLE3, _ABLATIONS, _LABEL_EFFICIENCY)}
 """Every experiment of a full reproduction, by name."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
+from experiments.evaluation.conditions import Condition
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 
@@ -74,40 +75,29 @@ class Outcome:
     Attributes:
         scores: of the test chunks of each fold: float32, shape (n_chunks, n_outputs).
         losses: fold -> the lowest validation loss that its search found; empty without a search.
-        history: one row per fold and epoch, with the column `fold`.
+        history: one row per fold and epoch, with the column `fold`; None for methods that have no epochs.
     """
 
     scores: list[np.ndarray]
-    losses: dict[str, float]
-    history: pd.DataFrame
+    losses: dict[str, float] = field(default_factory=dict)
+    history: pd.DataFrame | None = None
 
 
 Trainer = Callable[[Data, str, Sequence[Split], Settings, int, Path], Outcome]
 """(data, task, folds, settings, number of the run, folder of the searches) -> outcome."""
 
+Prepare = Callable[[], tuple[Data, Trainer]]
+"""Gives the data and the trainer of a condition, which takes long when it is first called."""
 
-def represent(
-    corpus: Corpus,
-    encoder_path: Path,
-    settings: Settings,
-    features: str = "map",
-    *,
-    initial_weights: bool = False,
-    hop_seconds: float = 1.0,
-    speed: float = 1.0,
-    masked_copies: int = 0,
-) -> Data:
-    """Returns a corpus with the features of a frozen encoder, computed once and cached under the results folder.
+
+def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: float = 1.0) -> Data:
+    """Returns a corpus with the features of a condition's encoder, computed once and cached under the results folder.
 
     Args:
+        condition: its method says what is extracted: "frames" for statistics, else the condition's features.
         corpus: whose files are embedded.
-        encoder_path: encoder.keras of the pre-training.
         settings: with results_dir and tail.
-        features: one of `began.encoder.OUTPUTS`.
-        initial_weights: take these in place of the trained ones.
-        hop_seconds: distance between the starts of two chunks.
         speed: see `began.audio.stream_audio`.
-        masked_copies: of every chunk, for training alone, each with masks of its own (`began.spectrogram.mask_spectrograms`).
     """
     from began.audio import SAMPLE_RATE
     from began.encoder import load_frozen_encoder, load_random_encoder
@@ -115,25 +105,26 @@ def represent(
     from began.startup import start_backend
 
     start_backend()
-    encoder = (load_random_encoder if initial_weights else load_frozen_encoder)(encoder_path, features)
-    versions = [
+    load = load_random_encoder if condition.initial_weights else load_frozen_encoder
+    encoder = load(settings.find_encoder(condition), "frames" if condition.method == "statistics" else condition.features)
+    first, *copies = [
         represent_corpus(
             encoder,
             list(corpus.utterances["path"]),
             settings.results_dir / "cache" / "features",
             tail=settings.tail,
-            hop_samples=round(hop_seconds * SAMPLE_RATE),
+            hop_samples=round(condition.hop_seconds * SAMPLE_RATE),
             speed=speed,
             mask_seed=mask_seed,
             progress=show_embedding,
         )
-        for mask_seed in (None, *range(masked_copies))
+        for mask_seed in (None, *range(condition.masked_copies))
     ]
-    if not masked_copies:
-        return Data(corpus, versions[0].features, versions[0].utterance)  # mapped, not in memory
-    utterance = np.concatenate([version.utterance for version in versions])
-    stacked = np.concatenate([version.features for version in versions])
-    return Data(corpus, stacked, utterance, is_copy=np.arange(len(utterance)) >= len(versions[0].utterance))
+    if not copies:
+        return Data(corpus, first.features, first.utterance)  # mapped, not in memory
+    utterance = np.concatenate([first.utterance, *(copy.utterance for copy in copies)])
+    stacked = np.concatenate([first.features, *(copy.features for copy in copies)])
+    return Data(corpus, stacked, utterance, is_copy=np.arange(len(utterance)) >= len(first.utterance))
 
 
 def show_embedding(files: Iterable) -> Iterable:

@@ -6,7 +6,6 @@ the number of epochs of the best validation trial over all the searches of the c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,60 +21,56 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.runs import plain, read_trials
 
 if TYPE_CHECKING:
-    from experiments.evaluation.data import Data
+    from experiments.evaluation.data import Data, Prepare
 
 FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-arousal_valence.keras"}
 """Task -> file in the condition's folder."""
 
 
-def write_final_models(condition: Condition, data: Data, settings: Settings, config: Mapping[str, Any]) -> list[Path]:
+def write_final_models(
+    condition: Condition, data: Data, prepare: Prepare, settings: Settings, config: Mapping[str, Any]
+) -> list[Path]:
     """Writes the models of a condition whose runs are complete, and returns their paths.
 
     Only searched heads on whole utterances leave one: nothing else can be saved as a model for sound files.
 
     Args:
-        condition, data, settings: as of `experiments.evaluation.evaluate`.
+        condition, settings: as of `experiments.evaluation.evaluate`.
+        data: utterances that have chunks, with or without features.
+        prepare: gives the data with features; called where a model has to be trained.
         config: the content of the runs' config.json.
     """
     if condition.method != "head" or not condition.search or condition.chunk_split:
         return []
-    folder = settings.results_dir / condition.experiment / condition.name
     written = []
     for task in condition.tasks:
         best = find_best_trial(settings.results_dir, condition, task)
         metadata = _describe(condition, data, task, best, settings, config)
-        path = folder / FILES[task]
+        path = settings.results_dir / condition.experiment / condition.name / FILES[task]
         if not _is_current(path, metadata):
-            _train(path, condition, data, task, best, settings, metadata)
+            print(f"training the {task} model on all labelled utterances")
+            _train(path, prepare()[0], condition, settings, metadata)
             print(f"wrote {path}, for own recordings: trained on all {metadata['n_utterances']} labelled utterances")
         written.append(path)
     return written
 
 
-def _train(
-    path: Path,
-    condition: Condition,
-    data: Data,
-    task: str,
-    best: Mapping[str, Any],
-    settings: Settings,
-    metadata: Mapping[str, Any],
-) -> None:
+def _train(path: Path, data: Data, condition: Condition, settings: Settings, metadata: dict[str, Any]) -> None:
     """Trains one head on all labelled utterances and writes it, behind its encoder, as one .keras file."""
     from began.encoder import load_frozen_encoder
     from classifiers.predictor import build_predictor, save_predictor
     from classifiers.training import train_head
     from experiments.evaluation.head import head_job
 
+    task = metadata["task"]
     job = replace(
         head_job(data, task, settings),
-        parameters=best["parameters"],
-        epochs=best["epochs"],
+        parameters=metadata["parameters"],
+        epochs=metadata["best_epoch"],
         rows=data.chunks_of(data.labelled(task), copies=True),
     )
-    print(f"training the {task} model on all labelled utterances")
-    encoder = load_frozen_encoder(settings.encoder, condition.features)
-    save_predictor(path, build_predictor(encoder, train_head(job).model, dict(metadata)))
+    encoder = load_frozen_encoder(settings.find_encoder(condition), condition.features)
+    save_predictor(path, build_predictor(encoder, train_head(job).model, metadata))
 
 
 def find_best_trial(results_dir: Path, condition: Condition, task: str) -> dict[str, Any]:
@@ -92,9 +87,7 @@ def find_best_trial(results_dir: Path, condition: Condition, task: str) -> dict[
     good = trials[(trials["task"] == task) & (trials["status"] == "ok")] if len(trials) else trials
     if good.empty:
         folder = results_dir / condition.experiment / condition.name / "search"
-        raise InputError.about(
-            folder, found=f"no successful trial of a {task} head", expected="one", action="run the table again"
-        )
+        raise InputError.about(folder, f"no successful trial of a {task} head", "one", "run the table again")
     row = good.loc[pd.to_numeric(good["loss"]).idxmin()]
     parameters = resolve_parameters(task, {name: row[name] for name in resolve_parameters(task)})
     return {"parameters": parameters, "epochs": int(row["epochs"]), "loss": float(row["loss"]), "fold": row["fold"]}
@@ -104,29 +97,26 @@ def _describe(
     condition: Condition, data: Data, task: str, best: Mapping[str, Any], settings: Settings, config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
-    labels = {"labels": list(data.corpus.labels)} if task == CATEGORICAL else {}
+    labels = {"labels": data.corpus.labels} if task == CATEGORICAL else {}
     kept = {name: config[name] for name in ("corpus", "encoder_sha256", "features", "spectrogram", "tail", "seed")}
-    return plain(
-        {
-            **labels,
-            **kept,
-            "task": task,
-            "experiment": condition.experiment,
-            "condition": condition.name,
-            "n_utterances": len(data.labelled(task)),
-            "aggregation": settings.pooling[task],
-            "class_weight": settings.class_weight,
-            "parameters": best["parameters"],
-            "best_epoch": best["epochs"],
-            "search_fold": best["fold"],
-            "search_loss": best["loss"],
-        }
-    )
+    own = {
+        "task": task,
+        "experiment": condition.experiment,
+        "condition": condition.name,
+        "n_utterances": len(data.labelled(task)),
+        "aggregation": settings.pooling[task],
+        "class_weight": settings.class_weight,
+        "parameters": best["parameters"],
+        "best_epoch": best["epochs"],
+        "search_fold": best["fold"],
+        "search_loss": best["loss"],
+    }
+    return plain({**labels, **kept, **own})
 
 
 def _is_current(path: Path, metadata: Mapping[str, Any]) -> bool:
     """Whether a whole model of the same description is there already."""
     try:
-        return read_attached_json(path, "head") == json.loads(json.dumps(metadata))
+        return read_attached_json(path, "head") == metadata
     except InputError:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,9 @@ from experiments.evaluation.protocols import Split
 from experiments.evaluation.runs import search_path
 
 
-def prepare(condition: Condition, corpus: Corpus, encoder_path: Path, settings: Settings) -> tuple[Data, Trainer]:
+def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the features that heads are trained on, and their trainer."""
-    data = represent(
-        corpus,
-        encoder_path,
-        settings,
-        condition.features,
-        initial_weights=condition.initial_weights,
-        hop_seconds=condition.hop_seconds,
-        masked_copies=condition.masked_copies,
-    )
-    return data, search_and_train if condition.search else train_default
+    return represent(condition, corpus, settings), search_and_train if condition.search else train_default
 
 
 def search_and_train(
@@ -39,20 +31,19 @@ def search_and_train(
     settings: Settings,
     run_number: int,
     search_folder: Path,
-    fixed: dict | None = None,
+    search: bool = True,
 ) -> Outcome:
     """Searches the hyper-parameters of every fold on its inner folds, then trains its head on the whole training part.
 
-    Runs that share a split share its search.
-
-    Args:
-        fixed: parameters that are not searched: the inner folds then give the number of epochs alone.
+    Runs that share a split share its search. Without a search, the parameters are the default ones, and the inner folds give
+    the number of epochs alone.
     """
+    from classifiers.heads import DEFAULT_PARAMETERS
     from classifiers.search import search_head
     from classifiers.workers import train_heads
 
     job = head_job(data, task, settings)
-    found, losses, jobs = [], {}, []
+    losses, jobs = {}, []
     for number, split in enumerate(splits):
         folds = [
             replace(job, rows=data.chunks_of(inner.train, copies=True), validation_rows=data.chunks_of(inner.validation))
@@ -60,38 +51,26 @@ def search_and_train(
         ]
         result = search_head(
             folds,
-            max_evals=settings.max_evals if fixed is None else 1,
-            fixed=fixed,
+            max_evals=settings.max_evals if search else 1,
+            fixed=None if search else DEFAULT_PARAMETERS[task],
             path=search_path(search_folder, split, task),
             workers=settings.workers,
             spark_master=settings.spark_master,
             progress=f"search, {split.fold}",
             labels={"fold": split.fold, "task": task},
         )
-        found.append(result)
         losses[split.fold] = float(result.trials["loss"].min())
-        jobs.append(
-            replace(
-                job,
-                parameters=result.parameters,
-                epochs=result.epochs,
-                seed=int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31)),
-                rows=data.chunks_of(split.fitting, copies=True),
-                test_rows=data.chunks_of(split.test),
-            )
-        )
+        seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
+        rows, test_rows = data.chunks_of(split.fitting, copies=True), data.chunks_of(split.test)
+        best = {"parameters": result.parameters, "epochs": result.epochs}
+        jobs.append(replace(job, **best, seed=seed, rows=rows, test_rows=test_rows))
     trained = train_heads(jobs, settings.workers, progress=f"run {run_number}, {task} heads")
     history = [head.history.assign(fold=split.fold) for head, split in zip(trained, splits, strict=True)]
     return Outcome([head.scores for head in trained], losses, pd.concat(history, ignore_index=True))
 
 
-def train_default(
-    data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
-) -> Outcome:
-    """Does the same with the default parameters: the inner folds give the number of epochs alone."""
-    from classifiers.heads import DEFAULT_PARAMETERS
-
-    return search_and_train(data, task, splits, settings, run_number, search_folder, DEFAULT_PARAMETERS[task])
+train_default = partial(search_and_train, search=False)
+"""The same with the default parameters."""
 
 
 def head_job(data: Data, task: str, settings: Settings):

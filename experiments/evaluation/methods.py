@@ -10,20 +10,10 @@ from began.encoder import read_config
 from began.errors import InputError
 from began.files import read_attached_json, sha256_of
 from experiments.corpora.record import Corpus
+from experiments.evaluation import baselines, head, utterance_statistics
 from experiments.evaluation.conditions import CORPORA, METHODS, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
-
-WITHOUT_ENCODER = ("functionals", "majority")
-
-
-def find_encoder(condition: Condition, settings: Settings) -> Path | None:
-    """Returns the file of a condition's encoder: its own under the results folder, or the one that the user named."""
-    if condition.method in WITHOUT_ENCODER:
-        return None
-    if condition.encoder:
-        return settings.results_dir / "pretrain_librispeech" / condition.encoder / "encoder.keras"
-    return settings.encoder
 
 
 def check_conditions(conditions: Sequence[Condition], settings: Settings, option: str = "--conditions") -> None:
@@ -38,28 +28,19 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
             that is missing or damaged.
     """
     for condition in conditions:
+        found, without = f"it with {condition.name}", f"leave it out, or name {option} without those"
         if settings.class_weight and "class_weight" not in METHODS[condition.method]:
-            raise InputError.about(
-                f"--class-weight {settings.class_weight}",
-                found=f"it with {condition.name}",
-                expected="only what weighs classes",
-                action=f"leave it out, or name {option} without that",
-            )
+            raise InputError.about(f"--class-weight {settings.class_weight}", found, "only what weighs classes", without)
         if condition.method == "statistics" and settings.tail == "drop":
-            raise InputError.about(
-                "--tail drop", found=f"it with {condition.name}", expected="every utterance", action="leave it out"
-            )
+            raise InputError.about("--tail drop", found, "every utterance", "leave it out")
         if condition.method == "statistics" and condition.chunk_split:
-            raise InputError.about(
-                condition.name, found="chunks", expected="whole utterances: statistics know no chunks", action="leave it out"
-            )
-        encoder = find_encoder(condition, settings)
-        if encoder is not None:
+            expected = "utterance_split: statistics know no chunks"
+            raise InputError.about("--method statistics", condition.name, expected, without)
+        if (encoder := settings.find_encoder(condition)) is not None:
             describe_encoder(encoder)
     if all(condition.method == "statistics" for condition in conditions):
-        default = Settings(settings.results_dir)
-        names = ("max_evals", "epochs", "spark_master", "pooling")
-        unused = [name for name in names if dict(vars(settings))[name] != vars(default)[name]]
+        given, default = vars(settings), vars(Settings(settings.results_dir))
+        unused = [name for name in ("max_evals", "epochs", "spark_master", "pooling") if given[name] != default[name]]
         if unused:
             shown = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
             print(f"note: {shown}: of the heads, without effect with --method statistics")
@@ -67,22 +48,12 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the data that a condition's method works on, and its trainer."""
-    encoder = find_encoder(condition, settings)
-    if condition.method == "head":
-        from experiments.evaluation import head
-
-        return head.prepare(condition, corpus, encoder, settings)
-    if condition.method == "statistics":
-        from experiments.evaluation import utterance_statistics
-
-        return utterance_statistics.prepare(condition, corpus, encoder, settings)
     if condition.method == "whole":
-        from experiments.evaluation import whole_network
+        from experiments.evaluation import whole_network  # which imports Keras
 
-        return whole_network.prepare(condition, corpus, encoder, settings)
-    from experiments.evaluation import baselines
-
-    return baselines.prepare(condition, corpus)
+        return whole_network.prepare(condition, corpus, settings)
+    others = {"head": head.prepare, "statistics": utterance_statistics.prepare}
+    return others.get(condition.method, baselines.prepare)(condition, corpus, settings)
 
 
 def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> dict[str, object]:
@@ -95,7 +66,7 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
     """
     title = CORPORA.get(condition.corpus, corpus.name)
     config: dict[str, object] = {"corpus": title, "protocol": condition.protocol_text, **condition.options}
-    encoder = find_encoder(condition, settings)
+    encoder = settings.find_encoder(condition)
     if encoder is not None:
         config |= {**describe_encoder(encoder, condition.initial_weights), "tail": settings.tail}
     config |= {name: getattr(settings, name) for name in METHODS[condition.method]}

@@ -11,10 +11,11 @@ from types import MappingProxyType
 
 from began.audio import TAILS
 from began.errors import InputError
-from classifiers.metrics import CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.conditions import Condition
+from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
+from experiments.evaluation.conditions import Condition, with_statistics
 
-POOLINGS = ("mean", "median")
+WITHOUT_ENCODER = ("functionals", "majority")
+"""Methods that need no encoder."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,24 @@ class Settings:
     workers: int = 1
     spark_master: str | None = None
 
+    def find_encoder(self, condition: Condition) -> Path | None:
+        """Returns the file of a condition's encoder: its own under the results folder, or the one that the user named."""
+        if condition.method in WITHOUT_ENCODER:
+            return None
+        if condition.encoder:
+            return self.results_dir / "pretrain_librispeech" / condition.encoder / "encoder.keras"
+        return self.encoder
+
 
 def make_base_parser(module: str, description: str, data_dir: str | None = None) -> argparse.ArgumentParser:
-    """Returns a command's parser with the options --data-dir and --results-dir.
-
-    Args:
-        module: the command's name.
-        description: its docstring.
-        data_dir: what --data-dir holds; None leaves that option out.
-    """
+    """Returns a command's parser with --results-dir and, where `data_dir` says what it holds, --data-dir."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = parser.add_argument_group("data")
+    data = parser.add_argument_group("data").add_argument
     if data_dir is not None:
-        data.add_argument("--data-dir", type=Path, required=True, help=f"the folder of {data_dir}")
-    data.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
+        data("--data-dir", type=Path, required=True, help=f"the folder of {data_dir}")
+    data("--results-dir", type=Path, default=Path("results"), help="default: results")
     return parser
 
 
@@ -75,54 +78,35 @@ def make_table_parser(module: str, description: str, data_dir: str) -> argparse.
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of representation and search."""
-    representation = parser.add_argument_group("representation")
-    representation.add_argument("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
-    representation.add_argument(
-        "--features",
-        choices=("map", "embedding", "blocks"),
-        default="map",
-        help="what the heads read: last convolutional map (default), embedding, or all blocks",
+    """Adds the options of representation, method and search."""
+    add = parser.add_argument_group("representation").add_argument
+    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
+    features = "what the heads take: last convolutional map (default), embedding, or all blocks"
+    add("--features", choices=("map", "embedding", "blocks"), default="map", help=features)
+    method = (
+        "head: the paper's, on one second at a time (default); statistics: of all blocks over the utterance, with a linear "
     )
-    representation.add_argument(
-        "--method",
-        choices=("head", "statistics"),
-        default="head",
-        help="head: the paper's, on one second at a time (default); statistics: of all blocks over the utterance, with a "
-        "linear support vector machine",
-    )
-    representation.add_argument(
-        "--normalize-speakers",
-        action="store_true",
-        help="with --method statistics: standardise the utterances of each speaker, those of the test speaker included, "
-        "without their labels",
-    )
-    search = parser.add_argument_group("search", "of the heads; the few choices of the statistics are all tried")
-    search.add_argument("--max-evals", type=int, default=20, help="trials (the authors' code: 20)")
-    search.add_argument("--spark-master", help="URL of a Spark cluster to search on (needs pyspark)")
+    add("--method", choices=("head", "statistics"), default="head", help=method + "support vector machine")
+    normalize = "with --method statistics: standardise the utterances of each speaker, those of the test speaker included, "
+    add("--normalize-speakers", action="store_true", help=normalize + "without their labels")
+    add = parser.add_argument_group("search", "of the heads; the few choices of the statistics are all tried").add_argument
+    add("--max-evals", type=int, default=20, help="trials (the authors' code: 20)")
+    add("--spark-master", help="URL of a Spark cluster to search on (needs pyspark)")
 
 
 def add_training_options(parser: argparse.ArgumentParser, runs: int = 10) -> None:
     """Adds the options of chunking, training and scoring."""
-    training = parser.add_argument_group("training")
-    training.add_argument("--runs", type=int, default=runs, help=f"executions (default: {runs}; paper, section 4: 10)")
-    training.add_argument("--epochs", type=int, default=100, help="at most (paper, section 3.3: 100)")
-    training.add_argument(
-        "--tail",
-        choices=TAILS,
-        default="overlap",
-        help="the samples behind the last full second (default: overlap, loses no utterance)",
-    )
-    training.add_argument("--class-pooling", choices=POOLINGS, default="mean", help="from chunks to utterances")
-    training.add_argument(
-        "--dimension-pooling",
-        choices=POOLINGS,
-        default="median",
-        help="the same for arousal and valence (the authors' code: median)",
-    )
-    training.add_argument("--class-weight", choices=("none", "balanced"), default="none")
-    training.add_argument("--seed", type=int, default=0)
-    training.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    add = parser.add_argument_group("training").add_argument
+    add("--runs", type=int, default=runs, help=f"executions (default: {runs}; paper, section 4: 10)")
+    add("--epochs", type=int, default=100, help="at most (paper, section 3.3: 100)")
+    tail = "the samples behind the last full second (default: overlap, loses no utterance)"
+    add("--tail", choices=TAILS, default="overlap", help=tail)
+    add("--class-pooling", choices=AGGREGATIONS, default="mean", help="from chunks to utterances")
+    dimensions = "the same for arousal and valence (the authors' code: median)"
+    add("--dimension-pooling", choices=AGGREGATIONS, default="median", help=dimensions)
+    add("--class-weight", choices=("none", "balanced"), default="none")
+    add("--seed", type=int, default=0)
+    add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
@@ -134,10 +118,9 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     given = vars(arguments)
     for name in ("runs", "max_evals", "epochs", "workers"):
         if given.get(name, 1) < 1:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError.about(option, found=given[name], expected="at least 1", action="give a positive number")
+            raise InputError.about(f"--{name.replace('_', '-')}", given[name], "at least 1", "give a positive number")
     if not 0 <= arguments.seed < 2**31:
-        raise InputError.about("--seed", found=arguments.seed, expected="0 to 2147483647", action="give another number")
+        raise InputError.about("--seed", arguments.seed, "0 to 2147483647", "give another number")
     names = ("results_dir", "encoder", "runs", "max_evals", "epochs", "tail", "seed", "workers", "spark_master")
     return Settings(
         **{name: given[name] for name in names if name in given},
@@ -146,32 +129,17 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def choose_method(condition: Condition, arguments: argparse.Namespace, name: str | None = None) -> Condition:
-    """Returns a table's condition with the method that the command line asks for, under its own name.
+def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condition:
+    """Returns a condition with a head as it is, or with the method "statistics", as the command line asks for.
 
-    Args:
-        condition: with a head.
-        arguments: with the options of `add_method_options`.
-        name: of the results' folder; None takes the record's, with the method behind it.
     Raises:
         InputError: options that do not go together.
     """
-    if arguments.method == "head":
-        if arguments.normalize_speakers:
-            raise InputError.about(
-                "--normalize-speakers", found="it with --method head", expected="--method statistics", action="add that"
-            )
-        return replace(condition, name=name or condition.name, features=arguments.features)
-    if arguments.features != "map":
-        raise InputError.about(
-            "--method statistics", found=f"--features {arguments.features}", expected="all blocks", action="leave it out"
-        )
-    normalized = arguments.normalize_speakers
-    suffix = "_utterance_statistics" + "_speaker_normalized" * normalized
-    return replace(
-        condition,
-        name=name or condition.name + suffix,
-        description="statistics over the utterance, linear SVM" + ", each speaker standardised" * normalized,
-        method="statistics",
-        normalize_speakers=normalized,
-    )
+    if arguments.method == "statistics":
+        if arguments.features != "map":
+            raise InputError.about("--method statistics", f"--features {arguments.features}", "all blocks", "leave it out")
+        return with_statistics(condition, arguments.normalize_speakers)
+    if arguments.normalize_speakers:
+        found, expected = "it with --method head", "--method statistics"
+        raise InputError.about("--normalize-speakers", found, expected, "add that")
+    return replace(condition, features=arguments.features)

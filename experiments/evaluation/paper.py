@@ -54,7 +54,7 @@ class Score:
     Attributes:
         experiment: the experiment of ours it belongs to.
         system: who reached it.
-        column: of the paper's table: a speaker, ``F-score``, ``arousal CCC``, ``valence CCC``, ``accuracy``; or ``UAR``.
+        column: of the paper's table: a speaker, "F-score", "arousal CCC", "valence CCC" or "accuracy"; or "UAR".
         value: fraction, or a concordance correlation coefficient.
         sd: standard deviation over the paper's ten executions, where it is given.
         source: publication and table.
@@ -85,11 +85,8 @@ SCORES = tuple(score for row in _ROWS.strip().splitlines() for score in _parse(r
 
 def published(experiment: str, system: str | None = None, column: str | None = None) -> list[Score]:
     """Returns the published numbers of an experiment, in the order of the paper's table."""
-    return [
-        score
-        for score in SCORES
-        if score.experiment == experiment and system in (None, score.system) and column in (None, score.column)
-    ]
+    scores = [score for score in SCORES if score.experiment == experiment]
+    return [score for score in scores if system in (None, score.system) and column in (None, score.column)]
 
 
 def paper_value(experiment: str, column: str) -> float | None:

@@ -7,7 +7,6 @@ exception carries `leaking` in its name and exists to show what it does to a sco
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -116,31 +115,22 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         AssertionError: an utterance or a value of `disjoint` lies on both sides, or inner folds cover different
             utterances: a defect of the protocol.
     """
+    fold, fitting = f"fold {split.fold}", split.fitting
     for inner in split.inner:
         parts = {"training": inner.train, "validation": inner.validation, "test": split.test}
-        for name, part in parts.items():
-            if len(part) == 0:
-                found, action = f"no utterance in the {name} part", "give more utterances or speakers"
-                raise InputError.about(f"fold {split.fold}", found=found, expected="at least one", action=action)
+        for name in [name for name, part in parts.items() if len(part) == 0]:
+            found = f"no utterance in the {name} part"
+            raise InputError.about(fold, found, "at least one", "give more utterances or speakers")
         together = np.concatenate(list(parts.values()))
-        assert len(np.unique(together)) == len(together), f"fold {split.fold}: an utterance lies in two parts"
-        assert np.array_equal(np.sort(np.concatenate(inner)), split.fitting), f"fold {split.fold}: inner folds differ"
-    names = utterances["utterance"].to_numpy()
-    assert not set(names[split.fitting]) & set(names[split.test]), f"fold {split.fold}: an utterance on both sides"
-    if disjoint is not None:
-        values = utterances[disjoint].to_numpy()
-        both = set(values[split.fitting]) & set(values[split.test])
-        assert not both, f"fold {split.fold}: {disjoint} {sorted(both)} on both sides"
-    if "label" in utterances and utterances["label"].notna().all():
-        labels = utterances["label"].to_numpy()
-        absent = set(labels[split.test]) - set(labels[split.fitting])
-        if absent:
-            raise InputError.about(
-                f"fold {split.fold}",
-                found=f"no training utterance of {', '.join(sorted(absent))}",
-                expected="every class of the test part in the training part",
-                action="give more utterances of that class",
-            )
+        assert len(np.unique(together)) == len(together), f"{fold}: an utterance lies in two parts"
+        assert np.array_equal(np.sort(np.concatenate(inner)), fitting), f"{fold}: inner folds differ"
+    for column in ("utterance", *([disjoint] if disjoint else [])):
+        values = utterances[column].to_numpy()
+        both = set(values[fitting]) & set(values[split.test])
+        assert not both, f"{fold}: {column} {sorted(both)} on both sides"
+    if (labels := _strata(utterances)) is not None and (absent := set(labels[split.test]) - set(labels[fitting])):
+        found, expected = f"no training utterance of {', '.join(sorted(absent))}", "each class of the test part in training"
+        raise InputError.about(fold, found, expected, "give more utterances of that class")
     return split
 
 
@@ -155,18 +145,11 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
     """
     speakers = sorted(utterances["speaker"].unique())
     if len(speakers) < INNER_FOLDS + 1:
-        raise InputError.about(
-            "leave one speaker out",
-            found=f"{len(speakers)} speakers",
-            expected=f"at least {INNER_FOLDS + 1}: one for the test, {INNER_FOLDS} for the search",
-            action="use the protocol kfold",
-        )
-    return [check_split(split, utterances, disjoint="speaker") for split in _held_out_speakers(utterances, speakers, seed)]
-
-
-def _held_out_speakers(utterances: pd.DataFrame, speakers: list[str], seed: int) -> Iterator[Split]:
+        expected = f"at least {INNER_FOLDS + 1}: one for the test, the others for the search"
+        raise InputError.about("leave one speaker out", f"{len(speakers)} speakers", expected, "use the protocol kfold")
     speaker_of = utterances["speaker"].to_numpy()
     sexes = utterances.groupby("speaker")["sex"].first() if "sex" in utterances else pd.Series("", index=speakers)
+    splits = []
     for number, speaker in enumerate(speakers):
         generator = np.random.default_rng([seed, number])
         others = list(generator.permutation([other for other in speakers if other != speaker]))
@@ -174,10 +157,11 @@ def _held_out_speakers(utterances: pd.DataFrame, speakers: list[str], seed: int)
         is_test = speaker_of == speaker
         held_out = [np.isin(speaker_of, in_order[first::INNER_FOLDS]) for first in range(INNER_FOLDS)]
         inner = tuple(Inner(np.flatnonzero(~is_test & ~part), np.flatnonzero(part)) for part in held_out)
-        yield Split(speaker, inner, np.flatnonzero(is_test))
+        splits.append(check_split(Split(speaker, inner, np.flatnonzero(is_test)), utterances, disjoint="speaker"))
+    return splits
 
 
-def per_speaker(utterances: pd.DataFrame, seed: int, test_fraction: float = 0.4) -> list[Split]:
+def per_speaker(utterances: pd.DataFrame, seed: int) -> list[Split]:
     """Returns one speaker-dependent fold per speaker: stratified 60/40 by utterances (paper, section 3.3: SAVEE)."""
     splits = []
     for number, speaker in enumerate(sorted(utterances["speaker"].unique())):
@@ -185,7 +169,7 @@ def per_speaker(utterances: pd.DataFrame, seed: int, test_fraction: float = 0.4)
         # One each for training, search and test.
         _require_members(utterances["label"].to_numpy()[rows].astype(str), 3, f"speaker {speaker}")
         random_states = np.random.default_rng([seed, number]).integers(2**31, size=2)
-        fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), test_fraction)
+        fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), 0.4)
         splits.append(check_split(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
     return splits
 
@@ -196,18 +180,16 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
 
     if n_folds > len(utterances):
         found = f"{n_folds} for {len(utterances)} recordings"
-        raise InputError.about("--folds", found=found, expected="at most as many as recordings", action="choose fewer")
-    rows = np.arange(len(utterances))
-    speakers = utterances["speaker"].to_numpy() if "speaker" in utterances else np.full(len(rows), "")
-    by_speaker = len(np.unique(speakers)) >= n_folds
-    labels = _strata(utterances)
+        raise InputError.about("--folds", found, "at most as many as recordings", "choose fewer")
+    rows, labels, speakers = np.arange(len(utterances)), _strata(utterances), utterances["speaker"].to_numpy()
+    by_speaker, at_random = len(np.unique(speakers)) >= n_folds, {"shuffle": True, "random_state": seed}
     if by_speaker:
-        folds = GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, groups=speakers)
+        folds = GroupKFold(n_folds, **at_random).split(rows, groups=speakers)
     elif labels is not None:
         _require_members(labels, n_folds, f"{n_folds} folds")
-        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(rows, labels)
+        folds = StratifiedKFold(n_folds, **at_random).split(rows, labels)
     else:
-        folds = KFold(n_folds, shuffle=True, random_state=seed).split(rows)
+        folds = KFold(n_folds, **at_random).split(rows)
     splits = []
     for number, (fitting, test) in enumerate(folds, start=1):
         random_state = int(np.random.default_rng([seed, number]).integers(2**31))
@@ -230,12 +212,8 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
         InputError: the table has no column `split`, or one of its parts is empty.
     """
     if "split" not in utterances:
-        raise InputError.about(
-            "protocol official",
-            found="no column split",
-            expected="split = train, validation or test",
-            action="add the column, or choose another protocol",
-        )
+        expected, action = "split = train, validation or test", "add the column, or choose another protocol"
+        raise InputError.about("protocol official", "no column split", expected, action)
     part = utterances["split"].to_numpy()
     if test_part is None:
         test_part = "test" if (part == "test").any() else "validation"
@@ -246,12 +224,8 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
         values = utterances[disjoint].to_numpy()
         fitting, held_out = (rows[~np.isin(values[rows], values[test])] for rows in (fitting, held_out))
     if len(fitting) < 2 or len(test) == 0:
-        raise InputError.about(
-            "protocol official",
-            found=f"{len(fitting)} training and {len(test)} test utterances",
-            expected="at least two and one",
-            action="check the column split, and that the audio is there",
-        )
+        found, action = f"{len(fitting)} training and {len(test)} test utterances", "check the column split, and the audio"
+        raise InputError.about("protocol official", found, "at least two and one", action)
     if len(held_out):
         inner = (Inner(fitting, held_out),)
     else:
@@ -263,25 +237,18 @@ def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) 
     """Returns inner folds of training rows, disjoint by video or speaker where that leaves all of them filled."""
     from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, StratifiedKFold
 
-    large = len(rows) >= ENOUGH_UTTERANCES
+    large, at_random = len(rows) >= ENOUGH_UTTERANCES, {"shuffle": True, "random_state": random_state}
     for column in ("video", "speaker"):
         if column in utterances and utterances[column].iloc[rows].nunique() >= 5:
-            groups = utterances[column].to_numpy()[rows]
-            splitter = (
-                GroupShuffleSplit(1, test_size=VALIDATION_FRACTION, random_state=random_state)
-                if large
-                else GroupKFold(INNER_FOLDS, shuffle=True, random_state=random_state)
-            )
+            one_part = GroupShuffleSplit(1, test_size=VALIDATION_FRACTION, random_state=random_state)
+            groups, splitter = utterances[column].to_numpy()[rows], one_part if large else GroupKFold(INNER_FOLDS, **at_random)
             return tuple(Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, groups=groups))
     if large:
         return (Inner(*_stratified_pair(rows, utterances, random_state, VALIDATION_FRACTION)),)
-    n_folds = min(INNER_FOLDS, len(rows))
-    labels = _strata(utterances)
-    fits = labels is not None and np.unique(labels[rows], return_counts=True)[1].min() >= n_folds
-    splitter = (StratifiedKFold if fits else KFold)(n_folds, shuffle=True, random_state=random_state)
-    return tuple(
-        Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, labels[rows] if fits else None)
-    )
+    n_folds, labels = min(INNER_FOLDS, len(rows)), _strata(utterances, rows)
+    fits = labels is not None and np.unique(labels, return_counts=True)[1].min() >= n_folds
+    splitter = (StratifiedKFold if fits else KFold)(n_folds, **at_random)
+    return tuple(Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, labels if fits else None))
 
 
 def _stratified_pair(
@@ -289,30 +256,24 @@ def _stratified_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split
 
-    labels = _strata(utterances)
-    strata = None if labels is None else labels[rows]
+    strata = _strata(utterances, rows)
     if strata is not None:
-        counts = np.unique(strata, return_counts=True)[1]
-        n_second = int(np.ceil(fraction * len(rows)))
+        counts, n_second = np.unique(strata, return_counts=True)[1], int(np.ceil(fraction * len(rows)))
         if counts.min() < 2 or not len(counts) <= n_second <= len(rows) - len(counts):
             strata = None  # too few utterances to have every class on both sides
     first, second = train_test_split(rows, test_size=fraction, random_state=random_state, stratify=strata)
     return np.sort(first), np.sort(second)
 
 
-def _strata(utterances: pd.DataFrame) -> np.ndarray | None:
+def _strata(utterances: pd.DataFrame, rows: np.ndarray | slice = slice(None)) -> np.ndarray | None:
+    """Returns the labels of some rows; None where not every utterance has one."""
     if "label" not in utterances or utterances["label"].isna().any():
         return None
-    return utterances["label"].to_numpy().astype(str)
+    return utterances["label"].to_numpy().astype(str)[rows]
 
 
 def _require_members(labels: np.ndarray, needed: int, what: str) -> None:
-    names, counts = np.unique(labels, return_counts=True)
-    small = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < needed]
+    small = [f"{name} ({count})" for name, count in zip(*np.unique(labels, return_counts=True), strict=True) if count < needed]
     if small:
-        raise InputError.about(
-            what,
-            found=f"classes with few utterances: {', '.join(small)}",
-            expected=f"at least {needed} utterances a class",
-            action="add utterances, or merge or leave out those classes",
-        )
+        found, expected = f"classes with few utterances: {', '.join(small)}", f"at least {needed} utterances per class"
+        raise InputError.about(what, found, expected, "add utterances, or merge or leave out those classes")

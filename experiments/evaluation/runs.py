@@ -7,7 +7,7 @@ Layout, under one results folder::
         run<N>/
             config.json         all that decides the scores; written first
             environment.json    commit, versions, threads, devices, date
-            history.csv         one row per epoch
+            history.csv         one row per epoch, of methods that have epochs
             predictions.csv     one row per utterance of the test part
             metrics.csv         tidy scores; written last, so its presence marks a complete run
 
@@ -20,7 +20,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from experiments.corpora.record import TEXT_COLUMNS
 from experiments.evaluation.environment import describe_environment
 from experiments.evaluation.protocols import Split
 
+PathLike = str | os.PathLike[str]
 METRICS_COLUMNS = ("experiment", "condition", "run", "fold", "split", "level", "metric", "value")
 SPLITS = ("validation", "test")
 LEVELS = ("chunk", "utterance")
@@ -44,16 +46,7 @@ _RUN_AGAIN = "remove its folder and run the experiment again"
 
 
 class RunFolder:
-    """One run of one condition of one experiment.
-
-    Typical use, resumable at the level of runs::
-
-        run = RunFolder(results_dir, "table3_emodb", "head_per_second", 1)
-        run.start(config)
-        if not run.is_complete:
-            ...
-            run.write_table("predictions", predictions)
-            run.finish(metrics)
+    """One run of one condition of one experiment: `start` it, write its tables and `finish` it, unless it is complete.
 
     Args:
         results_dir: the results folder; need not exist.
@@ -64,13 +57,13 @@ class RunFolder:
         InputError: a name that cannot be a folder's, or a negative run.
     """
 
-    def __init__(self, results_dir: str | os.PathLike, experiment: str, condition: str, run: int | None = None) -> None:
+    def __init__(self, results_dir: PathLike, experiment: str, condition: str, run: int | None = None) -> None:
         for what, name in (("experiment", experiment), ("condition", condition)):
             if not _NAME.fullmatch(str(name)):
                 expected = "letters, digits, '.', '_' and '-'"
-                raise InputError.about(f"name of the {what}", found=repr(name), expected=expected, action="choose another name")
+                raise InputError.about(f"name of the {what}", repr(name), expected, "choose another name")
         if run is not None and run < 0:
-            raise InputError.about("number of the run", found=run, expected="0 or more", action="count from 1")
+            raise InputError.about("number of the run", run, "0 or more", "count from 1")
         self.results_dir = Path(results_dir)
         self.experiment, self.condition, self.run = str(experiment), str(condition), run
         self.path = self.results_dir / self.experiment / self.condition
@@ -87,7 +80,7 @@ class RunFolder:
         """True once metrics.csv is there, which is written last."""
         return (self.path / "metrics.csv").is_file()
 
-    def start(self, config: Mapping[str, Any], may_differ: Iterable[str] = ()) -> None:
+    def start(self, config: Mapping[str, Any], may_differ: Collection[str] = ()) -> None:
         """Opens the folder for writing, or goes on with a run of the same settings.
 
         Args:
@@ -96,39 +89,31 @@ class RunFolder:
         Raises:
             InputError: the folder holds a run with other settings, or cannot be written.
         """
-        config, environment = plain(config), describe_environment()
+        config, path = plain(config), self.path / "environment.json"
         if not self.is_started and not self.is_complete:
             self._write_json("config", config)
-            self._write_json("environment", environment)
+            self._write_json("environment", describe_environment())
             return
-        self._check_same(config, frozenset(may_differ))
-        path = self.path / "environment.json"
-        before = read_json(path) if path.is_file() else {}
-        if before and not self.is_complete:
-            sitting = {key: environment[key] for key in ("date", "commit", "uncommitted_changes", "devices")}
-            before.setdefault("resumed", []).append(sitting)
-        if not before or not self.is_complete:
-            self._write_json("environment", before or environment)
+        self._check_same(config, may_differ)
+        if path.is_file() and self.is_complete:
+            return
+        environment = describe_environment()
+        if path.is_file():
+            now = {key: environment[key] for key in ("date", "commit", "uncommitted_changes", "devices")}
+            environment = read_json(path)
+            environment.setdefault("resumed", []).append(now)
+        self._write_json("environment", environment)
 
-    def _check_same(self, config: dict, may_differ: frozenset[str]) -> None:
-        before = self.read_config()
-        missing = object()
-        differing = [
-            key
-            for key in dict.fromkeys([*before, *config])
-            if key not in may_differ and before.get(key, missing) != config.get(key, missing)
-        ]
-        if differing:
-            raise InputError.about(
-                f"{self.path} (a run with other settings)",
-                found=_show(before, differing),
-                expected=_show(config, differing),
-                action="choose another name for the condition or another --results-dir, repeat the settings found, or remove "
-                "that folder",
-            )
+    def _check_same(self, config: dict, may_differ: Collection[str]) -> None:
+        before, missing = self.read_config(), object()
+        keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
+        if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
+            subject, action = f"{self.path} (a run with other settings)", "choose another name for the condition or another "
+            action += "--results-dir, repeat the settings found, or remove that folder"
+            raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        text = json.dumps(plain(values), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
         write_text(self.path / f"{name}.json", text + "\n")
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
@@ -136,35 +121,26 @@ class RunFolder:
         write_table(self.path / f"{name}.csv", table)
 
     def finish(self, metrics: pd.DataFrame) -> None:
-        """Writes metrics.csv, which marks the run as complete: to be called last.
+        """Writes metrics.csv, as `metrics_rows` makes them, which marks the run as complete: to be called last.
 
-        Args:
-            metrics: columns METRICS_COLUMNS, as `metrics_rows` makes them.
         Raises:
             ValueError: wrong columns, names or a score given twice (a fault of the caller).
         """
-        _check_metrics(metrics, self.path)
+        if fault := _find_fault(metrics):
+            raise ValueError(f"{self.path}: {fault}")
         self.write_table("metrics", metrics)
 
     def read_config(self) -> dict:
         """Returns the content of config.json; nothing where there is none."""
         return read_json(self.path / "config.json") if self.is_started else {}
 
-    def read_table(self, name: str) -> pd.DataFrame:
-        """Returns the content of ``<name>.csv``; names of utterances, speakers, folds and classes stay text."""
-        return read_table(self.path / f"{name}.csv")
-
 
 def metrics_rows(
     values: Mapping[str, float], experiment: str, condition: str, run: int | None, fold: str, split: str, level: str
 ) -> pd.DataFrame:
-    """Returns flat metrics as tidy rows, one per metric, columns METRICS_COLUMNS.
+    """Returns metrics (name -> score, a fraction) as tidy rows, one per metric, columns METRICS_COLUMNS.
 
-    Args:
-        values: metric name -> score, fractions rather than percent.
-        fold: name of the held-out speaker or fold, or ``pooled``.
-        split: ``validation`` or ``test``.
-        level: ``chunk`` or ``utterance``.
+    The fold is a held-out speaker or fold, or POOLED; split and level are of SPLITS and LEVELS.
     """
     rows = [(experiment, condition, run, str(fold), split, level, metric, float(value)) for metric, value in values.items()]
     return pd.DataFrame(rows, columns=list(METRICS_COLUMNS))
@@ -180,8 +156,8 @@ def search_path(folder: Path, split: Split, task: str) -> Path:
     return folder / f"{fold}-{task}-{split.fingerprint}.csv"
 
 
-def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """Returns the trials of an exhaustive search, from its file where another run has done it.
+def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd.DataFrame]) -> pd.Series:
+    """Returns the best trial of an exhaustive search, from its file where another run has done it.
 
     Args:
         search: tries everything, and returns one row per trial with the columns `trial`, `loss`, `status` and parameters.
@@ -192,20 +168,17 @@ def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd
         trials.insert(0, "fold", split.fold)
         trials.insert(1, "task", task)
         write_table(path, trials)
-    return read_table(path)
+    trials = read_table(path)
+    return trials.loc[trials["loss"].idxmin()]
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
 def find_runs(
-    results_dir: str | os.PathLike, experiment: str | None = None, condition: str | None = None, complete: bool = True
+    results_dir: PathLike, experiment: str | None = None, condition: str | None = None, complete: bool = True
 ) -> list[RunFolder]:
-    """Returns the run folders under a results folder, sorted by experiment, condition and number.
-
-    Args:
-        complete: leave out runs without metrics.csv; False lists every begun run.
-    """
+    """Returns the complete run folders, or all that were begun, sorted by experiment, condition and number."""
     root, found = Path(results_dir), []
     for folder in root.glob(f"{experiment or '*'}/{condition or '*'}/run*"):
         number = _RUN_FOLDER.fullmatch(folder.name)
@@ -217,34 +190,22 @@ def find_runs(
     return sorted(found, key=lambda run: (run.experiment, run.condition, run.run))
 
 
-def read_metrics(results_dir: str | os.PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
+def read_metrics(results_dir: PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
     """Returns the scores of all complete runs, tidy: columns METRICS_COLUMNS, an empty table when there are none.
 
     Raises:
         InputError: a metrics.csv that is not in the layout.
     """
-    runs = find_runs(results_dir, experiment, condition)
-    for run in runs:
-        try:
-            _check_metrics(run.read_table("metrics"), run.path)
-        except ValueError as error:
-            if isinstance(error, InputError):
-                raise
-            expected = f"columns {', '.join(METRICS_COLUMNS)}"
-            raise InputError.about(run.path / "metrics.csv", found=str(error), expected=expected, action=_RUN_AGAIN) from error
-    # The folder tells whose scores these are, also when it was renamed by hand.
-    table = _read_all("metrics", runs)
+    table = _read_all("metrics", find_runs(results_dir, experiment, condition))
     return table if len(table) else pd.DataFrame(columns=list(METRICS_COLUMNS)).astype({"run": int, "value": float})
 
 
-def read_predictions(
-    results_dir: str | os.PathLike, experiment: str | None = None, condition: str | None = None
-) -> pd.DataFrame:
+def read_predictions(results_dir: PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
     """Returns the predictions of all complete runs, with ``experiment``, ``condition``, ``run`` in front."""
     return _read_all("predictions", find_runs(results_dir, experiment, condition))
 
 
-def read_trials(results_dir: str | os.PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
+def read_trials(results_dir: PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
     """Returns the trials of all searches, with ``experiment`` and ``condition`` in front; ``search`` names the file."""
     paths = Path(results_dir).glob(f"{experiment or '*'}/{condition or '*'}/search/*.csv")
     tables = []
@@ -254,12 +215,9 @@ def read_trials(results_dir: str | os.PathLike, experiment: str | None = None, c
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition"])
 
 
-def read_configs(
-    results_dir: str | os.PathLike, experiment: str | None = None, condition: str | None = None
-) -> dict[tuple[str, str, int], dict]:
+def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
     """Returns the settings of all complete runs: (experiment, condition, run) -> the content of config.json."""
-    runs = find_runs(results_dir, experiment, condition)
-    return {(run.experiment, run.condition, run.run): run.read_config() for run in runs}
+    return {(run.experiment, run.condition, run.run): run.read_config() for run in find_runs(results_dir)}
 
 
 def read_json(path: Path) -> dict:
@@ -268,14 +226,11 @@ def read_json(path: Path) -> dict:
     Raises:
         InputError: it is absent or not a JSON record.
     """
-    try:
+    with _refusing(path, "a JSON file"):
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__} in place of a record")
         return content
-    except (OSError, ValueError, RecursionError) as error:
-        found = getattr(error, "strerror", None) or str(error)
-        raise InputError.about(path, found=found, expected="a JSON file", action=_RUN_AGAIN) from error
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -284,14 +239,19 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: it is absent or not a table.
     """
-    try:
+    with _refusing(path, "a CSV table"):
         columns = pd.read_csv(path, nrows=0).columns
         text = {name: str for name in columns if name in TEXT_COLUMNS}
         numbers = {name: ["", "nan", "NaN"] for name in columns if name not in text}
         return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers, float_precision="round_trip")
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        found = getattr(error, "strerror", None) or str(error)
-        raise InputError.about(path, found=found, expected="a CSV table", action=_RUN_AGAIN) from error
+
+
+@contextmanager
+def _refusing(path: Path, expected: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RecursionError) as error:  # pandas' parser errors are ValueErrors
+        raise InputError.about(path, getattr(error, "strerror", None) or error, expected, _RUN_AGAIN) from error
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -306,8 +266,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(plain(item) for item in value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
@@ -320,11 +278,16 @@ def plain(value: Any) -> Any:
 
 
 def _read_all(name: str, runs: Iterable[RunFolder]) -> pd.DataFrame:
-    tables = [
-        _put_in_front(run.read_table(name), {"experiment": run.experiment, "condition": run.condition, "run": run.run})
-        for run in runs
-        if (run.path / f"{name}.csv").is_file()
-    ]
+    tables = []
+    for run in runs:
+        path = run.path / f"{name}.csv"
+        if not path.is_file():
+            continue
+        table = read_table(path)
+        if name == "metrics" and (fault := _find_fault(table)):
+            raise InputError.about(path, fault, f"columns {', '.join(METRICS_COLUMNS)}", _RUN_AGAIN)
+        # The folder tells whose scores these are, also when it was renamed by hand.
+        tables.append(_put_in_front(table, {"experiment": run.experiment, "condition": run.condition, "run": run.run}))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition", "run"])
 
 
@@ -333,20 +296,19 @@ def _put_in_front(table: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFram
     return table.assign(**values)[[*values, *others]]
 
 
-def _check_metrics(metrics: pd.DataFrame, where: Path) -> None:
+def _find_fault(metrics: pd.DataFrame) -> str | None:
+    """Returns what is wrong with the layout of metrics; None where nothing is."""
     if tuple(metrics.columns) != METRICS_COLUMNS:
-        raise ValueError(f"{where}: columns {list(metrics.columns)}, expected {list(METRICS_COLUMNS)}")
+        return f"columns {list(metrics.columns)}"
     if metrics.empty:
-        raise ValueError(f"{where}: no score at all")
+        return "no score at all"
     for column, allowed in (("split", SPLITS), ("level", LEVELS)):
-        wrong = sorted(set(metrics[column]) - set(allowed))
-        if wrong:
-            raise ValueError(f"{where}: {column} {wrong}, expected one of {list(allowed)}")
+        if wrong := sorted(set(metrics[column]) - set(allowed)):
+            return f"{column} {wrong}, not one of {list(allowed)}"
     if not pd.api.types.is_numeric_dtype(metrics["value"]):
-        raise ValueError(f"{where}: values that are not numbers")
+        return "values that are not numbers"
     twice = metrics[metrics.duplicated(list(METRICS_COLUMNS[:-1]))]
-    if len(twice):
-        raise ValueError(f"{where}: given twice: {twice.iloc[0].tolist()}")
+    return f"a score given twice: {twice.iloc[0].tolist()}" if len(twice) else None
 
 
 def _show(values: Mapping[str, Any], keys: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""An utterance of any length to one vector a block of the encoder, from the frames of its chunks.
+"""An utterance of any length to one vector per block of the encoder, from the frames of its chunks.
 
 Two kinds of it, both label-free: each band's and channel's mean, spread and range over the frames, and how they vary together,
 as correlations between their principal components.
@@ -29,23 +29,22 @@ CHUNKS_AT_ONCE = 2048
 class Recordings:
     """All utterances of a corpus, as recorded or altered, as frames of the encoder's blocks.
 
+    Args:
+        features: the output "frames", shape (n_chunks, 2400n); may be memory-mapped.
+        utterance: int, shape (n_chunks,), ascending from 0; every utterance has a chunk.
     Attributes:
         statistics: block, 1 to 4 -> float32, shape (n_utterances, 4, 40, n_channels): mean, standard deviation, maximum and
             minimum over the frames.
+    Raises:
+        ValueError: an utterance has no chunk.
     """
 
     def __init__(self, features: np.ndarray, utterance: np.ndarray) -> None:
-        """Args:
-            features: the output "frames", shape (n_chunks, 2400n); may be memory-mapped.
-            utterance: int, shape (n_chunks,), ascending from 0; every utterance has a chunk.
-        Raises:
-            ValueError: an utterance has none.
-        """
         if set(np.diff(utterance, prepend=-1)) - {0, 1}:
             raise ValueError("an utterance without a chunk; expected at least one of each")
         self._blocks = dict(enumerate(split_frames(features), start=1))
         self._chunks = np.split(np.arange(len(utterance)), np.flatnonzero(np.diff(utterance)) + 1)
-        self.statistics = {block: self._measure(frames) for block, frames in self._blocks.items()}
+        self.statistics = {block: self._measure(block) for block in self._blocks}
 
     def frames(self, block: int, chunks: np.ndarray) -> np.ndarray:
         """Returns the frames of some chunks, one after the other: float32, shape (n_frames, 40 n_channels)."""
@@ -53,51 +52,40 @@ class Recordings:
         return frames.reshape(-1, frames.shape[-1]).astype(np.float32)
 
     def chunks_of(self, utterances: np.ndarray) -> np.ndarray:
-        """Returns the numbers of some utterances' chunks."""
+        """Returns the positions of some utterances' chunks."""
         return np.concatenate([self._chunks[number] for number in utterances])
 
     def correlate(self, block: int, components: PCA) -> np.ndarray:
-        """Returns the correlations between components over the frames of each utterance.
+        """Returns the correlations between components, see `fit_components`, over the frames of each utterance.
 
-        Args:
-            block: 1 to 4.
-            components: of the block's frames, see `fit_components`.
         Returns:
             float32, shape (n_utterances, n_components (n_components - 1) / 2).
         """
-        frames_a_chunk = self._blocks[block].shape[1]
-        n_chunks = len(self._blocks[block])
-        projected = np.concatenate(
-            [
-                components.transform(self.frames(block, np.arange(start, min(start + CHUNKS_AT_ONCE, n_chunks))))
-                for start in range(0, n_chunks, CHUNKS_AT_ONCE)
-            ]
-        )
+        n_chunks, n_frames, _ = self._blocks[block].shape
+        steps = np.split(np.arange(n_chunks), range(CHUNKS_AT_ONCE, n_chunks, CHUNKS_AT_ONCE))
+        projected = np.concatenate([components.transform(self.frames(block, chunks)) for chunks in steps])
         above = np.triu_indices(components.n_components_, 1)
         correlations = []
-        for chunks in self._chunks:
-            values = projected[chunks[0] * frames_a_chunk : (chunks[-1] + 1) * frames_a_chunk]
+        for values in np.split(projected, [chunks[0] * n_frames for chunks in self._chunks[1:]]):
             values = values - values.mean(axis=0)
             # A component that stands still in an utterance correlates with nothing, in place of with its own rounding.
             values /= values.std(axis=0) + 1e-3
             correlations.append((values.T @ values / len(values))[above])
         return np.stack(correlations).astype(np.float32)
 
-    def _measure(self, of_chunks: np.ndarray) -> np.ndarray:
+    def _measure(self, block: int) -> np.ndarray:
         measured = []
         for chunks in self._chunks:
-            frames = of_chunks[chunks].reshape(-1, N_MEL_BANDS, of_chunks.shape[-1] // N_MEL_BANDS).astype(np.float32)
+            frames = self.frames(block, chunks)
+            frames = frames.reshape(len(frames), N_MEL_BANDS, -1)
             measured.append([frames.mean(axis=0), frames.std(axis=0), frames.max(axis=0), frames.min(axis=0)])
         return np.array(measured, np.float32)
 
 
 def fit_components(recordings: Recordings, block: int, utterances: np.ndarray) -> PCA:
-    """Returns the principal components of a block's frames, each of unit variance, from some utterances alone.
+    """Returns the principal components of a block's frames, each of unit variance.
 
-    Args:
-        recordings: of a corpus.
-        block: 1 to 4.
-        utterances: to look at; of long corpora, evenly spread chunks of them.
+    Only chunks of `utterances` are used; of long corpora, evenly spread ones.
     """
     from sklearn.decomposition import PCA
 
@@ -114,14 +102,10 @@ def check_speakers(speakers: np.ndarray) -> None:
         InputError: a speaker with a single utterance, of which nothing would be left.
     """
     names, counts = np.unique(speakers, return_counts=True)
-    alone = names[counts == 1]
-    if len(alone):
-        raise InputError.about(
-            "--normalize-speakers",
-            found=f"one utterance of {', '.join(map(str, alone[:5]))}" + ", …" * (len(alone) > 5),
-            expected="at least two of each speaker",
-            action="give more, or leave the option out",
-        )
+    if alone := list(map(str, names[counts == 1])):
+        found = f"one utterance of {', '.join(alone[:5])}" + ", …" * (len(alone) > 5)
+        action = "give more, or leave the option out"
+        raise InputError.about("--normalize-speakers", found, "at least two of each speaker", action)
 
 
 def normalize_speakers(features: np.ndarray, speakers: np.ndarray) -> np.ndarray:

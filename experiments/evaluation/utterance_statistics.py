@@ -23,20 +23,14 @@ import pandas as pd
 from began.errors import InputError
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL, concordance_correlation_coefficient, unweighted_average_recall
 from experiments.corpora.record import Corpus
-from experiments.evaluation.baselines import one_epoch, score_classes
+from experiments.evaluation import utterance_pooling as pooling
+from experiments.evaluation.baselines import score_classes
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 from experiments.evaluation.runs import record_search
-from experiments.evaluation.utterance_pooling import (
-    Recordings,
-    check_speakers,
-    fit_components,
-    linear_kernel,
-    normalize_speakers,
-    standardize,
-)
+from experiments.evaluation.utterance_pooling import Recordings
 
 SPEEDS = (0.9, 1.1, 0.95, 1.05, 0.85, 1.15)
 """Of the copies. Ko et al. 2015 take the first two; on EmoDB's inner folds all six gave two points more."""
@@ -58,27 +52,23 @@ def choose_speeds(n_utterances: int) -> tuple[float, ...]:
         InputError: it has not even room for the utterances.
     """
     if n_utterances > MAX_ROWS:
-        raise InputError.about(
-            "--method statistics",
-            found=f"{n_utterances} utterances",
-            expected=f"at most {MAX_ROWS}",
-            action="use --method head",
-        )
+        found, expected = f"{n_utterances} utterances", f"at most {MAX_ROWS}"
+        raise InputError.about("--method statistics", found, expected, "use --method head")
     return SPEEDS[: MAX_ROWS // n_utterances - 1]
 
 
-def prepare(condition: Condition, corpus: Corpus, encoder_path: Path, settings: Settings) -> tuple[Data, Trainer]:
+def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the labels of a corpus, and the trainer that holds its pooled utterances."""
-    speakers = corpus.utterances["speaker"].to_numpy() if condition.normalize_speakers else None
-    if speakers is not None:
-        check_speakers(speakers)
-    speeds = choose_speeds(len(corpus.utterances)) if condition.copies else ()
-    if condition.copies and len(speeds) < len(SPEEDS):
-        print(f"{len(corpus.utterances)} utterances: {len(speeds)} copies of each in place of {len(SPEEDS)}")
-    recordings = []
-    for speed in (1.0, *speeds):
-        data = represent(corpus, encoder_path, settings, "frames", initial_weights=condition.initial_weights, speed=speed)
-        recordings.append(Recordings(data.features, data.utterance))
+    n_utterances, speakers, speeds = len(corpus.utterances), None, ()
+    if condition.normalize_speakers:
+        speakers = corpus.utterances["speaker"].to_numpy()
+        pooling.check_speakers(speakers)
+    if condition.copies:
+        speeds = choose_speeds(n_utterances)
+        if len(speeds) < len(SPEEDS):
+            print(f"{n_utterances} utterances: {len(speeds)} copies of each in place of {len(SPEEDS)}")
+    versions = (represent(condition, corpus, settings, speed) for speed in (1.0, *speeds))
+    recordings = [Recordings(data.features, data.utterance) for data in versions]
     return Data.of_utterances(corpus), make_trainer(recordings, speakers, condition.correlations)
 
 
@@ -98,12 +88,12 @@ def make_trainer(recordings: Sequence[Recordings], speakers: np.ndarray | None =
 
         scores, losses = [], {}
         for split in tqdm(splits, desc=f"run {run_number}, {task} support vector machines", unit="fold"):
-            fold = _Fold(data, task, settings.class_weight, split, recordings, speakers, correlations)
-            trials = record_search(search_folder, split, task, fold.search)
-            best = trials.loc[trials["loss"].idxmin()]
+            fold = _Fold(data, task, settings.class_weight, split, len(recordings))
+            fold.compute_kernels(recordings, speakers, correlations)
+            best = record_search(search_folder, split, task, fold.search)
             losses[split.fold] = float(best["loss"])
             scores.append(fold.score_test(str(best["blocks"]), best["C"]))
-        return Outcome(scores, losses, one_epoch(splits))
+        return Outcome(scores, losses)
 
     return train
 
@@ -111,40 +101,29 @@ def make_trainer(recordings: Sequence[Recordings], speakers: np.ndarray | None =
 class _Fold:
     """Support vector machines of one fold, on kernels that are computed once for all inner folds, blocks and C."""
 
-    def __init__(
-        self,
-        data: Data,
-        task: str,
-        class_weight: str | None,
-        split: Split,
-        recordings: Sequence[Recordings],
-        speakers: np.ndarray | None,
-        correlations: bool,
-    ) -> None:
-        self.task, self.class_weight, self.split = task, class_weight, split
-        self.n_labels = data.n_outputs(task)
-        self.targets = data.targets(task)
-        self.n_versions = len(recordings)
+    def __init__(self, data: Data, task: str, class_weight: str | None, split: Split, n_versions: int) -> None:
+        self.task, self.class_weight, self.split, self.n_versions = task, class_weight, split, n_versions
+        self.targets, self.n_labels = data.targets(task), data.n_outputs(task)
+
+    def compute_kernels(self, recordings: Sequence[Recordings], speakers: np.ndarray | None, correlations: bool) -> None:
+        """Computes for each block the kernel among training rows, one per utterance and version, and that of the test."""
         self.kernels = {}
         for block in (1, 2, 3, 4):
             pooled = [[version.statistics[block] for version in recordings]]
             if correlations:
-                components = fit_components(recordings[0], block, split.fitting)
+                components = pooling.fit_components(recordings[0], block, self.split.fitting)
                 pooled.append([version.correlate(block, components) for version in recordings])
             kernels = [self._compute_kernels(versions, speakers) for versions in pooled]
             self.kernels[block] = tuple(sum(parts) / len(parts) for parts in zip(*kernels, strict=True))
 
     def _compute_kernels(self, versions: Sequence[np.ndarray], speakers: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the kernel among all training rows (one per utterance and version), and that of the test.
-
-        Features are standardised with the statistics of the fold's training part, copies included.
-        """
+        """Features are standardised with the statistics of the fold's training part, copies included."""
         if speakers is not None:
-            versions = [normalize_speakers(features, speakers) for features in versions]
+            versions = [pooling.normalize_speakers(features, speakers) for features in versions]
         training = np.concatenate([features[self.split.fitting] for features in versions])
         tested = np.mean([features[self.split.test] for features in versions], axis=0)
-        rows = standardize(training, training)
-        return linear_kernel(rows, rows), linear_kernel(standardize(tested, training), rows)
+        rows = pooling.standardize(training, training)
+        return pooling.linear_kernel(rows, rows), pooling.linear_kernel(pooling.standardize(tested, training), rows)
 
     def search(self) -> pd.DataFrame:
         """Returns one row per combination of blocks and C, with its mean loss over the inner folds."""
@@ -192,12 +171,8 @@ class _Fold:
             ]
             return np.stack(columns, axis=1).astype(np.float32)
         if len(np.unique(targets)) < 2:
-            raise InputError.about(
-                f"fold {self.split.fold}",
-                found="one class only in the training part of an inner fold",
-                expected="at least two",
-                action="give more utterances or speakers, or use --method head",
-            )
+            found, action = "one class only in an inner fold's training part", "give more utterances, or use --method head"
+            raise InputError.about(f"fold {self.split.fold}", found, "at least two", action)
         machine = SVC(kernel="precomputed", C=penalty, class_weight=self.class_weight).fit(kernel, targets)
         return score_classes(machine, tested, self.n_labels)
 

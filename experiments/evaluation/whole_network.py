@@ -26,18 +26,20 @@ LEARNING_RATE = 5e-4
 BATCH_SIZE = 32
 PATIENCE_EPOCHS = 3
 
+Examples = tuple[np.ndarray, np.ndarray]
+"""Chunks, float32, shape (n_chunks, n_bins, n_frames, 1), and their class indices, int, shape (n_chunks,)."""
 
-def prepare(condition: Condition, corpus: Corpus, encoder_path: Path, settings: Settings) -> tuple[Data, Trainer]:
+
+def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the spectrograms of a corpus, and the trainer that starts from the encoder's weights, or initial ones."""
     from began.encoder import read_config, reset_weights
     from began.network_file import load_network
     from began.startup import start_backend
 
     start_backend()
-    encoder = load_network(encoder_path)
-    if condition.initial_weights:
-        encoder = reset_weights(encoder)
-    data = load_spectrograms(corpus, read_config(encoder_path), settings.tail)
+    path = settings.find_encoder(condition)
+    encoder = reset_weights(load_network(path)) if condition.initial_weights else load_network(path)
+    data = load_spectrograms(corpus, read_config(path), settings.tail)
     return data, make_trainer(encoder, condition.learning_rate or LEARNING_RATE)
 
 
@@ -71,7 +73,7 @@ def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
         targets, scores, history = data.targets(task), [], []
         network = WholeNetwork(encoder, task, data.n_outputs(task), learning_rate)
 
-        def take(utterances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def take(utterances: np.ndarray) -> Examples:
             chunks = data.chunks_of(utterances)
             return data.features[chunks], targets[chunks]
 
@@ -82,18 +84,12 @@ def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
             losses = network.fit(*take(split.fitting), n_epochs, seed)["loss"]
             scores.append(network.predict(take(split.test)[0]))
             history.append(pd.DataFrame({"fold": split.fold, "epoch": np.arange(1, n_epochs + 1), "loss": losses}))
-        return Outcome(scores, {}, pd.concat(history, ignore_index=True))
+        return Outcome(scores, history=pd.concat(history, ignore_index=True))
 
     return train
 
 
-def _choose_epochs(
-    network: WholeNetwork,
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    settings: Settings,
-    path: Path,
-) -> int:
+def _choose_epochs(network: WholeNetwork, train: Examples, validation: Examples, settings: Settings, path: Path) -> int:
     """Returns the epoch with the lowest validation loss, from a file where it was found before with the same of everything."""
     constants = [settings.epochs, settings.seed, network.learning_rate, BATCH_SIZE, PATIENCE_EPOCHS, DEFAULT_PARAMETERS]
     seen = hashlib.sha256(json.dumps([*constants, keras.backend.backend()], sort_keys=True).encode())
@@ -139,19 +135,13 @@ class WholeNetwork:
         self._optimizer_start = [np.array(variable) for variable in optimizer.variables]
 
     def fit(
-        self,
-        chunks: np.ndarray,
-        targets: np.ndarray,
-        epochs: int,
-        seed: int,
-        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        self, chunks: np.ndarray, targets: np.ndarray, epochs: int, seed: int, validation: Examples | None = None
     ) -> dict[str, list[float]]:
         """Trains from the start weights, and returns Keras' history.
 
         Args:
-            chunks: float32, shape (n_chunks, n_bins, n_frames, 1); the start weights' maps of them give the statistics that
-                the head's input is standardised with.
-            targets: int class indices, shape (n_chunks,).
+            chunks, targets: see `Examples`; the start weights' maps of the chunks give the statistics that the head's input is
+                standardised with.
             epochs: at most so many.
             seed: of the head's weights, dropout and the order of chunks.
             validation: chunks and targets; the training ends when their loss has not fallen for PATIENCE_EPOCHS.
@@ -164,15 +154,11 @@ class WholeNetwork:
         mean, variance = measure_normalization(self._maps.predict(_Batches(chunks), verbose=0))
         deviation = np.sqrt(variance)
         self._standardize.set_weights([1 / deviation, (-mean / deviation)[:, np.newaxis]])
-        options = (
-            {}
-            if validation is None
-            else {
-                "validation_data": _Batches(*validation),
-                "callbacks": [keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)],
-            }
-        )
-        return self._model.fit(_Batches(chunks, targets, seed=seed), epochs=epochs, shuffle=False, verbose=0, **options).history
+        batches, options = _Batches(chunks, targets, seed=seed), {}
+        if validation is not None:
+            stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=PATIENCE_EPOCHS)
+            options = {"validation_data": _Batches(*validation), "callbacks": [stopping]}
+        return self._model.fit(batches, epochs=epochs, shuffle=False, verbose=0, **options).history
 
     def predict(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the scores of chunks, float32, shape (n_chunks, n_outputs)."""
