@@ -37,10 +37,8 @@ accents. It sees one second at a time and no phase. It was never meant to identi
 
 
 def write_model_card(folder: Path) -> Path:
-    """Writes README.md beside an encoder, from its run folder alone, and returns its path.
+    """Writes README.md from the config.json, history.csv and encoder.keras in a pre-training's folder; returns its path.
 
-    Args:
-        folder: holds config.json, history.csv and encoder.keras, as the pre-training writes them.
     Raises:
         InputError: one of these is missing or damaged.
     """

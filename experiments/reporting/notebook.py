@@ -59,11 +59,7 @@ def measure_lengths(utterances: pd.DataFrame) -> pd.Series:
 
 
 def summarise_corpora(corpora: Mapping[str, Corpus], seconds: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Returns one row per corpus: how much of it there is.
-
-    Args:
-        seconds: corpus -> length of every utterance.
-    """
+    """Returns one row per corpus: how much of it there is; `seconds` are the lengths of its utterances."""
     rows = [
         {
             "corpus": name + (" (synthetic)" if corpus.synthetic else ""),
@@ -90,12 +86,9 @@ def pick_speakers(utterances: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def pick_chunks(utterances: pd.DataFrame, n_per_utterance: int | None = None) -> tuple[np.ndarray, pd.DataFrame]:
-    """Returns chunks of some utterances, evenly spread over each, and the utterance's row of every chunk.
+    """Returns chunks evenly spread over each utterance (None takes all), and the utterance's row of every chunk.
 
-    Args:
-        n_per_utterance: None takes all.
-    Returns:
-        float32, shape (n_chunks, 16000), and a table of n_chunks rows.
+    Shapes: float32 (n_chunks, 16000), and a table of n_chunks rows.
     """
     chunks, rows = [], []
     for position, path in enumerate(utterances["path"]):
@@ -148,11 +141,7 @@ def show_figure(figure: Figure | None, description: str) -> None:
 
 
 def show_sounds(rows: Mapping[str, Iterable[np.ndarray]]) -> None:
-    """Shows waveforms that can be listened to, one row for each name; all are as loud as can be.
-
-    Args:
-        rows: name -> waveforms, float, shape (n_samples,), at 16 kHz.
-    """
+    """Shows waveforms, float, shape (n_samples,), at 16 kHz, to be listened to; a row for each name; as loud as can be."""
     lines = []
     for name, waveforms in rows.items():
         cells = "".join(f"<td>{Audio(waveform, rate=SAMPLE_RATE)._repr_html_()}</td>" for waveform in waveforms)

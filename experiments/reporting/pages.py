@@ -15,8 +15,6 @@ from began.files import write_text
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-SECONDS_PER_CELL = 300
-
 _CONTENTS = """# Semi-supervised speech emotion recognition
 
 A reproduction of Pereira et al. (ICANN 2018): a BEGAN trained on unlabelled speech, its encoder frozen, small heads for
@@ -30,20 +28,14 @@ def execute_notebooks(
     data_dir: str | os.PathLike = "data",
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[Path, NotebookNode]:
-    """Executes copies of all notebooks of a folder, in the order of their names; the files stay as they are.
+    """Returns all notebooks of a folder by path, in the order of their names, executed; the files stay as they are.
 
     Args:
-        results_dir: what they show; they find it in the environment variable RESULTS_DIR.
-        data_dir: folder of the corpora's folders, in DATA_DIR; need not exist.
+        results_dir, data_dir: what they show; they find it in the environment variables RESULTS_DIR and DATA_DIR.
         report: takes one line for each notebook.
-    Returns:
-        path -> executed notebook.
     Raises:
-        InputError: no such folders, no notebook, one that cannot be read, or one of whose cells fails.
+        InputError: no notebook, one that cannot be read, or one of whose cells fails.
     """
-    if not Path(results_dir).is_dir():
-        action = "give --results-dir the folder that the experiments wrote"
-        raise InputError.about(results_dir, found="no such folder", expected="a results folder", action=action)
     settings = {"RESULTS_DIR": str(Path(results_dir).resolve()), "DATA_DIR": str(Path(data_dir).resolve())}
     notebooks = read_notebooks(notebooks_dir)
     for path, notebook in notebooks.items():
@@ -66,10 +58,9 @@ def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
             notebooks[path] = nbformat.read(path, as_version=4)
         except Exception as error:  # nbformat raises errors of its own and of its JSON reader
             found = f"no readable notebook ({error})"
-            raise InputError.about(path, found=found, expected="an .ipynb file", action="restore the project's own") from error
+            raise InputError.about(path, found, "an .ipynb file", "restore the project's own") from error
     if not notebooks:
-        action = "give --notebooks-dir the folder of the notebooks"
-        raise InputError.about(folder, found="no notebook", expected="notebooks (*.ipynb)", action=action)
+        raise InputError.about(folder, "no notebook", "notebooks (*.ipynb)", "check --notebooks-dir")
     return notebooks
 
 
@@ -84,14 +75,13 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
         # A kernel that is talked to through files opens no port, and does not warn of one.
         files = Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}})
         place = {"metadata": {"path": str(path.parent)}}
-        client = NotebookClient(notebook, timeout=SECONDS_PER_CELL, record_timing=False, resources=place, config=files)
+        client = NotebookClient(notebook, timeout=300, record_timing=False, resources=place, config=files)
         client.shutdown_kernel = "immediate"
         try:
             thread.submit(client.execute, env={**os.environ, **settings}).result()
         except CellExecutionError as error:
-            found = f"a cell that fails with {error.ename}: {error.evalue}"
-            action = "open it with RESULTS_DIR set, and see which files it reads"
-            raise InputError.about(path, found=found, expected="a notebook that runs", action=action) from error
+            found, action = f"a cell that fails with {error.ename}: {error.evalue}", "open it, with RESULTS_DIR set, and run it"
+            raise InputError.about(path, found, "a notebook that runs", action) from error
         finally:
             thread.shutdown(wait=False)
     # What the kernel says about the machine it ran on does not belong into a file under version control.
@@ -109,13 +99,9 @@ def save_notebook(notebook: NotebookNode, path: str | os.PathLike) -> None:
 
 
 def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLike) -> Path:
-    """Writes executed notebooks as linked pages with a contents page, and returns the contents page.
+    """Writes executed notebooks as linked pages, one per notebook, and returns the path of their contents, ``index.html``.
 
-    Pictures and sounds are embedded, so that the folder can be moved or sent.  Code is folded away.
-
-    Args:
-        notebooks: path -> executed notebook, in the order of the pages.
-        out_dir: gets ``index.html`` and one page per notebook.
+    Pictures and sounds are embedded, so that the folder can be moved or sent. Code is folded away.
     """
     from nbconvert import HTMLExporter
     from nbformat import v4

@@ -18,13 +18,7 @@ from experiments.evaluation import runs
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pre-training's run folder.
-
-    Attributes:
-        folder: of the run.
-        config: the content of config.json, empty where there is none.
-        history: the content of history.csv.
-    """
+    """One pre-training's run folder, with the content of config.json (empty where there is none) and of history.csv."""
 
     folder: Path
     config: dict[str, Any]
@@ -52,12 +46,9 @@ class Pretraining:
         return load_network(path) if path.is_file() else None
 
     def reconstruct(self, chunks: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the spectrograms of chunks and, where a decoder was saved, what encoder and decoder make of them.
+        """Returns "real" and, where a decoder was saved, "reconstructed" spectrograms of chunks, float32, shape (n, 16000).
 
-        Args:
-            chunks: float32, shape (n, 16000).
-        Returns:
-            "real" and "reconstructed", float32, shape (n, n_bins, n_frames).
+        Both are float32, shape (n, n_bins, n_frames).
         """
         spectrograms = compute_spectrograms(chunks, self.spectrogram)
         decoder = self.load("decoder")
@@ -67,10 +58,9 @@ class Pretraining:
         return {"real": spectrograms, "reconstructed": np.asarray(made)[..., 0]}
 
     def generate(self, n: int, seed: int = 0) -> dict[str, np.ndarray]:
-        """Returns what the generator makes of noise, and of points on a line between two noises; empty without a generator.
+        """Returns spectrograms "generated" from noise and "interpolated" on a line between two noises; {} without a generator.
 
-        Returns:
-            "generated" and "interpolated", float32, shape (n, n_bins, n_frames).
+        Both are float32, shape (n, n_bins, n_frames).
         """
         generator = self.load("generator")
         if generator is None:
@@ -136,11 +126,9 @@ def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
 def neighbour_agreement(
     features: np.ndarray, labels: pd.Series, apart: pd.Series | None = None, n_neighbours: int = 10
 ) -> tuple[float, float]:
-    """Returns how often near neighbours share a label, and how often any two points do: percent both.
+    """Returns how often near neighbours, in features of shape (n, h), share a label, and how often any two do: percent both.
 
-    Args:
-        features: shape (n, h); standardised here.
-        apart: a category for every point; only neighbours of another category count (another speaker, another utterance).
+    Only neighbours of another category of `apart` count (another speaker, another utterance).
     """
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import StandardScaler

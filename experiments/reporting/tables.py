@@ -13,7 +13,15 @@ from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.errors import average_runs
-from experiments.reporting.summary import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SYNTHETIC_NOTICE, Results, find_base, select
+from experiments.reporting.summary import (
+    MEAN_OVER_FOLDS,
+    MEAN_OVER_SPEAKERS,
+    RECALL,
+    SYNTHETIC_NOTICE,
+    Results,
+    find_base,
+    select,
+)
 
 OURS = "ours"
 AVERAGED = "runs averaged"
@@ -44,10 +52,9 @@ COLUMNS = {
 }
 """What the columns of a table are."""
 
-_RECALL = "unweighted_average_recall"
-_MAIN = ("accuracy", _RECALL, *(f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")))
+_MAIN = ("accuracy", RECALL, *(f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")))
 _READINGS = {
-    "table1_savee": ("accuracy", _RECALL, "binary_accuracy"),
+    "table1_savee": ("accuracy", RECALL, "binary_accuracy"),
     "table2_omg": ("f1_micro", "f1_macro", "f1_weighted", "fbeta_0.5_macro", "fbeta_0.5_rounded", "binary_accuracy"),
 }
 """What the paper's "accuracy" and "F-score" may be."""
@@ -58,6 +65,7 @@ _TEXTS = ["system", "condition", "column", "metric", "level", "scope", "unit", "
 _SCORES = ["mean", "sd_over_runs", "ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high"]
 _SCORES += ["paper", "difference_to_paper"]
 _COUNTS = ["n_runs", "n_speakers"]
+_PUBLISHED = {"value": "mean", "sd": "sd_over_runs", "note": "notes"}
 
 _SPREAD = (
     "± is the sample standard deviation over runs, which differ in their seeds (and share a search where they share a split). "
@@ -80,7 +88,7 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     listed = [name for name in known if experiment == "table3_emodb" or known[name].method == "head"]
     absent = [name for name in listed if name not in present] if experiment.startswith("table") else []
     if experiment in ("ablations", "label_efficiency"):
-        ours = ours[ours["metric"].isin(("accuracy", _RECALL)) & ours["scope"].isin(_SCOPES)]
+        ours = ours[ours["metric"].isin(("accuracy", RECALL)) & ours["scope"].isin(_SCOPES)]
     averages = [_average(results, experiment, name) for name in present] if experiment == "ablations" else []
     ours = pd.concat([ours, pd.DataFrame([*averages, *({"condition": name, "n_runs": 0} for name in absent)])])
     order = {"condition": [*known, *present], "metric": [*METRIC_NAMES], "level": LEVELS[::-1], "scope": _SCOPES}
@@ -95,8 +103,8 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     ours["paper"] = ours["column"].map(lambda name: paper.paper_value(experiment, name)).where(with_paper).astype(float)
     ours["difference_to_paper"] = ours["mean"] - ours["paper"]
 
-    rows = [_published(score) for score in paper.published(experiment)] + ours.to_dict("records")
-    table = pd.DataFrame(rows, columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
+    published = pd.DataFrame(paper.published(experiment)).rename(columns=_PUBLISHED)
+    table = pd.concat([published, ours], ignore_index=True).reindex(columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
     table[_TEXTS] = table[_TEXTS].astype(object).fillna("").astype(str)
     table[_COUNTS] = table[_COUNTS].astype(float).astype("Int64")
     unitless = table["metric"].str.startswith(_UNITLESS) | (experiment == "table2_omg")
@@ -270,14 +278,3 @@ def _average(results: Results, experiment: str, condition: str) -> dict:
         accuracy = (together["target"] == together["prediction"]).mean()
     names = {"experiment": experiment, "condition": condition, "metric": "accuracy", "level": "utterance", "scope": AVERAGED}
     return {**names, "mean": accuracy, "n_runs": predictions["run"].nunique()}
-
-
-def _published(score: paper.Score) -> dict:
-    return {
-        "system": score.system,
-        "column": score.column,
-        "mean": score.value,
-        "sd_over_runs": score.sd,
-        "notes": score.note,
-        "source": score.source,
-    }
