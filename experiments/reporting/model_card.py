@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from began.files import read_attached_json, sha256_of, write_text
+from began.network_file import load_network
 from experiments.evaluation.runs import read_json, read_table
 
 CARD = """# Encoder `{name}`
@@ -42,8 +43,6 @@ def write_model_card(folder: Path) -> Path:
     Raises:
         InputError: one of these is missing or damaged.
     """
-    from began.network_file import load_network
-
     config, history = read_json(folder / "config.json"), read_table(folder / "history.csv")
     encoder = folder / "encoder.keras"
     training = read_attached_json(encoder, "pretraining")

@@ -10,11 +10,12 @@ import os
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import soundfile
 from IPython.display import HTML, Audio, Image, Markdown, display
+from matplotlib.figure import Figure
 
 from began.audio import SAMPLE_RATE, cut_chunks, read_audio
 from began.errors import InputError
@@ -23,9 +24,6 @@ from experiments.corpora.record import Corpus
 from experiments.reporting.markdown import MADE
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
 from experiments.reporting.tables import make_table, to_markdown
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RESULTS_DIR = Path(os.environ.get("RESULTS_DIR", "../results"))
 DATA_DIR = Path(os.environ.get("DATA_DIR", "../data"))
@@ -53,8 +51,6 @@ def find_corpora(data_dir: str | os.PathLike = DATA_DIR) -> tuple[dict[str, Corp
 
 def measure_lengths(utterances: pd.DataFrame) -> pd.Series:
     """Returns the length of every utterance in seconds, as the headers of the files tell."""
-    import soundfile
-
     return utterances["path"].map(lambda path: soundfile.info(os.fsencode(path)).duration).rename("seconds")
 
 

@@ -7,13 +7,16 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode, v4
+from traitlets.config import Config
 
 from began.errors import InputError
 from began.files import write_text
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 _CONTENTS = """# Semi-supervised speech emotion recognition
 
@@ -50,8 +53,6 @@ def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
     Raises:
         InputError: no notebook there, or one that cannot be read.
     """
-    import nbformat
-
     notebooks = {}
     for path in sorted(Path(folder).glob("*.ipynb")):
         try:
@@ -65,10 +66,6 @@ def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
 
 
 def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> None:
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
-    from traitlets.config import Config
-
     # In the main thread the client would answer Ctrl-C itself, by waiting for the kernel and then failing.
     thread = ThreadPoolExecutor(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,8 +90,6 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
 
 def save_notebook(notebook: NotebookNode, path: str | os.PathLike) -> None:
     """Writes a notebook atomically."""
-    import nbformat
-
     write_text(path, nbformat.writes(notebook) + "\n")
 
 
@@ -103,9 +98,6 @@ def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLi
 
     Pictures and sounds are embedded, so that the folder can be moved or sent. Code is folded away.
     """
-    from nbconvert import HTMLExporter
-    from nbformat import v4
-
     template = str(Path(__file__).with_name("page.html.j2"))
     exporter = HTMLExporter(template_name="basic", template_file=template, exclude_anchor_links=True)
     pages = [(f"{path.stem}.html", *_find_title(notebook, path.stem)) for path, notebook in notebooks.items()]

@@ -10,8 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.manifold import TSNE
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
+from began.encoder import load_frozen_encoder
 from began.files import read_attached_json
+from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from experiments.evaluation import runs
 
@@ -40,8 +46,6 @@ class Pretraining:
 
     def load(self, network: str) -> Any | None:
         """Returns ``encoder``, ``decoder`` or ``generator`` as a Keras model, None where it was not saved."""
-        from began.network_file import load_network
-
         path = self.folder / f"{network}.keras"
         return load_network(path) if path.is_file() else None
 
@@ -72,8 +76,6 @@ class Pretraining:
 
     def embed(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the embedding of chunks, float32, shape (n, h)."""
-        from began.encoder import load_frozen_encoder
-
         return load_frozen_encoder(self.folder / "encoder.keras", output="embedding").embed(chunks)
 
 
@@ -91,36 +93,30 @@ def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
     """Returns one row per pre-training: settings, and where it stands."""
     rows = []
     for one in pretrainings:
-        last = one.history.iloc[-1]
-        rows.append(
-            {
-                "name": one.name + (" (synthetic speech)" if one.config.get("synthetic") else ""),
-                "generator": "yes" if one.config.get("adversarial", True) else "none",
-                "gamma": one.config.get("gamma", ""),
-                "filters n": one.config.get("base_filters", ""),
-                "epochs": f"{last['epoch']:g}",
-                "steps": f"{last['step']:.0f}",
-                "L(x)": f"{last['reconstruction_loss']:.4f}",
-                "M_global": f"{last['convergence_measure']:.4f}",
-                "lowest": f"{one.history['convergence_measure'].min():.4f}",
-                "networks": "saved" if one.is_saved else "not yet",
-            }
-        )
+        last, config = one.history.iloc[-1], one.config
+        row = {
+            "name": one.name + (" (synthetic speech)" if config.get("synthetic") else ""),
+            "generator": "yes" if config.get("adversarial", True) else "none",
+            "gamma": config.get("gamma", ""),
+            "filters n": config.get("base_filters", ""),
+            "epochs": f"{last['epoch']:g}",
+            "steps": f"{last['step']:.0f}",
+            "L(x)": f"{last['reconstruction_loss']:.4f}",
+            "M_global": f"{last['convergence_measure']:.4f}",
+            "lowest": f"{one.history['convergence_measure'].min():.4f}",
+            "networks": "saved" if one.is_saved else "not yet",
+        }
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
 def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """Returns a t-SNE map of features, shape (n, 2): neighbours stay neighbours, distances mean little."""
-    from sklearn.manifold import TSNE
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
     perplexity = float(np.clip(len(features) / 4, 2, 30))
     # A thousand short rounds: threads would spend more time waiting for one another than working.
     with threadpool_limits(1):
-        return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(
-            StandardScaler().fit_transform(features)
-        )
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        return tsne.fit_transform(StandardScaler().fit_transform(features))
 
 
 def neighbour_agreement(
@@ -130,9 +126,6 @@ def neighbour_agreement(
 
     Only neighbours of another category of `apart` count (another speaker, another utterance).
     """
-    from sklearn.neighbors import NearestNeighbors
-    from sklearn.preprocessing import StandardScaler
-
     search = NearestNeighbors(n_neighbors=len(features) - 1).fit(StandardScaler().fit_transform(features))
     others = search.kneighbors(return_distance=False)  # of each point all others, the nearest first
     categories = np.arange(len(features)) if apart is None else apart.to_numpy()

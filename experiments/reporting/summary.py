@@ -19,12 +19,15 @@ import pandas as pd
 
 from classifiers.metrics import TASKS
 from experiments.evaluation import runs
-from experiments.evaluation.conditions import EXPERIMENTS, Condition, find_condition
+from experiments.evaluation.conditions import EXPERIMENTS, Condition, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
 MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS = "mean over speakers", "mean over folds"
 RECALL = "unweighted_average_recall"
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
+
+RECORDS = {**EXPERIMENTS, "custom": Experiment("custom", "Own data sets", columns={}, conditions={})}
+"""Experiment -> its record; own data sets have one without conditions."""
 
 _KEYS = ["experiment", "condition", "metric", "level"]
 _SUMMARY = [*_KEYS, "scope", "mean", "sd_over_runs", "n_runs", "ci_low", "ci_high", "n_speakers", "base"]
@@ -134,7 +137,7 @@ class Results:
     def conditions(self, experiment: str) -> list[str]:
         """Returns the conditions of an experiment with complete runs, those with a record first, in their order."""
         present = sorted({condition for name, condition, _ in self.configs if name == experiment})
-        known = EXPERIMENTS[experiment].conditions if experiment in EXPERIMENTS else {}
+        known = RECORDS[experiment].conditions
         return [name for name in known if name in present] + [name for name in present if name not in known]
 
     def settings(self, experiment: str, condition: str) -> list[dict]:
