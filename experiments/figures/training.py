@@ -48,8 +48,7 @@ def plot_convergence(history: pd.DataFrame, **options: Any) -> Figure:
         if "learning_rate" in panels:
             rates = history["learning_rate"]
             panels["learning_rate"].step(step, rates, where="post", color=PURPLE)
-            limits = rates.min() / 2, rates.max() * 2
-            panels["learning_rate"].set(ylabel="learning rate", yscale="log", ylim=limits)
+            panels["learning_rate"].set(ylabel="learning rate", yscale="log", ylim=(rates.min() / 2, rates.max() * 2))
             # Rates that were used, in place of powers of ten; of many the lowest and the highest.
             ticks = sorted(rates.unique())
             ticks = ticks if len(ticks) <= 4 else [ticks[0], ticks[-1]]

@@ -135,8 +135,9 @@ def to_markdown(experiment: str, table: pd.DataFrame) -> str:
     footnotes = md.Footnotes()
     if RECORDS[experiment].columns:
         beside = md.markdown_table(*beside_the_paper(experiment, table, footnotes))
+        others = _other_protocols(experiment, table)
         words = compare_in_words(table) if experiment == "ablations" else ""
-        lines += [f"{COLUMNS[experiment]} {words}".strip(), "", beside, "", *footnotes.lines(), *_other_protocols(table)]
+        lines += [f"{COLUMNS[experiment]} {words}".strip(), "", beside, "", *footnotes.lines(), *others]
     if experiment == "ablations":
         missing = [f"`{name}`" for name in RECORDS[experiment].conditions if name not in set(table["condition"])]
         lines += [f"{md.NOT_RUN.capitalize()}: {', '.join(missing)}.", ""] if missing else []
@@ -241,8 +242,9 @@ def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
     return lines
 
 
-def _other_protocols(table: pd.DataFrame) -> list[str]:
-    other = select(table, protocol="another")
+def _other_protocols(experiment: str, table: pd.DataFrame) -> list[str]:
+    """Returns the published numbers that have no column of their own in the paper's table."""
+    other = table[(table["system"] != OURS) & ~table["column"].isin(RECORDS[experiment].columns)]
     lines = [f"- {row.system}: {row.column} {md.printed(row)}; {row.notes}." for row in other.itertuples()]
     return ["Published under other protocols:", "", *lines, ""] if lines else []
 
