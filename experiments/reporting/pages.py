@@ -18,6 +18,8 @@ from traitlets.config import Config
 from began.errors import InputError
 from began.files import write_text
 
+SECONDS_PER_CELL = 300
+
 _CONTENTS = """# Semi-supervised speech emotion recognition
 
 A reproduction of Pereira et al. (ICANN 2018): a BEGAN trained on unlabelled speech, its encoder frozen, small heads for
@@ -72,7 +74,7 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
         # A kernel that is talked to through files opens no port, and does not warn of one.
         files = Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}})
         place = {"metadata": {"path": str(path.parent)}}
-        client = NotebookClient(notebook, timeout=300, record_timing=False, resources=place, config=files)
+        client = NotebookClient(notebook, timeout=SECONDS_PER_CELL, record_timing=False, resources=place, config=files)
         client.shutdown_kernel = "immediate"
         try:
             thread.submit(client.execute, env={**os.environ, **settings}).result()
