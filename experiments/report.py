@@ -14,9 +14,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from began.command_line import run_script
+from began.errors import InputError
 from experiments.reporting.render import render
 
 
@@ -25,10 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    what = (
-        "tables: tables, figures, README; notebooks: execute them in place (about two minutes); html: execute copies and write "
-    )
-    what += "one linked report (default: %(default)s)"
+    what = "tables, figures and README; notebooks, executed in place; or both in one HTML report (default: %(default)s)"
     parser.add_argument("what", nargs="?", choices=("tables", "notebooks", "html"), default="tables", help=what)
     parser.add_argument("--results-dir", default="results", type=Path, help="folder of run folders (default: %(default)s)")
     parser.add_argument("--readme", type=Path, help="README to put the results into, between its markers (default: none)")
@@ -43,6 +42,9 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Renders what the command line asks for."""
     results_dir = arguments.results_dir
+    if not results_dir.is_dir():
+        action = "give --results-dir the folder that the experiments wrote"
+        raise InputError.about(results_dir, "no such folder", "a results folder", action)
     if arguments.what == "tables":
         written = render(results_dir, arguments.readme)
         print(*written, f"Wrote {len(written)} files: {results_dir / 'tables'} and {results_dir / 'figures'}", sep="\n")
@@ -50,9 +52,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     from experiments.reporting.pages import execute_notebooks, render_html, save_notebook
 
-    executed = execute_notebooks(
-        arguments.notebooks_dir, results_dir, arguments.data_dir, report=lambda line: print(line, flush=True)
-    )
+    executed = execute_notebooks(arguments.notebooks_dir, results_dir, arguments.data_dir, report=partial(print, flush=True))
     if arguments.what == "notebooks":
         for path, notebook in executed.items():
             save_notebook(notebook, path)

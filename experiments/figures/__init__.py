@@ -1,6 +1,6 @@
 """Every picture of the project, in one style.
 
-Each ``plot_*`` function takes plain data and returns a Matplotlib figure.  Beside what it draws it takes ``path`` (a file
+Each ``plot_*`` function takes plain data and returns a Matplotlib figure. Beside what it draws it takes ``path`` (a file
 to save it in), ``title`` and ``note`` (small print below), see `experiments.figures.style.make_figure`.
 """
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments.figures.style import BLUE, COLOURS, GREY, MARKERS, RED, make_figure, words
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 def plot_label_efficiency(table: pd.DataFrame, **options: Any) -> Figure:
-    """Draws accuracy against the share of labelled training utterances, one line per encoder.
-
-    Args:
-        table: columns ``encoder``, ``percent``, ``mean`` and ``sd_over_runs`` in percent.
-    """
-    with make_figure((6.6, 4.4), **options) as figure:
-        axes = figure.subplots()
+    """Draws accuracy by share of the labels, one line per encoder; columns encoder, percent, mean, sd_over_runs, in percent."""
+    with make_figure((6.6, 4.4), **options) as (figure, axes):
         order = table.groupby("encoder")["mean"].mean().sort_values(ascending=False).index
         for encoder, colour, marker in zip(order, COLOURS, MARKERS, strict=False):
             rows = table[table["encoder"] == encoder].sort_values("percent")
@@ -48,8 +41,7 @@ def plot_ablations(table: pd.DataFrame, reference: tuple[str, float] | None = No
     base = table["base"].iloc[0]
     colours = [RED if condition == base else BLUE for condition in table["condition"]]
     differences = ["difference_to_base", "difference_ci_low", "difference_ci_high"]
-    with make_figure((9.4, 1.8 + 0.3 * len(table)), **options) as figure:
-        left, right = figure.subplots(1, 2, sharey=True)
+    with make_figure((9.4, 1.8 + 0.3 * len(table)), ncols=2, sharey=True, **options) as (figure, (left, right)):
         for axes, columns, sign in ((left, ["mean", "ci_low", "ci_high"], ""), (right, differences, "+")):
             middle, low, high = table[columns].to_numpy(float).T
             axes.hlines(table.index, low, high, color=colours, linewidth=2.2)

@@ -3,59 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from began.audio import SAMPLE_RATE
 from experiments.figures.style import BLACK, BLUE, COLOURS, GREY, SKY, draw_heat_map, make_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 def plot_labels(utterances: pd.DataFrame, **options: Any) -> Figure:
-    """Draws how many utterances of each label every speaker has.
-
-    Args:
-        utterances: columns ``speaker`` and ``label``.
-    """
+    """Draws how many utterances of each label every speaker has; columns ``speaker`` and ``label``."""
     counts = pd.crosstab(utterances["speaker"], utterances["label"])
     counts.columns = [f"{label}\n({total})" for label, total in counts.sum().items()]
-    with make_figure((1.8 + 0.85 * counts.shape[1], 1.5 + 0.38 * counts.shape[0]), **options) as figure:
-        axes = figure.subplots()
+    with make_figure((1.8 + 0.85 * counts.shape[1], 1.5 + 0.38 * counts.shape[0]), **options) as (figure, axes):
         draw_heat_map(axes, counts, highest=max(1.6 * counts.to_numpy().max(), 1))
         axes.set(ylabel="speaker")
     return figure
 
 
 def plot_lengths(seconds: Mapping[str, pd.Series], **options: Any) -> Figure:
-    """Draws how long utterances are: one histogram per corpus, with the median.
-
-    Args:
-        seconds: corpus -> length of every utterance.
-    """
-    with make_figure((7.6, 1.0 + 1.5 * len(seconds)), **options) as figure:
-        grid = figure.subplots(len(seconds), 1, squeeze=False)[:, 0]
-        for position, (axes, (name, values)) in enumerate(zip(grid, seconds.items(), strict=True)):
-            axes.hist(values, bins=40, color=COLOURS[position % len(COLOURS)], alpha=0.75)
+    """Draws a histogram of the length of utterances, in seconds, for every corpus, with the median."""
+    with make_figure((7.6, 1.0 + 1.5 * len(seconds)), nrows=len(seconds), squeeze=False, **options) as (figure, grid):
+        for axes, (name, values), colour in zip(grid[:, 0], seconds.items(), cycle(COLOURS), strict=False):
+            axes.hist(values, bins=40, color=colour, alpha=0.75)
             axes.axvline(values.median(), color=BLACK, linewidth=1.2)
             axes.set(title=f"{name}: median {values.median():.1f} s", ylabel="utterances", xlim=(0, None))
-        grid[-1].set_xlabel("length (s)")
+        grid[-1, 0].set_xlabel("length (s)")
     return figure
 
 
 def plot_chunking(waveform: np.ndarray, chunk_starts: np.ndarray, **options: Any) -> Figure:
-    """Draws a waveform and, below it, the one-second chunks that are cut from it.
-
-    Args:
-        waveform: float, shape (n_samples,), at 16 kHz.
-        chunk_starts: first sample of every chunk.
-    """
+    """Draws a waveform, shape (n_samples,), at 16 kHz, and the one-second chunks that start at the samples named."""
     seconds = np.arange(len(waveform)) / SAMPLE_RATE
-    with make_figure((7.6, 2.6), **options) as figure:
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    with make_figure((7.6, 2.6), nrows=2, sharex=True, height_ratios=(3, 1), **options) as (figure, (top, bottom)):
         top.plot(seconds, waveform, color=BLUE, linewidth=0.5)
         top.set(ylabel="amplitude", xlim=(0, max(seconds[-1], 1)))
         for number, start in enumerate(np.asarray(chunk_starts) / SAMPLE_RATE):

@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from classifiers.metrics import concordance_correlation_coefficient
-from experiments.figures.style import (
-    BLACK,
-    BLUE,
-    COLOURS,
-    GREY,
-    MARKERS,
-    PURPLE,
-    RED,
-    count,
-    draw_bars,
-    draw_heat_map,
-    make_figure,
-    words,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from experiments.figures.style import BLACK, BLUE, COLOURS, GREY, MARKERS, PURPLE, RED, SKY, draw_heat_map, make_figure, words
 
 
 def plot_confusion(counts: pd.DataFrame, **options: Any) -> Figure:
-    """Draws a confusion matrix: percent of the true class (rows sum to 100 %), counts below.
-
-    Args:
-        counts: rows are true classes, columns predicted ones, values counts.
-    """
+    """Draws a confusion matrix of counts: rows true classes (of which the percent are), columns predicted ones."""
     shares = (100 * counts.div(counts.sum(axis=1), axis=0)).fillna(0.0)
     size = max(4.2, 1.9 + 0.68 * len(counts))
-    with make_figure((size + 0.6, size), **options) as figure:
-        axes = figure.subplots()
-        draw_heat_map(axes, shares, below=counts, bar="% of the true class (below: count over all runs)")
-        axes.set_xticks(range(len(counts)), counts.columns, rotation=35, ha="right", rotation_mode="anchor")
+    with make_figure((size + 0.6, size), **options) as (figure, axes):
+        _draw_by_class(axes, shares, counts, "% of the true class (below: count over all runs)", rotation=35)
         axes.set(xlabel="predicted", ylabel="true")
     return figure
 
 
 def plot_arousal_valence(predictions: pd.DataFrame, **options: Any) -> Figure:
-    """Draws predicted against true arousal and valence, with the line of agreement and the fitted line.
-
-    Args:
-        predictions: columns arousal_target, arousal_prediction, valence_target, valence_prediction.
-    """
-    with make_figure((8.4, 4.3), **options) as figure:
-        panels = zip(figure.subplots(1, 2), ("arousal", "valence"), ((0, 1), (-1, 1)), (BLUE, RED), strict=True)
-        for axes, name, limits, colour in panels:
+    """Draws predicted against true values with a fitted line; columns {arousal,valence}_{target,prediction}."""
+    panels = ("arousal", (0, 1), BLUE), ("valence", (-1, 1), RED)
+    with make_figure((8.4, 4.3), ncols=2, **options) as (figure, grid):
+        for axes, (name, limits, colour) in zip(grid, panels, strict=True):
             target, prediction = predictions[[f"{name}_target", f"{name}_prediction"]].dropna().to_numpy(float).T
             axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1, label="agreement")
             alpha = float(np.clip(60 / max(len(target), 1), 0.05, 0.6))
@@ -76,19 +52,18 @@ def plot_speakers(
     ylabel: str = "accuracy (%)",
     **options: Any,
 ) -> Figure:
-    """Draws one bar per speaker (mean over runs, ± standard deviation), with published marks or lines.
+    """Draws one bar per speaker (mean over runs, ± standard deviation), with published marks or lines; all in percent.
 
     Args:
-        scores: one row per run, one column per speaker, percent.
-        marks: published system -> speaker -> (value, standard deviation or NaN), percent.
-        lines: name -> one value for all speakers, percent, drawn across.
+        scores: one row per run, one column per speaker.
+        marks: published system -> speaker -> (value, standard deviation or NaN).
+        lines: name -> one value for all speakers, drawn across.
     """
     speakers = [str(name) for name in scores.columns]
     styles = ((BLACK, "^", "--"), (RED, "D", ":"), (PURPLE, "v", "-."))
-    with make_figure((max(6.2, 1.6 + 0.72 * len(speakers)), 4.6), **options) as figure:
-        axes = figure.subplots()
-        label = f"ours ({'mean ± sd, ' * (len(scores) > 1)}{count(len(scores), 'run')})"
-        draw_bars(axes, speakers, scores.mean(), scores.std(), label)
+    with make_figure((max(6.2, 1.6 + 0.72 * len(speakers)), 4.6), **options) as (figure, axes):
+        label = f"ours (mean ± sd, {len(scores)} runs)" if len(scores) > 1 else "ours (1 run)"
+        _draw_bars(axes, speakers, scores.mean(), scores.std(), label)
         for position, (system, values) in enumerate((marks or {}).items()):
             known = [name for name in speakers if name in values]
             place = [speakers.index(name) + (position - (len(marks) - 1) / 2) * 0.2 for name in known]
@@ -107,13 +82,11 @@ def plot_speakers(
 def plot_recall(recalls: pd.DataFrame, **options: Any) -> Figure:
     """Draws the recall of every emotion, one marker per condition, ± standard deviation over runs.
 
-    Args:
-        recalls: columns ``condition``, ``target``, ``accuracy`` and ``sd`` in percent.
+    The columns are ``condition``, ``target``, ``accuracy`` and ``sd``, in percent.
     """
     conditions = list(dict.fromkeys(recalls["condition"]))
     emotions = recalls.groupby("target")["accuracy"].mean().sort_values(ascending=False).index
-    with make_figure((7.6, 4.2), **options) as figure:
-        axes = figure.subplots()
+    with make_figure((7.6, 4.2), **options) as (figure, axes):
         for position, condition in enumerate(conditions):
             rows = recalls[recalls["condition"] == condition].set_index("target").reindex(emotions)
             x = np.arange(len(emotions)) + (position - (len(conditions) - 1) / 2) * min(0.16, 0.7 / len(conditions))
@@ -128,31 +101,20 @@ def plot_recall(recalls: pd.DataFrame, **options: Any) -> Figure:
 
 
 def plot_speaker_emotions(recalls: pd.DataFrame, **options: Any) -> Figure:
-    """Draws recall by speaker and emotion; blank where a speaker never spoke so.
-
-    Args:
-        recalls: columns ``speaker``, ``target``, ``accuracy`` (percent) and ``utterances``.
-    """
+    """Draws recall by speaker and emotion; columns ``speaker``, ``target``, ``accuracy`` (percent) and ``utterances``."""
     table = recalls.pivot(index="speaker", columns="target", values=["accuracy", "utterances"])
     values, sizes = table["accuracy"], table["utterances"]
     size = max(4.2, 1.8 + 0.85 * values.shape[1]), max(3.6, 1.5 + 0.42 * values.shape[0])
-    with make_figure(size, **options) as figure:
-        axes = figure.subplots()
-        draw_heat_map(axes, values, colours="RdYlBu", below=sizes, bar="recall (%); below: utterances")
-        axes.set_xticks(range(values.shape[1]), values.columns, rotation=30, ha="right", rotation_mode="anchor")
+    with make_figure(size, **options) as (figure, axes):
+        _draw_by_class(axes, values, sizes, "recall (%); below: utterances", rotation=30, colours="RdYlBu")
         axes.set(xlabel="true emotion", ylabel="speaker")
     return figure
 
 
 def plot_groups(groups: pd.DataFrame, column: str, xlabel: str = "", **options: Any) -> Figure:
-    """Draws one bar per group of utterances: accuracy ± standard deviation over runs, and the number of utterances.
-
-    Args:
-        groups: the column named, ``accuracy`` and ``sd`` in percent, ``utterances``.
-    """
-    with make_figure((max(5.0, 1.4 + 0.9 * len(groups)), 3.8), **options) as figure:
-        axes = figure.subplots()
-        draw_bars(axes, groups[column].astype(str), groups["accuracy"], groups["sd"])
+    """Draws one bar per group of utterances, which a column names; columns ``accuracy``, ``sd`` (percent), ``utterances``."""
+    with make_figure((max(5.0, 1.4 + 0.9 * len(groups)), 3.8), **options) as (figure, axes):
+        _draw_bars(axes, groups[column].astype(str), groups["accuracy"], groups["sd"])
         for position, number in enumerate(groups["utterances"]):
             axes.text(position, 2, f"n = {number}", ha="center", fontsize=8, color=BLACK)
         axes.set(xlabel=xlabel or words(column), ylabel="utterance accuracy (%)")
@@ -160,14 +122,9 @@ def plot_groups(groups: pd.DataFrame, column: str, xlabel: str = "", **options: 
 
 
 def plot_levels(table: pd.DataFrame, **options: Any) -> Figure:
-    """Draws chunk and utterance accuracy of every fold, joined by a line: what pooling over chunks gains.
-
-    Args:
-        table: columns ``fold``, ``chunk`` and ``utterance`` in percent.
-    """
+    """Draws what pooling over chunks gains in every fold; columns ``fold``, ``chunk``, ``utterance`` (accuracy in percent)."""
     table = table.sort_values("utterance").reset_index(drop=True)
-    with make_figure((6.4, 1.5 + 0.34 * len(table)), **options) as figure:
-        axes = figure.subplots()
+    with make_figure((6.4, 1.5 + 0.34 * len(table)), **options) as (figure, axes):
         axes.hlines(table.index, table["chunk"], table["utterance"], color=GREY, linewidth=1.4)
         for level, colour in (("chunk", "white"), ("utterance", BLUE)):
             axes.plot(table[level], table.index, "o", color=colour, markeredgecolor=BLUE, markersize=7, label=level)
@@ -180,15 +137,26 @@ def plot_levels(table: pd.DataFrame, **options: Any) -> Figure:
 
 
 def plot_confidence(table: pd.DataFrame, **options: Any) -> Figure:
-    """Draws accuracy against the probability that the head gave its answer; on the diagonal it is as sure as right.
-
-    Args:
-        table: columns ``probability`` and ``accuracy`` in percent.
-    """
-    with make_figure((4.6, 4.4), **options) as figure:
-        axes = figure.subplots()
+    """Draws accuracy by the probability that the head gave its answer; columns ``probability`` and ``accuracy`` in percent."""
+    with make_figure((4.6, 4.4), **options) as (figure, axes):
         axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
         axes.plot(table["probability"], table["accuracy"], "o-", color=RED, label="measured")
         axes.set(xlabel="probability of the prediction (%)", ylabel="right (%)", xlim=(0, 102), ylim=(0, 102), aspect="equal")
         axes.legend(loc="upper left")
     return figure
+
+
+def _draw_bars(axes: Axes, names: Sequence[str], percent: pd.Series, spread: pd.Series, label: str | None = None) -> None:
+    """Draws a bar for every name, with ± `spread` where that is no NaN."""
+    thin = {"ecolor": "#4A4A4A", "elinewidth": 1.1}
+    axes.bar(range(len(names)), percent, width=0.62, color=SKY, yerr=spread, error_kw=thin, label=label)
+    axes.set_xticks(range(len(names)), names)
+    axes.set(ylim=(0, 104), xlim=(-0.6, len(names) - 0.4))
+    axes.grid(False, axis="x")
+
+
+def _draw_by_class(axes: Axes, percent: pd.DataFrame, counts: pd.DataFrame, bar: str, rotation: int, **options: Any) -> None:
+    """Draws a heat map with slanted names of classes and a colour bar, of which `bar` tells what it is."""
+    image = draw_heat_map(axes, percent, counts, **options)
+    axes.set_xticks(range(percent.shape[1]), percent.columns, rotation=rotation, ha="right", rotation_mode="anchor")
+    axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label=bar).outline.set_visible(False)

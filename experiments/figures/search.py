@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.figures.style import GREY, RED, SKY, make_figure, words
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-_LOSSES = {(CATEGORICAL,): "1 − UAR, validation utterances", (DIMENSIONAL,): "1 − mean CCC, validation utterances"}
+_LOSSES = {CATEGORICAL: "1 − UAR, validation utterances", DIMENSIONAL: "1 − mean CCC, validation utterances"}
 _SEARCH = ["fold", "task", "search"]
 """Columns whose values together name one search."""
 _NOT_PARAMETERS = {"experiment", "condition", *_SEARCH, "trial", "loss", "status", "epochs", "seconds", "seed", "error"}
 
 
-def _name_loss(trials: pd.DataFrame) -> str:
-    return _LOSSES.get(tuple(trials["task"].unique()), "validation loss")
-
-
 def plot_search(trials: pd.DataFrame, **options: Any) -> Figure:
-    """Draws loss by trial with the best so far: one thin line per search, their median in bold.
-
-    Args:
-        trials: from `experiments.evaluation.runs.read_trials`, in the order of the trials.
-    """
-    losses = pd.DataFrame(
-        {
-            number: group["loss"].reset_index(drop=True)
-            for number, (_, group) in enumerate(trials.groupby(_SEARCH, sort=False, dropna=False))
-        }
-    )
+    """Draws the loss by trial of searches for one task (from `runs.read_trials`), a thin line each, and their median."""
+    searches = trials.groupby(_SEARCH, sort=False, dropna=False)["loss"]
+    losses = pd.concat([loss.reset_index(drop=True) for _, loss in searches], axis=1)
     losses.index += 1  # shape (n_trials, n_searches)
     # A trial that failed has no loss; before the first that succeeded there is no best one.
     best, n = losses.cummin().ffill(), losses.shape[1]
-    with make_figure((6.8, 4.2), **options) as figure:
-        axes = figure.subplots()
+    with make_figure((6.8, 4.2), **options) as (figure, axes):
         style = {"markersize": 4, "markeredgewidth": 0, "linestyle": "none", "alpha": np.clip(8 / n, 0.12, 0.8)}
         axes.plot(losses, marker="o", color=SKY, label=["one trial"] + ["_"] * (n - 1), **style)
         if n > 1:
@@ -53,7 +38,7 @@ def plot_search(trials: pd.DataFrame, **options: Any) -> Figure:
             # A trial that diverged must not flatten the rest.
             low, high = np.nanquantile(losses, [0, 0.97])
             axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3)
-        axes.set(xlabel="trial", ylabel=_name_loss(trials))
+        axes.set(xlabel="trial", ylabel=_LOSSES[trials["task"].iloc[0]])
         axes.xaxis.get_major_locator().set_params(integer=True)
         legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
         for handle in legend.legend_handles:
@@ -62,13 +47,10 @@ def plot_search(trials: pd.DataFrame, **options: Any) -> Figure:
 
 
 def plot_search_parameters(trials: pd.DataFrame, **options: Any) -> Figure | None:
-    """Draws the marginal effect of each searched parameter on the loss; None when no parameter varied.
+    """Draws the marginal effect of each searched parameter on the loss (from `runs.read_trials`); None when none varied.
 
-    Losses are relative to the median of their own search, so that folds of unlike difficulty compare.  Categories show
+    Losses are relative to the median of their own search, so that folds of unlike difficulty compare. Categories show
     their trials with median and quartiles; numbers show trials with a running median.
-
-    Args:
-        trials: from `experiments.evaluation.runs.read_trials`.
     """
     trials = trials.dropna(subset="loss").reset_index(drop=True)
     names = [name for name in trials.columns.difference(_NOT_PARAMETERS, sort=False) if trials[name].nunique() > 1]
@@ -78,8 +60,8 @@ def plot_search_parameters(trials: pd.DataFrame, **options: Any) -> Figure | Non
     n_columns = min(3 if len(names) <= 9 else 4, len(names))
     n_rows = math.ceil(len(names) / n_columns)
     low, high = np.quantile(loss, [0.01, 0.97])
-    with make_figure((3.3 * n_columns, 0.6 + 2.5 * n_rows), **options) as figure:
-        grid = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True)
+    size, shape = (3.3 * n_columns, 0.6 + 2.5 * n_rows), {"nrows": n_rows, "ncols": n_columns}
+    with make_figure(size, sharey=True, squeeze=False, **shape, **options) as (figure, grid):
         for axes, name in zip(grid.flat, names, strict=False):
             is_number = pd.api.types.is_numeric_dtype(trials[name]) and trials[name].nunique() > 6
             (_draw_numbers if is_number else _draw_categories)(axes, trials[name], loss)
@@ -127,13 +109,8 @@ def _draw_categories(axes: Axes, values: pd.Series, loss: pd.Series) -> None:
 
 
 def plot_validation_against_test(scores: pd.DataFrame, **options: Any) -> Figure:
-    """Draws the score that a search selected on against the test score, one point per fold (mean over runs).
-
-    Args:
-        scores: columns ``fold``, ``validation`` and ``test`` in percent.
-    """
-    with make_figure((4.8, 4.5), **options) as figure:
-        axes = figure.subplots()
+    """Draws the score that a search selected on and the test score; columns ``fold``, ``validation``, ``test`` in percent."""
+    with make_figure((4.8, 4.5), **options) as (figure, axes):
         both = scores[["validation", "test"]]
         ends = np.array([both.min(axis=None) - 4, min(both.max(axis=None) + 4, 102)])
         axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)

@@ -1,24 +1,21 @@
-"""One style for every picture: size, title and file, bars, heat maps, words.
-
-Figures are made without pyplot, so that nothing depends on a display; Matplotlib is imported with the first picture.
-"""
+"""One style for every picture: size, title and file, heat maps, words. Made without pyplot, so that none needs a display."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from began.files import write_atomically
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -57,22 +54,19 @@ STYLE = {
 
 @contextlib.contextmanager
 def make_figure(
-    size: tuple[float, float], path: str | os.PathLike | None = None, title: str = "", note: str = ""
-) -> Iterator[Figure]:
-    """Yields an empty figure in the project's style; puts title and note around what was drawn, and saves it.
+    size: tuple[float, float], path: str | os.PathLike | None = None, title: str = "", note: str = "", **grid: Any
+) -> Iterator[tuple[Figure, Any]]:
+    """Yields a figure in the project's style and its axes; puts title and note around what was drawn, and saves it.
 
     Args:
         size: width and height in inches.
         path: where to save it; None: nowhere.
-        title: above the picture.
-        note: below it, in small print.
+        title, note: above the picture, and below it in small print.
+        grid: how ``Figure.subplots`` divides it.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **STYLE}):
         figure = Figure(figsize=size)
-        yield figure
+        yield figure, figure.subplots(**grid)
         if title:
             figure.suptitle(_wrap(title, 10 * size[0]), x=0.01, ha="left")
         if note:
@@ -87,36 +81,10 @@ def _wrap(text: str, width: float) -> str:
     return "\n".join(textwrap.fill(line, int(width)) for line in text.splitlines())
 
 
-def draw_bars(
-    axes: Axes, names: Sequence[str], percent: Sequence[float], spread: Sequence[float], label: str | None = None
-) -> None:
-    """Draws a bar for every name, with ± `spread` where there is one.
-
-    Args:
-        percent, spread: one value for each name; NaN in `spread`: none.
-    """
-    thin = {"ecolor": "#4A4A4A", "elinewidth": 1.1}
-    axes.bar(range(len(names)), percent, width=0.62, color=SKY, yerr=spread, error_kw=thin, label=label)
-    axes.set_xticks(range(len(names)), names)
-    axes.set(ylim=(0, 104), xlim=(-0.6, len(names) - 0.4))
-    axes.grid(False, axis="x")
-
-
 def draw_heat_map(
-    axes: Axes,
-    values: pd.DataFrame,
-    colours: str = "Blues",
-    highest: float = 100,
-    below: pd.DataFrame | None = None,
-    bar: str = "",
-) -> None:
-    """Draws a table as coloured cells with their numbers in them; NaN stays blank.
-
-    Args:
-        colours: Matplotlib's name of a colour map, from 0 to `highest`.
-        below: a smaller number below each value.
-        bar: words beside the colour bar; empty draws none.
-    """
+    axes: Axes, values: pd.DataFrame, below: pd.DataFrame | None = None, colours: str = "Blues", highest: float = 100
+) -> AxesImage:
+    """Draws a table as cells coloured from 0 to `highest`, their numbers in them, those of `below` smaller; NaN stays blank."""
     # Square cells would leave the layout a margin that it miscounts, and cut off the names of the axes.
     image = axes.imshow(values, cmap=colours, vmin=0, vmax=highest, aspect="auto")
     for row, column in np.argwhere(values.notna().to_numpy()):
@@ -131,17 +99,10 @@ def draw_heat_map(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(False)
-    if bar:
-        colour_bar = axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label=bar)
-        colour_bar.outline.set_visible(False)
+    return image
 
 
 def words(name: str) -> str:
     """Returns a name of the code as words."""
     proper = {"began": "BEGAN", "svc": "SVC", "omg": "OMG", "cnn": "CNN", "egemaps": "eGeMAPS"}
     return " ".join(proper.get(word, word) for word in str(name).split("_"))
-
-
-def count(number: int, noun: str) -> str:
-    """Returns a number with its noun, in the plural where it must be."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,28 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from began.audio import SAMPLE_RATE
 from experiments.figures.style import BLACK, BLUE, GREEN, MARKERS, PURPLE, RED, make_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Tol's muted palette: ten colours that stay apart with every common colour blindness.
 _TEN = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933", "#222222")
 
 
 def plot_convergence(history: pd.DataFrame, **options: Any) -> Figure:
-    """Draws a BEGAN's training: losses and convergence measure, k, learning rate, by step.
+    """Draws losses, convergence measure, k and learning rate by step, from the rows of history.csv.
 
-    Args:
-        history: columns step, reconstruction_loss, generator_loss, k, convergence_measure, learning_rate; what is
-            absent or empty is left out, and what a training without a generator does not have (its loss is 0 throughout).
+    Left out is what is absent or empty, and what a training without a generator (its loss is 0 throughout) does not have.
     """
     history = history.dropna(axis="columns", how="all")
     if "generator_loss" in history and not history["generator_loss"].any():
@@ -34,8 +30,9 @@ def plot_convergence(history: pd.DataFrame, **options: Any) -> Figure:
     step = history["step"].to_numpy(float)
     heights = {"losses": 3.0, "k": 1.4, "learning_rate": 1.0}
     heights = {panel: height for panel, height in heights.items() if panel == "losses" or panel in history}
-    with make_figure((7.6, 1.0 + sum(heights.values())), **options) as figure:
-        panels = figure.subplot_mosaic([[panel] for panel in heights], sharex=True, height_ratios=list(heights.values()))
+    rows = {"nrows": len(heights), "height_ratios": list(heights.values()), "sharex": True, "squeeze": False}
+    with make_figure((7.6, 1.0 + sum(heights.values())), **rows, **options) as (figure, grid):
+        panels = dict(zip(heights, grid[:, 0], strict=True))
         for column, label, colour, style in (
             ("convergence_measure", "convergence measure M_global", BLACK, "-"),
             ("reconstruction_loss", "reconstruction loss L(x)", BLUE, "-"),
@@ -51,18 +48,16 @@ def plot_convergence(history: pd.DataFrame, **options: Any) -> Figure:
         if "learning_rate" in panels:
             rates = history["learning_rate"]
             panels["learning_rate"].step(step, rates, where="post", color=PURPLE)
-            limits = rates.min() / 2, rates.max() * 2
-            panels["learning_rate"].set(ylabel="learning rate", yscale="log", ylim=limits)
+            panels["learning_rate"].set(ylabel="learning rate", yscale="log", ylim=(rates.min() / 2, rates.max() * 2))
             # Rates that were used, in place of powers of ten; of many the lowest and the highest.
             ticks = sorted(rates.unique())
             ticks = ticks if len(ticks) <= 4 else [ticks[0], ticks[-1]]
             digits = {"precision": 3, "fractional": False, "trim": "-"}
             panels["learning_rate"].set_yticks(ticks, [np.format_float_positional(tick, **digits) for tick in ticks])
             panels["learning_rate"].minorticks_off()
-        lowest = list(panels.values())[-1]
-        lowest.set_xlabel("training step")
-        lowest.xaxis.set_major_formatter(lambda value, _: _with_thin_spaces(value))
-        for axes in panels.values():
+        grid[-1, 0].set_xlabel("training step")
+        grid[-1, 0].xaxis.set_major_formatter(lambda value, _: _with_thin_spaces(value))
+        for axes in grid[:, 0]:
             axes.margins(x=0.01)
         figure.align_ylabels()
     return figure
@@ -85,8 +80,7 @@ def plot_spectrograms(rows: Mapping[str, np.ndarray], columns: Sequence[str] = (
     """Draws spectrograms of one-second chunks on one colour scale, one row for each name.
 
     Args:
-        rows: name (real, reconstructed, generated) -> float, shape (n, n_bins, n_frames) or (n, n_bins, n_frames, 1),
-            the network's normalised units.
+        rows: name -> float, shape (n, n_bins, n_frames) or (n, n_bins, n_frames, 1), in the network's normalised units.
         columns: a heading for each column.
     """
     arrays = {name: np.asarray(values, dtype=float) for name, values in rows.items()}
@@ -94,13 +88,13 @@ def plot_spectrograms(rows: Mapping[str, np.ndarray], columns: Sequence[str] = (
     # The extreme half per mille would darken everything else.
     low, high = np.nanquantile(np.concatenate([values.ravel() for values in arrays.values()]), [0.0005, 0.9995])
     highest_khz = SAMPLE_RATE / 2000
-    with make_figure((1.5 + 1.12 * n, 0.9 + 2.0 * len(arrays)), **options) as figure:
-        grid = figure.subplots(len(arrays), n, squeeze=False, sharex=True, sharey=True)
+    shape = {"nrows": len(arrays), "ncols": n, "squeeze": False, "sharex": True, "sharey": True}
+    with make_figure((1.5 + 1.12 * n, 0.9 + 2.0 * len(arrays)), **shape, **options) as (figure, grid):
         for line, (name, values) in zip(grid, arrays.items(), strict=True):
             for axes, value in zip(line, values, strict=False):
                 value = value.reshape(value.shape[:2])
-                colours = {"cmap": "magma", "vmin": low, "vmax": high}
-                image = axes.imshow(value, origin="lower", aspect="auto", extent=(0, 1, 0, highest_khz), **colours)
+                place = {"origin": "lower", "aspect": "auto", "extent": (0, 1, 0, highest_khz)}
+                image = axes.imshow(value, cmap="magma", vmin=low, vmax=high, **place)
                 axes.set(xticks=[0, 1], yticks=np.linspace(0, highest_khz, 5))
                 axes.tick_params(labelsize=7, length=2)
                 axes.grid(False)
@@ -119,14 +113,12 @@ def plot_spectrograms(rows: Mapping[str, np.ndarray], columns: Sequence[str] = (
 
 
 def plot_map(points: np.ndarray, colourings: Mapping[str, pd.Series], **options: Any) -> Figure:
-    """Draws the same points once for every colouring.
+    """Draws the same points, shape (n, 2), once for every colouring: name -> a category for every point.
 
-    Args:
-        points: float, shape (n, 2).
-        colourings: name -> a category for every point.  Beyond ten categories the largest are coloured, the others stay grey.
+    Beyond ten categories the largest are coloured, the others stay grey.
     """
-    with make_figure((4.3 * len(colourings), 4.9), **options) as figure:
-        for axes, (name, values) in zip(figure.subplots(1, len(colourings), squeeze=False)[0], colourings.items(), strict=True):
+    with make_figure((4.3 * len(colourings), 4.9), ncols=len(colourings), squeeze=False, **options) as (figure, grid):
+        for axes, (name, values) in zip(grid[0], colourings.items(), strict=True):
             values = values.astype(str).to_numpy()
             categories = sorted(pd.Series(values).value_counts().index[: len(_TEN)])
             others = ~np.isin(values, categories)
@@ -145,15 +137,14 @@ def plot_map(points: np.ndarray, colourings: Mapping[str, pd.Series], **options:
 def draw_pretraining(
     pictured: Mapping[str, np.ndarray], history: pd.DataFrame | Sequence[Mapping[str, float]], folder: str | os.PathLike
 ) -> list[Path]:
-    """Draws how far a pre-training has come, and returns the paths.
+    """Draws how far a pre-training has come into its run folder, and returns the paths.
 
     ``convergence.png`` and ``pictures/latest.png`` are drawn anew each time; ``pictures/step_<N>.png`` stays, after 1,
     2, 4, 8, ... calls, so that a long training leaves a handful of them.
 
     Args:
         pictured: rows of spectrograms, as `plot_spectrograms` takes them; may be empty.
-        history: rows of history.csv so far.
-        folder: the run folder.
+        history: rows of history.csv so far; may be none.
     """
     folder, history = Path(folder), pd.DataFrame(history)
     step = int(history["step"].iloc[-1]) if len(history) else 0

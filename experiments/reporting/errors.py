@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pandas as pd
 
+from experiments.evaluation.runs import LEVELS
 from experiments.reporting.summary import Results
 
 
@@ -27,13 +30,7 @@ def rank_confusions(predictions: pd.DataFrame, n: int = 8) -> pd.DataFrame:
 
 
 def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Returns the share of right predictions in groups of utterances.
-
-    Args:
-        predictions: columns ``run``, ``target``, ``prediction`` and those named.
-    Returns:
-        The named columns, ``accuracy`` and ``sd`` over the runs (percent; NaN for one run), ``utterances`` (of one run).
-    """
+    """Returns ``accuracy`` and its ``sd`` over the runs (percent; NaN for one run) by the columns named, and ``utterances``."""
     right = predictions.assign(right=100.0 * (predictions["target"] == predictions["prediction"]))
     by_run = right.groupby([*columns, "run"], observed=True)["right"].agg(["mean", "size"]).reset_index()
     groups = by_run.groupby(list(columns), observed=True)
@@ -41,7 +38,7 @@ def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def group_lengths(seconds: pd.Series, edges: tuple[float, ...] = (1.5, 2, 2.5, 3, 4)) -> pd.Series:
-    """Returns the range of lengths of each utterance, as ordered categories such as "1.5–2 s"."""
+    """Returns the range that each length lies in, as ordered categories such as "1.5–2 s"."""
     between = [f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)]
     labels = [f"< {edges[0]:g} s", *between, f"≥ {edges[-1]:g} s"]
     return pd.cut(seconds, [-np.inf, *edges, np.inf], right=False, labels=labels)
@@ -49,20 +46,15 @@ def group_lengths(seconds: pd.Series, edges: tuple[float, ...] = (1.5, 2, 2.5, 3
 
 def chunk_against_utterance(results: Results, experiment: str, condition: str) -> pd.DataFrame:
     """Returns accuracies over the runs, percent, one row per fold: columns ``fold``, ``chunk``, ``utterance``, ``gain``."""
-    levels = ("chunk", "utterance")
-    table = pd.DataFrame(
-        {level: 100 * results.by_run_and_fold(experiment, condition, "accuracy", level).mean() for level in levels}
-    )
+    of_level = functools.partial(results.by_run_and_fold, experiment, condition, "accuracy")
+    table = pd.DataFrame({level: 100 * of_level(level).mean() for level in LEVELS})
     return table.assign(gain=table["utterance"] - table["chunk"]).rename_axis("fold").reset_index()
 
 
 def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
-    """Returns how often predictions are right, by the probability that the head gave them.
+    """Returns how often predictions, with one probability column per class, are right at which probability.
 
-    Args:
-        predictions: with one probability column per class.
-    Returns:
-        One row for each of n_bins equally full bins: mean ``probability`` and ``accuracy`` in percent, ``predictions``.
+    One row for each of n_bins equally full bins: mean ``probability`` and ``accuracy`` in percent, number of ``predictions``.
     """
     top = predictions[_labels(predictions)].max(axis=1)
     frame = pd.DataFrame({"probability": 100 * top, "accuracy": 100.0 * (predictions["target"] == predictions["prediction"])})
@@ -73,11 +65,7 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
 
 
 def average_runs(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Returns what all runs together predict, their scores of an utterance averaged: ``target``, ``prediction``, by utterance.
-
-    Args:
-        predictions: of runs that test the same utterances; with one score column per class.
-    """
+    """Returns ``target`` and ``prediction`` of all runs together, their scores (a column per class) averaged, by utterance."""
     by_utterance = predictions.groupby("utterance")
     averaged = by_utterance[_labels(predictions)].mean().idxmax(axis=1)
     return pd.DataFrame({"target": by_utterance["target"].first(), "prediction": averaged})

@@ -32,11 +32,8 @@ class Footnotes:
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a Markdown table."""
-
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(heads), "|" + "---|" * len(heads), *(line(row) for row in rows)])
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (heads, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(heads), *lines[1:]])
 
 
 def number(value: float, unit: str = "%", sign: str = "") -> str:
@@ -51,7 +48,8 @@ def mean_sd(row: Any | None) -> str:
     """Returns a row's mean ± standard deviation, or nothing where there is no row."""
     if row is None:
         return ""
-    return number(row.mean, row.unit) + ("" if math.isnan(row.sd_over_runs) else f" ± {number(row.sd_over_runs, row.unit)}")
+    spread = number(row.sd_over_runs, row.unit)
+    return number(row.mean, row.unit) + (f" ± {spread}" if spread else "")
 
 
 def mean_interval(row: Any | None) -> str:
@@ -65,8 +63,6 @@ def with_interval(mean: float, low: float, high: float, unit: str = "%", sign: s
     return number(mean, unit, sign) + ends
 
 
-def printed(row: Any | None) -> str:
+def printed(row: Any) -> str:
     """Returns a published number with the digits it was published with."""
-    if row is None:
-        return ""
     return f"{row.mean:.6g}" if math.isnan(row.sd_over_runs) else f"{row.mean:.2f} ± {row.sd_over_runs:.2f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from began.files import read_attached_json, sha256_of, write_text
+from began.network_file import load_network
 from experiments.evaluation.runs import read_json, read_table
 
 CARD = """# Encoder `{name}`
@@ -37,15 +38,11 @@ accents. It sees one second at a time and no phase. It was never meant to identi
 
 
 def write_model_card(folder: Path) -> Path:
-    """Writes README.md beside an encoder, from its run folder alone, and returns its path.
+    """Writes README.md from the config.json, history.csv and encoder.keras in a pre-training's folder; returns its path.
 
-    Args:
-        folder: holds config.json, history.csv and encoder.keras, as the pre-training writes them.
     Raises:
         InputError: one of these is missing or damaged.
     """
-    from began.network_file import load_network
-
     config, history = read_json(folder / "config.json"), read_table(folder / "history.csv")
     encoder = folder / "encoder.keras"
     training = read_attached_json(encoder, "pretraining")

@@ -10,11 +10,12 @@ import os
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import soundfile
 from IPython.display import HTML, Audio, Image, Markdown, display
+from matplotlib.figure import Figure
 
 from began.audio import SAMPLE_RATE, cut_chunks, read_audio
 from began.errors import InputError
@@ -23,9 +24,6 @@ from experiments.corpora.record import Corpus
 from experiments.reporting.markdown import MADE
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
 from experiments.reporting.tables import make_table, to_markdown
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RESULTS_DIR = Path(os.environ.get("RESULTS_DIR", "../results"))
 DATA_DIR = Path(os.environ.get("DATA_DIR", "../data"))
@@ -53,17 +51,11 @@ def find_corpora(data_dir: str | os.PathLike = DATA_DIR) -> tuple[dict[str, Corp
 
 def measure_lengths(utterances: pd.DataFrame) -> pd.Series:
     """Returns the length of every utterance in seconds, as the headers of the files tell."""
-    import soundfile
-
     return utterances["path"].map(lambda path: soundfile.info(os.fsencode(path)).duration).rename("seconds")
 
 
 def summarise_corpora(corpora: Mapping[str, Corpus], seconds: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Returns one row per corpus: how much of it there is.
-
-    Args:
-        seconds: corpus -> length of every utterance.
-    """
+    """Returns one row per corpus: how much of it there is; `seconds` are the lengths of its utterances."""
     rows = [
         {
             "corpus": name + (" (synthetic)" if corpus.synthetic else ""),
@@ -90,12 +82,9 @@ def pick_speakers(utterances: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def pick_chunks(utterances: pd.DataFrame, n_per_utterance: int | None = None) -> tuple[np.ndarray, pd.DataFrame]:
-    """Returns chunks of some utterances, evenly spread over each, and the utterance's row of every chunk.
+    """Returns chunks evenly spread over each utterance (None takes all), and the utterance's row of every chunk.
 
-    Args:
-        n_per_utterance: None takes all.
-    Returns:
-        float32, shape (n_chunks, 16000), and a table of n_chunks rows.
+    Shapes: float32 (n_chunks, 16000), and a table of n_chunks rows.
     """
     chunks, rows = [], []
     for position, path in enumerate(utterances["path"]):
@@ -148,11 +137,7 @@ def show_figure(figure: Figure | None, description: str) -> None:
 
 
 def show_sounds(rows: Mapping[str, Iterable[np.ndarray]]) -> None:
-    """Shows waveforms that can be listened to, one row for each name; all are as loud as can be.
-
-    Args:
-        rows: name -> waveforms, float, shape (n_samples,), at 16 kHz.
-    """
+    """Shows waveforms, float, shape (n_samples,), at 16 kHz, to be listened to; a row for each name; as loud as can be."""
     lines = []
     for name, waveforms in rows.items():
         cells = "".join(f"<td>{Audio(waveform, rate=SAMPLE_RATE)._repr_html_()}</td>" for waveform in waveforms)

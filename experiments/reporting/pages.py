@@ -7,13 +7,16 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode, v4
+from traitlets.config import Config
 
 from began.errors import InputError
 from began.files import write_text
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 SECONDS_PER_CELL = 300
 
@@ -30,20 +33,14 @@ def execute_notebooks(
     data_dir: str | os.PathLike = "data",
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[Path, NotebookNode]:
-    """Executes copies of all notebooks of a folder, in the order of their names; the files stay as they are.
+    """Returns all notebooks of a folder by path, in the order of their names, executed; the files stay as they are.
 
     Args:
-        results_dir: what they show; they find it in the environment variable RESULTS_DIR.
-        data_dir: folder of the corpora's folders, in DATA_DIR; need not exist.
+        results_dir, data_dir: what they show; they find it in the environment variables RESULTS_DIR and DATA_DIR.
         report: takes one line for each notebook.
-    Returns:
-        path -> executed notebook.
     Raises:
-        InputError: no such folders, no notebook, one that cannot be read, or one of whose cells fails.
+        InputError: no notebook, one that cannot be read, or one of whose cells fails.
     """
-    if not Path(results_dir).is_dir():
-        action = "give --results-dir the folder that the experiments wrote"
-        raise InputError.about(results_dir, found="no such folder", expected="a results folder", action=action)
     settings = {"RESULTS_DIR": str(Path(results_dir).resolve()), "DATA_DIR": str(Path(data_dir).resolve())}
     notebooks = read_notebooks(notebooks_dir)
     for path, notebook in notebooks.items():
@@ -58,26 +55,19 @@ def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
     Raises:
         InputError: no notebook there, or one that cannot be read.
     """
-    import nbformat
-
     notebooks = {}
     for path in sorted(Path(folder).glob("*.ipynb")):
         try:
             notebooks[path] = nbformat.read(path, as_version=4)
         except Exception as error:  # nbformat raises errors of its own and of its JSON reader
             found = f"no readable notebook ({error})"
-            raise InputError.about(path, found=found, expected="an .ipynb file", action="restore the project's own") from error
+            raise InputError.about(path, found, "an .ipynb file", "restore the project's own") from error
     if not notebooks:
-        action = "give --notebooks-dir the folder of the notebooks"
-        raise InputError.about(folder, found="no notebook", expected="notebooks (*.ipynb)", action=action)
+        raise InputError.about(folder, "no notebook", "notebooks (*.ipynb)", "check --notebooks-dir")
     return notebooks
 
 
 def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> None:
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
-    from traitlets.config import Config
-
     # In the main thread the client would answer Ctrl-C itself, by waiting for the kernel and then failing.
     thread = ThreadPoolExecutor(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -89,9 +79,8 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
         try:
             thread.submit(client.execute, env={**os.environ, **settings}).result()
         except CellExecutionError as error:
-            found = f"a cell that fails with {error.ename}: {error.evalue}"
-            action = "open it with RESULTS_DIR set, and see which files it reads"
-            raise InputError.about(path, found=found, expected="a notebook that runs", action=action) from error
+            found, action = f"a cell that fails with {error.ename}: {error.evalue}", "open it, with RESULTS_DIR set, and run it"
+            raise InputError.about(path, found, "a notebook that runs", action) from error
         finally:
             thread.shutdown(wait=False)
     # What the kernel says about the machine it ran on does not belong into a file under version control.
@@ -103,23 +92,14 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
 
 def save_notebook(notebook: NotebookNode, path: str | os.PathLike) -> None:
     """Writes a notebook atomically."""
-    import nbformat
-
     write_text(path, nbformat.writes(notebook) + "\n")
 
 
 def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLike) -> Path:
-    """Writes executed notebooks as linked pages with a contents page, and returns the contents page.
+    """Writes executed notebooks as linked pages, one per notebook, and returns the path of their contents, ``index.html``.
 
-    Pictures and sounds are embedded, so that the folder can be moved or sent.  Code is folded away.
-
-    Args:
-        notebooks: path -> executed notebook, in the order of the pages.
-        out_dir: gets ``index.html`` and one page per notebook.
+    Pictures and sounds are embedded, so that the folder can be moved or sent. Code is folded away.
     """
-    from nbconvert import HTMLExporter
-    from nbformat import v4
-
     template = str(Path(__file__).with_name("page.html.j2"))
     exporter = HTMLExporter(template_name="basic", template_file=template, exclude_anchor_links=True)
     pages = [(f"{path.stem}.html", *_find_title(notebook, path.stem)) for path, notebook in notebooks.items()]

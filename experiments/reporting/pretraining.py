@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.manifold import TSNE
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
+from began.encoder import load_frozen_encoder
 from began.files import read_attached_json
+from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from experiments.evaluation import runs
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pre-training's run folder.
-
-    Attributes:
-        folder: of the run.
-        config: the content of config.json, empty where there is none.
-        history: the content of history.csv.
-    """
+    """One pre-training's run folder, with the content of config.json (empty where there is none) and of history.csv."""
 
     folder: Path
     config: dict[str, Any]
@@ -46,18 +46,13 @@ class Pretraining:
 
     def load(self, network: str) -> Any | None:
         """Returns ``encoder``, ``decoder`` or ``generator`` as a Keras model, None where it was not saved."""
-        from began.network_file import load_network
-
         path = self.folder / f"{network}.keras"
         return load_network(path) if path.is_file() else None
 
     def reconstruct(self, chunks: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the spectrograms of chunks and, where a decoder was saved, what encoder and decoder make of them.
+        """Returns "real" and, where a decoder was saved, "reconstructed" spectrograms of chunks, float32, shape (n, 16000).
 
-        Args:
-            chunks: float32, shape (n, 16000).
-        Returns:
-            "real" and "reconstructed", float32, shape (n, n_bins, n_frames).
+        Both are float32, shape (n, n_bins, n_frames).
         """
         spectrograms = compute_spectrograms(chunks, self.spectrogram)
         decoder = self.load("decoder")
@@ -67,10 +62,9 @@ class Pretraining:
         return {"real": spectrograms, "reconstructed": np.asarray(made)[..., 0]}
 
     def generate(self, n: int, seed: int = 0) -> dict[str, np.ndarray]:
-        """Returns what the generator makes of noise, and of points on a line between two noises; empty without a generator.
+        """Returns spectrograms "generated" from noise and "interpolated" on a line between two noises; {} without a generator.
 
-        Returns:
-            "generated" and "interpolated", float32, shape (n, n_bins, n_frames).
+        Both are float32, shape (n, n_bins, n_frames).
         """
         generator = self.load("generator")
         if generator is None:
@@ -82,8 +76,6 @@ class Pretraining:
 
     def embed(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the embedding of chunks, float32, shape (n, h)."""
-        from began.encoder import load_frozen_encoder
-
         return load_frozen_encoder(self.folder / "encoder.keras", output="embedding").embed(chunks)
 
 
@@ -101,50 +93,39 @@ def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
     """Returns one row per pre-training: settings, and where it stands."""
     rows = []
     for one in pretrainings:
-        last = one.history.iloc[-1]
-        rows.append(
-            {
-                "name": one.name + (" (synthetic speech)" if one.config.get("synthetic") else ""),
-                "generator": "yes" if one.config.get("adversarial", True) else "none",
-                "gamma": one.config.get("gamma", ""),
-                "filters n": one.config.get("base_filters", ""),
-                "epochs": f"{last['epoch']:g}",
-                "steps": f"{last['step']:.0f}",
-                "L(x)": f"{last['reconstruction_loss']:.4f}",
-                "M_global": f"{last['convergence_measure']:.4f}",
-                "lowest": f"{one.history['convergence_measure'].min():.4f}",
-                "networks": "saved" if one.is_saved else "not yet",
-            }
-        )
+        last, config = one.history.iloc[-1], one.config
+        row = {
+            "name": one.name + (" (synthetic speech)" if config.get("synthetic") else ""),
+            "generator": "yes" if config.get("adversarial", True) else "none",
+            "gamma": config.get("gamma", ""),
+            "filters n": config.get("base_filters", ""),
+            "epochs": f"{last['epoch']:g}",
+            "steps": f"{last['step']:.0f}",
+            "L(x)": f"{last['reconstruction_loss']:.4f}",
+            "M_global": f"{last['convergence_measure']:.4f}",
+            "lowest": f"{one.history['convergence_measure'].min():.4f}",
+            "networks": "saved" if one.is_saved else "not yet",
+        }
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
 def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """Returns a t-SNE map of features, shape (n, 2): neighbours stay neighbours, distances mean little."""
-    from sklearn.manifold import TSNE
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
     perplexity = float(np.clip(len(features) / 4, 2, 30))
     # A thousand short rounds: threads would spend more time waiting for one another than working.
     with threadpool_limits(1):
-        return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(
-            StandardScaler().fit_transform(features)
-        )
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        return tsne.fit_transform(StandardScaler().fit_transform(features))
 
 
 def neighbour_agreement(
     features: np.ndarray, labels: pd.Series, apart: pd.Series | None = None, n_neighbours: int = 10
 ) -> tuple[float, float]:
-    """Returns how often near neighbours share a label, and how often any two points do: percent both.
+    """Returns how often near neighbours, in features of shape (n, h), share a label, and how often any two do: percent both.
 
-    Args:
-        features: shape (n, h); standardised here.
-        apart: a category for every point; only neighbours of another category count (another speaker, another utterance).
+    Only neighbours of another category of `apart` count (another speaker, another utterance).
     """
-    from sklearn.neighbors import NearestNeighbors
-    from sklearn.preprocessing import StandardScaler
-
     search = NearestNeighbors(n_neighbors=len(features) - 1).fit(StandardScaler().fit_transform(features))
     others = search.kneighbors(return_distance=False)  # of each point all others, the nearest first
     categories = np.arange(len(features)) if apart is None else apart.to_numpy()

@@ -21,12 +21,7 @@ _MOST_ROWS = 6
 
 
 def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.PathLike, readme: str | os.PathLike) -> str:
-    """Returns the README's results.
-
-    Args:
-        tables: experiment -> table, see `experiments.reporting.tables.make_table`; what is from synthetic speech is left out.
-        readme: where the section will stand; links are relative to it.
-    """
+    """Returns the README's results, without what is from synthetic speech; links are relative to the README."""
     root = Path(os.path.relpath(Path(results_dir).resolve(), Path(readme).resolve().parent)).as_posix()
     lines = ["Test scores, rendered from `results/` by `make tables`. ± is over runs, intervals are over speakers.", ""]
     for experiment, record in EXPERIMENTS.items():
@@ -51,13 +46,13 @@ def update_readme(readme: str | os.PathLike, section: str) -> None:
     """
     path = Path(readme)
     if not path.is_file():
-        raise InputError.about(path, found="no such file", expected="a README with markers", action="check --readme")
+        raise InputError.about(path, "no such file", "a README with markers", "check --readme")
     text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(README_BEGIN)
     _, end, after = rest.partition(README_END)
     if not (begin and end) or README_BEGIN in rest or README_END in before + after:
         expected = f"one {README_BEGIN} and, after it, one {README_END}"
-        raise InputError.about(path, found="other markers", expected=expected, action="put each on a line of its own")
+        raise InputError.about(path, "other markers", expected, "put each on a line of its own")
     updated = f"{before}{README_BEGIN}\n{section}\n{README_END}{after}"
     if updated != text:
         write_text(path, updated)

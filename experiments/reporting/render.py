@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from began.errors import InputError
 from began.files import write_atomically, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.runs import POOLED
-from experiments.figures.style import count, words
 from experiments.reporting.errors import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
@@ -26,13 +23,9 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     """Writes tables and figures, and the README's results where a README is named; returns the paths.
 
     Raises:
-        InputError: no such folder, a damaged file in it, one that cannot be written, or a README without its markers.
+        InputError: a damaged file, one that cannot be written, or a README without its markers.
     """
-    folder = Path(results_dir)
-    if not folder.is_dir():
-        expected, action = "a results folder", "give --results-dir the folder that the experiments wrote"
-        raise InputError.about(folder, found="no such folder", expected=expected, action=action)
-    results = Results(folder)
+    folder, results = Path(results_dir), Results(results_dir)
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     written = write_tables(tables, folder / "tables") + draw_figures(results, tables, folder / "figures")
     if readme is not None:
@@ -58,6 +51,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]
 def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
     """Draws every picture that the runs allow and returns the paths."""
     from experiments import figures
+    from experiments.figures.style import words
 
     drawn: list[Path] = []
 
@@ -70,7 +64,7 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
         for condition in results.conditions(experiment):
             settings = results.settings(experiment, condition)
             name, title = f"{experiment}_{condition}", f"{settings[0].get('corpus', 'own data')}, “{words(condition)}”"
-            note = "; ".join([count(len(settings), "run"), *results.notes(experiment, condition)])
+            note = "; ".join([f"{len(settings)} run{'s' * (len(settings) > 1)}", *results.notes(experiment, condition)])
             predictions = results.predictions(experiment, condition)
             if "prediction" in predictions:
                 save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)
@@ -88,19 +82,13 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
                 one, (marks, lines) = "fold" if experiment == "custom" else "speaker", paper.marks_and_lines(experiment)
                 labels = {"title": f"{title}: accuracy per {one}", "xlabel": one, "ylabel": f"{level} accuracy (%)"}
                 save(f"{name}_speakers", figures.plot_speakers, folds, marks, lines, note=note, **labels)
-    rows, title = (
-        accuracies(tables["ablations"]),
-        "EmoDB, leave one speaker out: utterance accuracy, 95 % intervals over speakers",
-    )
-    if len(rows):
-        reference = ("the paper", 100 * (paper.paper_value("table3_emodb", "accuracy") or math.nan))
-        save("ablations", figures.plot_ablations, rows, reference, title=title, note=_synthetic(results, "ablations"))
-    rows, title = accuracies(tables["label_efficiency"], POOLED), "EmoDB, leave one speaker out: how many labels"
-    if len(rows):
-        note = _synthetic(results, "label_efficiency")
-        save("label_efficiency", figures.plot_label_efficiency, rows, title=title, note=note)
+    title = "EmoDB, leave one speaker out"
+    notes = {name: SYNTHETIC_NOTICE if results.is_synthetic(name) else "" for name in tables}
+    if len(rows := accuracies(tables["ablations"])):
+        reference = "the paper", 100 * paper.paper_value("table3_emodb", "accuracy")
+        options = {"title": f"{title}: utterance accuracy, 95 % intervals over speakers", "note": notes["ablations"]}
+        save("ablations", figures.plot_ablations, rows, reference, **options)
+    if len(rows := accuracies(tables["label_efficiency"], POOLED)):
+        options = {"title": f"{title}: how many labels", "note": notes["label_efficiency"]}
+        save("label_efficiency", figures.plot_label_efficiency, rows, **options)
     return drawn
-
-
-def _synthetic(results: Results, experiment: str) -> str:
-    return SYNTHETIC_NOTICE if results.is_synthetic(experiment) else ""

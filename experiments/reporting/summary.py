@@ -19,15 +19,20 @@ import pandas as pd
 
 from classifiers.metrics import TASKS
 from experiments.evaluation import runs
-from experiments.evaluation.conditions import EXPERIMENTS, Condition, find_condition
+from experiments.evaluation.conditions import EXPERIMENTS, Condition, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
 MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS = "mean over speakers", "mean over folds"
+RECALL = "unweighted_average_recall"
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
+
+RECORDS = {**EXPERIMENTS, "custom": Experiment("custom", "Own data sets", columns={}, conditions={})}
+"""Experiment -> its record; own data sets have one without conditions."""
 
 _KEYS = ["experiment", "condition", "metric", "level"]
 _SUMMARY = [*_KEYS, "scope", "mean", "sd_over_runs", "n_runs", "ci_low", "ci_high", "n_speakers", "base"]
 _SUMMARY += ["difference_to_base", "difference_ci_low", "difference_ci_high"]
+# Key of config.json -> words.
 _SETTINGS = {
     "protocol": "{}",
     "max_evals": "{} trials per search",
@@ -132,7 +137,7 @@ class Results:
     def conditions(self, experiment: str) -> list[str]:
         """Returns the conditions of an experiment with complete runs, those with a record first, in their order."""
         present = sorted({condition for name, condition, _ in self.configs if name == experiment})
-        known = EXPERIMENTS[experiment].conditions if experiment in EXPERIMENTS else {}
+        known = RECORDS[experiment].conditions
         return [name for name in known if name in present] + [name for name in present if name not in known]
 
     def settings(self, experiment: str, condition: str) -> list[dict]:
@@ -185,11 +190,9 @@ class Results:
             if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
                 notes.append(f"{n_left_out} utterances {why} left out")
         notes += sorted({str(config["note"]) for config in settings if config.get("note")})
-        missing = object()
-        keys = {key for config in settings for key in config} - {"seed", "note"}
-        if differing := sorted(
-            key for key in keys if any(one.get(key, missing) != settings[0].get(key, missing) for one in settings)
-        ):
+        first, missing = next(iter(settings), {}), object()
+        keys = sorted({key for config in settings for key in config} - {"seed", "note"})
+        if differing := [key for key in keys if any(one.get(key, missing) != first.get(key, missing) for one in settings)]:
             notes.append(f"settings differ between runs: {', '.join(differing)}")
         if n_unfinished := self.unfinished[experiment, condition]:
             notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")
@@ -225,13 +228,11 @@ def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def validation_and_test(results: Results, experiment: str, condition: str) -> pd.DataFrame:
-    """Returns the UAR that each fold's search selected on beside the fold's test UAR, percent, means over runs.
+    """Returns the UAR that each fold's search selected on, and the test UAR, in percent, means over runs.
 
-    Returns:
-        Columns ``fold``, ``validation``, ``test``; folds without both are left out.
+    The columns are ``fold``, ``validation`` and ``test``; folds without both are left out.
     """
-    names = {"experiment": experiment, "condition": condition, "metric": "unweighted_average_recall", "level": "utterance"}
-    chosen = select(results.metrics, **names)
+    chosen = select(results.metrics, experiment=experiment, condition=condition, metric=RECALL, level="utterance")
     scores = 100 * chosen.pivot_table(index="fold", columns="split", values="value", aggfunc="mean")
     return scores.reindex(columns=["validation", "test"]).dropna().rename_axis(columns=None).reset_index()
 

@@ -9,11 +9,19 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.errors import average_runs
-from experiments.reporting.summary import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SYNTHETIC_NOTICE, Results, find_base, select
+from experiments.reporting.summary import (
+    MEAN_OVER_FOLDS,
+    MEAN_OVER_SPEAKERS,
+    RECALL,
+    RECORDS,
+    SYNTHETIC_NOTICE,
+    Results,
+    find_base,
+    select,
+)
 
 OURS = "ours"
 AVERAGED = "runs averaged"
@@ -21,6 +29,7 @@ FILES = {"table1_savee": "table1", "table2_omg": "table2", "table3_emodb": "tabl
 FILES |= {"label_efficiency": "label_efficiency", "custom": "custom"}
 """Experiment -> name of its files under results/tables."""
 
+DIMENSIONS = ("arousal", "valence")
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "unweighted_average_recall": "UAR",
@@ -30,11 +39,14 @@ METRIC_NAMES = {
     "f1_weighted": "F1 weighted",
     "fbeta_0.5_macro": "F-beta 0.5 macro",
     "fbeta_0.5_rounded": "F-beta 0.5 of rounded outputs",
-    "concordance_correlation_coefficient": "CCC, pooled over utterances",
-    "concordance_correlation_coefficient_per_video": "CCC, mean over videos",
-    "mean_squared_error": "mean squared error",
-    "pearson_correlation": "Pearson correlation",
 }
+_OF_DIMENSIONS = {
+    "concordance_correlation_coefficient_{}": "CCC, pooled over utterances, {}",
+    "mean_squared_error_{}": "mean squared error, {}",
+    "pearson_correlation_{}": "Pearson correlation, {}",
+    "concordance_correlation_coefficient_{}_per_video": "CCC, mean over videos, {}",
+}
+METRIC_NAMES |= {key.format(name): text.format(name) for name in DIMENSIONS for key, text in _OF_DIMENSIONS.items()}
 COLUMNS = {
     "table1_savee": "Accuracy of the test utterances of each speaker, who is trained and tested on alone.",
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
@@ -44,10 +56,9 @@ COLUMNS = {
 }
 """What the columns of a table are."""
 
-_RECALL = "unweighted_average_recall"
-_MAIN = ("accuracy", _RECALL, *(f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")))
+_MAIN = ("accuracy", RECALL, *(f"concordance_correlation_coefficient_{name}" for name in DIMENSIONS))
 _READINGS = {
-    "table1_savee": ("accuracy", _RECALL, "binary_accuracy"),
+    "table1_savee": ("accuracy", RECALL, "binary_accuracy"),
     "table2_omg": ("f1_micro", "f1_macro", "f1_weighted", "fbeta_0.5_macro", "fbeta_0.5_rounded", "binary_accuracy"),
 }
 """What the paper's "accuracy" and "F-score" may be."""
@@ -58,6 +69,7 @@ _TEXTS = ["system", "condition", "column", "metric", "level", "scope", "unit", "
 _SCORES = ["mean", "sd_over_runs", "ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high"]
 _SCORES += ["paper", "difference_to_paper"]
 _COUNTS = ["n_runs", "n_speakers"]
+_PUBLISHED = {"value": "mean", "sd": "sd_over_runs", "note": "notes"}
 
 _SPREAD = (
     "± is the sample standard deviation over runs, which differ in their seeds (and share a search where they share a split). "
@@ -76,11 +88,11 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     alone; ablations have a row for all runs averaged.
     """
     present, ours = results.conditions(experiment), select(results.scores, experiment=experiment)
-    known = EXPERIMENTS[experiment].conditions if experiment in EXPERIMENTS else {}
+    known = RECORDS[experiment].conditions
     listed = [name for name in known if experiment == "table3_emodb" or known[name].method == "head"]
     absent = [name for name in listed if name not in present] if experiment.startswith("table") else []
     if experiment in ("ablations", "label_efficiency"):
-        ours = ours[ours["metric"].isin(("accuracy", _RECALL)) & ours["scope"].isin(_SCOPES)]
+        ours = ours[ours["metric"].isin(("accuracy", RECALL)) & ours["scope"].isin(_SCOPES)]
     averages = [_average(results, experiment, name) for name in present] if experiment == "ablations" else []
     ours = pd.concat([ours, pd.DataFrame([*averages, *({"condition": name, "n_runs": 0} for name in absent)])])
     order = {"condition": [*known, *present], "metric": [*METRIC_NAMES], "level": LEVELS[::-1], "scope": _SCOPES}
@@ -95,8 +107,8 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     ours["paper"] = ours["column"].map(lambda name: paper.paper_value(experiment, name)).where(with_paper).astype(float)
     ours["difference_to_paper"] = ours["mean"] - ours["paper"]
 
-    rows = [_published(score) for score in paper.published(experiment)] + ours.to_dict("records")
-    table = pd.DataFrame(rows, columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
+    published = pd.DataFrame(paper.published(experiment)).rename(columns=_PUBLISHED)
+    table = pd.concat([published, ours], ignore_index=True).reindex(columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
     table[_TEXTS] = table[_TEXTS].astype(object).fillna("").astype(str)
     table[_COUNTS] = table[_COUNTS].astype(float).astype("Int64")
     unitless = table["metric"].str.startswith(_UNITLESS) | (experiment == "table2_omg")
@@ -117,21 +129,21 @@ def accuracies(table: pd.DataFrame, scope: str = MEAN_OVER_SPEAKERS) -> pd.DataF
 
 def to_markdown(experiment: str, table: pd.DataFrame) -> str:
     """Returns a table as Markdown: the paper's numbers beside ours, then all that was measured."""
-    title = EXPERIMENTS[experiment].title if experiment in EXPERIMENTS else "Own data sets"
-    lines = [f"# {title}{name_unit(table)}", "", md.MADE, ""]
+    lines = [f"# {RECORDS[experiment].title}{name_unit(table)}", "", md.MADE, ""]
     if table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False).any():
         lines += [f"**{SYNTHETIC_NOTICE.capitalize()}** (rows marked so).", ""]
     footnotes = md.Footnotes()
-    if experiment in EXPERIMENTS:
+    if RECORDS[experiment].columns:
         beside = md.markdown_table(*beside_the_paper(experiment, table, footnotes))
+        others = _other_protocols(experiment, table)
         words = compare_in_words(table) if experiment == "ablations" else ""
-        lines += [f"{COLUMNS[experiment]} {words}".strip(), "", beside, "", *footnotes.lines(), *_other_protocols(table)]
+        lines += [f"{COLUMNS[experiment]} {words}".strip(), "", beside, "", *footnotes.lines(), *others]
     if experiment == "ablations":
-        missing = [f"`{name}`" for name in EXPERIMENTS[experiment].conditions if name not in set(table["condition"])]
+        missing = [f"`{name}`" for name in RECORDS[experiment].conditions if name not in set(table["condition"])]
         lines += [f"{md.NOT_RUN.capitalize()}: {', '.join(missing)}.", ""] if missing else []
     else:
         lines += _readings(experiment, table) + _measures(table, footnotes)
-    if experiment not in EXPERIMENTS:
+    if not RECORDS[experiment].columns:
         lines += footnotes.lines()
     protocols = select(table, system=OURS).drop_duplicates("condition").groupby("protocol", sort=False)["condition"]
     lines += ["## Protocols", ""] if len(protocols) else []
@@ -141,7 +153,7 @@ def to_markdown(experiment: str, table: pd.DataFrame) -> str:
 
 def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnotes) -> tuple[list[str], list[list[str]]]:
     """Returns heads and rows of the main table of an experiment: published systems, then our conditions."""
-    columns, base, records = EXPERIMENTS[experiment].columns, find_base(experiment), EXPERIMENTS[experiment].conditions
+    columns, base, records = RECORDS[experiment].columns, find_base(experiment), RECORDS[experiment].conditions
     what, to_paper, chunk = "what it is", "minus the paper's", "chunk accuracy"
     over, paired = f"{MEAN_OVER_SPEAKERS} (95 % interval)", f"minus `{base}`, paired over speakers (95 % interval)"
     heads = {
@@ -190,8 +202,8 @@ def name_unit(table: pd.DataFrame) -> str:
 
 def _readings(experiment: str, table: pd.DataFrame) -> list[str]:
     """Returns every measure that a column of the paper may be, and which lies closest to the paper."""
-    measures, columns = _READINGS.get(experiment, ()), EXPERIMENTS[experiment].columns if experiment in EXPERIMENTS else {}
-    columns = [column for column, metric in columns.items() if metric in measures]
+    measures = _READINGS.get(experiment, ())
+    columns = [column for column, metric in RECORDS[experiment].columns.items() if metric in measures]
     ours = table[table["metric"].isin(measures) & table["column"].isin(columns) & table["scope"].isin((POOLED, *columns))]
     rows, closest = [], {}
     for (condition, metric, level), block in ours.groupby(["condition", "metric", "level"], sort=False):
@@ -215,7 +227,7 @@ def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
         mean = MEAN_OVER_SPEAKERS if MEAN_OVER_SPEAKERS in set(block["scope"]) else MEAN_OVER_FOLDS
         lines += [f"## `{condition}`{footnotes.marks(block['notes'].iloc[0])}", ""]
         rows = [
-            [_name(metric), level, md.mean_sd(row), md.mean_interval(found.get((metric, level, mean)))]
+            [METRIC_NAMES[metric], level, md.mean_sd(row), md.mean_interval(found.get((metric, level, mean)))]
             for (metric, level, scope), row in found.items()
             if scope == POOLED and metric not in ("f1_micro", "fbeta_0.5_macro", "fbeta_0.5_rounded")
         ]
@@ -225,13 +237,14 @@ def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
         folds = [scope for scope in block["scope"].unique() if scope not in _SCOPES]
         main = [name for name in _MAIN if any((name, level, fold) in found for fold in folds)]
         rows = [[fold, *(md.mean_sd(found.get((name, level, fold))) for name in main)] for fold in folds]
-        heads = [f"fold, {level} level", *(f"{_name(name)} ± over runs" for name in main)]
+        heads = [f"fold, {level} level", *(f"{METRIC_NAMES[name]} ± over runs" for name in main)]
         lines += [md.markdown_table(heads, rows), ""] if rows else []
     return lines
 
 
-def _other_protocols(table: pd.DataFrame) -> list[str]:
-    other = select(table, protocol="another")
+def _other_protocols(experiment: str, table: pd.DataFrame) -> list[str]:
+    """Returns the published numbers that have no column of their own in the paper's table."""
+    other = table[(table["system"] != OURS) & ~table["column"].isin(RECORDS[experiment].columns)]
     lines = [f"- {row.system}: {row.column} {md.printed(row)}; {row.notes}." for row in other.itertuples()]
     return ["Published under other protocols:", "", *lines, ""] if lines else []
 
@@ -245,21 +258,13 @@ def _paired(row: Any) -> str:
     return md.with_interval(row.difference_to_base, row.difference_ci_low, row.difference_ci_high, sign="+") if row else ""
 
 
-def _name(metric: str) -> str:
-    """Returns the words for a metric; those of arousal and valence are named for the dimension."""
-    dimension = next((name for name in ("arousal", "valence") if f"_{name}" in metric), "")
-    stem = metric.replace(f"_{dimension}", "") if dimension else metric
-    return METRIC_NAMES.get(stem, stem) + (f", {dimension}" if dimension else "")
-
-
 def _column(experiment: str, metric: str, scope: str) -> str:
     """Returns the column of the paper's table that a score belongs to: speakers in Table 1, measures in the others."""
     if experiment == "table1_savee":
         return scope
     if metric in _READINGS.get(experiment, ()):
         return "F-score"
-    columns = EXPERIMENTS[experiment].columns if experiment in EXPERIMENTS else {}
-    return next((column for column, measure in columns.items() if measure == metric), "")
+    return next((column for column, measure in RECORDS[experiment].columns.items() if measure == metric), "")
 
 
 def _average(results: Results, experiment: str, condition: str) -> dict:
@@ -270,14 +275,3 @@ def _average(results: Results, experiment: str, condition: str) -> dict:
         accuracy = (together["target"] == together["prediction"]).mean()
     names = {"experiment": experiment, "condition": condition, "metric": "accuracy", "level": "utterance", "scope": AVERAGED}
     return {**names, "mean": accuracy, "n_runs": predictions["run"].nunique()}
-
-
-def _published(score: paper.Score) -> dict:
-    return {
-        "system": score.system,
-        "column": score.column,
-        "mean": score.value,
-        "sd_over_runs": score.sd,
-        "notes": score.note,
-        "source": score.source,
-    }
