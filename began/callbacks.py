@@ -1,7 +1,5 @@
 """Keras callbacks of a pre-training: learning rate, progress, history, warnings, pictures, logs, checkpoints."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence

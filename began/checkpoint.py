@@ -1,7 +1,5 @@
 """The full state of a training in one file, without pickle and without backend: NumPy arrays and JSON."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """What every command does with its arguments and its errors."""
 
-from __future__ import annotations
-
 import argparse
 import atexit
 import errno

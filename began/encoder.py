@@ -1,7 +1,5 @@
 """The frozen encoder: open it, and extract features of chunks with it (paper, section 2.3)."""
 
-from __future__ import annotations
-
 import math
 import os
 from dataclasses import dataclass

@@ -11,8 +11,6 @@ Both directions are the one gradient of the plain sum L(x) + L(G(z)), if the dis
 weights of `scale_gradient(w, -k)`: their values are w, and their gradient comes out multiplied by -k.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from keras import ops

@@ -8,8 +8,6 @@ and under `tf.distribute`. Both networks have the same optimiser settings (paper
 weight: one optimiser for both is the same as two.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """Opens saved networks: whoever wrote the file, nothing inside it runs."""
 
-from __future__ import annotations
-
 import json
 import os
 import zipfile

@@ -4,8 +4,6 @@ Source: Berthelot et al. 2017, section 3.5 and figure 1; the names and strides f
 its encoder. No normalisation between layers, none on the embedding, no activation on the output.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import keras

@@ -4,8 +4,6 @@ Training goes in rounds of equal length, several to an epoch when the corpus is 
 epoch: after each one the callbacks look at the numbers, halve the learning rate, draw, and write a checkpoint.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """A corpus through the frozen encoder, once: heads read the cache, for the encoder never changes (paper, section 2.3)."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

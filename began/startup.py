@@ -1,7 +1,5 @@
 """TensorFlow's start: reproducible, and without its start-up notes on the console."""
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

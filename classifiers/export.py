@@ -1,7 +1,5 @@
 """A predictor for programs that do not speak Keras: ONNX, or TensorFlow's SavedModel, through Keras' own export."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -7,8 +7,6 @@ beside the usual ones: `binary_accuracy`, what Keras calls `accuracy` when the c
 binary cross-entropy, and `fbeta_0.5_rounded`, micro F with beta 0.5 over class outputs rounded at one half.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -12,8 +12,6 @@ skipped, and the exit code is then 1.
 writes model.onnx, for programs without Python.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import json

@@ -4,8 +4,6 @@ The number of threads decides the order of floating-point sums. Every worker the
 bit-identical for a seed, whatever the number of workers and wherever they are.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 import mmap

@@ -9,8 +9,6 @@ results/pretrain_librispeech/<name>; the help says how each is made. A condition
 named.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

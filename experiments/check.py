@@ -6,8 +6,6 @@ reads every sound file from beginning to end (LibriSpeech's 100 hours take some 
 ends with exit code 1 when something is missing, surplus or damaged.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -8,8 +8,6 @@ folds without a speaker on both sides where there are as many speakers as folds;
 train, 40 % test. Labels, arousal and valence, or both are learnt: whatever the manifest has.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from dataclasses import replace

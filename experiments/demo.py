@@ -6,8 +6,6 @@ writes corpora in the real layouts and runs the real commands on them with small
 the scores show that everything works, and nothing about speech.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

@@ -10,8 +10,6 @@ and data/EmoDB/wav (40 MB). The archive's checksum is verified, it is unpacked b
 when it is complete: nothing half-written stays. Interrupted, the same command starts the download again.
 """
 
-from __future__ import annotations
-
 import argparse
 import errno
 import gzip

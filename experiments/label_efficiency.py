@@ -7,8 +7,6 @@ for three networks: frozen BEGAN encoder with a head, frozen initial weights wit
 scratch. The test part is always the whole held-out speaker. Head parameters are the defaults; nothing is searched.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

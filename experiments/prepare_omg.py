@@ -9,8 +9,6 @@ skipped, so that the same command goes on after an interruption; what is missing
 utterances take some minutes and 1.2 GB.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import shutil

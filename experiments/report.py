@@ -9,8 +9,6 @@ Tables go to ``tables/table{1,2,3}.{csv,md}``, ``tables/ablations.*``, ``tables/
 What has not been run says so; runs on synthetic speech are marked in every table and never reach the README.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -8,8 +8,6 @@ whether utterances or chunks were split. Splitting chunks puts parts of one utte
 chunk_split_leaking shows how much of a score that explains, and is no result.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

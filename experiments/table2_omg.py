@@ -8,8 +8,6 @@ published after the challenge; where they are there, that part is left alone). 2
 training: the condition source_disjoint leaves those out of training.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

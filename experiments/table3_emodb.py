@@ -8,8 +8,6 @@ on the others), and the head is then trained on all nine. Ten runs with other se
 utterances were scored: both are reported.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from dataclasses import replace

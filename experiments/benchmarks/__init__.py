@@ -4,8 +4,6 @@ Every comparison alternates between the two sides, several times over, and takes
 work besides, both sides suffer alike. Each module measures one family of rows and has one function `benchmark`.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping

@@ -6,8 +6,6 @@ takes about nine minutes on two cores that do nothing else. With other work on t
 ratios less certain.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

@@ -4,8 +4,6 @@ Ours: the corpus is embedded once; all folds' heads train on the cached maps. Th
 and head, and `fit` on spectrograms for every fold. Both get the same chunks, head, epochs, batch size and spectrograms.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from typing import Any

@@ -4,8 +4,6 @@ After every 500 files of the large folder comes the small folder, from start to 
 work around them, once per file, is most of what is measured.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

@@ -4,8 +4,6 @@ The large store is made of links to one shard of the small one: it is as large a
 disk holds. The links share the system's file cache, so that a slow disk's share of the time is not in these figures.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Preparing a corpus: ours beside the file-by-file way that authors usually write; and how it grows."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

@@ -4,8 +4,6 @@ The standard formulation is the equations as they stand: L_D with D(x) and D(G(z
 tape and one optimiser for each network. Both train the same networks on the same batch.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """One module per corpus, each in the same order: description, citation, licence, how to obtain it, names, `load`."""
 
-from __future__ import annotations
-
 import os
 
 from began.errors import InputError

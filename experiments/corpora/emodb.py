@@ -1,7 +1,5 @@
 """The Berlin Database of Emotional Speech (EmoDB): ten German actors, seven emotions (paper, Table 3)."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

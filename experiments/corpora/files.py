@@ -1,7 +1,5 @@
 """Files of a corpus: finding them, taking rows from their names, reading CSV tables, and checking sound."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

@@ -1,7 +1,5 @@
 """LibriSpeech: read English speech without emotion labels, on which the BEGAN is pre-trained (paper, section 3.1)."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

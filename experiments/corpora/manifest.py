@@ -1,7 +1,5 @@
 """A user's own recordings, named in a CSV file: `file,label` or `file,arousal,valence`, with `speaker` and `split`."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The One-Minute-Gradual Emotion corpus (OMG-Emotion): monologues from videos, rated by utterance (paper, Table 2)."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """The Surrey Audio-Visual Expressed Emotion corpus (SAVEE): four English men, seven emotions (paper, Table 1)."""
 
-from __future__ import annotations
-
 import functools
 import os
 import re

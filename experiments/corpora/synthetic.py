@@ -5,8 +5,6 @@ Speakers differ in pitch, vocal tract length and vowels; emotions in pitch mean 
 tilt. It is meant for demonstrations and tests: scores on it say that the programs work, and nothing about speech.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import zlib

@@ -1,7 +1,5 @@
 """What a frozen representation is compared with that needs no network: no learning, and hand-made features."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ A condition is one row of a table: a corpus, a protocol, a method with its optio
 full reproduction, in the order of their tables; own data sets get a record of their own (`experiments.custom`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """What a run ran on: commit, versions, threads, determinism flags, devices and date. Imports nothing heavy."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import importlib.metadata

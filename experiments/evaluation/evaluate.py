@@ -1,7 +1,5 @@
 """The one evaluation loop, for every method: split, train, test once, write; ten times (paper, sections 2.2 and 4)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial

@@ -1,7 +1,5 @@
 """The paper's method: a searched convolutional head on what the frozen encoder gives for one second (paper, section 2.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """The methods by name, and what a run of each is bound to."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

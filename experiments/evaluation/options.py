@@ -1,7 +1,5 @@
 """The options that commands share, checked and resolved before anything heavy is imported."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Accuracies, recalls and F-scores are fractions, as everywhere in this project; tables show them in the paper's units.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ All of them split utterances; chunks are cut afterwards, so that no chunk of a t
 exception carries `leaking` in its name and exists to show what it does to a score.)
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, replace
 from typing import NamedTuple

@@ -14,8 +14,6 @@ Layout, under one results folder::
 Each file appears whole or not at all. This module needs pandas only.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -12,8 +12,6 @@ Two options that need no label:
   all recordings of the test speaker, though none of their labels: it suits known speakers, and tables name it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

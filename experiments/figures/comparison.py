@@ -1,7 +1,5 @@
 """Pictures that hold conditions against one another: ablations, label efficiency."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

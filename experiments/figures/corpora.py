@@ -1,7 +1,5 @@
 """Pictures of corpora: who speaks how much, how long utterances are, and how they are cut."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import cycle
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures of what was predicted, and where it errs: by emotion, speaker, length, level and confidence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Pictures of the search for hyper-parameters."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One style for every picture: size, title and file, heat maps, words. Made without pyplot, so that none needs a display."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import textwrap

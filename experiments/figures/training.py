@@ -1,7 +1,5 @@
 """Pictures of a BEGAN: its convergence, spectrograms that it sees and makes, a map of its embedding."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a condition errs: by emotion, speaker, length and level, from the predictions of its runs."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

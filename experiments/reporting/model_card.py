@@ -1,7 +1,5 @@
 """The card beside a pre-trained encoder: what it learned from, how long, how far it came, and what it is not for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from began.files import read_attached_json, sha256_of, write_text

@@ -3,8 +3,6 @@
 The folders come from the environment variables RESULTS_DIR (default ``../results``) and DATA_DIR (default ``../data``).
 """
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Executes the notebooks on a results folder, and makes one linked HTML report of them."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Pre-trained networks under a results folder: their history, what they make of speech, and maps of their embedding."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The README's results: the paper's tables in short, between two markers, runs on real data only."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

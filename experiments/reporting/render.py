@@ -1,7 +1,5 @@
 """Writes tables, figures and the README's results from the run folders, each of which is read once."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ Averages bear names of their own: ± is the sample standard deviation over runs,
 Student's t over speakers, and tells how a score, or a difference between two conditions, would come out for other speakers.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import os

@@ -1,7 +1,5 @@
 """The paper's tables, ablations, label efficiency and own data sets: one tidy table each, and the same in Markdown."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
