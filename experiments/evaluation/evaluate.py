@@ -63,13 +63,14 @@ def _run_condition(condition: Condition, corpus: Corpus, settings: Settings, pre
     with lock_folder(settings.results_dir / condition.experiment / condition.name):
         for number in range(1, settings.runs + 1):
             run = RunFolder(settings.results_dir, condition.experiment, condition.name, number)
-            run.start(config)
             said = f"run {number} of {settings.runs}: "
-            if run.is_complete:
+            prepared = None if run.is_complete else prepare_data()  # what fails there leaves no folder behind
+            run.start(config)
+            if prepared is None:
                 print(f"{said}complete in {run.path}")
                 continue
             print(f"{said}{run.path}")
-            metrics = _execute(condition, *prepare_data(), settings, run)
+            metrics = _execute(condition, *prepared, settings, run)
             print(f"{said}{_summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)
 
