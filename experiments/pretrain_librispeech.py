@@ -56,9 +56,7 @@ NUMBERS = {
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m experiments.{EXPERIMENT}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{EXPERIMENT}", description=__doc__)
     data = parser.add_argument_group("data").add_argument
     data("--data-dir", type=Path, required=True, help="the LibriSpeech folder (holds train-clean-100 …)")
     data("--subsets", nargs="+", metavar="SUBSET", help="such as train-clean-100; default: all there")

@@ -57,9 +57,7 @@ class Settings:
 
 def make_base_parser(module: str, description: str, data_dir: str | None = None) -> argparse.ArgumentParser:
     """Returns a command's parser with --results-dir and, where `data_dir` says what it holds, --data-dir."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     data = parser.add_argument_group("data").add_argument
     if data_dir is not None:
         data("--data-dir", type=Path, required=True, help=f"the folder of {data_dir}")
