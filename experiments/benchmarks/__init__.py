@@ -5,9 +5,11 @@ work besides, both sides suffer alike. Each module measures one family of rows a
 """
 
 import multiprocessing
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,5 @@ def run_in_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def peak_memory_gb() -> float:
-    """Returns the most memory that this process has held so far."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """Returns the most memory that this process has held so far; getrusage would count what its parent held at its start."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e9
