@@ -60,17 +60,19 @@ def _run_condition(condition: Condition, corpus: Corpus, settings: Settings, pre
     if n_without:
         print(f"{n_without} of {len(data.corpus.utterances)} utterances are shorter than a chunk and left out")
         config["n_without_chunks"] = n_without
-    with lock_folder(settings.results_dir / condition.experiment / condition.name):
-        for number in range(1, settings.runs + 1):
-            run = RunFolder(settings.results_dir, condition.experiment, condition.name, number)
-            said = f"run {number} of {settings.runs}: "
-            prepared = None if run.is_complete else prepare_data()  # what fails there leaves no folder behind
+    numbers = range(1, settings.runs + 1)
+    runs = [RunFolder(settings.results_dir, condition.experiment, condition.name, number) for number in numbers]
+    if not all(run.is_complete for run in runs):
+        prepare_data()  # before anything is written: an encoder that cannot be used leaves no run behind
+    with lock_folder(runs[0].path.parent):
+        for run in runs:
             run.start(config)
-            if prepared is None:
+            said = f"run {run.run} of {settings.runs}: "
+            if run.is_complete:
                 print(f"{said}complete in {run.path}")
                 continue
             print(f"{said}{run.path}")
-            metrics = _execute(condition, *prepared, settings, run)
+            metrics = _execute(condition, *prepare_data(), settings, run)
             print(f"{said}{_summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)
 
