@@ -24,7 +24,7 @@ COLLAPSED_DIVERSITY = 0.02
 COLLAPSE_AFTER_STEPS = 2_000
 
 Pictured = dict[str, np.ndarray]
-Draw = Callable[[Pictured, pd.DataFrame], None]
+Draw = Callable[[Pictured, pd.DataFrame], Any]
 
 
 class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):
@@ -41,7 +41,7 @@ class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
-        vars(self).update(self._remembered)
+        self.__dict__.update(self._remembered)
 
     @property
     def state(self) -> dict[str, float]:

@@ -176,7 +176,7 @@ class ChunkStore:
         shards = np.searchsorted(self._first, indices, side="right") - 1
         for chunk, index, shard in zip(chunks, indices, shards, strict=True):
             offset = self._offsets[shard] + int(index - self._first[shard]) * size * 2
-            chunk.flat = np.fromfile(self._paths[shard], "<f2", size, offset=offset)
+            chunk.flat[:] = np.fromfile(self._paths[shard], "<f2", size, offset=offset)
         return chunks
 
     def steps_per_epoch(self, batch_size: int) -> int:

@@ -180,20 +180,20 @@ class DistributedLoop:
         """
         import keras
 
-        callbacks = keras.callbacks.CallbackList(callbacks, model=self.model)
+        called: Any = keras.callbacks.CallbackList(callbacks, model=self.model)
         with self.cluster.explain_loss("the training is done"):
-            callbacks.on_train_begin()
+            called.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 self.model.reset_metrics()
-                callbacks.on_epoch_begin(epoch)
+                called.on_epoch_begin(epoch)
                 logs: dict[str, float] = {}
                 for batch in range(steps_per_epoch):
-                    callbacks.on_train_batch_begin(batch)
+                    called.on_train_batch_begin(batch)
                     results = self._step(self._distribute(next(batches)))
                     logs = {name: float(self.strategy.experimental_local_results(value)[0]) for name, value in results.items()}
-                    callbacks.on_train_batch_end(batch, logs)
-                callbacks.on_epoch_end(epoch, logs)
-            callbacks.on_train_end()
+                    called.on_train_batch_end(batch, logs)
+                called.on_epoch_end(epoch, logs)
+            called.on_train_end()
 
     def _distribute(self, batch: np.ndarray) -> Any:
         import tensorflow as tf

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -127,7 +127,7 @@ def _compute_features(
         np.save(temporary, np.array(counts, np.int64))
 
 
-def _read_cached(path: Path, shape: tuple[int, ...], dtype: np.dtype, mmap_mode: str | None = None) -> np.ndarray:
+def _read_cached(path: Path, shape: tuple[int, ...], dtype: np.dtype, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
         found = f"{array.dtype} of shape {array.shape}"

@@ -43,16 +43,17 @@ def validate_classification(
         if unknown := sorted(set(values) - set(index)):
             raise InputError.about(name, unknown, f"only {list(index)}", "correct the labels")
         indices.append(np.array([index[value] for value in values], dtype=np.int64))
-    _check_lengths("", *indices, unit="labels")
+    target_index, predicted = indices
+    _check_lengths("", target_index, predicted, unit="labels")
     if probabilities is None:
-        return *indices, np.eye(len(labels))[indices[1]]
+        return target_index, predicted, np.eye(len(labels))[predicted]
     probabilities = np.asarray(probabilities, dtype=np.float64)
-    if probabilities.shape != (expected := (len(indices[0]), len(labels))):
+    if probabilities.shape != (expected := (len(target_index), len(labels))):
         raise InputError.about("shape of probabilities", probabilities.shape, expected, "give one row per target")
     outside = probabilities[~((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6))]  # NaN, too
     if len(outside):
         raise InputError.about("probability", outside[0], "0 to 1", "take the outputs of a softmax")
-    return *indices, probabilities
+    return target_index, predicted, probabilities
 
 
 def _check_lengths(name: str, target: np.ndarray, prediction: np.ndarray, unit: str) -> None:
@@ -112,15 +113,15 @@ def evaluate_classification(
     """
     from sklearn.metrics import accuracy_score, f1_score, fbeta_score
 
-    target, prediction, scores = validate_classification(target, prediction, labels, probabilities)
+    true, predicted, scores = validate_classification(target, prediction, labels, probabilities)
     averages = ("macro", "micro", "weighted")
     return {
-        "accuracy": float(accuracy_score(target, prediction)),
-        "unweighted_average_recall": unweighted_average_recall(target, prediction),
-        **{f"f1_{name}": float(f1_score(target, prediction, average=name, zero_division=0)) for name in averages},
-        "binary_accuracy": binary_accuracy(target, scores),
-        "fbeta_0.5_macro": float(fbeta_score(target, prediction, beta=0.5, average="macro", zero_division=0)),
-        "fbeta_0.5_rounded": fbeta_rounded(target, scores),
+        "accuracy": float(accuracy_score(true, predicted)),
+        "unweighted_average_recall": unweighted_average_recall(true, predicted),
+        **{f"f1_{name}": float(f1_score(true, predicted, average=name, zero_division=0)) for name in averages},
+        "binary_accuracy": binary_accuracy(true, scores),
+        "fbeta_0.5_macro": float(fbeta_score(true, predicted, beta=0.5, average="macro", zero_division=0)),
+        "fbeta_0.5_rounded": fbeta_rounded(true, scores),
     }
 
 

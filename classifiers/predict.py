@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from began.audio import AUDIO_SUFFIXES
 from began.command_line import run_script
@@ -64,7 +65,9 @@ def main(arguments: argparse.Namespace) -> int:
         if not paths:
             return 0
     start_backend()
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of files and labels need not fit the terminal
+    getattr(sys.stdout, "reconfigure", lambda **options: None)(
+        errors="backslashreplace"
+    )  # names of files and labels need not fit the terminal
     n_bad = _predict(load_predictor(arguments.model), paths, pictures, arguments)
     sys.stdout.flush()
     if n_bad:
@@ -210,7 +213,7 @@ def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bo
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
     """Yields a list with one object per file; with `timeline` it holds a list of seconds."""
 
-    def describe(scores) -> dict[str, object]:
+    def describe(scores) -> dict[str, Any]:
         named = {name: round(float(score), DIGITS) for name, score in zip(predictor.columns, scores, strict=True)}
         return {"prediction": predictor.label_of(scores), "probabilities": named} if predictor.is_categorical else named
 

@@ -136,8 +136,8 @@ def _check(job: HeadJob) -> HeadJob:
         raise InputError.about("class weight", job.class_weight, "'balanced' for classes, or None", "leave it out")
     with np.errstate(invalid="ignore"):  # targets that are not used may be missing
         targets = targets.astype(np.int64 if is_class else np.float32)
-    arrays = {"targets": targets, "rows": rows, "validation_rows": validation_rows, "test_rows": test_rows}
-    return replace(job, parameters=parameters, **arrays)
+    checked = replace(job, parameters=parameters, targets=targets, rows=rows)
+    return replace(checked, validation_rows=validation_rows, test_rows=test_rows)
 
 
 def _apply(network: Callable, inputs: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

@@ -148,7 +148,8 @@ class _FeatureFiles:
         for job in jobs:
             if id(job.features) not in self._stored:
                 self._stored[id(job.features)] = job.features, self._write(job.features)
-        return [replace(job, features=self._stored[id(job.features)][1]) for job in jobs]
+        opened: dict[int, Any] = {key: opener for key, (_, opener) in self._stored.items()}
+        return [replace(job, features=opened[id(job.features)]) for job in jobs]
 
     def _write(self, array: np.ndarray) -> Callable[[], np.ndarray]:
         if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:

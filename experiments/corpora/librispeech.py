@@ -74,9 +74,9 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     notes = []
     for subset in folders:
         speakers = [row["speaker"] for row in rows if row["subset"] == subset]
-        found, published = (len(speakers), len(set(speakers))), _PUBLISHED.get(subset, ())[:2]
-        if published and found != published:
-            notes.append("{}: {} utterances of {} speakers, published {} of {}".format(subset, *found, *published))
+        counts, published = (len(speakers), len(set(speakers))), _PUBLISHED.get(subset, ())[:2]
+        if published and counts != published:
+            notes.append("{}: {} utterances of {} speakers, published {} of {}".format(subset, *counts, *published))
     if elsewhere := [row["path"] for row in rows if Path(row["path"]).parent.parent.name != row["speaker"]]:
         where = f"in a folder not named after their speaker, such as {printable(elsewhere[0])}"
         notes.append(f"{len(elsewhere)} files lie {where}; the speaker in the file name is used")

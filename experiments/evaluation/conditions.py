@@ -6,6 +6,7 @@ full reproduction, in the order of their tables; own data sets get a record of t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 
@@ -261,8 +262,8 @@ _ABLATIONS = Experiment(
 PERCENTS = (5, 10, 25, 50, 100)
 """Shares of the labels, by default."""
 
-_EFFICIENCY = {"experiment": "label_efficiency", "search": False}
-_SCRATCH = {"method": "whole", "initial_weights": True}
+_EFFICIENCY: dict[str, Any] = {"experiment": "label_efficiency", "search": False}
+_SCRATCH: dict[str, Any] = {"method": "whole", "initial_weights": True}
 LABEL_EFFICIENCY = {
     "began": Condition(name="began", description="BEGAN, frozen", **_EFFICIENCY),
     "initial_weights": Condition(name="initial_weights", description="initial weights", initial_weights=True, **_EFFICIENCY),

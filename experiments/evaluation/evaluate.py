@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,14 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
     models: list[Path] = []
     prepare_once = lru_cache(maxsize=1)(lambda condition: prepare(condition, corpus, settings))
     # Conditions that differ in these alone have their features in common.
-    common = {"name": "", "description": "", "protocol": "official", "folds": 0, "percent": 100, "chunk_split": False}
+    common: dict[str, Any] = {
+        "name": "",
+        "description": "",
+        "protocol": "official",
+        "folds": 0,
+        "percent": 100,
+        "chunk_split": False,
+    }
     for condition in conditions:
         print(f"\n{condition.name}: {condition.description or condition.protocol_text}")
         models += _run_condition(condition, corpus, settings, partial(prepare_once, replace(condition, **common)))
@@ -128,7 +136,7 @@ def _measure(folds: Sequence[dict[str, Scored]], level: str, data: Data, conditi
         table = data.corpus.utterances.iloc[rows]
         if task == CATEGORICAL:
             labels = np.array(data.corpus.labels)
-            values |= evaluate_classification(table["label"], labels[scores.argmax(axis=1)], labels, scores)
+            values |= evaluate_classification(table["label"], labels[scores.argmax(axis=1)], [*labels], scores)
         else:
             pairs = table["arousal"], scores[:, 0], table["valence"], scores[:, 1]
             values |= evaluate_dimensions(*pairs, table.get("video"))

@@ -224,9 +224,8 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
     if len(fitting) < 2 or len(test) == 0:
         found, action = f"{len(fitting)} training and {len(test)} test utterances", "check the column split, and the audio"
         raise InputError.about("protocol official", found, "at least two and one", action)
-    if len(held_out):
-        inner = (Inner(fitting, held_out),)
-    else:
+    inner: tuple[Inner, ...] = (Inner(fitting, held_out),)
+    if len(held_out) == 0:
         inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))
     return [check_split(Split(POOLED, inner, test), utterances, disjoint)]
 

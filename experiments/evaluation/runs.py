@@ -87,12 +87,12 @@ class RunFolder:
         Raises:
             InputError: the folder holds a run with other settings, or cannot be written.
         """
-        config, path = plain(config), self.path / "environment.json"
+        plain_config, path = dict(plain(config)), self.path / "environment.json"
         if not self.is_started and not self.is_complete:
-            self._write_json("config", config)
+            self._write_json("config", plain_config)
             self._write_json("environment", describe_environment())
             return
-        self._check_same(config, may_differ)
+        self._check_same(plain_config, may_differ)
         if path.is_file() and self.is_complete:
             return
         environment = describe_environment()

@@ -14,6 +14,7 @@ Two options that need no label:
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,8 @@ def choose_speeds(n_utterances: int) -> tuple[float, ...]:
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the labels of a corpus, and the trainer that holds its pooled utterances."""
-    n_utterances, speakers, speeds = len(corpus.utterances), None, ()
+    n_utterances, speakers = len(corpus.utterances), None
+    speeds: tuple[float, ...] = ()
     if condition.normalize_speakers:
         speakers = corpus.utterances["speaker"].to_numpy()
         pooling.check_speakers(speakers)
@@ -141,7 +143,7 @@ class _Fold:
         """Returns the scores of the test utterances, trained on the whole training part."""
         return self._predict(self._add(blocks, 0), self.split.fitting, penalty, self._add(blocks, 1))
 
-    def _add(self, blocks: str, part: int) -> np.ndarray:
+    def _add(self, blocks: str, part: int) -> Any:
         return sum(self.kernels[block][part] for block in BLOCKS[blocks]) / len(BLOCKS[blocks])
 
     def _rows(self, utterances: np.ndarray) -> np.ndarray:

@@ -79,7 +79,8 @@ def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
 
         for number, split in enumerate(tqdm(splits, desc=f"run {run_number}, whole networks", unit="fold")):
             path = search_path(search_folder, split, "epochs")
-            n_epochs = _choose_epochs(network, *(take(part) for part in split.inner[0]), settings, path)
+            inner = split.inner[0]
+            n_epochs = _choose_epochs(network, take(inner.train), take(inner.validation), settings, path)
             seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
             losses = network.fit(*take(split.fitting), n_epochs, seed)["loss"]
             scores.append(network.predict(take(split.test)[0]))
@@ -94,7 +95,7 @@ def _choose_epochs(network: WholeNetwork, train: Examples, validation: Examples,
     constants = [settings.epochs, settings.seed, network.learning_rate, BATCH_SIZE, PATIENCE_EPOCHS, DEFAULT_PARAMETERS]
     seen = hashlib.sha256(json.dumps([*constants, keras.backend.backend()], sort_keys=True).encode())
     for array in (*network.start_weights, *train, *validation):
-        seen.update(np.ascontiguousarray(array))
+        seen.update(array.tobytes())
     path = path.with_stem(f"{path.stem}-{seen.hexdigest()[:12]}")
     if not path.exists():
         write_table(path, pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation)))

@@ -58,8 +58,8 @@ def plot_search_parameters(trials: pd.DataFrame, **options: Any) -> Figure | Non
     n_columns = min(3 if len(names) <= 9 else 4, len(names))
     n_rows = math.ceil(len(names) / n_columns)
     low, high = np.quantile(loss, [0.01, 0.97])
-    size, shape = (3.3 * n_columns, 0.6 + 2.5 * n_rows), {"nrows": n_rows, "ncols": n_columns}
-    with make_figure(size, sharey=True, squeeze=False, **shape, **options) as (figure, grid):
+    size = 3.3 * n_columns, 0.6 + 2.5 * n_rows
+    with make_figure(size, nrows=n_rows, ncols=n_columns, sharey=True, squeeze=False, **options) as (figure, grid):
         for axes, name in zip(grid.flat, names, strict=False):
             is_number = pd.api.types.is_numeric_dtype(trials[name]) and trials[name].nunique() > 6
             (_draw_numbers if is_number else _draw_categories)(axes, trials[name], loss)

@@ -28,7 +28,7 @@ def plot_convergence(history: pd.DataFrame, **options: Any) -> Figure:
     step = history["step"].to_numpy(float)
     heights = {"losses": 3.0, "k": 1.4, "learning_rate": 1.0}
     heights = {panel: height for panel, height in heights.items() if panel == "losses" or panel in history}
-    rows = {"nrows": len(heights), "height_ratios": list(heights.values()), "sharex": True, "squeeze": False}
+    rows: dict[str, Any] = {"nrows": len(heights), "height_ratios": [*heights.values()], "sharex": True, "squeeze": False}
     with make_figure((7.6, 1.0 + sum(heights.values())), **rows, **options) as (figure, grid):
         panels = dict(zip(heights, grid[:, 0], strict=True))
         for column, label, colour, style in (
@@ -50,7 +50,7 @@ def plot_convergence(history: pd.DataFrame, **options: Any) -> Figure:
             # Rates that were used, in place of powers of ten; of many the lowest and the highest.
             ticks = sorted(rates.unique())
             ticks = ticks if len(ticks) <= 4 else [ticks[0], ticks[-1]]
-            digits = {"precision": 3, "fractional": False, "trim": "-"}
+            digits: dict[str, Any] = {"precision": 3, "fractional": False, "trim": "-"}
             panels["learning_rate"].set_yticks(ticks, [np.format_float_positional(tick, **digits) for tick in ticks])
             panels["learning_rate"].minorticks_off()
         grid[-1, 0].set_xlabel("training step")
@@ -86,7 +86,7 @@ def plot_spectrograms(rows: Mapping[str, np.ndarray], columns: Sequence[str] = (
     # The extreme half per mille would darken everything else.
     low, high = np.nanquantile(np.concatenate([values.ravel() for values in arrays.values()]), [0.0005, 0.9995])
     highest_khz = SAMPLE_RATE / 2000
-    shape = {"nrows": len(arrays), "ncols": n, "squeeze": False, "sharex": True, "sharey": True}
+    shape: dict[str, Any] = {"nrows": len(arrays), "ncols": n, "squeeze": False, "sharex": True, "sharey": True}
     with make_figure((1.5 + 1.12 * n, 0.9 + 2.0 * len(arrays)), **shape, **options) as (figure, grid):
         for line, (name, values) in zip(grid, arrays.items(), strict=True):
             for axes, value in zip(line, values, strict=False):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -40,8 +40,10 @@ _SETTINGS = {
     "class_weight": "class weights: {}",
     "pooling": "chunks pooled by their {}",
 }
-_PARAMETERS_SHOWN = ("loss", "epochs", "filters", "n_convolutions", "kernel_frequency", "pooling", "dropout", "dense_units")
-_PARAMETERS_SHOWN += ("optimizer", "learning_rate", "batch_size", "blocks", "C")
+_PARAMETERS_SHOWN = (
+    "loss epochs filters n_convolutions kernel_frequency pooling dropout dense_units optimizer learning_rate "
+    "batch_size blocks C"
+).split()
 
 
 class Interval(NamedTuple):
@@ -55,13 +57,13 @@ class Interval(NamedTuple):
 
 def t_interval(values: Iterable[float], lowest: float = -math.inf, highest: float = math.inf) -> Interval:
     """Returns mean ± t(0.975, n - 1) · sd / √n, cut off at the lowest and the highest value that the mean can have."""
-    values = pd.Series(values, dtype=float).dropna()
-    mean, n = values.mean(), len(values)
+    finite = pd.Series(values, dtype=float).dropna()
+    mean, n = finite.mean(), len(finite)
     if n < 3:
         return Interval(mean, n=n)
     from scipy.special import stdtrit
 
-    half = float(stdtrit(n - 1, 0.975)) * values.std(ddof=1) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.975)) * finite.std(ddof=1) / math.sqrt(n)
     return Interval(mean, max(mean - half, lowest), min(mean + half, highest), n)
 
 
@@ -172,7 +174,7 @@ class Results:
     def protocol(self, experiment: str, condition: str) -> str:
         """Returns how the data are split, and the settings, in one line."""
         settings, record = self.settings(experiment, condition), self._record(experiment, condition)
-        config = dict(settings[0]) if settings else {"method": "", "protocol": record.protocol_text}
+        config: dict[str, Any] = dict(settings[0]) if settings else {"method": "", "protocol": record.protocol_text}
         if config.get("method", "head") == "head" and not config.get("max_evals"):
             config["defaults"] = "default"
         pooling = config.get("pooling") or {}
