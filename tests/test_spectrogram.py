@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from began.errors import InputError
-from began.spectrogram import SpectrogramConfig, compute_spectrograms, invert_spectrograms, mask_spectrograms
+from began.spectrogram import SpectrogramConfig, _round_to_half, compute_spectrograms, invert_spectrograms, mask_spectrograms
 from tests.golden import make_spectrogram
 
 LOG, LINEAR = SpectrogramConfig(), SpectrogramConfig(magnitude="linear")
@@ -79,6 +79,18 @@ def test_one_by_one_equals_together(chunks):
 def test_half_precision_is_rounded(chunks, config):
     half = compute_spectrograms(chunks, config, dtype="<f2")
     np.testing.assert_array_equal(half, compute_spectrograms(chunks, config).astype(np.float16))
+
+
+def test_half_precision_of_hard_cases():
+    exact = np.arange(0x3C01).astype(np.uint16).view(np.float16).astype(np.float32)  # every half from 0 to 1
+    ties = (exact[1:] + exact[:-1]) / 2
+    values = np.concatenate([exact, ties, np.nextafter(ties, np.float32(0)), np.nextafter(ties, np.float32(1))])
+    values = np.concatenate([values, -values])
+    rounded, expected = _round_to_half(values.copy()), values.astype(np.float16)
+    normal = np.abs(expected) >= 2.0**-14
+    np.testing.assert_array_equal(rounded[normal], expected[normal])
+    # A subnormal (below 0.00006) is rounded twice, and may end at its neighbour, 0.00000006 away.
+    np.testing.assert_allclose(rounded, expected, atol=6e-8)
 
 
 def test_masks_are_one_band_of_frequencies_and_one_span_of_time():
