@@ -13,7 +13,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
 from experiments.corpora import CORPORA, load
-from experiments.corpora.files import find_bad_audio
+from experiments.corpora.folders import find_bad_audio
 from experiments.corpora.record import Corpus
 
 

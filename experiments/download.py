@@ -26,7 +26,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import UNFINISHED, lock_folder, printable
 from experiments.corpora import CORPORA, emodb, librispeech, load
-from experiments.corpora.files import check_audio
+from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Archive
 
 TIMEOUT_SECONDS = 30

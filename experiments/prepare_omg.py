@@ -22,7 +22,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import lock_folder, printable, write_atomically
 from experiments.corpora import omg
-from experiments.corpora.files import find_files, open_folder, refuse_duplicates
+from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp", ".opus", ".mp3", ".wav", ".ogg")
 

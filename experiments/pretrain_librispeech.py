@@ -31,7 +31,7 @@ from began.files import lock_folder, read_attached_json
 from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from experiments.corpora import load
-from experiments.corpora.files import check_audio
+from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
 from experiments.evaluation.runs import RunFolder
 
@@ -127,7 +127,7 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     start_backend()
 
     from began.pretraining import pretrain
-    from experiments.figures.training import draw_pretraining
+    from experiments.figures.convergence import draw_pretraining
     from experiments.reporting.model_card import write_model_card
 
     train = partial(pretrain, store, run.path, settings, cluster=cluster, report=partial(print, flush=True))

@@ -1081,7 +1081,7 @@ UNUSUAL: dict[str, tuple[str, dict[str, Any]]] = {
 def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys):
     from began.representation import load_frozen_encoder, represent_corpus
     from classifiers import predict
-    from experiments.corpora.files import find_bad_audio
+    from experiments.corpora.folders import find_bad_audio
 
     file_name, options = UNUSUAL[name]
     path = tmp_path / "sounds" / file_name

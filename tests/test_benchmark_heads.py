@@ -6,7 +6,7 @@ import pytest
 
 
 def test_benchmark_of_leave_one_speaker_out_in_miniature():
-    from experiments.benchmarks.heads import benchmark
+    from experiments.benchmarks.leave_one_speaker_out import benchmark
 
     rows = benchmark(n_chunks=24, n_speakers=3, epochs=3, base_filters=2, workers=1, parameters={"filters": 4})
     assert [row["name"] for row in rows] == ["leave one speaker out, embedding included", "epoch of one head"]

@@ -19,7 +19,7 @@ from synthetic_corpora import write_omg, write_savee
 from began.errors import InputError
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest, omg, savee, synthetic
-from experiments.corpora.files import check_audio, find_files, printable, read_table
+from experiments.corpora.folders import check_audio, find_files, printable, read_table
 from experiments.corpora.record import RESERVED_LABELS
 
 

@@ -19,7 +19,7 @@ from began.files import read_attached_json
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.data import Data
-from experiments.evaluation.head import search_and_train, train_default
+from experiments.evaluation.head_per_second import search_and_train, train_default
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials

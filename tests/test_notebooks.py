@@ -19,7 +19,7 @@ from nbformat import v4
 from began.command_line import run_script
 from began.errors import InputError
 from experiments import report
-from experiments.reporting import pretraining
+from experiments.reporting import encoders
 from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers
 from experiments.reporting.pages import execute_notebooks, read_notebooks, render_html, save_notebook
 
@@ -210,10 +210,10 @@ def test_neighbours_of_two_clusters():
     random = np.random.default_rng(0)
     features = random.normal(size=(40, 3)) + 50 * (np.arange(40) % 2)[:, np.newaxis]
     labels = pd.Series(np.arange(40) % 2)
-    agreeing, by_chance = pretraining.neighbour_agreement(features, labels)
+    agreeing, by_chance = encoders.neighbour_agreement(features, labels)
     assert agreeing == 100 and by_chance == pytest.approx(100 * 19 / 39)
     # Where neighbours of the same label do not count, none agrees.
-    assert pretraining.neighbour_agreement(features, labels, apart=labels) == (0, 0)
+    assert encoders.neighbour_agreement(features, labels, apart=labels) == (0, 0)
 
 
 def test_pick_chunks_and_speakers(data):

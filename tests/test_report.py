@@ -16,7 +16,7 @@ from began.errors import InputError
 from experiments import figures, report
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import DEFAULT_HEAD_SEEN, EXPERIMENTS, LEAKING, SPACE_SEEN, STATISTICS_SEEN
-from experiments.reporting import errors, tables
+from experiments.reporting import error_analysis, tables
 from experiments.reporting.markdown import Footnotes, number
 from experiments.reporting.readme import update_readme
 from experiments.reporting.render import render
@@ -501,21 +501,21 @@ def test_errors_of_known_predictions():
             "anger": [0.9, 0.4, 0.8, 0.3, 0.9, 0.4, 0.45, 0.3],
         }
     ).assign(sadness=lambda table: 1 - table["anger"])
-    assert errors.count_confusions(predictions).to_numpy().tolist() == [[3, 3], [0, 2]]
-    assert errors.rank_confusions(predictions).values.tolist() == [["anger", "sadness", 50.0, 100.0]]
-    by_speaker = errors.recall_by(predictions, "speaker").set_index("speaker")
+    assert error_analysis.count_confusions(predictions).to_numpy().tolist() == [[3, 3], [0, 2]]
+    assert error_analysis.rank_confusions(predictions).values.tolist() == [["anger", "sadness", 50.0, 100.0]]
+    by_speaker = error_analysis.recall_by(predictions, "speaker").set_index("speaker")
     assert by_speaker["accuracy"].tolist() == [50, 75] and by_speaker["utterances"].tolist() == [2, 2]
     assert by_speaker["sd"].tolist() == pytest.approx([0, np.std([100, 50], ddof=1)])
-    assert errors.share_right(predictions).to_dict() == {"a": 1.0, "b": 0.0, "c": 0.5, "d": 1.0}
-    sure = errors.confidence(predictions, n_bins=2)
+    assert error_analysis.share_right(predictions).to_dict() == {"a": 1.0, "b": 0.0, "c": 0.5, "d": 1.0}
+    sure = error_analysis.confidence(predictions, n_bins=2)
     assert sure["predictions"].tolist() == [4, 4] and sure["accuracy"].tolist()[1] >= sure["accuracy"].tolist()[0]
-    lengths = errors.group_lengths(pd.Series([0.5, 1.5, 10.0]))
+    lengths = error_analysis.group_lengths(pd.Series([0.5, 1.5, 10.0]))
     assert lengths.astype(str).tolist() == ["< 1.5 s", "1.5–2 s", "≥ 4 s"]
 
 
 def test_chunk_against_utterance(results):
     emodb(results)
-    table = errors.chunk_against_utterance(Results(results), "table3_emodb", "head_per_second").set_index("fold")
+    table = error_analysis.chunk_against_utterance(Results(results), "table3_emodb", "head_per_second").set_index("fold")
     assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10, 10])
 
 

@@ -4,7 +4,7 @@ import os
 
 from began.errors import InputError
 from experiments.corpora import emodb, librispeech, manifest, omg, savee
-from experiments.corpora.files import check_audio
+from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
 
 CORPORA = {module.NAME: module for module in (librispeech, savee, omg, emodb, manifest)}

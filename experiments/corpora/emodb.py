@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.files import compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.folders import compare_names, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "emodb"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from began.errors import InputError
 from began.files import printable
-from experiments.corpora.files import find_corpus, find_files, parse_names
+from experiments.corpora.folders import find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "librispeech"

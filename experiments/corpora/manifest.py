@@ -6,7 +6,7 @@ from typing import Any
 
 from began.errors import InputError
 from began.files import describe_no_file, printable
-from experiments.corpora.files import parse_number, read_table, refuse_problems, wrong_columns
+from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import POOLED, RESERVED_LABELS, Corpus, build_corpus
 
 NAME = "manifest"

@@ -8,7 +8,7 @@ from typing import Any
 
 from began.errors import InputError
 from began.files import printable
-from experiments.corpora import files
+from experiments.corpora import folders
 from experiments.corpora.record import Corpus, build_corpus
 
 NAME = "omg"
@@ -56,18 +56,18 @@ def load(
     Raises:
         InputError: CSV files missing or malformed (every faulty line is listed), no audio at all, or audio twice.
     """
-    data_dir = files.open_folder(data_dir, "OMG-Emotion", HOW_TO_OBTAIN)
+    data_dir = folders.open_folder(data_dir, "OMG-Emotion", HOW_TO_OBTAIN)
     table = read_annotations(data_dir if annotations_dir is None else annotations_dir)
     names = {row["utterance"] for row in table}
-    sounds = {path: _name_utterance(path) for path in files.find_files(data_dir, [".wav", ".flac"])}
+    sounds = {path: _name_utterance(path) for path in folders.find_files(data_dir, [".wav", ".flac"])}
     surplus = [printable(path.relative_to(data_dir)) for path, name in sounds.items() if name not in names]
     pairs = [(name, str(path)) for path, name in sounds.items() if name in names]
-    files.refuse_duplicates(data_dir, pairs)
+    folders.refuse_duplicates(data_dir, pairs)
     audio = dict(pairs)
     there = [row | {"path": audio[row["utterance"]], "speaker": row["video"]} for row in table if row["utterance"] in audio]
     rows = [row for row in there if unlabelled or row["label"] is not None]
     if not rows:
-        n_videos = len(files.find_files(data_dir, [".mp4", ".mkv", ".webm", ".m4a"]))
+        n_videos = len(folders.find_files(data_dir, [".mp4", ".mkv", ".webm", ".m4a"]))
         found = "sound files of the test part only" if audio else f"no sound file of the {len(table)} utterances"
         found = f"{found}, but {n_videos} video files" if n_videos else found
         action = "cut the audio from the videos with `python -m experiments.prepare_omg`"
@@ -82,7 +82,7 @@ def load(
     if len(there) > len(rows):
         notes.append(f"{len(there) - len(rows)} test utterances have no labels and are left out")
     if surplus:
-        notes.append(f"{len(surplus)} sound files are named in no annotation: {files.shorten(surplus)}")
+        notes.append(f"{len(surplus)} sound files are named in no annotation: {folders.shorten(surplus)}")
     return build_corpus(NAME, rows, LABELS, missing, notes)
 
 
@@ -103,21 +103,21 @@ def read_annotations(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         InputError: a file that must be there is not, or lines are malformed; all of them are listed.
     """
     layout = f"{FILES['train']} and {FILES['validation']}"
-    folder = files.find_corpus(folder, "OMG-Emotion's annotations", layout, HOW_TO_OBTAIN, _find_annotations)
+    folder = folders.find_corpus(folder, "OMG-Emotion's annotations", layout, HOW_TO_OBTAIN, _find_annotations)
     tables = {split: folder / name for split, name in FILES.items() if split != "test" or (folder / name).is_file()}
     if (folder / TEST_WITH_LABELS).is_file():
         tables["test"] = folder / TEST_WITH_LABELS
     rows, problems, first_line = [], [], {}
     for split, path in tables.items():
         labelled = path.name != FILES["test"]
-        for line, cells in files.read_table(path, COLUMNS if labelled else COLUMNS[:5]):
+        for line, cells in folders.read_table(path, COLUMNS if labelled else COLUMNS[:5]):
             row, faults = _parse_row(cells, labelled)
             where = f"{path.name} line {line}"
             if not faults and (first := first_line.setdefault(row["utterance"], where)) != where:
                 faults = [f"{printable(row['utterance'])} is already in {first}"]
             problems += [f"{where}: {fault}" for fault in faults]
             rows.append(row | {"split": split})
-    files.refuse_problems(f"{printable(folder)}: lines of the annotations that cannot be used", problems)
+    folders.refuse_problems(f"{printable(folder)}: lines of the annotations that cannot be used", problems)
     return rows
 
 
@@ -134,7 +134,7 @@ def _parse_row(cells: dict[str, str], labelled: bool) -> tuple[dict[str, Any], l
     bounds = {"start": (0, 1e6), "end": (0, 1e6)}
     if labelled:
         bounds |= {"arousal": (0, 1), "valence": (-1, 1), "EmotionMaxVote": (0, 6)}
-    numbers: dict[str, Any] = {column: files.parse_number(cells, column, *limits) for column, limits in bounds.items()}
+    numbers: dict[str, Any] = {column: folders.parse_number(cells, column, *limits) for column, limits in bounds.items()}
     matches = {"utterance": utterance, "video": video, "link": source}
     wrong = {column: printable(cells[column])[:60] for column, match in matches.items() if match is None}
     faults = [f"{column} is {found!r}; expected {FORMS[column]}" for column, found in wrong.items()]

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.files import compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.folders import compare_names, find_corpus, find_files, parse_names
 from experiments.corpora.record import Corpus, build_corpus
 
 NAME = "savee"

@@ -60,7 +60,7 @@ def _train(path: Path, data: Data, condition: Condition, settings: Settings, met
     from began.encoder import load_frozen_encoder
     from classifiers.predictor import build_predictor, save_predictor
     from classifiers.training import train_head
-    from experiments.evaluation.head import head_job
+    from experiments.evaluation.head_per_second import head_job
 
     task = metadata["task"]
     job = replace(

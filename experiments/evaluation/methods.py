@@ -8,7 +8,7 @@ from began.encoder import read_config
 from began.errors import InputError
 from began.files import read_attached_json, sha256_of
 from experiments.corpora.record import Corpus
-from experiments.evaluation import baselines, head, utterance_statistics
+from experiments.evaluation import baselines, head_per_second, utterance_statistics
 from experiments.evaluation.conditions import CORPORA, METHODS, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
@@ -47,10 +47,10 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the data that a condition's method works on, and its trainer."""
     if condition.method == "whole":
-        from experiments.evaluation import whole_network  # which imports Keras
+        from experiments.evaluation import fine_tuning  # which imports Keras
 
-        return whole_network.prepare(condition, corpus, settings)
-    others = {"head": head.prepare, "statistics": utterance_statistics.prepare}
+        return fine_tuning.prepare(condition, corpus, settings)
+    others = {"head": head_per_second.prepare, "statistics": utterance_statistics.prepare}
     return others.get(condition.method, baselines.prepare)(condition, corpus, settings)
 
 

@@ -6,8 +6,8 @@ to save it in), ``title`` and ``note`` (small print below), see `experiments.fig
 
 # ruff: noqa: F401
 from experiments.figures.comparison import plot_ablations, plot_label_efficiency
-from experiments.figures.corpora import plot_chunking, plot_labels, plot_lengths
-from experiments.figures.predictions import (
+from experiments.figures.convergence import draw_pretraining, plot_convergence, plot_map, plot_spectrograms
+from experiments.figures.recognition import (
     plot_arousal_valence,
     plot_confidence,
     plot_confusion,
@@ -17,5 +17,5 @@ from experiments.figures.predictions import (
     plot_speaker_emotions,
     plot_speakers,
 )
-from experiments.figures.search import plot_search, plot_search_parameters, plot_validation_against_test
-from experiments.figures.training import draw_pretraining, plot_convergence, plot_map, plot_spectrograms
+from experiments.figures.recordings import plot_chunking, plot_labels, plot_lengths
+from experiments.figures.trials import plot_search, plot_search_parameters, plot_validation_against_test

@@ -11,7 +11,7 @@ from began.files import write_atomically, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.runs import POOLED
-from experiments.reporting.errors import count_confusions
+from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
 from experiments.reporting.tables import FILES, accuracies, make_table, to_markdown

@@ -9,7 +9,7 @@ import pandas as pd
 from experiments.evaluation import paper
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
-from experiments.reporting.errors import average_runs
+from experiments.reporting.error_analysis import average_runs
 from experiments.reporting.summary import (
     MEAN_OVER_FOLDS,
     MEAN_OVER_SPEAKERS,

@@ -13,9 +13,9 @@ from classifiers.heads import build_head, measure_normalization
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.data import Data
+from experiments.evaluation.fine_tuning import WholeNetwork, make_trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import leave_one_speaker_out
-from experiments.evaluation.whole_network import WholeNetwork, make_trainer
 
 LABELS = ("anger", "neutral")
 SHAPE = (32, 16, 1)
