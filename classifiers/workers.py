@@ -181,6 +181,8 @@ def spark_workers(master: str, workers: int, folder: str | os.PathLike[str] | No
             raise outcome
         return outcome
 
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="features-", dir=folder) as private:
         features = _FeatureFiles(private)
         try:

@@ -914,7 +914,7 @@ RESULTS = [
         "table 3: a run of other settings",
         TABLE3,
         lambda b: _with_results(b, _table3_run('{"epochs": 99}'), b.table3()),
-        (r"run1 \(a run with other settings\)", "found .*epochs=99", "expected .*epochs=1"),
+        (r"run1 \(made with other settings\)", "found .*epochs=99", "expected .*epochs=1"),
         leaves=WHOLE_CACHE,
     ),
     Case(

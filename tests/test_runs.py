@@ -54,7 +54,16 @@ def test_the_same_settings_resume_and_other_settings_are_refused(run):
     message = str(error.value)
     assert "epochs=100" in message and "epochs=50" in message and "new not set" in message
     assert "max_evals" not in message
-    assert "name for the condition" in message and "remove" in message
+    assert "another --name" in message and "remove" in message
+
+
+def test_searches_outlive_their_runs_and_are_not_used_with_other_settings(run):
+    run.start_searches(CONFIG)
+    run.start_searches(CONFIG)
+    with pytest.raises(
+        InputError, match=r"search \(made with other settings\): found method not set; expected method=\"statistics\""
+    ):
+        run.start_searches(CONFIG | {"method": "statistics"})
 
 
 def test_settings_that_change_no_result_may_differ(run):

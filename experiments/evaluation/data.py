@@ -74,7 +74,7 @@ class Outcome:
 
     Attributes:
         scores: of the test chunks of each fold: float32, shape (n_chunks, n_outputs).
-        losses: fold -> the lowest validation loss that its search found; empty without a search.
+        losses: fold -> the validation loss that its parameters and epochs were chosen by; empty where nothing is chosen.
         history: one row per fold and epoch, with the column `fold`; None for methods that have no epochs.
     """
 

@@ -80,6 +80,7 @@ def _run_condition(condition: Condition, corpus: Corpus, settings: Settings, pre
                 print(f"{said}complete in {run.path}")
                 continue
             print(f"{said}{run.path}")
+            run.start_searches(config)
             metrics = _execute(condition, *prepare_data(), settings, run)
             print(f"{said}{_summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)

@@ -1,7 +1,8 @@
 """The model that a table leaves behind for its users: one head, trained on everything, after all scores are written.
 
 The scores come from heads that never saw their test part; this one has seen every labelled utterance, with the parameters and
-the number of epochs of the best validation trial over all the searches of the condition. Nothing is measured on it.
+the number of epochs of the best validation trial over all the searches of the condition. Nothing is measured on it. It is
+trained in this process, with all its threads: on another number of them its weights may differ in their last bits.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from experiments.evaluation.runs import plain, read_trials
 if TYPE_CHECKING:
     from experiments.evaluation.data import Data, Prepare
 
-FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-arousal_valence.keras"}
+FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-dimensional.keras"}
 """Task -> file in the condition's folder."""
 
 

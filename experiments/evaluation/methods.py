@@ -40,7 +40,8 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
         given, default = vars(settings), vars(Settings(settings.results_dir))
         unused = [name for name in ("max_evals", "epochs", "spark_master", "pooling") if given[name] != default[name]]
         if unused:
-            shown = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+            options = {"pooling": "--class-pooling and --dimension-pooling"}
+            shown = ", ".join(options.get(name, f"--{name.replace('_', '-')}") for name in unused)
             print(f"note: {shown}: of the heads, without effect with --method statistics")
 
 

@@ -92,7 +92,7 @@ class RunFolder:
             self._write_json("config", plain_config)
             self._write_json("environment", describe_environment())
             return
-        self._check_same(plain_config, may_differ)
+        _check_same(self.path, self.read_config(), plain_config, may_differ)
         if path.is_file() and self.is_complete:
             return
         environment = describe_environment()
@@ -102,17 +102,20 @@ class RunFolder:
             environment.setdefault("resumed", []).append(now)
         self._write_json("environment", environment)
 
-    def _check_same(self, config: dict, may_differ: Collection[str]) -> None:
-        before, missing = self.read_config(), object()
-        keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
-        if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
-            subject, action = f"{self.path} (a run with other settings)", "choose another name for the condition or another "
-            action += "--results-dir, repeat the settings found, or remove that folder"
-            raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
+    def start_searches(self, config: Mapping[str, Any]) -> None:
+        """Opens the folder of the condition's searches, which outlives its runs and so keeps their config.json, too.
+
+        Raises:
+            InputError: its searches were made with other settings, or cannot be written.
+        """
+        plain_config, folder = dict(plain(config)), self.path.parent / "search"
+        if (folder / "config.json").is_file():
+            _check_same(folder, read_json(folder / "config.json"), plain_config)
+        else:
+            _write_json(folder / "config.json", plain_config)
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.path / f"{name}.json", text + "\n")
+        _write_json(self.path / f"{name}.json", values)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Writes ``<name>.csv``, whole or not at all, without the index."""
@@ -216,6 +219,19 @@ def read_trials(results_dir: PathLike, experiment: str | None = None, condition:
 def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
     """Returns the settings of all complete runs: (experiment, condition, run) -> the content of config.json."""
     return {(run.experiment, run.condition, run.run): run.read_config() for run in find_runs(results_dir)}
+
+
+def _check_same(folder: Path, before: Mapping, config: Mapping, may_differ: Collection[str] = ()) -> None:
+    missing = object()
+    keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
+    if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
+        subject, action = f"{folder} (made with other settings)", "repeat the settings found, or choose another "
+        action += "--results-dir (or another --name, where the command has one), or remove that folder"
+        raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict:

@@ -68,8 +68,9 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
                 save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)
             if "arousal_prediction" in predictions:
                 save(f"{name}_arousal_valence", figures.plot_arousal_valence, predictions, title=title, note=note)
-            trials = results.trials(experiment, condition)
-            for task, part in trials.groupby("task") if "loss" in trials else ():  # losses of two tasks do not compare
+            searched = settings[0].get("method") == "head"  # other methods try all of a small grid
+            trials = results.trials(experiment, condition) if searched else pd.DataFrame()
+            for task, part in trials.groupby("task") if len(trials) else ():  # losses of two tasks do not compare
                 of_two = trials["task"].nunique() > 1
                 suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
                 save(f"{name}_search{suffix}", figures.plot_search, part, title=heading, note=note)
