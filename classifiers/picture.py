@@ -130,7 +130,11 @@ def _draw_spectrogram(axes: Axes, prediction: Prediction, config: SpectrogramCon
     decibels = measure_spectrogram(prediction.path, prediction.seconds, config)
     extent, colours = (0, prediction.seconds, 0, SAMPLE_RATE / 2000), {"cmap": "magma", "vmin": FLOOR_DB, "vmax": CEILING_DB}
     image = axes.imshow(decibels, origin="lower", aspect="auto", extent=extent, interpolation="bilinear", **colours)
-    axes.set(ylabel="frequency (kHz)", title="Spectrogram, as the encoder sees it", yticks=range(0, SAMPLE_RATE // 2000 + 1, 2))
+    axes.set(
+        ylabel="frequency (kHz)",
+        title="Spectrogram, as the encoder sees it: one second at a time",
+        yticks=range(0, SAMPLE_RATE // 2000 + 1, 2),
+    )
     axes.spines[:].set_visible(False)
     return image
 
@@ -184,7 +188,7 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
     axes.set_yticks(range(len(labels)), [labels[index] for index in order])
     axes.tick_params(axis="y", length=0)
     seconds = len(prediction.chunk_scores) / len(scores)
-    each = "each second" if seconds == 1 else f"mean of {seconds:.3g} s"
+    each = "each second, the last ends with the file" if seconds == 1 else f"mean of {seconds:.3g} s"
     how = "probability in %" if len(scores) <= N_NUMBERED else "darker is more probable"
     axes.set(title=f"Emotion over time: {how}, {each}", ylim=(rows[0], rows[-1]))
 

@@ -5,7 +5,7 @@
 prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds each second,
 --output csv or json is meant for programs (notes go to stderr), --plot DIR saves one picture per file. Any format that
 libsndfile reads: WAV, FLAC, OGG, MP3, AIFF and more, at any rate and length. A file that cannot be used is reported and
-skipped, and the exit code is then 1.
+skipped, and the exit code is then 1. A path that does not exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m classifiers.predict", description=__doc__)
     add = parser.add_argument
     add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
-    add("--model", type=Path, required=True, help="model.keras or model-arousal_valence.keras, as every table writes them")
+    add("--model", type=Path, required=True, help="model.keras or model-dimensional.keras, as every table writes them")
     add("--timeline", action="store_true", help="add the emotion of each second")
     add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
     add("--plot", type=Path, metavar="DIR", help="save a PNG picture of each file: waveform, spectrogram, emotion over time")

@@ -21,9 +21,10 @@ NEXT = f"""
 What to do next, with the published networks:
   an emotion for a recording of yours   python -m classifiers.predict --model {PUBLISHED_MODEL} recording.wav
   Table 3 on EmoDB                      python -m experiments.download emodb --dest data
-                                        python -m experiments.table3_emodb --data-dir data/EmoDB --encoder {PUBLISHED_ENCODER}
+                                        python -m experiments.table3_emodb --data-dir data/EmoDB \
+--encoder {PUBLISHED_ENCODER} --results-dir my-results
   a data set of yours                   python -m experiments.custom --manifest my.csv --protocol loso --name mine \
---encoder {PUBLISHED_ENCODER}
+--encoder {PUBLISHED_ENCODER} --results-dir my-results
 """
 
 

@@ -53,14 +53,16 @@ def main(arguments: argparse.Namespace) -> None:
         archive, final = librispeech.ARCHIVES[arguments.subset], dest / "LibriSpeech" / arguments.subset
     else:
         archive, final = emodb.ARCHIVE, dest / "EmoDB" / "wav"
-    if final.exists():
+    there = final.exists()
+    if there:
         print(f"{printable(final)} is already there; remove it to fetch it again.")
     else:
         with lock_folder(dest):  # which also clears what a killed download left
             fetch(name, archive, final)
     corpus = load(name, final)
     print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]))
-    print(f"Wrote {printable(final)}")
+    if not there:
+        print(f"Wrote {printable(final)}")
 
 
 def explain(name: str) -> str:

@@ -41,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     annotations = omg.read_annotations(arguments.annotations_dir)
-    videos_dir = open_folder(arguments.videos_dir, "the downloaded videos", omg.HOW_TO_OBTAIN)
+    videos_dir = open_folder(arguments.videos_dir, "the downloaded videos", "download them by the links in the annotations")
     if arguments.workers < 1:
         raise InputError.about("--workers", arguments.workers, "1 or more", "give 1 or more")
     if shutil.which("ffmpeg") is None:

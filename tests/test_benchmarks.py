@@ -1,8 +1,17 @@
-"""The benchmark of head training runs, and reports what the bench's table holds."""
+"""The benchmarks run in miniature, and report what the bench's table holds."""
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
+
+from experiments.benchmarks.__main__ import PARTS
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_of_the_bench_is_there(part):
+    assert callable(importlib.import_module(f"experiments.benchmarks.{part}").benchmark)
 
 
 def test_benchmark_of_leave_one_speaker_out_in_miniature():
@@ -15,3 +24,18 @@ def test_benchmark_of_leave_one_speaker_out_in_miniature():
         assert row["ours"] > 0 and row["alternative"] > 0
         assert row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=0.5)
     assert "extrapolated from 2 epochs of 1 fold" in rows[0]["note"]
+
+
+def test_benchmark_of_many_files_in_miniature():
+    from experiments.benchmarks.many_files import benchmark
+
+    rows = benchmark(60, 30)
+    assert [row["name"] for row in rows] == [
+        "predicting 60 files vs 30",
+        "predicting 60 files, peak memory",
+        "caching the representation of 60 files vs 30",
+        "caching the representation of 60 files, peak memory",
+    ]
+    for row in rows:
+        assert row["ours"] > 0 and row["alternative"] > 0
+        assert row["ratio"] == pytest.approx(row["ours"] / row["alternative"], rel=1e-2)

@@ -190,7 +190,7 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
     from classifiers.predictor import load_predictor
 
     models = sorted((results / "custom" / "mine").glob("*.keras"))
-    assert [model.name for model in models] == ["model-arousal_valence.keras", "model.keras"]
+    assert [model.name for model in models] == ["model-dimensional.keras", "model.keras"]
     arousal, valence = load_predictor(models[0]).predict_file(load("manifest", path).utterances["path"][0]).scores
     assert 0 <= arousal <= 1 and -1 <= valence <= 1
 

@@ -102,7 +102,7 @@ def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
             "L(x)": f"{last['reconstruction_loss']:.4f}",
             "M_global": f"{last['convergence_measure']:.4f}",
             "lowest": f"{one.history['convergence_measure'].min():.4f}",
-            "networks": "saved" if one.is_saved else "not yet",
+            "networks": "saved" if one.is_saved else "not in this folder",
         }
         rows.append(row)
     return pd.DataFrame(rows)
