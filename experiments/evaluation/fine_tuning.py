@@ -18,7 +18,7 @@ from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
-from experiments.evaluation.runs import search_path, write_table
+from experiments.evaluation.runs import read_table, search_path, write_table
 
 LEARNING_RATE = 5e-4
 """Of Adam, for all weights. Assumption: 0.001 and 0.002 had higher losses on an inner fold of EmoDB."""
@@ -99,7 +99,7 @@ def _choose_epochs(network: WholeNetwork, train: Examples, validation: Examples,
     path = path.with_stem(f"{path.stem}-{seen.hexdigest()[:12]}")
     if not path.exists():
         write_table(path, pd.DataFrame(network.fit(*train, settings.epochs, settings.seed, validation)))
-    return int(pd.read_csv(path)["val_loss"].argmin()) + 1
+    return int(read_table(path)["val_loss"].argmin()) + 1
 
 
 class WholeNetwork:
