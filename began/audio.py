@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from began.containers import AGAIN, UNDAMAGED, open_sound, truncated
 from began.errors import InputError
-from began.files import describe_no_file
+from began.files import describe_no_file, printable
 
 if TYPE_CHECKING:
     import soundfile
@@ -30,60 +34,132 @@ TAILS = ("overlap", "pad", "drop")
 MIN_RATE_HZ, MAX_RATE_HZ = 2_000, 1_000_000
 """Sample rates of files that are taken: others come from damaged headers, and would stretch a second to hours."""
 
-MAX_AMPLITUDE = 1_000.0
-"""Largest sample that is taken; a float file may exceed full scale, but one of integers in float samples is a mistake."""
+MAX_AMPLITUDE = 2.0
+"""Largest sample that is taken; a float file may exceed full scale a little, but integers in float samples are a mistake."""
 
-BLOCK_SECONDS = 60
-"""How much of a file is in memory at a time."""
+SILENCE = 1e-4
+"""Amplitude below which a file holds no sound (-80 dB of full scale) in any channel, apart from a constant offset."""
 
-UNDAMAGED, AGAIN = "an undamaged sound file (WAV, FLAC, OGG, MP3, AIFF, …)", "copy, download or export it again"
+UNKNOWN = 1 << 62
+"""More samples than any file holds: libsndfile's number for a FLAC file of unknown length."""
+
+BLOCK_SECONDS, BLOCK_VALUES = 60, 5_760_000
+"""How much of a file is in memory at a time: at most a minute, and as many values as one of stereo at 48 kHz has."""
 
 
 def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
-        path: any file that libsndfile reads, at any rate, with any number of channels (their mean is taken).
+        path: any file that libsndfile reads, at any rate, with any number of channels. Their mean is taken; or, with a note
+            on standard error, the loudest one where they cancel each other (see `_cancel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
     Raises:
-        InputError: missing, unreadable, not sound, truncated, empty, with samples or a sample rate that no recording has.
+        InputError: missing, unreadable, not sound, truncated, empty, silent (known at its end), or with samples or a
+            sample rate that no recording has.
     """
+    with open_audio(path) as file:
+        yield from _resample_blocks(Path(path), file, speed)
+
+
+@contextmanager
+def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
+    """Opens a sound file for reading forward; everything that is wrong with it, here or later, becomes an InputError."""
     import soundfile
 
     path = Path(path)
-    check_file(path)
+    if not path.is_file():
+        raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            yield from _resample_blocks(path, file, speed)
+        if path.stat().st_size == 0:
+            raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
+        with open_sound(path) as file:
+            if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
+                expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+                raise InputError.about(path, f"a sample rate of {file.samplerate} Hz", expected, AGAIN)
+            yield file
     except soundfile.LibsndfileError as error:
         found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
         raise InputError.about(path, found, UNDAMAGED, AGAIN) from error
     except OSError as error:
-        raise _cannot_open(path, error) from error
+        found = f"a file that cannot be opened ({error.strerror or error})"
+        raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
+
+
+def measure_seconds(path: str | os.PathLike[str]) -> float:
+    """Returns how long a sound file is; it is read where neither header nor frames tell."""
+    with open_audio(path) as file:
+        n_samples = file.frames if file.frames < UNKNOWN else sum(map(len, read_blocks(file)))
+        return float(n_samples / file.samplerate)
+
+
+def read_blocks(file: soundfile.SoundFile, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
+    """Yields the samples of an open file, float32, shape (n_samples, n_channels), as long as there are any."""
+    n_samples = max(1, min(round(max_seconds * file.samplerate), BLOCK_VALUES // file.channels, file.frames))
+    while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
+        yield block
+
+
+def is_silent(block: np.ndarray) -> bool:
+    """Tells whether samples, shape (n_samples, n_channels), are silence in every channel; a constant is no sound."""
+    return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
 def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Iterator[np.ndarray]:
-    if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
-        expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
-        raise InputError.about(path, f"a sample rate of {file.samplerate} Hz", expected, AGAIN)
-    n_read = 0
+    n_read, lowest, highest = 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
+    channel: int | None = 0 if file.channels == 1 else None
+    undecided = channel is None
     resample = _make_resampler(file.samplerate * speed)
-    # `read` allocates what is left of the file, `blocks` a whole minute for every utterance.
-    while len(block := file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
+    for block in read_blocks(file, BLOCK_SECONDS):
         n_read += len(block)
-        if not file.subtype.startswith("PCM") and not (peak := np.abs(block).max()) <= MAX_AMPLITUDE:  # true for NaN, too
-            found = f"samples up to {peak:g}" if np.isfinite(block).all() else "samples that are not finite (NaN or infinity)"
-            raise InputError.about(path, found, "samples from -1 to 1", AGAIN)
-        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        if not file.subtype.startswith("PCM"):
+            _check_samples(path, block, file.subtype)
+        if undecided and not is_silent(block):
+            undecided = False
+            if _cancel(block):
+                channel = int(block.var(axis=0, dtype=np.float64).argmax())
+                _note(f"{printable(path)}: its channels cancel each other; channel {channel + 1} is taken, not their mean")
+        mono = block.mean(axis=1) if channel is None else block[:, channel]
+        lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
         resampled = resample(mono, n_read >= file.frames)
         if len(resampled):
             yield resampled
     if n_read == 0:
         raise InputError.about(path, "a sound file without samples", "at least one sample", AGAIN)
-    if n_read < file.frames:
-        raise _truncated(path, f"{n_read} samples", file.frames)
+    if n_read < file.frames < UNKNOWN:
+        raise truncated(path, f"{n_read} samples", file.frames)
+    if file.frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
+        yield resampled
+    if is_silent(np.stack([lowest, highest])):
+        found = f"silence (below {SILENCE:g} of full scale, apart from a constant offset)"
+        raise InputError.about(path, found, "speech", "check the recording")
+
+
+def _check_samples(path: Path, block: np.ndarray, subtype: str) -> None:
+    peak = float(np.abs(block).max())
+    if not np.isfinite(peak):
+        raise InputError.about(path, "samples that are not finite (NaN or infinity)", "samples from -1 to 1", AGAIN)
+    if peak > MAX_AMPLITUDE and subtype in ("FLOAT", "DOUBLE"):
+        action = "divide integers in float samples by their full scale (16 bits: 32768)"
+        raise InputError.about(path, f"samples up to {peak:g}", "samples from -1 to 1", action)
+
+
+def _cancel(block: np.ndarray) -> bool:
+    """Tells whether channels are of opposite phase: their mean has a tenth of the energy that unrelated ones leave it.
+
+    Two equally loud channels are so where their correlation is below -0.9. The first block that is not silent decides for
+    the file, so that it is read once and in constant memory.
+    """
+    energy = block.var(axis=0, dtype=np.float64).mean() / block.shape[1]
+    return bool(block.mean(axis=1).var(dtype=np.float64) < 0.1 * energy)
+
+
+@functools.cache
+def _note(text: str) -> None:
+    """Prints a note on standard error, once."""
+    print(f"note: {text}", file=sys.stderr)
 
 
 def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
@@ -93,35 +169,6 @@ def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
 
     stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
     return lambda block, last: stream.resample_chunk(np.ascontiguousarray(block), last=last)
-
-
-def check_file(path: Path) -> None:
-    """Raises InputError where a file needs no decoding to be refused: missing, no file, empty, unreadable, a WAV cut off."""
-    if not path.is_file():
-        raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
-    size = path.stat().st_size
-    if size == 0:
-        raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
-    try:
-        with open(path, "rb") as file:
-            header = file.read(12)
-    except OSError as error:
-        raise _cannot_open(path, error) from error
-    # libsndfile reads a WAV cut off in the middle without a word; its RIFF header tells.
-    if header[:4] == b"RIFF" and header[8:] == b"WAVE":
-        declared = int.from_bytes(header[4:8], "little") + 8
-        unknown_length = declared in (8, 0xFFFFFFFF + 8)  # written by programs that stream
-        if not unknown_length and size < declared - 1:
-            raise _truncated(path, f"{size} bytes", declared)
-
-
-def _truncated(path: Path, found: str, declared: int) -> InputError:
-    return InputError.about(path, f"a truncated file: {found} of the {declared} that its header names", UNDAMAGED, AGAIN)
-
-
-def _cannot_open(path: Path, error: OSError) -> InputError:
-    found = f"a file that cannot be opened ({error.strerror or error})"
-    return InputError.about(path, found, "a readable sound file", "check its permissions")
 
 
 def read_audio(path: str | os.PathLike[str], speed: float = 1.0) -> np.ndarray:

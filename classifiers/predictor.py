@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, TAILS, stream_chunks
+from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, TAILS, measure_seconds, stream_chunks
 from began.encoder import FrozenEncoder, run_network
 from began.errors import InputError
 from began.files import attach_json, printable, read_attached_json, write_atomically
@@ -24,9 +24,6 @@ from began.network_file import load_network
 from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, TASKS, aggregate_chunks
-
-SILENCE = 1e-4
-"""Peak below which a file holds no sound (-80 dB of full scale): nobody's emotion can be heard in it."""
 
 DIMENSIONS = ("arousal", "valence")
 EXPECTED = "model.keras as the tables write it"
@@ -163,20 +160,14 @@ class _File:
 
     def read(self, tail: str) -> Iterator[np.ndarray]:
         """Yields the chunks, float32 (n, 16000); whatever is wrong with the file ends in `error`."""
-        import soundfile
-
-        name, peak = printable(self.path), 0.0
         try:
             for chunks in stream_chunks(self.path, tail=tail):
-                peak = max(peak, float(chunks.max()), -float(chunks.min()))
                 self.n_chunks += len(chunks)
                 yield chunks
-            seconds = soundfile.info(os.fsencode(self.path)).duration
+            seconds = measure_seconds(self.path)
             if self.n_chunks == 0:
                 expected = "at least a second: the model was trained with --tail drop"
-                raise InputError.about(name, f"{seconds:.2f} s of sound", expected, "give a longer file")
-            if peak < SILENCE:
-                raise InputError.about(name, f"silence (below {SILENCE:g} of full scale)", "speech", "check the recording")
+                raise InputError.about(printable(self.path), f"{seconds:.2f} s of sound", expected, "give a longer file")
             self.seconds = seconds
         except InputError as error:
             self.error = error

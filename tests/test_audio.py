@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import CHUNK_SAMPLES, cut_chunks, read_audio, stream_audio, stream_chunks
+from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio, stream_chunks
 from began.errors import InputError
 
 
@@ -133,6 +136,9 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
     (tmp_path / "text.wav").write_text("not sound at all, but long enough for a header")
     (tmp_path / "folder.wav").mkdir()
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 16_000)
+    soundfile.write(tmp_path / "silent.flac", np.full(16_000, 0.25), 16_000)
+    soundfile.write(tmp_path / "faint.wav", np.tile([7e-5, -7e-5], 8_000), 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "integers.wav", np.tile([300.0, -300.0], 8_000), 16_000, subtype="DOUBLE")
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.1] * 100), 16_000, subtype="FLOAT")
     for suffix in ("wav", "flac"):
         soundfile.write(tmp_path / f"whole.{suffix}", np.random.default_rng(0).uniform(-1, 1, 32_000), 16_000)
@@ -145,6 +151,9 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
         "folder.wav": "a folder",
         "none.wav": "without samples",
         "nan.wav": "not finite",
+        "silent.flac": "silence",
+        "faint.wav": "silence",
+        "integers.wav": "samples up to 300.* Divide integers in float samples",
         "cut.wav": "truncated",
         "cut.flac": "truncated|cannot be decoded",
     }
@@ -166,3 +175,163 @@ def test_speed_shortens_the_sound_and_raises_its_pitch(tmp_path):
     assert len(faster) == pytest.approx(32_000 / 1.25, abs=2)
     spectrum = np.abs(np.fft.rfft(faster[:16_000] * np.hanning(16_000)))
     assert spectrum.argmax() == pytest.approx(500, abs=1)
+
+
+# ------------------------------------------------------------------------- lengths: unknown to the writer, or cut short
+
+NOISE = 0.1 * np.random.default_rng(0).standard_normal(16_000)
+SOUND = np.concatenate([NOISE, 0.01 * NOISE, NOISE])  # of variable bit rate where the format has one
+FORMATS = ("wav", "aiff", "au", "caf", "w64", "rf64", "flac", "ogg", "opus", "mp3")
+
+
+def write_sound(path: Path) -> bytes:
+    """Writes three seconds in the format of the file's ending, and returns the file."""
+    rate, options = 16_000, {}
+    if path.suffix == ".opus":
+        options = {"format": "OGG", "subtype": "OPUS"}
+    elif path.suffix == ".mp3":
+        rate, options = 44_100, {"bitrate_mode": "VARIABLE", "compression_level": 0.5}
+    soundfile.write(path, np.repeat(SOUND, 3)[: 3 * rate] if rate > 16_000 else SOUND, rate, **options)
+    return path.read_bytes()
+
+
+def edited(content: bytes, edits: dict[int, bytes]) -> bytes:
+    """Returns a file with other bytes at some positions."""
+    changed = bytearray(content)
+    for position, piece in edits.items():
+        changed[position : position + len(piece)] = piece
+    return bytes(changed)
+
+
+PLACEHOLDERS = (0, 0x7FFF0000, 0x7FFFF000, 0x7FFFFFDB, 0x80000000, 0x80000024, 0xFFFFFFD3, 0xFFFFFFFF)
+
+
+@pytest.mark.parametrize("size", PLACEHOLDERS)
+@pytest.mark.parametrize("riff", [None, 0, 36, 0x7FFFF024, 0xFFFFFFFF])
+@pytest.mark.parametrize("subtype", ["PCM_16", "IMA_ADPCM"])
+def test_wav_from_a_pipe_is_whole(tmp_path, size, riff, subtype):
+    soundfile.write(tmp_path / "a.wav", SOUND, 16_000, subtype=subtype)
+    content, whole = (tmp_path / "a.wav").read_bytes(), read_audio(tmp_path / "a.wav")
+    edits = {content.index(b"data") + 4: struct.pack("<I", size)} | ({} if riff is None else {4: struct.pack("<I", riff)})
+    (tmp_path / "a.wav").write_bytes(edited(content, edits))
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), whole)
+    assert measure_seconds(tmp_path / "a.wav") == pytest.approx(3, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "edits"),
+    [
+        (".aiff", {b"FORM": b"\0\0\0\0", b"SSND": b"\0\0\0\0"}),
+        (".aiff", {b"FORM": b"\x7f\0\0\x2e", b"SSND": b"\x7f\0\0\0"}),
+        (".au", {b".snd\0\0\0\x18": b"\xff\xff\xff\xff"}),
+        (".au", {b".snd\0\0\0\x18": b"\0\0\0\0"}),
+        (".caf", {b"data": b"\xff" * 8}),
+        (".rf64", {b"ds64\x1c\0\0\0": bytes(24)}),
+        (".rf64", {b"ds64\x1c\0\0\0": b"\xff" * 24}),
+        (".w64", {b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a": bytes(8)}),
+        (".flac", {b"\xc4\0\xf0": b""}),
+    ],
+)
+def test_other_containers_without_a_length_are_whole(tmp_path, suffix, edits):
+    path = tmp_path / f"a{suffix}"
+    content = write_sound(path)
+    whole = read_audio(path)
+    if suffix == ".flac":
+        places = {21: bytes([content[21] & 0xF0, 0, 0, 0, 0])}  # the count of samples in STREAMINFO
+    else:
+        places = {content.rindex(name) + len(name): length for name, length in edits.items()}
+    path.write_bytes(edited(content, places))
+    np.testing.assert_array_equal(read_audio(path), whole)
+    assert measure_seconds(path) == 3
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate_hz", [11_025, 16_000, 44_100])
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_mp3_without_its_first_frame_is_whole(tmp_path, mode, rate_hz, channels):
+    """From a pipe: the frame that holds the number of frames is missing, and libsndfile guesses."""
+    path, options = tmp_path / "a.mp3", {"bitrate_mode": mode, "compression_level": 0.5}
+    soundfile.write(path, np.resize(np.repeat(SOUND, 3), (5 * rate_hz, channels)), rate_hz, **options)
+    content, whole = path.read_bytes(), read_audio(path)
+    frames = content[content.index(content[:2], 4) :]
+    variants = {
+        "bare": frames,
+        "behind something else": b"xyz" + frames,
+        "tagged": b"ID3\4\0\0\0\0\2\0" + bytes(256) + frames + b"TAG".ljust(128),
+    }
+    for name, variant in variants.items():
+        path.write_bytes(variant)
+        read = read_audio(path)
+        assert 0 <= len(read) - len(whole) < 0.15 * 16_000, name  # the encoder's delay and padding are not cut off
+        assert measure_seconds(path) == pytest.approx(len(read) / 16_000, abs=1e-3)
+    path.write_bytes(content + content)
+    assert len(read_audio(path)) > 1.99 * len(whole)
+    for cut in (content[:-100], content[: len(content) // 3], frames[: len(frames) // 3 + 7], frames[:-10]):
+        path.write_bytes(cut)
+        with pytest.raises(InputError, match="a truncated file"):
+            read_audio(path)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_files_cut_short_are_refused(tmp_path, suffix, share):
+    path = tmp_path / f"a.{suffix}"
+    content = write_sound(path)
+    assert len(read_audio(path)) == pytest.approx(48_000, abs=3_000 if suffix == "opus" else 1)
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(InputError, match="cannot be decoded" if suffix == "flac" else "a truncated file"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "opus"])
+def test_ogg_without_its_last_page_or_with_two_sounds(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    content = write_sound(path)
+    path.write_bytes(content[: content.rindex(b"OggS")])
+    with pytest.raises(InputError, match="without the last page"):
+        read_audio(path)
+    path.write_bytes(content + content)
+    with pytest.raises(InputError, match="several Ogg sounds"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "caf", "w64", "rf64"])
+def test_headers_that_name_less_than_there_is(tmp_path, suffix):
+    """A recorder that crashed: the header is from an earlier moment."""
+    path = tmp_path / f"a.{suffix}"
+    long = write_sound(path)
+    soundfile.write(path, SOUND[:9_000], 16_000)
+    short = path.read_bytes()
+    header = len(short) - 18_000
+    path.write_bytes(short[:header] + long[len(long) - 96_000 :])
+    with pytest.raises(InputError, match="not brought up to date: it names 18000 of 96000 bytes"):
+        read_audio(path)
+
+
+def test_what_may_follow_the_sound(tmp_path):
+    content = write_sound(tmp_path / "a.wav")
+    chunk = b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf59.27.100\0"
+    for more in (chunk, chunk * 20, b"TAG".ljust(128), bytes(5_000)):
+        (tmp_path / "a.wav").write_bytes(content + more)
+        assert len(read_audio(tmp_path / "a.wav")) == 48_000
+
+
+# --------------------------------------------------------------------------------------------------------- channels
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.2])
+def test_channels_that_cancel_give_the_loudest_one(tmp_path, capsys, offset):
+    left, silence = SOUND, np.zeros(48_000)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([-0.9 * left, left, silence], 1) + offset, 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(path), left + offset, atol=1e-6)
+    assert "a.wav: its channels cancel each other; channel 2 is taken, not their mean" in capsys.readouterr().err
+
+
+def test_channels_that_do_not_cancel_are_averaged(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    unrelated = 0.1 * generator.standard_normal((16_000, 8))
+    for channels in (unrelated, unrelated[:, :2], unrelated * [1, 0, 0, 0, 0, 0, 0, 0], unrelated[:, :2] * [1, -0.1]):
+        soundfile.write(tmp_path / "a.wav", channels, 16_000, subtype="FLOAT")
+        np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), channels.mean(axis=1), atol=1e-6)
+    assert capsys.readouterr().err == ""

@@ -498,6 +498,11 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def _understate(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:40] + (1000).to_bytes(4, "little") + content[44:])
+
+
 def _empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -516,7 +521,10 @@ SOUNDS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "NaN": (_write(samples=NOT_FINITE["NaN"], subtype="FLOAT"), "samples that are not finite"),
     "infinity": (_write(samples=NOT_FINITE["infinity"], subtype="FLOAT"), "samples that are not finite"),
     "integers in float samples": (_write(samples=np.full(16_000, 32_767.0), subtype="FLOAT"), "samples up to 32767"),
+    "silence": (_write(), "silence .*expected speech"),
+    "a constant": (_write(samples=np.full(16_000, 0.3)), "silence .*expected speech"),
     "a nonsense rate": (_write(rate=16), "a sample rate of 16 Hz"),
+    "more sound than its header names": (_understate, "a header that was not brought up to date: it names 1000 of"),
     "a header alone": (lambda path: path.write_bytes(path.read_bytes()[:40]), "a truncated file"),
     "a dangling link": (lambda path: (path.unlink(), path.symlink_to("nowhere.wav")), "no such file"),
 }
@@ -568,13 +576,6 @@ AUDIO = [
         )
         for name, (damage, found) in SOUNDS.items()
         if name != "a dangling link"
-    ),
-    Case(
-        "predict: silence",
-        PREDICT,
-        lambda b: ["--model", b.model, b.damaged("EmoDB", _write()) / "wav" / "03a01Aa.wav"],
-        ("skipped: .*" + FIRST + "silence", "expected speech", "[Cc]heck the recording"),
-        code=1,
     ),
     Case(
         "predict: no such file",
@@ -629,7 +630,7 @@ AUDIO = [
         "custom: truncated OGG",
         CUSTOM,
         lambda b: b.custom(b.recordings("ab") + f"{b.file('c.wav', b'OggS' + bytes(90))},a\n"),
-        (r"c\.wav: found a file that cannot be decoded",),
+        (r"c\.wav: found a truncated file: .*without the last page",),
     ),
 ]
 
@@ -1061,7 +1062,6 @@ def test_bad_input(case, tiny_corpora, tiny_encoder, tiny_model, tmp_path, monke
 
 LOUD = np.clip(3 * np.sin(np.arange(16_000) / 9), -1, 1)
 UNUSUAL: dict[str, tuple[str, dict[str, Any]]] = {
-    "silence": ("a.wav", {"data": np.zeros(16_000), "samplerate": 16_000}),
     "clipped": ("a.wav", {"data": LOUD, "samplerate": 16_000}),
     "8 kHz": ("a.wav", {"data": LOUD[:8_000], "samplerate": 8_000}),
     "192 kHz": ("a.wav", {"data": np.tile(LOUD, 12), "samplerate": 192_000}),
@@ -1070,7 +1070,8 @@ UNUSUAL: dict[str, tuple[str, dict[str, Any]]] = {
     "24 bit": ("a.wav", {"data": LOUD, "samplerate": 16_000, "subtype": "PCM_24"}),
     "float": ("a.wav", {"data": LOUD, "samplerate": 16_000, "subtype": "FLOAT"}),
     "double": ("a.wav", {"data": LOUD, "samplerate": 16_000, "subtype": "DOUBLE"}),
-    "one sample": ("a.wav", {"data": np.full(1, 0.5), "samplerate": 16_000}),
+    "two samples": ("a.wav", {"data": np.array([0.5, -0.5]), "samplerate": 16_000}),
+    "opposite phase": ("a.wav", {"data": np.stack([LOUD, -LOUD], 1), "samplerate": 16_000}),
     "a very long name": (f"{'n' * 251}.wav", {"data": LOUD, "samplerate": 16_000}),
     "a name that is not UTF-8": ("caf\udce9.wav", {"data": LOUD, "samplerate": 16_000}),
     "a name with a line feed": ("a\nb.wav", {"data": LOUD, "samplerate": 16_000}),
@@ -1091,9 +1092,8 @@ def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys
     features = represent_corpus(load_frozen_encoder(tiny_encoder), [path], tmp_path / "cache").features
     assert len(features) == 1
     assert np.isfinite(features).all()
-    code = run_script(predict.main, predict.make_parser(), ["--model", str(tiny_model), str(path.parent)])
-    assert code == (1 if name == "silence" else 0)  # nobody's emotion can be heard in silence
-    assert len(capsys.readouterr().out.splitlines()) == 1 - code
+    assert run_script(predict.main, predict.make_parser(), ["--model", str(tiny_model), str(path.parent)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_ten_hours_of_sound_are_read_block_by_block(tmp_path, monkeypatch):
@@ -1106,6 +1106,17 @@ def test_ten_hours_of_sound_are_read_block_by_block(tmp_path, monkeypatch):
     assert len(sizes) >= 400
     assert sum(sizes) == 640 * 16_000 * 4
     assert max(sizes) <= 3 * 16_000 * 4
+
+
+def test_many_channels_at_a_high_rate_are_read_in_small_blocks(tmp_path):
+    """Eight channels at 655 kHz took 1.6 GB: a block held a minute, however many values that is."""
+    from began import audio
+
+    soundfile.write(tmp_path / "a.wav", np.tile(LOUD[:, np.newaxis], (60, 8)), 655_000, subtype="PCM_16")
+    with audio.open_audio(tmp_path / "a.wav") as file:
+        sizes = [block.size for block in audio.read_blocks(file)]
+    assert sum(sizes) == 60 * 16_000 * 8 and max(sizes) <= audio.BLOCK_VALUES < sum(sizes)
+    assert abs(len(audio.read_audio(tmp_path / "a.wav")) - 60 * 16_000 * 16_000 / 655_000) <= 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full, as Linux has it")

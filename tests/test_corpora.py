@@ -342,12 +342,17 @@ def test_every_bad_sound_file_is_listed_at_once(copy):
     paths[6].unlink()
     paths[6].mkdir()
     soundfile.write(paths[7], waveform, 1000)
+    soundfile.write(paths[8], np.zeros(len(waveform)), rate)
+    soundfile.write(paths[9], np.full(len(waveform), 0.3), rate)
+    content = paths[10].read_bytes()
+    paths[10].write_bytes(content[:40] + (len(content) // 4).to_bytes(4, "little") + content[44:])
     with pytest.raises(InputError) as error:
         check_audio(corpus)
     message = str(error.value)
-    assert "(8):" in message
-    assert all(path.name in message for path in paths[:8])
-    assert not any(path.name in message for path in paths[8:])
+    assert "(11):" in message
+    assert all(path.name in message for path in paths[:11])
+    assert not any(path.name in message for path in paths[11:])
+    assert message.count("found silence") == 2 and "not brought up to date" in message
     with pytest.raises(InputError) as decoded:
         check_audio(corpus, decode=True)
     assert str(decoded.value) == message
@@ -652,7 +657,7 @@ def test_check_lists_everything_that_is_wrong(copy, capsys):
 
 
 def test_check_of_manifests_and_wrong_folders(recordings, tmp_path, capsys):
-    soundfile.write(tmp_path / "a.wav", np.zeros(100), 16000)
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 50), 16000)
     recordings("file,label\na.wav,x\n")
     assert run_check("manifest", tmp_path / "my.csv", "--quick") == 0
     assert run_check("emodb", tmp_path / "absent") == 2

@@ -9,12 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import MAX_RATE_HZ, MIN_RATE_HZ, check_file, stream_audio
+from began.audio import UNKNOWN, is_silent, open_audio, read_blocks, stream_audio
 from began.errors import InputError
 from began.files import describe_no_file, printable
 from experiments.corpora.record import Corpus
 
 Found = TypeVar("Found")
+
+PROBED_SECONDS = 0.1
+"""How much of a file is read at a time until there is sound in it."""
 
 MAX_NEIGHBOURS = 400
 """Folders around a wrong one that are looked at for a hint."""
@@ -212,8 +215,8 @@ def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
     """Checks that every sound file of a corpus can be used, before long work starts.
 
     Args:
-        decode: read every sample. Without it a file is opened and its last sample read, which finds missing, empty,
-            unreadable, foreign and truncated files in about a millisecond.
+        decode: read every sample. Without it a file is opened, and read up to the first sound and at its end, which finds
+            missing, empty, unreadable, foreign, truncated and silent files in about a millisecond.
     Raises:
         InputError: lists every file that cannot be used, not the first only.
     """
@@ -237,16 +240,17 @@ def find_bad_audio(paths: Iterable[str], *, decode: bool = False) -> list[str]:
 
 
 def _ends_well(path: str) -> bool:
-    """Tells whether a file is sound to its last sample, or False where only reading all of it can tell."""
+    """Tells whether a file holds sound, and its last sample, or False where only reading all of it can tell."""
     import soundfile
 
-    check_file(Path(path))
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes, as names need not be UTF-8
-            # Floats can hold NaN, which only reading finds; unlikely rates are refused by the reader.
-            if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ or file.subtype in ("FLOAT", "DOUBLE") or not file.frames:
+    with open_audio(path) as file:
+        # Floats can hold NaN or integers, which only reading finds.
+        if file.subtype in ("FLOAT", "DOUBLE") or not 0 < file.frames < UNKNOWN:
+            return False
+        try:
+            if all(is_silent(block) for block in read_blocks(file, PROBED_SECONDS)):
                 return False
             file.seek(file.frames - 1)
             return len(file.read(1)) == 1
-    except soundfile.LibsndfileError:
-        return False
+        except soundfile.LibsndfileError:
+            return False

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 from IPython.display import HTML, Audio, Image, Markdown, display
 from matplotlib.figure import Figure
 
-from began.audio import SAMPLE_RATE, cut_chunks, read_audio
+from began.audio import SAMPLE_RATE, cut_chunks, measure_seconds, read_audio
 from began.errors import InputError
 from experiments.corpora import CORPORA, load
 from experiments.corpora.record import Corpus
@@ -49,7 +48,7 @@ def find_corpora(data_dir: str | os.PathLike = DATA_DIR) -> tuple[dict[str, Corp
 
 def measure_lengths(utterances: pd.DataFrame) -> pd.Series:
     """Returns the length of every utterance in seconds, as the headers of the files tell."""
-    return utterances["path"].map(lambda path: soundfile.info(os.fsencode(path)).duration).rename("seconds")
+    return utterances["path"].map(measure_seconds).rename("seconds")
 
 
 def summarise_corpora(corpora: Mapping[str, Corpus], seconds: Mapping[str, pd.Series]) -> pd.DataFrame:

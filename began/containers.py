@@ -1,0 +1,277 @@
+"""Is all of a sound there? What libsndfile does not tell: files cut short, and lengths that the writer did not know.
+
+A program that writes through a pipe cannot go back to its header: it leaves a placeholder where the length belongs (WAV,
+AIFF, AU, CAF, W64, RF64), or no count of frames (MP3). libsndfile then guesses, and stops early without a word. Such
+files are whole: they are opened behind a header that has been completed. It also reads a file cut short as if it were
+whole; here, the sizes in the header, Ogg's last page and MP3's frames tell.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from began.errors import InputError
+
+if TYPE_CHECKING:
+    import soundfile
+
+UNDAMAGED, AGAIN = "an undamaged sound file (WAV, FLAC, OGG, MP3, AIFF, …)", "copy, download or export it again"
+
+PLACEHOLDERS, NEAR = (0x7F000000, 0x80000000, 0x100000000), 0x20000
+"""Near these lengths is what SoX, arecord, espeak-ng, lame, opusdec, GStreamer and ffmpeg write into a pipe; or it is 0."""
+
+MAX_HEADER_BYTES = 1 << 24
+"""Longest header that is completed."""
+
+MAX_SURPLUS_BYTES = 256
+"""What may follow the sound without being a chunk, such as a tag of 128 bytes."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a container names its chunks: identifier, size, content."""
+
+    first: int  # where the first chunk starts
+    identifier: int = 4  # bytes
+    size: int = 4  # bytes
+    order: Literal["little", "big"] = "little"
+    counts_itself: bool = False  # the size includes identifier and size
+    align: int = 2
+    sound: bytes = b"data"
+    before_sound: int = 0  # bytes of the sound's chunk that are no sound
+
+
+_LAYOUTS = {
+    b"RIFF": _Layout(12),
+    b"RIFX": _Layout(12, order="big"),
+    b"RF64": _Layout(12),
+    b"BW64": _Layout(12),
+    b"FORM": _Layout(12, order="big", sound=b"SSND", before_sound=8),
+    b"riff": _Layout(40, identifier=16, size=8, counts_itself=True, align=8),
+    b"caff": _Layout(8, size=8, order="big", align=1, before_sound=4),
+}
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Opens a sound file to be read from beginning to end; `frames` is exact, or enormous where only reading can tell.
+
+    Raises:
+        InputError: something of the file is missing.
+        soundfile.LibsndfileError, OSError: it cannot be decoded or opened.
+    """
+    import soundfile
+
+    class ForwardSoundFile(soundfile.SoundFile):
+        """Reads without the seek after each block, which fails at the end of a FLAC file of unknown length."""
+
+        def seekable(self) -> bool:
+            return False
+
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        head, start = _complete_header(path, content)
+    if not head:
+        return ForwardSoundFile(os.fsencode(path))  # bytes, as names need not be UTF-8
+    return ForwardSoundFile(_Spliced(path, head, start))
+
+
+def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
+    """Returns a header with the length that the file's own lacks, and where the rest of the file starts; or nothing."""
+    magic = content[:4]
+    if magic == b"OggS":
+        _check_ogg(path, content)
+    elif magic == b".snd":
+        start, declared = int.from_bytes(content[4:8], "big"), int.from_bytes(content[8:12], "big")
+        if _is_complete(path, content, start, declared, start + declared) or start > MAX_HEADER_BYTES:
+            return b"", 0
+        return content[:8] + (len(content) - start).to_bytes(8, "big")[4:] + content[12:start], start
+    elif magic in _LAYOUTS and (magic not in (b"RIFF", b"FORM") or content[8:12] in (b"WAVE", b"AIFF", b"AIFC")):
+        return _complete_chunks(path, content, _LAYOUTS[magic])
+    elif magic[:3] == b"ID3" or _measure_frame(magic) or path.suffix.lower() == ".mp3":
+        return _complete_mpeg(path, content)
+    return b"", 0
+
+
+def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[bytes, int]:
+    overhead = layout.identifier + layout.size
+    long_sizes, at = 0, layout.first  # where RF64 keeps its sizes of 64 bits; where the chunk's header starts
+    while (size := _chunk_size(content, at, layout)) is not None:
+        start, name = at + overhead, content[at : at + 4]
+        if name == layout.sound:
+            break
+        if name == b"ds64":
+            long_sizes = start
+        at = start + max(size, 0) + -size % layout.align
+    else:
+        declared = int.from_bytes(content[4:8], layout.order) + 8
+        if layout.first == 12 and len(content) < declared - 1 and not _is_placeholder(declared - 8):
+            raise truncated(path, f"{len(content)} bytes", declared)
+        return b"", 0
+    if long_sizes and size == 0xFFFFFFFF:
+        size = int.from_bytes(content[long_sizes + 8 : long_sizes + 16], "little")
+    after = start + size + -size % layout.align
+    size_at, start, declared = at + layout.identifier, start + layout.before_sound, size - layout.before_sound
+    after = max(_skip_chunks(content, end, layout) for end in (after, start + declared))  # some forget the padding
+    if _is_complete(path, content, start, declared, after) or start > MAX_HEADER_BYTES:
+        return b"", 0
+    head = bytearray(content[:start])
+
+    def write(position: int, n_bytes: int, value: int) -> None:
+        head[position : position + n_bytes] = min(value, (1 << 8 * n_bytes) - 1).to_bytes(n_bytes, layout.order)
+
+    size = len(content) - start + layout.before_sound
+    if long_sizes:
+        write(long_sizes, 8, len(content) - 8)
+        write(long_sizes + 8, 8, size)
+        size = 0xFFFFFFFF
+    elif layout.first == 12:
+        write(4, 4, len(content) - 8)
+    elif layout.counts_itself:
+        write(16, 8, len(content))
+    write(size_at, layout.size, size + overhead * layout.counts_itself)
+    return bytes(head), start
+
+
+def _chunk_size(content: mmap.mmap, at: int, layout: _Layout) -> int | None:
+    """Returns how long the content of the chunk at a position is, or None where no chunk starts there."""
+    header = content[at : at + layout.identifier + layout.size]
+    if len(header) < layout.identifier + layout.size or not re.match(rb"[ -~]{4}", header):
+        return None
+    return int.from_bytes(header[layout.identifier :], layout.order) - len(header) * layout.counts_itself
+
+
+def _skip_chunks(content: mmap.mmap, at: int, layout: _Layout) -> int:
+    """Returns where the last of the whole chunks ends that start at a position."""
+    overhead = layout.identifier + layout.size
+    while (size := _chunk_size(content, at, layout)) is not None and 0 <= size <= len(content) - at - overhead:
+        at += overhead + size + -size % layout.align
+    return at
+
+
+def _is_placeholder(size: int) -> bool:
+    return size <= 0 or size >> 62 > 0 or any(abs(size - placeholder) < NEAR for placeholder in PLACEHOLDERS)
+
+
+def _is_complete(path: Path, content: mmap.mmap, start: int, declared: int, after: int) -> bool:
+    """Tells whether a header names the sound's length, or False where it holds a placeholder.
+
+    Args:
+        start, declared: where the sound starts, and how many bytes it has according to the header.
+        after: where the chunks behind it end.
+    """
+    available = len(content) - start
+    if available < 0 or (declared > available and not _is_placeholder(declared)):
+        raise truncated(path, f"{max(available, 0)} bytes of sound", declared)
+    if available and (declared > available or (declared <= 0 and after < len(content))):
+        return False
+    if len(content) - after > MAX_SURPLUS_BYTES and any(content[after : after + (1 << 20)]):
+        found = f"a header that was not brought up to date: it names {declared} of {available} bytes of sound"
+        action = "repair it (for example: sox --ignore-length IN.wav OUT.wav), or record it again"
+        raise InputError.about(path, found, UNDAMAGED, action)
+    return True
+
+
+def _check_ogg(path: Path, content: mmap.mmap) -> None:
+    at, flags, started = 0, 0, False
+    while content[at : at + 4] == b"OggS":
+        segments = content[at + 27 : at + 27 + content[at + 26]] if at + 26 < len(content) else b""
+        at, flags = at + 27 + len(segments) + sum(segments), content[at + 5] if at + 5 < len(content) else 0
+        if started and flags & 2:
+            action = "split it into one file per sound"
+            raise InputError.about(path, "several Ogg sounds one behind the other", "one sound", action)
+        started = not flags & 2
+    if at > len(content) or not flags & 4:
+        found = f"a truncated file: {min(at, len(content))} bytes without the last page of their Ogg stream"
+        action = f"{AGAIN}; if it is all that was recorded: ffmpeg -i IN -c copy OUT"
+        raise InputError.about(path, found, UNDAMAGED, action)
+
+
+_RATES = (44_100, 48_000, 32_000)
+_KILOBITS = (
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
+)
+
+
+def _measure_frame(header: bytes) -> int:
+    """Returns how many bytes the frame of MPEG layer III has whose 4 bytes of header these are, or 0."""
+    bits = int.from_bytes(header, "big")
+    version, layer, kilobits, rate = bits >> 19 & 3, bits >> 17 & 3, bits >> 12 & 15, bits >> 10 & 3
+    if len(header) < 4 or bits >> 21 != 0x7FF or version == 1 or layer != 1 or kilobits in (0, 15) or rate == 3:
+        return 0
+    mpeg1 = version == 3
+    return (72 << mpeg1) * 1000 * _KILOBITS[mpeg1][kilobits] // (_RATES[rate] >> (2, 0, 1, 0)[version]) + (bits >> 9 & 1)
+
+
+def _complete_mpeg(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
+    """Counts the frames. Source: the tag that Xing and LAME write in place of the first frame holds that count."""
+    at = 0
+    while content[at : at + 3] == b"ID3":
+        at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
+    start, n_frames, length, in_row = -1, 0, 0, False
+    while at < len(content):
+        length = _measure_frame(content[at : at + 4])
+        # After something else (a tag, another header), two frames in a row are needed.
+        if length and (in_row or at + length == len(content) or _measure_frame(content[at + length : at + length + 4])):
+            start, at, n_frames, in_row = at if start < 0 else start, at + length, n_frames + 1, True
+        elif (at := content.find(b"\xff", at + 1)) < 0:
+            break
+        else:
+            in_row = False
+    if start < 0:
+        return b"", 0
+    if at > len(content):
+        found = f"a truncated file: {n_frames - 1} whole frames, and {length - at + len(content)} of {length} bytes of the last"
+        raise InputError.about(path, found, UNDAMAGED, AGAIN)
+    tag_frame = content[start : start + _measure_frame(content[start : start + 4])]
+    tag = re.search(rb"(?:Xing|Info)...[\1\3\5\7\t\v\r\17](.{4})|VBRI.{10}(.{4})", tag_frame, re.DOTALL)
+    named = int.from_bytes(tag[1] or tag[2], "big") if tag else 0
+    n_frames -= tag is not None
+    if n_frames < named - 1:
+        raise truncated(path, f"{n_frames} frames", named)
+    if named and n_frames <= named + 1:
+        return b"", 0
+    # A frame without a checksum, at a rate that leaves room for the tag.
+    header = bytes([tag_frame[0], tag_frame[1] | 1, tag_frame[2] & 15 | 0x90, tag_frame[3]])
+    side = (17, 32) if header[1] & 8 else (9, 17)  # bytes in front of the tag, with one channel and with two
+    head = header + bytes(side[header[3] >> 6 != 3]) + b"Xing" + (1).to_bytes(4, "big") + n_frames.to_bytes(4, "big")
+    return head.ljust(_measure_frame(header), b"\0"), start + len(tag_frame) * (tag is not None)
+
+
+class _Spliced(io.RawIOBase):
+    """A file with other bytes in place of its first ones."""
+
+    def __init__(self, path: Path, head: bytes, start: int) -> None:
+        self._file, self._head, self._shift = open(path, "rb"), head, start - len(head)
+        self._size = path.stat().st_size - self._shift
+        self._position = 0
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = self._head[self._position : self._position + len(buffer)]
+        if not piece:
+            self._file.seek(self._position + self._shift)
+            piece = self._file.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def truncated(path: Path, found: str, declared: object) -> InputError:
+    """Returns the error for a file that holds less than it names."""
+    return InputError.about(path, f"a truncated file: {found} of the {declared} that its header names", UNDAMAGED, AGAIN)
