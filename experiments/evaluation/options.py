@@ -102,7 +102,7 @@ def add_training_options(parser: argparse.ArgumentParser, runs: int = 10) -> Non
     add("--dimension-pooling", choices=AGGREGATIONS, default="median", help=dimensions)
     weights = "weight of a class in the loss: the same for all (none, the default), or larger for rare classes"
     add("--class-weight", choices=("none", "balanced"), default="none", help=weights)
-    add("--seed", type=int, default=0, help="of the first run; the others count on from it (default: 0)")
+    add("--seed", type=int, default=0, help="that the random choices of all runs derive from (default: 0)")
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
 
 
