@@ -281,7 +281,7 @@ def try_make(words: list[str]) -> None:
         listed = subprocess.run(["make", "--dry-run", "--no-print-directory", target], capture_output=True, text=True)
         assert listed.returncode == 0, listed.stderr
         for line in listed.stdout.splitlines():
-            if not line.startswith("make: "):  # "Nothing to be done …"
+            if not re.match(r"make(\[\d+\])?: ", line):  # "Nothing to be done …"; [1]: make below make
                 try_command(line)
 
 
