@@ -195,36 +195,38 @@ def cut_chunks(waveform: np.ndarray, *, hop_samples: int = CHUNK_SAMPLES, tail: 
     """
     if waveform.ndim != 1:
         raise ValueError(f"waveform has shape {waveform.shape}; expected one dimension")
-    return np.concatenate([np.zeros((0, CHUNK_SAMPLES), np.float32), *_chunk_blocks([waveform], hop_samples, tail)])
+    return np.concatenate([np.zeros((0, CHUNK_SAMPLES), np.float32), *chunk_blocks([waveform], hop_samples, tail)])
 
 
-def stream_chunks(
-    path: str | os.PathLike[str], *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap", speed: float = 1.0
+def chunk_blocks(
+    blocks: Iterable[np.ndarray], hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap", n_samples: int = CHUNK_SAMPLES
 ) -> Iterator[np.ndarray]:
-    """Yields the chunks of a sound file block by block, at constant memory; together they equal `cut_chunks`."""
-    return _chunk_blocks(stream_audio(path, speed), hop_samples, tail)
+    """Yields the chunks of consecutive blocks of a waveform at constant memory; together they equal `cut_chunks`.
 
-
-def _chunk_blocks(blocks: Iterable[np.ndarray], hop_samples: int, tail: str) -> Iterator[np.ndarray]:
+    Args:
+        blocks: float32, shape (n,) each.
+        hop_samples, tail: see `cut_chunks`.
+        n_samples: length of a chunk.
+    """
     if tail not in TAILS:
         raise ValueError(f"tail is {tail!r}; expected one of {', '.join(TAILS)}")
-    if not 1 <= hop_samples <= CHUNK_SAMPLES:
-        raise ValueError(f"hop_samples is {hop_samples}; expected 1 to {CHUNK_SAMPLES}")
+    if not 1 <= hop_samples <= n_samples:
+        raise ValueError(f"hop_samples is {hop_samples}; expected 1 to {n_samples}")
     held = np.zeros(0, np.float32)  # samples still needed, the last chunk's among them
     start = 0  # of the next chunk, within `held`
     covered = 0  # samples of `held` that lie in a chunk already
     for block in blocks:
         block = block.astype(np.float32, copy=False)
         held = np.concatenate([held, block]) if len(held) else block
-        if len(held) - start >= CHUNK_SAMPLES:
-            chunks = np.lib.stride_tricks.sliding_window_view(held[start:], CHUNK_SAMPLES)[::hop_samples]
+        if len(held) - start >= n_samples:
+            chunks = np.lib.stride_tricks.sliding_window_view(held[start:], n_samples)[::hop_samples]
             yield np.ascontiguousarray(chunks)
-            covered = start + (len(chunks) - 1) * hop_samples + CHUNK_SAMPLES
+            covered = start + (len(chunks) - 1) * hop_samples + n_samples
             start += len(chunks) * hop_samples
             # A tail that overlaps looks back by at most one chunk.
-            drop = max(0, min(start, len(held) - CHUNK_SAMPLES))
+            drop = max(0, min(start, len(held) - n_samples))
             held, start, covered = held[drop:], start - drop, covered - drop
     if tail == "drop" or len(held) <= covered:
         return
-    rest = held[max(0, len(held) - CHUNK_SAMPLES) :] if tail == "overlap" else held[start:]
-    yield np.pad(rest, (0, CHUNK_SAMPLES - len(rest)))[np.newaxis]
+    rest = held[max(0, len(held) - n_samples) :] if tail == "overlap" else held[start:]
+    yield np.pad(rest, (0, n_samples - len(rest)))[np.newaxis]

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import stream_chunks
 from began.errors import InputError
 from began.files import lock_folder, write_npy, write_text
+from began.front_end import stream_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 FILES_PER_SHARD = 256
@@ -124,7 +124,7 @@ def _start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
 
 def _read_spectrograms(path: str | os.PathLike[str], config: SpectrogramConfig, tail: str, stop: threading.Event) -> np.ndarray:
     blocks = [np.zeros((0, config.n_bins, config.n_frames), "<f2")]
-    for chunks in stream_chunks(path, tail=tail):
+    for chunks in stream_chunks(path, config.front_end, tail=tail):
         if stop.is_set():
             break
         blocks.append(compute_spectrograms(chunks, config, dtype="<f2"))

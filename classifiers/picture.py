@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, stream_audio, stream_chunks
+from began import spectrogram
+from began.audio import SAMPLE_RATE, stream_audio
 from began.files import printable, write_atomically
+from began.front_end import LOUD_LEVEL_DB, find_speech, stream_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, to_decibels
 
 if TYPE_CHECKING:
@@ -56,13 +58,13 @@ def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os
         figure = Figure(figsize=(11, 7.6))
         grid = figure.add_gridspec(3, 2, height_ratios=(0.8, 1.7, 1.9), width_ratios=(4.4, 1), hspace=0.04, wspace=0.02)
         waveform = figure.add_subplot(grid[0, 0])
-        spectrogram = figure.add_subplot(grid[1, 0], sharex=waveform)
+        frequencies = figure.add_subplot(grid[1, 0], sharex=waveform)
         timeline = figure.add_subplot(grid[2, 0], sharex=waveform)
         whole = figure.add_subplot(grid[2, 1], title="Whole file")
         figure.suptitle(_title(prediction, predictor), x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
 
         _draw_waveform(waveform, prediction)
-        image = _draw_spectrogram(spectrogram, prediction, predictor.spectrogram)
+        image = _draw_spectrogram(frequencies, prediction, predictor.spectrogram)
         space = figure.add_subplot(grid[1, 1])
         space.axis("off")
         bar = figure.colorbar(image, cax=space.inset_axes((0, 0, 0.07, 1)))
@@ -72,7 +74,7 @@ def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os
             _draw_classes(timeline, whole, prediction, predictor.columns)
         else:
             _draw_dimensions(timeline, whole, prediction)
-        for axes in (waveform, spectrogram):
+        for axes in (waveform, frequencies):
             axes.tick_params(labelbottom=False, length=0)
         waveform.set_xlim(0, prediction.seconds)
         _label_time(timeline, prediction.seconds)
@@ -127,26 +129,37 @@ def _columns_at(times: np.ndarray, seconds: float, n_columns: int) -> np.ndarray
 
 
 def _draw_spectrogram(axes: Axes, prediction: Prediction, config: SpectrogramConfig):
-    decibels = measure_spectrogram(prediction.path, prediction.seconds, config)
-    extent, colours = (0, prediction.seconds, 0, SAMPLE_RATE / 2000), {"cmap": "magma", "vmin": FLOOR_DB, "vmax": CEILING_DB}
+    speech = None if config.front_end == "literal" else find_speech(prediction.path)
+    decibels = measure_spectrogram(prediction.path, prediction.seconds, config, speech.gain if speech else 1.0)
+    lowest, highest = (FLOOR_DB, CEILING_DB) if speech is None else (spectrogram.FLOOR_DB, LOUD_LEVEL_DB)
+    extent, colours = (0, prediction.seconds, 0, SAMPLE_RATE / 2000), {"cmap": "magma", "vmin": lowest, "vmax": highest}
     image = axes.imshow(decibels, origin="lower", aspect="auto", extent=extent, interpolation="bilinear", **colours)
+    if speech is not None:  # what is cut off is not heard
+        for edges in ((0, speech.start / SAMPLE_RATE), (speech.end / SAMPLE_RATE, prediction.seconds)):
+            axes.axvspan(*edges, color="white", alpha=0.75, linewidth=0)
     axes.set(
         ylabel="frequency (kHz)",
-        title="Spectrogram, as the encoder sees it: one second at a time",
+        title="Spectrogram, as the encoder sees it" + ("" if speech is None else "; pale: cut off"),
         yticks=range(0, SAMPLE_RATE // 2000 + 1, 2),
     )
     axes.spines[:].set_visible(False)
     return image
 
 
-def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig) -> np.ndarray:
-    """Returns the mean spectrogram of each column in decibels below a full-scale sine: float32, (n_bins, n_columns)."""
+def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig, gain: float = 1.0) -> np.ndarray:
+    """Returns the mean spectrogram of each column in decibels below a full-scale sine: float32, (n_bins, n_columns).
+
+    Args:
+        path, seconds: of the sound file, and its length.
+        config: spectrogram settings.
+        gain: of the samples, see `began.front_end.Speech`.
+    """
     frames_per_second = SAMPLE_RATE / config.hop_length
     n_columns = int(min(MAX_COLUMNS, max(1, np.ceil(seconds * frames_per_second))))
     total, count = np.zeros((config.n_bins, n_columns), np.float32), np.zeros(n_columns, np.int64)
     second = 0
     for chunks in stream_chunks(path, tail="pad"):
-        frames = compute_spectrograms(chunks, config).transpose(0, 2, 1).reshape(-1, config.n_bins)
+        frames = compute_spectrograms(np.float32(gain) * chunks, config).transpose(0, 2, 1).reshape(-1, config.n_bins)
         times = (second + np.arange(len(chunks))[:, None] + np.arange(config.n_frames) / frames_per_second).ravel()
         inside = times < seconds
         columns = _columns_at(times[inside], seconds, n_columns)
@@ -163,7 +176,7 @@ def _steps(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
     n_chunks = len(prediction.chunk_scores)
     first = np.linspace(0, n_chunks, min(MAX_CELLS, n_chunks) + 1).astype(np.int64)
     # A last chunk that overlaps the one before is shown where it adds something.
-    edges = np.append(np.arange(n_chunks, dtype=float), prediction.seconds)[first]
+    edges = prediction.edges_seconds[first]
     return edges, np.add.reduceat(prediction.chunk_scores, first[:-1], axis=0) / np.diff(first)[:, None]
 
 
@@ -188,7 +201,11 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
     axes.set_yticks(range(len(labels)), [labels[index] for index in order])
     axes.tick_params(axis="y", length=0)
     seconds = len(prediction.chunk_scores) / len(scores)
-    each = "each second, the last ends with the file" if seconds == 1 else f"mean of {seconds:.3g} s"
+    each = "each second, the last ends with the file" if seconds == 1 else f"mean of {seconds * prediction.hop_seconds:.3g} s"
+    if prediction.hop_seconds != prediction.chunk_seconds:
+        each = f"windows of {prediction.chunk_seconds:g} s" + (f", {each}" if seconds > 1 else "")
+    elif len(prediction.chunk_scores) == 1:
+        each = "the whole file"
     how = "probability in %" if len(scores) <= N_NUMBERED else "darker is more probable"
     axes.set(title=f"Emotion over time: {how}, {each}", ylim=(rows[0], rows[-1]))
 

@@ -28,6 +28,7 @@ from began.command_line import run_script
 from began.distributed import Cluster
 from began.errors import InputError
 from began.files import lock_folder, read_attached_json
+from began.front_end import FRONT_ENDS
 from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from experiments.corpora import load
@@ -64,6 +65,8 @@ def make_parser() -> argparse.ArgumentParser:
     data("--name", default="began", help="folder of this encoder under results/pretrain_librispeech")
     magnitude = "log, zero-centred (default), or linear, as in the authors' earlier code"
     data("--magnitude", choices=MAGNITUDES, default="log", help=magnitude)
+    front_end = "literal: as recorded, as the paper's (default); normalized: speech at one level, without silent ends"
+    data("--front-end", choices=FRONT_ENDS, default="literal", help=front_end)
     training = parser.add_argument_group("networks and training", "the paper names no sizes of the networks").add_argument
     for name, meaning in NUMBERS.items():
         default = getattr(PretrainingSettings, name)
@@ -86,7 +89,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings = PretrainingSettings(**{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial")})
     _check_numbers(settings)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)
-    config = SpectrogramConfig(magnitude=arguments.magnitude)
+    config = SpectrogramConfig.of(arguments.front_end, arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = load("librispeech", arguments.data_dir, subsets=arguments.subsets)
     print(corpus.describe(), flush=True)
@@ -112,7 +115,8 @@ def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster:
 
     from began.dataset import prepare_chunk_store
 
-    folder = run.results_dir / "cache" / f"librispeech-{config.magnitude}"
+    name = config.magnitude if config.front_end == "literal" else f"{config.magnitude}-{config.front_end}"
+    folder = run.results_dir / "cache" / f"librispeech-{name}"
     if not (folder / "store.json").exists():  # else the files have been read before
         check_audio(corpus)
     paths = list(corpus.utterances["path"])

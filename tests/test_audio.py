@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio, stream_chunks
+from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio
 from began.errors import InputError
+from began.front_end import stream_chunks
 
 
 def sine(frequency_hz: float, seconds: float, rate_hz: int) -> np.ndarray:

@@ -1,0 +1,198 @@
+"""What the networks hear of a recording: its speech, from the first sound to the last, at one level.
+
+Absolute level, the silence around an utterance and the band next to 8 kHz tell of the microphone, of who cut the file and of
+resamplers and codecs, and little of emotion; log spectrograms down to -140 dB show all three at face value. The front end
+"normalized" takes them out: ends far below the recording's own loud level are cut off, the loud level becomes
+`LOUD_LEVEL_DB`, and `began.spectrogram` keeps the band of wideband speech above a floor. "literal" is the paper's input.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, chunk_blocks, stream_audio
+from began.errors import InputError
+
+FRONT_ENDS = ("literal", "normalized")
+
+WINDOW, HOP = SAMPLE_RATE // 50, SAMPLE_RATE // 500
+"""Level is measured in windows of 20 ms, every 2 ms: ends are cut so finely that an utterance is framed in the same way
+whatever silence stands before it."""
+
+LOUD_LEVEL_DB = -20.0
+"""Level that a recording's loud windows get, in decibels: effective value, relative to full scale."""
+
+LOUD_SHARE, LOUD_RANGE_DB = 0.05, 20.0
+"""The loud level is exceeded in this share of the windows, of those that lie at most so far below it."""
+
+LOUD_SECONDS = 0.1
+"""The search for the loud level begins at the one that is exceeded for so long: a click is no speech."""
+
+ENDS_DB = 30.0
+"""Ends that lie so far below the loud level are cut off."""
+
+NOISE_DB = (10.0, 40.0)
+"""How far the noise of noisy copies lies below the loud level: drawn evenly for each."""
+
+ONSET = 2 * HOP
+"""Samples of sound that a window holds when it rises above its surroundings: so far from its end speech begins."""
+
+_LOWEST_DB, _STEPS_PER_DB = -120.0, 10
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Where a recording's speech lies at 16 kHz, and the factor that brings it to the common level.
+
+    Attributes:
+        start, end: samples, before any front end.
+        gain: of amplitudes.
+    """
+
+    start: int
+    end: int
+    gain: float
+
+
+def stream_speech(path: str | os.PathLike[str], front_end: str = "literal", speed: float = 1.0) -> Iterator[np.ndarray]:
+    """Yields what a front end leaves of a sound file, block by block: see `began.audio.stream_audio`.
+
+    With "normalized" the file is read twice, at constant memory: to measure it, and to cut and scale it.
+
+    Args:
+        path, speed: see `began.audio.stream_audio`, also for errors.
+        front_end: one of FRONT_ENDS.
+    Yields:
+        float32, shape (n_samples,), at 16 kHz; the loud level of "normalized" is `LOUD_LEVEL_DB`, single samples may lie beyond
+        full scale.
+    """
+    if front_end == "literal":
+        return stream_audio(path, speed)
+    return cut_speech(stream_audio(path, speed), find_speech(path, speed))
+
+
+def stream_noisy_speech(path: str | os.PathLike[str], speed: float, seed: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yields what "normalized" leaves of a sound file with white noise over all of it: for training on rooms and lines.
+
+    Args:
+        path, speed: see `stream_speech`.
+        seed: of the noise, and of how far it lies below the loud level, see `NOISE_DB`.
+    """
+    clean = find_speech(path, speed)
+
+    def add_noise() -> Iterator[np.ndarray]:
+        generator = np.random.default_rng(seed)
+        level_db = LOUD_LEVEL_DB - generator.uniform(*NOISE_DB)
+        amplitude = np.float32(10.0 ** (level_db / 20.0) / clean.gain)
+        return (block + amplitude * generator.standard_normal(len(block), np.float32) for block in stream_audio(path, speed))
+
+    speech = measure_speech(add_noise())
+    return cut_speech(add_noise(), clean if speech is None else speech)
+
+
+def stream_chunks(
+    path: str | os.PathLike[str],
+    front_end: str = "literal",
+    *,
+    hop_samples: int = CHUNK_SAMPLES,
+    tail: str = "overlap",
+    speed: float = 1.0,
+) -> Iterator[np.ndarray]:
+    """Yields the 1-s chunks of what `stream_speech` yields, block by block, as `began.audio.cut_chunks` cuts them."""
+    return chunk_blocks(stream_speech(path, front_end, speed), hop_samples, tail)
+
+
+def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
+    """Returns where a sound file's speech lies; raises as `began.audio.stream_audio` does."""
+    speech = measure_speech(stream_audio(path, speed))
+    if speech is None:
+        action = "check the recording"
+        raise InputError.about(Path(path), "silence, but for single clicks", "speech", action)
+    return speech
+
+
+def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:
+    """Returns where the speech of consecutive blocks, float32 (n_samples,) each, lies; None where there is none.
+
+    Every window's level goes into a histogram, which also keeps the first and the last window of each level: all that is
+    needed behind the last block, whatever the length.
+    """
+    n_steps = round((24.0 - _LOWEST_DB) * _STEPS_PER_DB)
+    counts, first, last = np.zeros(n_steps, np.int64), np.full(n_steps, np.iinfo(np.int64).max), np.full(n_steps, -1)
+    n_windows = n_samples = 0
+    for held, n_new in _surround(blocks):
+        n_samples += n_new
+        levels = _measure_windows(held)
+        step = np.clip(((levels - _LOWEST_DB) * _STEPS_PER_DB).astype(np.int64), 0, n_steps - 1)
+        counts += np.bincount(step, minlength=n_steps)
+        number = n_windows + np.arange(len(step))
+        np.minimum.at(first, step, number)
+        np.maximum.at(last, step, number)
+        n_windows += len(step)
+    loud = _find_loud_level(counts) if n_windows else 0
+    if loud == 0:
+        return None
+    above = slice(max(0, loud - round(ENDS_DB * _STEPS_PER_DB)) + 1, None)
+    gain = 10.0 ** ((LOUD_LEVEL_DB - (_LOWEST_DB + (loud + 0.5) / _STEPS_PER_DB)) / 20.0)
+    # Window 0 lies before the recording, and its end at the first sample.
+    start = max(0, int(first[above].min()) * HOP - ONSET)
+    end = min(n_samples, int(last[above].max()) * HOP - WINDOW + ONSET)
+    return Speech(start, max(end, start + 1), gain)
+
+
+def _surround(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields the samples of whole windows, float64, and how many of them are new, as if the first and last sample went on.
+
+    So a recording that begins with sound is measured as one that begins with silence.
+    """
+    held = edge = np.zeros(0)
+    for block in blocks:
+        if len(block) and not len(edge):
+            held = np.full(WINDOW, float(block[0]))
+        if len(block):
+            held, edge = np.concatenate([held, block]), block[-1:]
+            yield held, len(block)
+            held = held[max(0, (len(held) - WINDOW) // HOP + 1) * HOP :]
+    if len(edge):
+        yield np.concatenate([held, np.full(WINDOW + HOP, float(edge[0]))]), 0
+
+
+def _measure_windows(samples: np.ndarray) -> np.ndarray:
+    """Returns the level of every whole window in decibels of full scale, apart from a constant offset, at least -120."""
+    n_windows = max(0, (len(samples) - WINDOW) // HOP + 1)
+    sums = np.concatenate([np.zeros((2, 1)), np.cumsum([samples, samples * samples], axis=1)], axis=1)
+    starts = np.arange(n_windows) * HOP
+    mean, power = (sums[:, starts + WINDOW] - sums[:, starts]) / WINDOW
+    return 10.0 * np.log10(np.maximum(power - mean * mean, 10.0 ** (_LOWEST_DB / 10.0)))
+
+
+def _find_loud_level(counts: np.ndarray) -> int:
+    """Returns the step of the loud level, the upper percentile of the windows that are not far below it themselves.
+
+    Found from above, so that no silence counts, however much of it there is.
+    """
+    from_above = np.cumsum(counts[::-1])[::-1]  # windows at each step or above
+    enough = min(LOUD_SECONDS * SAMPLE_RATE / HOP, 0.5 * from_above[1] if len(counts) > 1 else 0)
+    loud = int(np.flatnonzero(from_above >= max(1, enough))[-1])
+    for _ in range(len(counts)):
+        lowest = max(1, loud - round(LOUD_RANGE_DB * _STEPS_PER_DB))
+        found = int(np.flatnonzero(from_above >= max(1.0, LOUD_SHARE * from_above[lowest]))[-1])
+        if found == loud:
+            break
+        loud = found
+    return loud
+
+
+def cut_speech(blocks: Iterable[np.ndarray], speech: Speech) -> Iterator[np.ndarray]:
+    """Yields the speech of consecutive blocks, scaled: float32, shape (n_samples,) each."""
+    position = 0
+    for block in blocks:
+        part = block[max(0, speech.start - position) : max(0, speech.end - position)]
+        position += len(block)
+        if len(part):
+            yield part * np.float32(speech.gain)

@@ -1,0 +1,127 @@
+"""The front end: speech at one level, without what stands around it, whatever its gain, offset and length."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from began.audio import cut_chunks, read_audio
+from began.errors import InputError
+from began.front_end import LOUD_LEVEL_DB, find_speech, measure_speech, stream_chunks, stream_noisy_speech, stream_speech
+from began.spectrogram import FLOOR_DB, SpectrogramConfig, compute_spectrograms, stream_spectrogram, to_decibels
+
+NORMALIZED = SpectrogramConfig.of("normalized")
+
+
+@pytest.fixture
+def speech():
+    """A second and a half of noise whose level changes 12 times a second, as syllables do: float32 (24000,), 16 kHz."""
+    generator = np.random.default_rng(0)
+    syllables = 0.05 + np.abs(np.sin(np.arange(24_000) * 2 * np.pi * 6 / 16_000))
+    return (0.1 * syllables * generator.standard_normal(24_000)).astype(np.float32)
+
+
+def hear(waveform):
+    """What the networks get of a waveform: float32 (512, n_frames)."""
+    speech = measure_speech([waveform])
+    return compute_spectrograms(speech.gain * waveform[np.newaxis, speech.start : speech.end], NORMALIZED)[0]
+
+
+@pytest.mark.parametrize("gain_db", [-40, -12, 6])
+def test_gain_changes_nothing(speech, gain_db):
+    altered = measure_speech([speech * np.float32(10 ** (gain_db / 20))])
+    measured = measure_speech([speech])
+    assert (altered.start, altered.end) == (measured.start, measured.end)
+    assert 20 * np.log10(altered.gain / measured.gain) == pytest.approx(-gain_db, abs=0.11)  # a step of the histogram
+
+
+@pytest.mark.parametrize(("before", "after"), [(16_000, 48_000), (4_321, 777)])
+def test_silence_around_changes_nothing(speech, before, after):
+    measured, padded = measure_speech([speech]), measure_speech([np.pad(speech, (before, after))])
+    assert 20 * np.log10(padded.gain / measured.gain) == pytest.approx(0, abs=0.11)
+    assert abs(padded.start - before - measured.start) <= 32  # 2 ms
+    assert abs(padded.end - before - measured.end) <= 32
+
+
+def test_a_constant_offset_changes_nothing(speech):
+    measured, shifted = measure_speech([speech]), measure_speech([speech + np.float32(0.04)])
+    assert measured == shifted
+    np.testing.assert_allclose(hear(speech)[:, 1:-1], hear(speech + np.float32(0.04))[:, 1:-1], atol=1e-4)  # but for its ends
+
+
+def test_a_click_is_no_speech(speech):
+    clicked = np.pad(speech, (8_000, 8_000))
+    clicked[100] = 1.0
+    assert measure_speech([clicked]).gain == pytest.approx(measure_speech([speech]).gain, rel=0.02)
+
+
+def test_loud_windows_get_the_common_level(speech):
+    measured = measure_speech([speech])
+    windows = np.lib.stride_tricks.sliding_window_view(measured.gain * speech, 320)[::32]
+    loud = np.percentile(10 * np.log10(windows.var(axis=1)), 95)
+    assert loud == pytest.approx(LOUD_LEVEL_DB, abs=0.2)
+
+
+def test_blocks_are_measured_as_the_whole(speech):
+    long = np.tile(np.pad(speech, (1_000, 0)), 5)
+    assert measure_speech(np.array_split(long, 11)) == measure_speech([long])
+    assert measure_speech([np.zeros(0, np.float32), long]) == measure_speech([long])
+
+
+def test_shorter_than_a_window(speech):
+    found = measure_speech([speech[1_000:1_200]])
+    assert (found.start, found.end) == (0, 200)
+    assert measure_speech([speech[:1]]) is None and measure_speech([]) is None
+
+
+def test_a_file_of_constant_value_is_refused(tmp_path):
+    soundfile.write(tmp_path / "constant.wav", np.full(32_000, 0.3), 16_000)
+    with pytest.raises(InputError, match="constant.wav: found silence"):
+        list(stream_speech(tmp_path / "constant.wav", "normalized"))
+
+
+def test_files_are_cut_and_scaled(tmp_path, speech):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, np.pad(speech, (20_000, 9_000)), 16_000, subtype="FLOAT")
+    found = find_speech(path)
+    waveform = np.concatenate(list(stream_speech(path, "normalized")))
+    np.testing.assert_allclose(waveform, read_audio(path)[found.start : found.end] * found.gain, rtol=1e-6)
+    np.testing.assert_array_equal(np.concatenate(list(stream_chunks(path, "normalized"))), cut_chunks(waveform))
+    np.testing.assert_array_equal(np.concatenate(list(stream_speech(path))), read_audio(path))
+
+
+def test_only_the_band_of_wideband_speech_is_seen(speech):
+    decibels = to_decibels(hear(speech), NORMALIZED)
+    assert decibels.min() == pytest.approx(FLOOR_DB, abs=0.05)
+    np.testing.assert_allclose(decibels[:4], FLOOR_DB, atol=0.05)  # under 50 Hz
+    np.testing.assert_allclose(decibels[448:], FLOOR_DB, atol=0.05)  # from 7 kHz
+    assert (decibels[5:447].mean(axis=1) > FLOOR_DB + 1).all()
+
+
+@pytest.mark.parametrize("config", [SpectrogramConfig(), NORMALIZED, SpectrogramConfig(magnitude="linear")])
+@pytest.mark.parametrize("n_samples", [1, 511, 512, 16_000, 40_001])
+def test_a_spectrogram_in_pieces_is_that_of_the_whole(config, n_samples):
+    waveform = (np.random.default_rng(1).standard_normal(n_samples) / 10).astype(np.float32)
+    whole = compute_spectrograms(waveform[np.newaxis], config)[0]
+    pieces = np.concatenate(list(stream_spectrogram(np.array_split(waveform, 7), config)), axis=1)
+    assert whole.shape == (512, 1 + n_samples // 512)
+    np.testing.assert_allclose(pieces, whole, atol=1e-5 * max(1, whole.max()))
+
+
+def test_settings_without_a_front_end_are_the_literal_ones():
+    settings = SpectrogramConfig().to_dict()
+    assert "front_end" not in settings and SpectrogramConfig.from_dict(settings).front_end == "literal"
+    assert SpectrogramConfig.from_dict(NORMALIZED.to_dict()) == NORMALIZED
+    with pytest.raises(InputError, match="front_end=other"):
+        SpectrogramConfig.from_dict({**settings, "front_end": "other"})
+
+
+def test_noisy_copies_have_noise_below_the_speech(tmp_path, speech):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, np.pad(speech, 16_000), 16_000)
+    clean = np.concatenate(list(stream_speech(path, "normalized")))
+    copies = [np.concatenate(list(stream_noisy_speech(path, 1.0, (0, number)))) for number in range(8)]
+    again = np.concatenate(list(stream_noisy_speech(path, 1.0, (0, 3))))
+    np.testing.assert_array_equal(copies[3], again)
+    assert min(map(len, copies)) >= len(clean) and len({copy.std() for copy in copies}) == 8
+    loudest = max(10 * np.log10(np.var(copy[:800])) for copy in copies if len(copy) > len(clean) + 16_000)
+    assert LOUD_LEVEL_DB - 40 < loudest < LOUD_LEVEL_DB - 9
