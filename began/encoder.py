@@ -158,12 +158,12 @@ def _into_mel_bands(blocks: list[Any]) -> list[Any]:
         n_bins, n_frames, n_channels = block.shape[1:]
         into_bands = EinsumDense("nftc,fk->ntkc", (n_frames, N_MEL_BANDS, n_channels))
         into_bands.build(block.shape)
-        into_bands.set_weights([_mel_filters(n_bins)])
+        into_bands.set_weights([mel_filters(n_bins)])
         flat.append(Flatten()(into_bands(block)))
     return flat
 
 
-def _mel_filters(n_bins: int) -> np.ndarray:
+def mel_filters(n_bins: int) -> np.ndarray:
     """Returns triangular filters of equal sums, float32, shape (n_bins, N_MEL_BANDS), for bins from 0 to 8 kHz.
 
     Where bins are wider than the lowest bands, these take the bin at their centre.

@@ -13,7 +13,9 @@ from began.files import ARCHIVE_ERRORS
 KNOWN_CLASSES = (
     {"Functional", "InputLayer", "DTypePolicy", "__keras_tensor__", "GlorotUniform", "Zeros"}
     | {"Conv2D", "UpSampling2D", "AveragePooling2D", "MaxPooling2D", "Dense", "Flatten", "Reshape", "Concatenate"}
-    | {"Normalization", "Rescaling", "Dropout", "SpatialDropout2D", "Identity"}
+    | {"Normalization", "Rescaling", "Dropout", "SpatialDropout2D", "Identity", "EinsumDense"}
+    | {"Mean", "Subtract", "Square", "Sqrt", "Squeeze", "Max", "Min", "OnesLike", "Sum", "Add", "Multiply", "ExpandDims"}
+    | {"TrueDivide", "Divide", "Einsum"}
 )
 """What this project's networks are made of; a file that names anything else is not one of ours and is not opened."""
 

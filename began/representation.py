@@ -10,12 +10,14 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, stream_chunks
+from began.audio import CHUNK_SAMPLES
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
 from began.files import lock_folder, sha256_of, write_atomically, write_npy
+from began.front_end import stream_chunks
+from began.utterance_encoder import UtteranceEncoder
 
-__all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus"]
+__all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus", "represent_utterances"]
 
 Owner = TypeVar("Owner")
 
@@ -93,7 +95,7 @@ def represent_corpus(
         "mask_seed": mask_seed,
         "files": [sha256_of(path) for path in paths],
     }
-    folder = Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    folder = _cache_folder(cache_dir, identity)
     with lock_folder(folder):
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
@@ -106,6 +108,47 @@ def represent_corpus(
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
 
 
+def represent_utterances(
+    encoder: UtteranceEncoder,
+    paths: Sequence[str | os.PathLike[str]],
+    cache_dir: str | os.PathLike[str],
+    *,
+    speeds: Sequence[float] = (1.0,),
+    noisy_speeds: Sequence[float] = (),
+    progress: Callable[[Iterable], Iterable] = lambda files: files,
+) -> np.ndarray:
+    """Returns the statistics of whole utterances, from the cache where they have been computed before, see `represent_corpus`.
+
+    Args:
+        speeds: of the copies of every file, see `began.audio.stream_audio`.
+        noisy_speeds: of further copies with noise, see `began.front_end.stream_noisy_speech`.
+    Returns:
+        float16, shape (n_files, n_speeds + n_noisy_speeds, *encoder.feature_shape), mapped from the cache, read-only.
+    Raises:
+        InputError: a file cannot be read.
+    """
+    identity = {
+        "encoder": encoder.sha256,
+        "output": "utterance",
+        "spectrogram": encoder.config.to_dict(),
+        "speeds": [list(speeds), list(noisy_speeds)],
+        "files": [sha256_of(path) for path in paths],
+    }
+    shape, folder = (len(speeds) + len(noisy_speeds), *encoder.feature_shape), _cache_folder(cache_dir, identity)
+    with lock_folder(folder):
+        if not (folder / "features.npy").exists():
+            with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
+                for number, path in enumerate(progress(paths)):
+                    copies = [encoder.embed_file(path, speed) for speed in speeds]
+                    copies += [encoder.embed_file(path, speed, (number, n)) for n, speed in enumerate(noisy_speeds)]
+                    append(np.stack(copies)[np.newaxis])
+    return _read_cached(folder / "features.npy", (len(paths), *shape), np.dtype("<f2"), mmap_mode="r")
+
+
+def _cache_folder(cache_dir: str | os.PathLike[str], identity: dict[str, Any]) -> Path:
+    return Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def _compute_features(
     encoder: FrozenEncoder, paths: Iterable[Any], folder: Path, chunking: dict[str, Any], mask_seed: int | None
 ) -> None:
@@ -116,7 +159,7 @@ def _compute_features(
     def pieces() -> Iterator[tuple[Any, np.ndarray]]:
         for path in paths:
             counts.append(0)
-            for chunks in stream_chunks(path, **chunking):
+            for chunks in stream_chunks(path, encoder.config.front_end, **chunking):
                 counts[-1] += len(chunks)
                 yield path, chunks
 

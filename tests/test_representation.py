@@ -47,11 +47,11 @@ def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sou
 
 
 def test_frames_are_those_of_the_blocks_in_mel_bands(encoder_file):
-    from began.encoder import N_MEL_BANDS, _mel_filters, split_frames
+    from began.encoder import N_MEL_BANDS, mel_filters, split_frames
 
     chunks = np.random.default_rng(0).standard_normal((2, 16_000)).astype(np.float32) / 10
     maps = load_frozen_encoder(encoder_file).embed(chunks)
-    filters = _mel_filters(maps.shape[1])
+    filters = mel_filters(maps.shape[1])
     np.testing.assert_allclose(filters.sum(axis=0), np.ones(N_MEL_BANDS), rtol=1e-5)
     bands = np.einsum("nftc,fk->ntkc", maps, filters)
     frames = load_frozen_encoder(encoder_file, "frames").embed(chunks)

@@ -1,0 +1,233 @@
+"""Whole utterances through the frozen encoder: all four blocks in mel bands, and their statistics over time.
+
+The encoder's convolutions take a spectrogram of any length, not only that of a 1-s chunk. What its blocks give is averaged
+into mel bands and pooled over the whole utterance, so that an utterance of any length becomes one map: bands × statistics.
+Recordings of hours run through block by block: the statistics are sums and extremes, and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from began.encoder import N_MEL_BANDS, FrozenEncoder, mel_filters
+from began.front_end import stream_noisy_speech, stream_speech
+from began.spectrogram import SpectrogramConfig, compute_spectrograms, stream_spectrogram
+
+LAYERS = (
+    ("block1_conv1", "block1_conv2"),
+    ("block2_conv1", "block2_conv2"),
+    ("block3_conv1", "block3_conv2"),
+    ("block4_conv1", "map"),
+)
+"""The encoder's convolutions by block; the last of each is what the block gives."""
+
+STATISTICS = ("mean", "deviation", "maximum", "minimum")
+"""Of every band and channel over time: mean, standard deviation, and how far maximum and minimum lie from the mean."""
+
+SPREAD = STATISTICS[1:]
+"""The statistics that do not know the mean, and with it level and microphone."""
+
+STEP = 8
+"""Frames of the spectrogram that become one frame of the map, 2 to the power of `began.networks.N_HALVINGS`: lengths are filled
+up to a multiple of it."""
+
+CONTEXT_FRAMES = 6 * STEP
+"""Frames on either side that a frame of the map sees at most (23 before and 37 behind it), as a multiple of STEP."""
+
+BLOCK_FRAMES = 256 * STEP
+"""Frames of the spectrogram that are embedded at a time: about a minute."""
+
+EPSILON = 1e-3
+"""Added to standard deviations in correlations: a band that stands still correlates with nothing."""
+
+
+@dataclass(frozen=True)
+class UtteranceEncoder:
+    """A frozen encoder as a function from utterances of any length to one map of statistics.
+
+    Attributes:
+        model: float32 (n, n_bins, n_frames, 1) -> four blocks in mel bands, (n, n_frames / 2 4 8 8, 40, n_channels).
+        config: spectrogram settings the encoder was trained with, and the front end that it is fed with.
+        sha256: of its file, and the seed where its weights were drawn afresh.
+    """
+
+    model: Any
+    config: SpectrogramConfig
+    sha256: str
+
+    @classmethod
+    def of(cls, encoder: FrozenEncoder, front_end: str | None = None) -> UtteranceEncoder:
+        """Returns the same encoder over any length: its convolutions are shared.
+
+        Args:
+            encoder: frozen, of any output.
+            front_end: what it is fed with, one of `began.front_end.FRONT_ENDS`; None: what it was trained with.
+        """
+        config = replace(encoder.config, front_end=front_end or encoder.config.front_end)
+        return cls(build_band_model(encoder.model), config, encoder.sha256)
+
+    @property
+    def n_channels(self) -> tuple[int, ...]:
+        """Channels of the blocks: n, 2n, 3n, 4n."""
+        return tuple(output.shape[-1] for output in self.model.outputs)
+
+    @property
+    def feature_shape(self) -> tuple[int, int, int]:
+        """Of an utterance: (40, 1, n_statistics)."""
+        return (N_MEL_BANDS, 1, len(name_statistics(self.n_channels)))
+
+    def embed_file(
+        self, path: str | os.PathLike[str], speed: float = 1.0, noise_seed: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Returns the statistics of a sound file, float32, of `feature_shape`; for errors see `began.audio.stream_audio`.
+
+        Args:
+            path, speed: see `began.front_end.stream_speech`.
+            noise_seed: of a noisy copy, see `began.front_end.stream_noisy_speech`; None adds no noise.
+        """
+        if noise_seed is None:
+            speech = stream_speech(path, self.config.front_end, speed)
+        else:
+            speech = stream_noisy_speech(path, speed, noise_seed)
+        return self.embed(stream_spectrogram(speech, self.config))
+
+    def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:
+        """Returns the statistics of a spectrogram given as consecutive pieces, float32 (n_bins, n_frames) each."""
+        pooled = [_Sums(n_channels) for n_channels in self.n_channels]
+        for blocks in self._stream_bands(spectrogram):
+            for sums, frames in zip(pooled, blocks, strict=True):
+                sums.add(frames)
+        columns = [sums.statistics() for sums in pooled] + [pooled[0].correlations()]
+        return np.concatenate(columns, axis=1)[:, np.newaxis].astype(np.float32)
+
+    def _stream_bands(self, spectrogram: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """Yields consecutive frames of the four blocks, float32 (n_frames, 40, n_channels) each, as the whole would give them.
+
+        Every piece is embedded with the context that its frames see; the model's own zeros stand at the two ends alone.
+        """
+        held, before = np.zeros((self.config.n_bins, 0), np.float32), 0
+        for piece in spectrogram:
+            held = np.concatenate([held, piece], axis=1)
+            while held.shape[1] > before + BLOCK_FRAMES + CONTEXT_FRAMES:
+                yield self._embed_piece(held[:, : before + BLOCK_FRAMES + CONTEXT_FRAMES], before, before + BLOCK_FRAMES)
+                held, before = held[:, before + BLOCK_FRAMES - CONTEXT_FRAMES :], CONTEXT_FRAMES
+        yield self._embed_piece(fill_up(held, self.config), before, None)
+
+    def _embed_piece(self, piece: np.ndarray, start: int, end: int | None) -> list[np.ndarray]:
+        blocks = self.model.predict_on_batch(piece[np.newaxis, :, :, np.newaxis])
+        factors = [piece.shape[1] // block.shape[1] for block in blocks]
+        ends = [None if end is None else end // factor for factor in factors]
+        return [block[0, start // factor : last] for block, factor, last in zip(blocks, factors, ends, strict=True)]
+
+
+def fill_up(spectrogram: np.ndarray, config: SpectrogramConfig) -> np.ndarray:
+    """Returns a spectrogram, float32 (n_bins, n_frames), with silence behind it up to a multiple of STEP frames."""
+    silence = compute_spectrograms(np.zeros((1, 1), np.float32), config).max()
+    n_frames = max(STEP, -(-spectrogram.shape[1] // STEP) * STEP)
+    return np.pad(spectrogram, ((0, 0), (0, n_frames - spectrogram.shape[1])), constant_values=silence)
+
+
+def build_band_model(encoder: Any) -> Any:
+    """Returns the encoder's convolutions on spectrograms of any length, a multiple of STEP, with the blocks in mel bands."""
+    import keras
+    from keras.layers import EinsumDense
+
+    inputs = keras.Input((encoder.input_shape[1], None, 1), name="spectrogram")
+    x, bands = inputs, []
+    for number, names in enumerate(LAYERS, start=1):
+        for name in names:
+            x = encoder.get_layer(name)(x)
+        into_bands = EinsumDense(
+            "nftc,fk->ntkc", (None, N_MEL_BANDS, x.shape[-1]), trainable=False, name=f"block{number}_bands"
+        )
+        bands.append(into_bands(x))
+        into_bands.set_weights([mel_filters(x.shape[1])])
+    return keras.Model(inputs, bands, name="bands")
+
+
+def name_statistics(n_channels: Sequence[int]) -> np.ndarray:
+    """Returns the names of the columns of an utterance's statistics: str, shape (n_statistics,).
+
+    Columns of one name are its channels: "block1 mean" has n, "block1 correlations" 40n, of each channel with all bands.
+    """
+    names = [
+        f"block{block} {statistic}"
+        for block, channels in enumerate(n_channels, start=1)
+        for statistic in STATISTICS
+        for _ in range(channels)
+    ]
+    return np.array([*names, *["block1 correlations"] * (n_channels[0] * N_MEL_BANDS)])
+
+
+def pool_bands(bands: Sequence[Any], chosen: Sequence[str]) -> Any:
+    """Returns the chosen statistics of blocks in mel bands as a Keras tensor, (n, 40, 1, n_chosen), in the columns' order.
+
+    Args:
+        bands: four Keras tensors, (n, n_frames, 40, n_channels) each.
+        chosen: some of `name_statistics`, each once.
+    """
+    from keras import layers, ops
+
+    pooled = []
+    for block, frames in enumerate(bands, start=1):
+        mean = ops.mean(frames, axis=1, keepdims=True)
+        centred = ops.subtract(frames, mean)
+        deviation = ops.sqrt(ops.mean(ops.square(centred), axis=1))
+        statistics = {
+            "mean": lambda mean=mean: ops.squeeze(mean, axis=1),
+            "deviation": lambda deviation=deviation: deviation,
+            "maximum": lambda centred=centred: ops.max(centred, axis=1),
+            "minimum": lambda centred=centred: ops.min(centred, axis=1),
+        }
+        pooled += [make() for name, make in statistics.items() if f"block{block} {name}" in chosen]
+        if block == 1 and "block1 correlations" in chosen:
+            n_frames = ops.sum(ops.ones_like(centred), axis=1)
+            scaled = centred / ops.expand_dims((deviation + EPSILON) * ops.sqrt(n_frames), axis=1)
+            together = ops.einsum("ntkc,ntlc->nkcl", scaled, scaled)
+            correlations = layers.Reshape((N_MEL_BANDS, -1))(together)
+    if "block1 correlations" in chosen:
+        pooled.append(correlations)
+    return layers.Reshape((N_MEL_BANDS, 1, -1), name="utterance")(layers.Concatenate(name="pooled")(pooled))
+
+
+class _Sums:
+    """Sums and extremes of a block's frames, from which its statistics follow; frames come in any number of pieces."""
+
+    def __init__(self, n_channels: int) -> None:
+        self.n_frames, self.sums = 0, np.zeros((N_MEL_BANDS, n_channels))
+        self.products = np.zeros((n_channels, N_MEL_BANDS, N_MEL_BANDS))
+        self.highest, self.lowest = np.full((2, N_MEL_BANDS, n_channels), [[[-np.inf]], [[np.inf]]])
+
+    def add(self, frames: np.ndarray) -> None:
+        """Adds frames, float32 (n_frames, 40, n_channels)."""
+        self.n_frames += len(frames)
+        self.sums += frames.sum(axis=0, dtype=np.float64)
+        by_channel = frames.transpose(2, 1, 0).astype(np.float64)  # (n_channels, 40, n_frames)
+        self.products += by_channel @ by_channel.transpose(0, 2, 1)
+        self.highest = np.maximum(self.highest, frames.max(axis=0))
+        self.lowest = np.minimum(self.lowest, frames.min(axis=0))
+
+    @property
+    def _covariances(self) -> np.ndarray:
+        mean = (self.sums / self.n_frames).T
+        return self.products / self.n_frames - mean[:, :, np.newaxis] * mean[:, np.newaxis]
+
+    def _deviations(self) -> np.ndarray:
+        variances = np.diagonal(self._covariances, axis1=1, axis2=2).T
+        return np.sqrt(np.maximum(variances, 0.0))
+
+    def statistics(self) -> np.ndarray:
+        """Returns STATISTICS, float64, shape (40, 4 n_channels)."""
+        mean = self.sums / self.n_frames
+        return np.concatenate([mean, self._deviations(), self.highest - mean, self.lowest - mean], axis=1)
+
+    def correlations(self) -> np.ndarray:
+        """Returns the correlations of every band and channel with all bands of its channel, (40, 40 n_channels)."""
+        deviations = self._deviations().T + EPSILON
+        correlations = self._covariances / (deviations[:, :, np.newaxis] * deviations[:, np.newaxis])
+        return correlations.transpose(1, 0, 2).reshape(N_MEL_BANDS, -1)

@@ -1,0 +1,88 @@
+"""Whole utterances through the frozen encoder: any length, in pieces, as a network, and from the cache."""
+
+import numpy as np
+import pytest
+import soundfile
+
+keras = pytest.importorskip("keras")
+
+from began import utterance_encoder  # noqa: E402
+from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
+from began.representation import represent_utterances  # noqa: E402
+from began.spectrogram import compute_spectrograms  # noqa: E402
+from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, fill_up, name_statistics, pool_bands  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder):
+    return UtteranceEncoder.of(load_frozen_encoder(tiny_encoder))
+
+
+@pytest.fixture(scope="module")
+def spectrogram():
+    return np.random.default_rng(0).uniform(-1, 1, (512, 400)).astype(np.float32)
+
+
+def test_a_second_gives_what_the_chunk_gives(tiny_encoder, encoder):
+    chunk = (np.random.default_rng(0).standard_normal((1, 16_000)) / 10).astype(np.float32)
+    *_, last = encoder.model.predict_on_batch(compute_spectrograms(chunk, encoder.config)[..., np.newaxis])
+    of_chunk = load_frozen_encoder(tiny_encoder).embed(chunk)
+    expected = np.einsum("nftc,fk->ntkc", of_chunk, mel_filters(of_chunk.shape[1]))
+    np.testing.assert_allclose(last, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_pieces", [1, 7, 400])
+def test_pieces_give_what_the_whole_gives(encoder, spectrogram, monkeypatch, n_pieces):
+    whole = encoder.embed([spectrogram])
+    monkeypatch.setattr(utterance_encoder, "BLOCK_FRAMES", 64)
+    pieces = encoder.embed(np.array_split(spectrogram, n_pieces, axis=1))
+    assert whole.shape == encoder.feature_shape
+    np.testing.assert_allclose(pieces, whole, atol=1e-5)
+
+
+def test_statistics_are_those_of_numpy(encoder, spectrogram):
+    first = encoder.model.predict_on_batch(spectrogram[np.newaxis, :, :, np.newaxis])[0][0]  # (200, 40, 2)
+    found, names = encoder.embed([spectrogram])[:, 0], name_statistics(encoder.n_channels)
+    mean = first.mean(axis=0)
+    expected = (mean, first.std(axis=0), first.max(axis=0) - mean, first.min(axis=0) - mean)
+    for statistic, values in zip(STATISTICS, expected, strict=True):
+        np.testing.assert_allclose(found[:, names == f"block1 {statistic}"], values, atol=1e-5)
+    correlations = found[:, names == "block1 correlations"].reshape(40, 2, 40)
+    for channel in (0, 1):
+        np.testing.assert_allclose(correlations[:, channel], np.corrcoef(first[..., channel].T), atol=0.05)
+
+
+def test_the_network_pools_as_the_sums_do(encoder, spectrogram):
+    names = name_statistics(encoder.n_channels)
+    for chosen in (list(dict.fromkeys(names)), [f"block{block} {name}" for block in (1, 4) for name in SPREAD]):
+        network = keras.Model(encoder.model.input, pool_bands(encoder.model.outputs, chosen))
+        pooled = network.predict_on_batch(spectrogram[np.newaxis, :, :, np.newaxis])[0]
+        np.testing.assert_allclose(pooled, encoder.embed([spectrogram])[..., np.isin(names, chosen)], atol=2e-5)
+
+
+def test_lengths_are_filled_up_with_silence(encoder):
+    silence = compute_spectrograms(np.zeros((1, 16_000), np.float32), encoder.config)[0, 0, 16]
+    for n_frames, expected in ((0, 8), (1, 8), (8, 8), (9, 16)):
+        filled = fill_up(np.ones((512, n_frames), np.float32), encoder.config)
+        assert filled.shape == (512, expected)
+        assert (filled[:, n_frames:] == silence).all()
+
+
+def test_initial_weights_are_others(tiny_encoder, encoder, spectrogram):
+    drawn = UtteranceEncoder.of(load_random_encoder(tiny_encoder, seed=3))
+    assert drawn.sha256 != encoder.sha256
+    assert np.abs(drawn.embed([spectrogram]) - encoder.embed([spectrogram])).max() > 0.01
+
+
+def test_a_corpus_is_embedded_once_for_all_speeds(encoder, tmp_path):
+    paths = []
+    for number, seconds in enumerate((0.2, 1.5)):
+        paths.append(tmp_path / f"{number}.wav")
+        soundfile.write(paths[-1], 0.1 * np.random.default_rng(number).standard_normal(int(seconds * 16_000)), 16_000)
+    seen = []
+    options = {"speeds": (1.0, 0.9), "progress": lambda files: (seen.append(path) or path for path in files)}
+    first = represent_utterances(encoder, paths, tmp_path / "cache", **options)
+    again = represent_utterances(encoder, paths, tmp_path / "cache", **options)
+    assert first.shape == (2, 2, *encoder.feature_shape) and seen == paths
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(first[1, 1], encoder.embed_file(paths[1], 0.9), rtol=1e-3, atol=1e-4)
