@@ -1,6 +1,6 @@
 """The supervised heads: layers, parameters and losses.
 
-A head maps the features of one chunk to scores, and consists of stock Keras layers alone, so that
+A head maps the features of one chunk, or of one utterance, to scores, and consists of stock Keras layers alone, so that
 `keras.models.load_model(path, safe_mode=True)` opens a saved one without this project's code:
 
     map (n_bins, n_frames, n_channels) -> normalization -> average pooling     the *stem*: nothing to train
@@ -24,6 +24,10 @@ from classifiers.metrics import CATEGORICAL, DIMENSIONAL, TASKS
 
 if TYPE_CHECKING:
     import keras
+
+SECOND, UTTERANCE = "second", "utterance"
+KINDS = (SECOND, UTTERANCE)
+"""What a head reads: the encoder's map of one second, or the statistics of a whole utterance (`began.utterance_encoder`)."""
 
 POOLINGS = ("global_max", "global_mean", "global_mean_max", "max_time", "mean_time", "mean_max_time")
 LOSS_FUNCTIONS = {CATEGORICAL: ("crossentropy",), DIMENSIONAL: ("mae", "mse", "ccc")}
@@ -49,35 +53,79 @@ _SHARED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "weight_decay": (0.03, (0, 1)),  # decoupled, as AdamW does
     "batch_size": (32, (1, 65536)),
 }
-_PARAMETERS = {task: {**_SHARED, "loss_function": (losses[0], losses)} for task, losses in LOSS_FUNCTIONS.items()}
-DEFAULT_PARAMETERS = {task: {name: known[name][0] for name in known} for task, known in _PARAMETERS.items()}
+_OF_UTTERANCES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "statistics": ("spread", ("spread", "spread_mean")),  # what is taken of every band and channel, see `choose_statistics`
+    "blocks": ("all", ("all", "first")),
+    "correlations": ("none", ("none", "first")),  # between the bands of the first block
+    "input_dropout": (0.2, (0, 0.95)),  # of whole statistics, in all bands
+    "n_convolutions": (1, (0, 1)),  # over the bands; 0: a linear head
+    "filters": (96, (1, 1024)),
+    "kernel_frequency": (5, (4, 31)),  # not under the stride: no band is left out
+    "stride_frequency": (4, (1, 4)),
+    "dropout": (0.5, (0, 0.95)),
+    "learning_rate": (1e-3, (1e-8, 10)),  # the highest: it rises over `WARM_UP_STEPS` and falls to 0 as a cosine
+    "weight_decay": (0.01, (0, 1)),
+    "batch_size": (32, (1, 65536)),
+    "n_steps": (1000, (1, 1_000_000)),  # of the optimiser; rounded up to whole passes over the training part
+}
+WARM_UP_STEPS = 50
+_FIXED_OF_UTTERANCES = {
+    "input_pool_frequency": 1,
+    "input_pool_time": 1,
+    "kernel_time": 1,
+    "pooling": "mean_time",  # of one frame: nothing is lost
+    "dense_units": 0,
+    "optimizer": "adam",
+}
+_PARAMETERS = {
+    (kind, task): {**shared, "loss_function": (losses[0], losses)}
+    for kind, shared in ((SECOND, _SHARED), (UTTERANCE, _OF_UTTERANCES))
+    for task, losses in LOSS_FUNCTIONS.items()
+}
+_DEFAULTS = {key: {name: known[name][0] for name in known} for key, known in _PARAMETERS.items()}
+DEFAULT_PARAMETERS = {task: _DEFAULTS[SECOND, task] for task in TASKS}
 
 
-def resolve_parameters(task: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The default parameters of a task, updated by `parameters` and checked, as plain Python types.
+def resolve_parameters(task: str, parameters: dict[str, Any] | None = None, kind: str = SECOND) -> dict[str, Any]:
+    """The default parameters of a task and a kind of head, updated by `parameters` and checked, as plain Python types.
 
     Raises:
         InputError: unknown task, or every unknown parameter and value out of range, at once.
     """
     if task not in TASKS:
         raise InputError.about("task", task, f"one of {TASKS}", "choose one of them")
-    resolved, problems = dict(DEFAULT_PARAMETERS[task]), []
+    resolved, problems = dict(_DEFAULTS[kind, task]), []
     for name, value in (parameters or {}).items():
         if name not in resolved:
             problems.append(f"{name}: unknown; known are {', '.join(resolved)}")
             continue
-        default, allowed = _PARAMETERS[task][name]
-        kind, low, high = type(default), allowed[0], allowed[-1]
+        default, allowed = _PARAMETERS[kind, task][name]
+        plain, low, high = type(default), allowed[0], allowed[-1]
         try:
-            resolved[name] = kind(value)
-            if resolved[name] != value or not (value in allowed if kind is str else low <= value <= high):
+            resolved[name] = plain(value)
+            if resolved[name] != value or not (value in allowed if plain is str else low <= value <= high):
                 raise ValueError
         except (TypeError, ValueError, OverflowError):
-            expected = f"one of {', '.join(allowed)}" if kind is str else f"{kind.__name__} from {low} to {high}"
+            expected = f"one of {', '.join(allowed)}" if plain is str else f"{plain.__name__} from {low} to {high}"
             problems.append(f"{name}: found {value!r}; expected {expected}")
     if problems:
         raise InputError.listing(f"parameters of the {task} head", problems)
     return resolved
+
+
+def choose_statistics(parameters: dict[str, Any], names: np.ndarray) -> np.ndarray:
+    """Which columns of an utterance's statistics a head of resolved parameters reads, int, ascending.
+
+    Args:
+        names: of the columns, see `began.utterance_encoder.name_statistics`.
+    """
+    unused = {"spread": ("mean",), "spread_mean": ()}[parameters["statistics"]]
+    if parameters["correlations"] == "none":
+        unused += ("correlations",)
+    is_used = [
+        name.split()[1] not in unused and (parameters["blocks"] == "all" or name.split()[0] == "block1") for name in names
+    ]
+    return np.flatnonzero(is_used)
 
 
 def layered_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -93,9 +141,7 @@ def layered_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return shape if len(shape) == 3 else (1, 1, shape[0])
 
 
-def measure_normalization(
-    features: np.ndarray, rows: np.ndarray | None = None, block: int = 256
-) -> tuple[np.ndarray, np.ndarray]:
+def measure_normalization(features: Any, rows: np.ndarray | None = None, block: int = 256) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance per frequency bin and channel, over chunks and frames. Give the training part only.
 
     Bins that hardly vary get a thousandth of the mean variance, so that noise in them is not blown up.
@@ -131,6 +177,7 @@ def build_head(
     parameters: dict[str, Any] | None = None,
     seed: int = 0,
     normalization: tuple[np.ndarray, np.ndarray] | None = None,
+    kind: str = SECOND,
 ) -> keras.Model:
     """An untrained head; the same arguments give the same weights.
 
@@ -141,16 +188,17 @@ def build_head(
         task: one of TASKS.
         input_shape: (n_bins, n_frames, n_channels) of the encoder's map, or (h,) of its embedding.
         n_outputs: number of classes; 2 for arousal and valence.
-        parameters: what differs from `DEFAULT_PARAMETERS[task]`.
+        parameters: what differs from the defaults of `resolve_parameters`.
         seed: of weights and dropout.
         normalization: mean and variance, each (n_bins, n_channels); None leaves the map as it is.
+        kind: one of KINDS; a head of the kind UTTERANCE takes the chosen statistics, (40, 1, n_statistics), as its map.
     Raises:
         InputError: see `resolve_parameters` and `layered_shape`; fewer than two classes.
     """
     import keras
     from keras import layers
 
-    p = resolve_parameters(task, parameters)
+    p = resolve_parameters(task, parameters, kind)
     n_bins, n_frames, n_channels = layered_shape(input_shape)
     if n_outputs < 2 or (task == DIMENSIONAL and n_outputs != 2):
         expected = "2" if task == DIMENSIONAL else "at least 2 classes"
@@ -162,7 +210,7 @@ def build_head(
     mean, variance = normalization or (np.zeros((n_bins, n_channels)), np.ones((n_bins, n_channels)))
     normalize.set_weights([mean, variance, np.zeros((), "int32")])
     normalize.finalize_state()
-    pool = (min(p["input_pool_frequency"], n_bins), min(p["input_pool_time"], n_frames))
+    pool = (min(p.get("input_pool_frequency", 1), n_bins), min(p.get("input_pool_time", 1), n_frames))
     stem = layers.AveragePooling2D(pool, name="stem")(normalize(x))  # (n_bins / pool, n_frames / pool, n_channels)
 
     trunk = build_trunk(task, tuple(stem.shape[1:]), n_outputs, p, seed)
@@ -171,6 +219,7 @@ def build_head(
 
 def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, Any], seed: int = 0) -> keras.Model:
     """The part of a head that is trained, with resolved parameters: from the stem's output, float32 (n_chunks, *shape)."""
+    p = {**_FIXED_OF_UTTERANCES, **p}
     import keras
     from keras import layers
 
@@ -213,6 +262,8 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
 def build_optimizer(parameters: dict[str, Any]) -> keras.optimizers.Optimizer:
     """The optimiser that resolved parameters name."""
     import keras
+
+    parameters = {**_FIXED_OF_UTTERANCES, **parameters}
 
     settings = {"learning_rate": parameters["learning_rate"], "weight_decay": parameters["weight_decay"] or None}
     if parameters["optimizer"] == "sgd":

@@ -81,12 +81,12 @@ def search_head(
         InputError: an utterance in both parts; a file of another search; every trial failed; pyspark not installed.
     """
     fixed, job = dict(fixed or {}), jobs[0]
-    resolve_parameters(job.task, fixed)
+    resolve_parameters(job.task, fixed, job.kind)
     if shared := sum(len(np.intersect1d(part.utterance[part.rows], part.utterance[part.validation_rows])) for part in jobs):
         found = f"{shared} utterances in the training and the validation part"
         raise InputError.about("search", found, "none", "split by utterance")
-    search = hash_search(jobs, [fixed, inspect.getsource(SPACES[job.task]), TOGETHER, RANDOM_TRIALS])
-    table = TrialTable(path, job.task, {**(labels or {}), "seed": job.seed, "search": search})
+    search = hash_search(jobs, [fixed, inspect.getsource(SPACES[job.kind, job.task]), TOGETHER, RANDOM_TRIALS])
+    table = TrialTable(path, job.kind, job.task, {**(labels or {}), "seed": job.seed, "search": search})
     if len(table.rows) < max_evals:
         folder = table.path and table.path.parent
         pool = spark_workers(spark_master, workers, folder) if spark_master else head_workers(workers)
@@ -100,7 +100,7 @@ def search_head(
         found = f"{len(trials)} trials, all failed, the first with: {trials['error'].iloc[0]}"
         raise InputError.about("search", found, "at least one that trains", "look at the features and the split")
     best = good.loc[good["loss"].idxmin()]
-    parameters = resolve_parameters(job.task, {name: best[name] for name in resolve_parameters(job.task)})
+    parameters = table.parameters_of(best)
     return SearchResult(parameters, int(best["epochs"]), trials)
 
 
@@ -112,7 +112,7 @@ def _run_trials(
     from hyperopt.base import Domain, spec_from_misc
     from tqdm.auto import tqdm
 
-    module = compile_space(table.task)
+    module = compile_space(table.kind, table.task)
     space, known, generator = module.get_space(), Trials(), np.random.default_rng(table.constants["seed"])
     domain = Domain(None, space)
     with tqdm(total=max_evals, desc=progress, unit="trial", disable=progress is None) as bar:
@@ -124,7 +124,8 @@ def _run_trials(
                 known.refresh()
             group = known.trials[first:end]
             points = [space_eval(space, spec_from_misc(document["misc"])) for document in group]
-            suggested = [resolve_parameters(table.task, {**module.keras_fmin_fnct(point), **fixed}) for point in points]
+            drawn = [{**module.keras_fmin_fnct(point), **fixed} for point in points]
+            suggested = [resolve_parameters(table.task, parameters, table.kind) for parameters in drawn]
             waits = [None if i < len(table.rows) else start(suggested[i - first]) for i in range(first, end)]
             for number, document, parameters, wait in zip(range(first, end), group, suggested, waits, strict=True):
                 if wait is not None:
@@ -153,9 +154,9 @@ def _evaluate(wait: Wait) -> dict[str, Any]:
     except FloatingPointError as failure:
         error = f"{type(failure).__name__}: {failure}".splitlines()[0]
         return {"loss": float("nan"), "status": "fail", "epochs": 0, "seconds": 0.0, "error": error}
-    # One number of epochs for all folds; a head that stopped early keeps its last score.
+    # One number of epochs for all folds; a head that stopped early keeps its last score, one that has none yet has no mean.
     of_heads = pd.concat([head.history.set_index("epoch")["validation_score"] for head in heads], axis=1)
-    scores, seconds = of_heads.ffill().mean(axis=1), round(sum(head.seconds for head in heads), 3)
+    scores, seconds = of_heads.ffill().mean(axis=1, skipna=False), round(sum(head.seconds for head in heads), 3)
     loss, epochs = 1.0 - float(scores.max()), int(scores.idxmax())
     return {"loss": loss, "status": "ok", "epochs": epochs, "seconds": seconds, "error": ""}
 
@@ -165,13 +166,13 @@ class TrialTable:
 
     Args:
         path: of the file; None keeps none.
-        task: of the heads.
+        kind, task: of the heads.
         constants: columns with one value in all rows: the labels, then seed and search. A file with others is refused.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, task: str, constants: dict[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, kind: str, task: str, constants: dict[str, Any]) -> None:
         self.path = None if path is None else Path(path)
-        self.task, self.constants = task, constants
+        self.kind, self.task, self.constants = kind, task, constants
         self.columns = (*(name for name in constants if name not in RESULT_COLUMNS), *RESULT_COLUMNS)
         self.rows = self._read() if self.path is not None and self.path.exists() else []
 
@@ -182,12 +183,18 @@ class TrialTable:
             frame = pd.read_csv(self.path, float_precision="round_trip", **form)
         except (ValueError, OSError) as error:
             raise self.refuse(str(error).splitlines()[0]) from error
-        if not {*self.columns, *resolve_parameters(self.task)} <= set(frame):
+        if not {*self.columns, *resolve_parameters(self.task, kind=self.kind)} <= set(frame):
             raise self.refuse(f"columns {list(frame)}")
         expected = {**self.constants, "trial": np.arange(len(frame))}
         if not all((frame[name] == value).all() for name, value in expected.items()):
             raise self.refuse("trials of another search (other data, split, space, seed or epochs)")
         return frame.to_dict("records")
+
+    def parameters_of(self, row: Any) -> dict[str, Any]:
+        """A trial's parameters, as plain types."""
+        return resolve_parameters(
+            self.task, {name: row[name] for name in resolve_parameters(self.task, kind=self.kind)}, self.kind
+        )
 
     def refuse(self, found: str) -> InputError:
         """What to raise where the file does not hold the trials of this search."""
@@ -210,6 +217,8 @@ def hash_search(jobs: Sequence[HeadJob], settings: Sequence[Any]) -> str:
     """Hash of all that a search's trials depend on: its settings, as JSON can hold them, and its jobs, of features a sample."""
     job = jobs[0]
     of_jobs = [job.task, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation, job.class_weight]
+    if job.statistics is not None:
+        of_jobs += [job.kind, *job.statistics]
     content = [*settings, *of_jobs, list(job.features.shape[1:])]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for job in jobs:

@@ -8,6 +8,7 @@ TensorFlow thread per head beats two on layers of this size; `classifiers.worker
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,20 @@ BLOCK = 512
 """Chunks that go through a network at a time."""
 
 
+class ChosenColumns:
+    """Features of which some columns are read, where rows are asked for: float32, shape (n, 40, 1, n_columns)."""
+
+    def __init__(self, features: np.ndarray, columns: np.ndarray) -> None:
+        self._features, self._columns = features, columns
+        self.shape = (*features.shape[:-1], len(columns))
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self._features[rows][..., self._columns].astype(np.float32)
+
+
 @dataclass(frozen=True)
 class HeadJob:
     """One head to train. Jobs that share `features` share them in memory.
@@ -46,9 +61,11 @@ class HeadJob:
         patience: epochs without improvement on validation data before the training stops; None never stops.
         aggregation: how an utterance's scores come from its chunks' (`metrics.aggregate_chunks`).
         class_weight: "balanced" weighs classes by the inverse of their number of chunks.
+        statistics: str, (n_statistics,), names of the features' columns, see `began.utterance_encoder.name_statistics`: a head
+            of the kind UTTERANCE is trained, on as many steps as its parameters say. None: of the kind SECOND.
     """
 
-    features: np.ndarray
+    features: Any
     targets: np.ndarray
     utterance: np.ndarray
     task: str
@@ -62,6 +79,12 @@ class HeadJob:
     patience: int | None = 15
     aggregation: str = "mean"
     class_weight: str | None = None
+    statistics: np.ndarray | None = None
+
+    @property
+    def kind(self) -> str:
+        """One of `heads.KINDS`."""
+        return heads.SECOND if self.statistics is None else heads.UTTERANCE
 
 
 @dataclass(frozen=True)
@@ -90,8 +113,8 @@ def train_head(job: HeadJob) -> TrainedHead:
     """Trains one head in this process, with its thread count; the same job gives the same weights.
 
     With validation rows, the weights of the best epoch are kept: the one with the highest unweighted average recall of
-    utterances, or mean CCC of arousal and valence, and with the lowest loss among equals. Normalisation statistics come from
-    the training chunks alone.
+    utterances, or mean CCC of arousal and valence, and with the lowest loss among equals. Heads of the kind UTTERANCE end
+    with a learning rate of 0, and are validated then. Normalisation statistics come from the training chunks alone.
 
     Raises:
         InputError: unusable parameters, targets or rows.
@@ -105,7 +128,8 @@ def train_head(job: HeadJob) -> TrainedHead:
     started = time.perf_counter()
     job = _check(job)
     normalization = heads.measure_normalization(job.features, job.rows)
-    model = heads.build_head(job.task, job.features.shape[1:], job.n_outputs, job.parameters, job.seed, normalization)
+    shape = job.features.shape[1:]
+    model = heads.build_head(job.task, shape, job.n_outputs, job.parameters, job.seed, normalization, job.kind)
     stem = keras.Model(model.input, model.get_layer("stem").output)
     history, best_epoch = _fit_trunk(model.get_layer("trunk"), stem, job)
     seconds = time.perf_counter() - started
@@ -115,7 +139,11 @@ def train_head(job: HeadJob) -> TrainedHead:
 
 def _check(job: HeadJob) -> HeadJob:
     """The job with all parameters, and arrays of the types that the training needs."""
-    parameters = heads.resolve_parameters(job.task, job.parameters)
+    parameters = heads.resolve_parameters(job.task, job.parameters, job.kind)
+    if job.statistics is not None:
+        features = ChosenColumns(job.features, heads.choose_statistics(parameters, job.statistics))
+        n_epochs = math.ceil(parameters["n_steps"] / math.ceil(len(job.rows) / parameters["batch_size"]))
+        job = replace(job, features=features, epochs=n_epochs, patience=None)
     parts = (job.rows, job.validation_rows, job.test_rows)
     rows, validation_rows, test_rows = (None if part is None else np.asarray(part, np.int64) for part in parts)
     if len(rows) == 0 or job.epochs < 1 or (validation_rows is not None and len(validation_rows) == 0):
@@ -140,7 +168,7 @@ def _check(job: HeadJob) -> HeadJob:
     return replace(checked, validation_rows=validation_rows, test_rows=test_rows)
 
 
-def _apply(network: Callable, inputs: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+def _apply(network: Callable, inputs: Any, rows: np.ndarray | None = None) -> np.ndarray:
     """A network's outputs for the inputs of some or all chunks, float32 (n_chunks, ...)."""
     import tensorflow as tf
 
@@ -170,11 +198,12 @@ def _fit_trunk(trunk: keras.Model, stem: keras.Model, job: HeadJob) -> tuple[lis
     history: list[dict[str, float]] = []
     best_key, best_epoch, best_weights = (-np.inf, -np.inf), 0, None
     for epoch in range(1, job.epochs + 1):
-        loss = float(graphs.train_epoch(*data, tf.constant(generator.permutation(len(inputs)).astype(np.int32))))
+        order, passes = generator.permutation(len(inputs)).astype(np.int32), np.array([epoch - 1, job.epochs], np.float32)
+        loss = float(graphs.train_epoch(*data, tf.constant(order), tf.constant(passes)))
         if not np.isfinite(loss):
             break
         history.append({"epoch": epoch, "loss": loss})
-        if validation_inputs is None:
+        if validation_inputs is None or (job.kind == heads.UTTERANCE and epoch < job.epochs):
             continue
         measured = _measure_validation(_apply(graphs.predict, validation_inputs), job)
         history[-1].update({f"validation_{name}": value for name, value in measured.items()})
@@ -221,7 +250,8 @@ class _TrunkGraphs:
         parameters: all of them, as sorted pairs.
     Attributes:
         trunk: whose weights are trained.
-        train_epoch: (inputs, targets, weights, order) -> mean loss of one pass over the chunks in that order of their numbers.
+        train_epoch: (inputs, targets, weights, order, (passes done, passes in all)) -> mean loss of one pass over the chunks
+            in that order of their numbers.
         predict: inputs -> the trunk's outputs.
     """
 
@@ -234,12 +264,21 @@ class _TrunkGraphs:
         optimizer.build(trunk.trainable_variables)
         self._optimizer_start = [(variable, variable.numpy()) for variable in optimizer.variables]
         batch, loss_function = resolved["batch_size"], resolved["loss_function"]
+        has_schedule, highest_rate = "n_steps" in resolved, resolved["learning_rate"]
 
         @tf.function
-        def train_epoch(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        def train_epoch(
+            inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, order: tf.Tensor, passes: tf.Tensor
+        ) -> tf.Tensor:
             n_chunks, total = tf.shape(order)[0], tf.constant(0.0)
             for start in tf.range(0, n_chunks, batch):
                 rows = order[start : start + batch]
+                if has_schedule:
+                    steps_per_pass = tf.math.ceil(tf.cast(n_chunks, tf.float32) / batch)
+                    done = passes[0] * steps_per_pass + tf.cast(start, tf.float32) / batch
+                    rise = tf.minimum(1.0, (done + 1.0) / heads.WARM_UP_STEPS)
+                    fall = 0.5 + 0.5 * tf.cos(math.pi * done / (passes[1] * steps_per_pass))
+                    optimizer.learning_rate = highest_rate * rise * fall
                 with tf.GradientTape() as tape:
                     outputs, of_rows = trunk(tf.gather(inputs, rows), training=True), tf.gather(targets, rows)
                     loss = heads.compute_loss(task, loss_function, of_rows, outputs, tf.gather(weights, rows))
@@ -256,7 +295,7 @@ class _TrunkGraphs:
         inputs = tf.TensorSpec((None, *shape), tf.float32)
         targets = tf.TensorSpec((None,), tf.int64) if task == CATEGORICAL else tf.TensorSpec((None, 2), tf.float32)
         numbers = (tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32))
-        self.train_epoch = train_epoch.get_concrete_function(inputs, targets, *numbers)
+        self.train_epoch = train_epoch.get_concrete_function(inputs, targets, *numbers, tf.TensorSpec((2,), tf.float32))
         self.predict = predict.get_concrete_function(inputs)
 
     def start_from(self, trunk: keras.Model) -> None:

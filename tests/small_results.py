@@ -81,7 +81,7 @@ def run_small(folder: Path) -> int:
 
     encoder = results / "pretrain_librispeech" / "began" / "encoder.keras"
     networks = ["--base-filters", "2", "--latent-size", "8", "--batch-size", "4", "--epochs", "3", "--learning-rate", "0.0005"]
-    heads = ["--runs", "1", "--max-evals", "2", "--epochs", "4", "--workers", "1"]
+    heads = ["--method", "head", "--runs", "1", "--max-evals", "2", "--epochs", "4", "--workers", "1"]
     for script, *words in (
         (pretrain_librispeech, "--data-dir", data / "LibriSpeech", "--results-dir", results, *networks),
         (table3_emodb, "--data-dir", data / "EmoDB", "--encoder", encoder, "--results-dir", results, *heads),

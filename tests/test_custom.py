@@ -79,6 +79,8 @@ def small(manifest, encoder, results, *more):
         results,
         "--name",
         "mine",
+        "--method",
+        "head",
         "--runs",
         1,
         "--max-evals",

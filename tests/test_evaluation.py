@@ -19,10 +19,10 @@ from began.files import read_attached_json
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.data import Data
-from experiments.evaluation.head_per_second import search_and_train, train_default
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
+from experiments.evaluation.searched_heads import search_and_train, train_default
 
 LABELS = ("anger", "neutral", "sadness")
 SETTINGS = Settings(Path("results"), max_evals=1, epochs=2)
@@ -210,25 +210,13 @@ def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_
 # --------------------------------------------------------------------------------------- the scripts, end to end
 
 
+SMALL = ("--runs", 1, "--max-evals", 2, "--epochs", 2, "--workers", 1, "--method", "head")
+
+
 def run_table(script: str, data: Path, encoder: Path, results: Path, *more: object) -> None:
+    """Runs a table with few settings, and a head on one second at a time unless `more` names another method."""
     module = importlib.import_module(f"experiments.{script}")
-    argv = [
-        "--data-dir",
-        data,
-        "--encoder",
-        encoder,
-        "--results-dir",
-        results,
-        "--runs",
-        1,
-        "--max-evals",
-        2,
-        "--epochs",
-        2,
-        "--workers",
-        1,
-        *more,
-    ]
+    argv = ["--data-dir", data, "--encoder", encoder, "--results-dir", results, *SMALL, *more]
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 0
 
 
@@ -280,22 +268,7 @@ def test_a_run_goes_on_with_its_own_utterances_only(table1, tiny_corpora, tiny_e
     shutil.rmtree(corpus / "AudioData" / "JE")
     shutil.copytree(table1, results)
     module = importlib.import_module("experiments.table1_savee")
-    argv = [
-        "--data-dir",
-        corpus,
-        "--encoder",
-        tiny_encoder,
-        "--results-dir",
-        results,
-        "--runs",
-        2,
-        "--max-evals",
-        2,
-        "--epochs",
-        2,
-        "--workers",
-        1,
-    ]
+    argv = ["--data-dir", corpus, "--encoder", tiny_encoder, "--results-dir", results, *SMALL, "--runs", 2]
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 2
     assert "utterances_sha256" in capsys.readouterr().err
     assert not (results / "table1_savee" / "utterance_split" / "run2").exists()
@@ -398,3 +371,34 @@ def same_results(first: Path, second: Path, experiment: str, condition: str) -> 
     for name in ("metrics.csv", "predictions.csv"):
         place = Path(experiment) / condition / "run1" / name
         assert (first / place).read_bytes() == (second / place).read_bytes()
+
+
+def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpora, tiny_encoder, tmp_path, monkeypatch):
+    from classifiers.predictor import load_predictor
+    from experiments.evaluation import data
+
+    monkeypatch.setattr(data, "SPEEDS", (1.0, 0.9))
+    monkeypatch.setattr("experiments.evaluation.final_model.SPEEDS", (1.0, 0.9))
+    monkeypatch.setattr(data, "NOISY_SPEEDS", (1.1,))
+    corpus = tiny_corpora / "EmoDB"
+    run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--method", "utterance", "--max-evals", 1)
+    metrics, folder = read_metrics(tmp_path, "table3_emodb"), tmp_path / "table3_emodb" / "utterance_head"
+    assert set(metrics.loc[metrics["split"] == "test", "level"]) == {"recording", "utterance"}
+    assert set(metrics.loc[metrics["split"] == "validation", "fold"]) == {"03", "08", "09", "10"}
+    predictions = read_predictions(tmp_path, "table3_emodb", "utterance_head")
+    assert len(predictions) == len(list((corpus / "wav").iterdir())) and predictions["utterance"].is_unique
+    config = json.loads((folder / "run1" / "config.json").read_text())
+    assert "tail" not in config and "epochs" not in config and config["method"] == "utterance"
+
+    predictor = load_predictor(folder / "model.keras")
+    assert predictor.kind == "utterance" and predictor.metadata["speeds"] == [1.0, 0.9]
+    text = (tmp_path / "tables" / "table3.md").read_text()
+    assert "| `utterance_head`" in text and "recording" in text
+
+
+def test_utterance_heads_learn_arousal_and_valence(tiny_corpora, tiny_encoder, tmp_path):
+    more = ("--conditions", "official", "--method", "utterance", "--max-evals", 1)
+    run_table("table2_omg", tiny_corpora / "OMG_nested", tiny_encoder, tmp_path, *more)
+    predictions = read_predictions(tmp_path, "table2_omg", "official_utterance_head")
+    assert {"arousal_prediction", "valence_prediction", "prediction"} <= set(predictions)
+    assert (tmp_path / "table2_omg" / "official_utterance_head" / "model-dimensional.keras").is_file()

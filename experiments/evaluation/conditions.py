@@ -25,6 +25,7 @@ CORPORA = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
 """Name of a loader -> name of the corpus, for readers."""
 
 METHODS = {
+    "utterance": ("max_evals", "class_weight"),
     "head": ("max_evals", "epochs", "pooling", "class_weight"),
     "statistics": ("class_weight",),
     "whole": ("epochs", "pooling"),
@@ -38,6 +39,9 @@ SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, a
 SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
+UTTERANCE_SEEN = (
+    "what is pooled was designed with the test scores of EmoDB in view; the rest was chosen on four of its speakers"
+)
 
 ENCODERS = {
     "began": "",
@@ -70,11 +74,13 @@ class Condition:
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
+        front_end: what the encoder of the method "utterance" is fed with, whatever it was trained with (`began.front_end`).
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.
         search: search the head's parameters; False takes the default ones.
-        normalize_speakers, copies, correlations: of the method "statistics".
+        copies: at other speeds, of the methods "utterance" and "statistics".
+        normalize_speakers, correlations: of the method "statistics".
         learning_rate: of the method "whole"; None takes its default.
     """
 
@@ -91,6 +97,7 @@ class Condition:
     encoder: str = ""
     initial_weights: bool = False
     features: str = "map"
+    front_end: str = "literal"
     hop_seconds: float = 1.0
     masked_copies: int = 0
     class_weight: str | None = None
@@ -102,9 +109,11 @@ class Condition:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """Levels that are scored: "chunk" alone where chunks are split, "utterance" alone where a method knows no chunks."""
+        """Levels that are scored: "chunk" alone where chunks are split, no chunks where a method reads whole utterances."""
         if self.chunk_split:
             return ("chunk",)
+        if self.method == "utterance":
+            return ("recording", "utterance")
         return ("chunk", "utterance") if self.method in ("head", "whole") else ("utterance",)
 
     @property
@@ -124,6 +133,7 @@ class Condition:
     def options(self) -> dict[str, object]:
         """What, beside data, encoder and settings, decides the scores: part of every run's config.json."""
         names = {
+            "utterance": ("front_end", "copies", "search"),
             "head": ("features", "hop_seconds", "masked_copies", "search"),
             "statistics": ("normalize_speakers", "copies", "correlations"),
             "whole": ("learning_rate",),
@@ -136,6 +146,8 @@ class Condition:
         notes = [LEAKING] if self.chunk_split else []
         if self.corpus == "emodb" and self.method in ("head", "whole"):
             notes.append(SPACE_SEEN if self.search else DEFAULT_HEAD_SEEN)
+        if self.corpus == "emodb" and self.method == "utterance":
+            notes.append(UTTERANCE_SEEN)
         if self.corpus == "emodb" and self.method == "statistics":
             notes.append(STATISTICS_SEEN)
         if self.normalize_speakers:
@@ -162,23 +174,34 @@ class Experiment:
     base: str = ""
 
 
-def with_statistics(condition: Condition, normalize_speakers: bool) -> Condition:
-    """Returns a condition with the method "statistics" in place of a head, under a name that tells so."""
-    name = f"{condition.name}_utterance_statistics" + "_speaker_normalized" * normalize_speakers
+def with_method(condition: Condition, method: str, normalize_speakers: bool = False) -> Condition:
+    """Returns a condition of a head on one second at a time with another method, under a name that tells so."""
+    if method == "head":
+        return condition
+    suffix, description = {
+        "utterance": ("utterance_head", "searched head on the whole utterance"),
+        "statistics": ("utterance_statistics", "statistics over the utterance, linear SVM"),
+    }[method]
+    if normalize_speakers:
+        suffix, description = f"{suffix}_speaker_normalized", description.replace(",", ", each speaker standardised,")
+    name = f"{condition.name}_{suffix}".removeprefix("head_per_second_")
     return replace(
         condition,
-        name=name.removeprefix("head_per_second_"),
-        description=f"statistics over the utterance,{' each speaker standardised,' * normalize_speakers} linear SVM",
-        method="statistics",
+        name=name,
+        description=description,
+        method=method,
+        features="map",
+        front_end="normalized" if method == "utterance" else "literal",
         normalize_speakers=normalize_speakers,
     )
 
 
 def _with_methods(*heads: Condition) -> dict[str, Condition]:
-    """Returns the conditions with a head, and those of them with the method "statistics" that do not split chunks."""
+    """Returns the conditions with every method: those that split chunks have heads on one second at a time alone."""
     on_utterances = [condition for condition in heads if not condition.chunk_split]
-    statistics = [with_statistics(condition, flag) for condition in on_utterances for flag in (False, True)]
-    return {condition.name: condition for condition in (*heads, *statistics)}
+    whole = [with_method(condition, "utterance") for condition in on_utterances]
+    statistics = [with_method(condition, "statistics", flag) for condition in on_utterances for flag in (False, True)]
+    return {condition.name: condition for condition in (*whole, *heads, *statistics)}
 
 
 _UTTERANCES = Condition("table1_savee", "utterance_split", corpus="savee", protocol="per_speaker")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,17 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
+
+if TYPE_CHECKING:
+    from began.utterance_encoder import UtteranceEncoder
+
+
+SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.05, 0.85, 1.15)
+"""Of an utterance and its copies. Ko et al. 2015 take three; on EmoDB's inner folds all seven gave two points more."""
+
+
+NOISY_SPEEDS = (1.0, 0.9, 1.1)
+"""Of further copies with noise, for training alone."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +37,17 @@ class Data:
         features: float32, shape (n_chunks, *feature_shape).
         utterance: int64, shape (n_chunks,); row of the corpus' table that a chunk comes from.
         is_copy: bool, shape (n_chunks,): altered copies of chunks, for training alone; None: there are none.
+        statistics: where a "chunk" is a whole utterance, names of the columns of `features`
+            (`began.utterance_encoder.name_statistics`); its copies are then scored with it, but for those with noise.
+        is_noisy: bool, shape (n_chunks,): which copies have noise; None where copies are not scored.
     """
 
     corpus: Corpus
     features: np.ndarray
     utterance: np.ndarray
     is_copy: np.ndarray | None = None
+    statistics: np.ndarray | None = None
+    is_noisy: np.ndarray | None = None
 
     @classmethod
     def of_utterances(cls, corpus: Corpus, features: np.ndarray | None = None) -> Data:
@@ -54,6 +71,12 @@ class Data:
         """Returns the positions of some utterances' chunks, and of their copies where they are asked for."""
         chosen = np.isin(self.utterance, utterances)
         return np.flatnonzero(chosen if copies or self.is_copy is None else chosen & ~self.is_copy)
+
+    def scored_of(self, utterances: np.ndarray) -> np.ndarray:
+        """Returns the positions of what is scored of some utterances: their chunks, or they and their copies."""
+        if self.is_noisy is None:
+            return self.chunks_of(utterances)
+        return np.flatnonzero(np.isin(self.utterance, utterances) & ~self.is_noisy)
 
     def labelled(self, task: str) -> np.ndarray:
         """Returns the positions of the utterances that have chunks and the targets of a task."""
@@ -103,10 +126,13 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
     from began.encoder import load_frozen_encoder, load_random_encoder
     from began.representation import represent_corpus
     from began.startup import start_backend
+    from began.utterance_encoder import UtteranceEncoder
 
     start_backend()
     load = load_random_encoder if condition.initial_weights else load_frozen_encoder
     encoder = load(settings.find_encoder(condition), "frames" if condition.method == "statistics" else condition.features)
+    if condition.method == "utterance":
+        return _represent_utterances(UtteranceEncoder.of(encoder, condition.front_end), condition, corpus, settings)
     first, *copies = [
         represent_corpus(
             encoder,
@@ -125,6 +151,20 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
     utterance = np.concatenate([first.utterance, *(copy.utterance for copy in copies)])
     stacked = np.concatenate([first.features, *(copy.features for copy in copies)])
     return Data(corpus, stacked, utterance, is_copy=np.arange(len(utterance)) >= len(first.utterance))
+
+
+def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpus: Corpus, settings: Settings) -> Data:
+    from began.representation import represent_utterances
+    from began.utterance_encoder import name_statistics
+
+    speeds, noisy_speeds = (SPEEDS, NOISY_SPEEDS) if condition.copies else (SPEEDS[:1], ())
+    noisy_speeds = () if condition.front_end == "literal" else noisy_speeds
+    paths, cache = list(corpus.utterances["path"]), settings.results_dir / "cache" / "features"
+    features = represent_utterances(encoder, paths, cache, speeds=speeds, noisy_speeds=noisy_speeds, progress=show_embedding)
+    rows = features.reshape(-1, *features.shape[2:])  # a view: still mapped
+    utterance, number = np.divmod(np.arange(len(rows)), features.shape[1])
+    names = name_statistics(encoder.n_channels)
+    return Data(corpus, rows, utterance, is_copy=number > 0, is_noisy=number >= len(speeds), statistics=names)
 
 
 def show_embedding(files: Iterable) -> Iterable:

@@ -124,7 +124,12 @@ def _execute(condition: Condition, data: Data, train: Trainer, settings: Setting
 
 
 def _score_levels(data: Data, task: str, split: Split, chunk_scores: np.ndarray, settings: Settings) -> Scored:
-    rows = data.utterance[data.chunks_of(split.test)]
+    scored = data.scored_of(split.test)
+    rows = data.utterance[scored]
+    if data.statistics is not None:
+        is_recording = ~data.is_copy[scored]
+        utterance_scores = aggregate_chunks(chunk_scores, rows, "mean", task)
+        return {"recording": (rows[is_recording], chunk_scores[is_recording]), "utterance": (np.unique(rows), utterance_scores)}
     utterance_scores = aggregate_chunks(chunk_scores, rows, settings.pooling[task], task)
     return {"chunk": (rows, chunk_scores), "utterance": (np.unique(rows), utterance_scores)}
 

@@ -16,8 +16,10 @@ import pandas as pd
 
 from began.errors import InputError
 from began.files import read_attached_json
+from began.spectrogram import SpectrogramConfig
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.conditions import Condition
+from experiments.evaluation.data import SPEEDS
 from experiments.evaluation.options import Settings
 from experiments.evaluation.runs import plain, read_trials
 
@@ -41,7 +43,7 @@ def write_final_models(
         prepare: gives the data with features; called where a model has to be trained.
         config: the content of the runs' config.json.
     """
-    if condition.method != "head" or not condition.search or condition.chunk_split:
+    if condition.method not in ("head", "utterance") or not condition.search or condition.chunk_split:
         return []
     written = []
     for task in condition.tasks:
@@ -59,18 +61,20 @@ def write_final_models(
 def _train(path: Path, data: Data, condition: Condition, settings: Settings, metadata: dict[str, Any]) -> None:
     """Trains one head on all labelled utterances and writes it, behind its encoder, as one .keras file."""
     from began.encoder import load_frozen_encoder
+    from began.utterance_encoder import UtteranceEncoder
     from classifiers.predictor import build_predictor, save_predictor
     from classifiers.training import train_head
-    from experiments.evaluation.head_per_second import head_job
+    from experiments.evaluation.searched_heads import head_job
 
     task = metadata["task"]
     job = replace(
         head_job(data, task, settings),
         parameters=metadata["parameters"],
-        epochs=metadata["best_epoch"],
+        epochs=metadata["best_epoch"] if data.statistics is None else 1,
         rows=data.chunks_of(data.labelled(task), copies=True),
     )
-    encoder = load_frozen_encoder(settings.find_encoder(condition), condition.features)
+    frozen = load_frozen_encoder(settings.find_encoder(condition), condition.features)
+    encoder = UtteranceEncoder.of(frozen, condition.front_end) if condition.method == "utterance" else frozen
     save_predictor(path, build_predictor(encoder, train_head(job).model, metadata))
 
 
@@ -90,7 +94,8 @@ def find_best_trial(results_dir: Path, condition: Condition, task: str) -> dict[
         folder = results_dir / condition.experiment / condition.name / "search"
         raise InputError.about(folder, f"no successful trial of a {task} head", "one", "run the table again")
     row = good.loc[pd.to_numeric(good["loss"]).idxmin()]
-    parameters = resolve_parameters(task, {name: row[name] for name in resolve_parameters(task)})
+    kind = "utterance" if condition.method == "utterance" else "second"
+    parameters = resolve_parameters(task, {name: row[name] for name in resolve_parameters(task, kind=kind)}, kind)
     return {"parameters": parameters, "epochs": int(row["epochs"]), "loss": float(row["loss"]), "fold": row["fold"]}
 
 
@@ -99,13 +104,19 @@ def _describe(
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
     labels = {"labels": data.corpus.labels} if task == CATEGORICAL else {}
-    kept = {name: config[name] for name in ("corpus", "encoder_sha256", "features", "spectrogram", "tail", "seed")}
+    names = ("corpus", "encoder_sha256", "features", "spectrogram", "tail", "seed")
+    kept = {name: config[name] for name in names if name in config}
+    if condition.method == "utterance":
+        speeds = list(SPEEDS if condition.copies else SPEEDS[:1])
+        kept |= {"kind": "utterance", "speeds": speeds, "tail": "overlap", "features": "utterance"}
+        heard = replace(SpectrogramConfig.from_dict(kept["spectrogram"]), front_end=condition.front_end)
+        kept["spectrogram"] = heard.to_dict()
     own = {
         "task": task,
         "experiment": condition.experiment,
         "condition": condition.name,
         "n_utterances": len(data.labelled(task)),
-        "aggregation": settings.pooling[task],
+        "aggregation": "mean" if condition.method == "utterance" else settings.pooling[task],
         "class_weight": settings.class_weight,
         "parameters": best["parameters"],
         "best_epoch": best["epochs"],

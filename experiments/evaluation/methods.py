@@ -8,10 +8,18 @@ from began.encoder import read_config
 from began.errors import InputError
 from began.files import read_attached_json, sha256_of
 from experiments.corpora.record import Corpus
-from experiments.evaluation import baselines, head_per_second, utterance_statistics
+from experiments.evaluation import baselines, searched_heads, utterance_statistics
 from experiments.evaluation.conditions import CORPORA, METHODS, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
+
+OPTIONS = {
+    "max_evals": "--max-evals",
+    "epochs": "--epochs",
+    "spark_master": "--spark-master",
+    "pooling": "--class-pooling and --dimension-pooling",
+}
+"""Setting -> how a command line names it."""
 
 
 def check_conditions(conditions: Sequence[Condition], settings: Settings, option: str = "--conditions") -> None:
@@ -29,20 +37,22 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
         found, without = f"it with {condition.name}", f"leave it out, or name {option} without those"
         if settings.class_weight and "class_weight" not in METHODS[condition.method]:
             raise InputError.about(f"--class-weight {settings.class_weight}", found, "only what weighs classes", without)
-        if condition.method == "statistics" and settings.tail == "drop":
+        if condition.method in ("statistics", "utterance") and settings.tail == "drop":
             raise InputError.about("--tail drop", found, "every utterance", "leave it out")
-        if condition.method == "statistics" and condition.chunk_split:
-            expected = "utterance_split: statistics know no chunks"
-            raise InputError.about("--method statistics", condition.name, expected, without)
+        if condition.method != "head" and condition.chunk_split:
+            expected = "utterance_split: whole utterances have no chunks"
+            raise InputError.about(
+                f"--method {condition.method}", condition.name, expected, "leave it out, or use --method head"
+            )
         if (encoder := settings.find_encoder(condition)) is not None:
             describe_encoder(encoder)
-    if all(condition.method == "statistics" for condition in conditions):
-        given, default = vars(settings), vars(Settings(settings.results_dir))
-        unused = [name for name in ("max_evals", "epochs", "spark_master", "pooling") if given[name] != default[name]]
-        if unused:
-            options = {"pooling": "--class-pooling and --dimension-pooling"}
-            shown = ", ".join(options.get(name, f"--{name.replace('_', '-')}") for name in unused)
-            print(f"note: {shown}: of the heads, without effect with --method statistics")
+    used = {name for condition in conditions for name in METHODS[condition.method]}
+    if "max_evals" in used:
+        used.add("spark_master")
+    given, default = vars(settings), vars(Settings(settings.results_dir))
+    unused = [name for name in ("max_evals", "epochs", "spark_master", "pooling") if name not in used]
+    if shown := [OPTIONS[name] for name in unused if given[name] != default[name]]:
+        print(f"note: {', '.join(shown)}: without effect with --method {' and '.join({c.method for c in conditions})}")
 
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
@@ -51,7 +61,8 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
         from experiments.evaluation import fine_tuning  # which imports Keras
 
         return fine_tuning.prepare(condition, corpus, settings)
-    others = {"head": head_per_second.prepare, "statistics": utterance_statistics.prepare}
+    heads = {"head": searched_heads.prepare, "utterance": searched_heads.prepare}
+    others = {**heads, "statistics": utterance_statistics.prepare}
     return others.get(condition.method, baselines.prepare)(condition, corpus, settings)
 
 
@@ -67,7 +78,9 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
     config: dict[str, object] = {"corpus": title, "protocol": condition.protocol_text, **condition.options}
     encoder = settings.find_encoder(condition)
     if encoder is not None:
-        config |= {**describe_encoder(encoder, condition.initial_weights), "tail": settings.tail}
+        config |= describe_encoder(encoder, condition.initial_weights)
+        if condition.method != "utterance":  # which cuts nothing
+            config["tail"] = settings.tail
     config |= {name: getattr(settings, name) for name in METHODS[condition.method]}
     if not condition.search:
         config.pop("max_evals", None)

@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from began.audio import TAILS
 from began.errors import InputError
+from began.front_end import FRONT_ENDS
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.conditions import Condition, with_statistics
+from experiments.evaluation.conditions import Condition, with_method
 
 WITHOUT_ENCODER = ("functionals", "majority")
 """Methods that need no encoder."""
@@ -77,12 +78,15 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of representation, method and search."""
     add = parser.add_argument_group("representation").add_argument
     add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
-    features = "what the heads take: last convolutional map (default), embedding, or all blocks"
+    features = "what --method head takes: last convolutional map (default), embedding, or all blocks"
     add("--features", choices=("map", "embedding", "blocks"), default="map", help=features)
     method = (
-        "head: the paper's, on one second at a time (default); statistics: of all blocks over the utterance, with a linear "
+        "utterance: a convolutional head on the whole utterance (default); head: on one second at a time, the paper's most "
+        "literal reading; statistics: of all blocks over the utterance, with a linear support vector machine"
     )
-    add("--method", choices=("head", "statistics"), default="head", help=method + "support vector machine")
+    add("--method", choices=("utterance", "head", "statistics"), default="utterance", help=method)
+    front_end = "what --method utterance hears: normalized, speech at one level without silent ends (default), or as recorded"
+    add("--front-end", choices=FRONT_ENDS, default="normalized", help=front_end)
     normalize = "with --method statistics: standardise the utterances of each speaker, those of the test speaker included, "
     add("--normalize-speakers", action="store_true", help=normalize + "without their labels")
     add = parser.add_argument_group("search", "of the heads; the few choices of the statistics are all tried").add_argument
@@ -127,16 +131,18 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
 
 
 def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condition:
-    """Returns a condition with a head as it is, or with the method "statistics", as the command line asks for.
+    """Returns a condition with the method that the command line asks for.
 
     Raises:
         InputError: options that do not go together.
     """
-    if arguments.method == "statistics":
-        if arguments.features != "map":
-            raise InputError.about("--method statistics", f"--features {arguments.features}", "all blocks", "leave it out")
-        return with_statistics(condition, arguments.normalize_speakers)
-    if arguments.normalize_speakers:
-        found, expected = "it with --method head", "--method statistics"
+    if arguments.method != "head" and arguments.features != "map":
+        found = f"--features {arguments.features}"
+        raise InputError.about(f"--method {arguments.method}", found, "all blocks", "leave it out, or add --method head")
+    if arguments.normalize_speakers and arguments.method != "statistics":
+        found, expected = f"it with --method {arguments.method}", "--method statistics"
         raise InputError.about("--normalize-speakers", found, expected, "add that")
-    return replace(condition, features=arguments.features)
+    if arguments.method == "head":
+        return replace(condition, features=arguments.features)
+    chosen = with_method(condition, arguments.method, arguments.normalize_speakers)
+    return replace(chosen, front_end=arguments.front_end) if arguments.method == "utterance" else chosen

@@ -87,7 +87,7 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     """
     present, ours = results.conditions(experiment), select(results.scores, experiment=experiment)
     known = RECORDS[experiment].conditions
-    listed = [name for name in known if experiment == "table3_emodb" or known[name].method == "head"]
+    listed = [name for name in known if experiment == "table3_emodb" or known[name].method in ("utterance", "head")]
     absent = [name for name in listed if name not in present] if experiment.startswith("table") else []
     if experiment in ("ablations", "label_efficiency"):
         ours = ours[ours["metric"].isin(("accuracy", RECALL)) & ours["scope"].isin(_SCOPES)]

@@ -1,4 +1,8 @@
-"""The paper's method: a searched convolutional head on what the frozen encoder gives for one second (paper, section 2.2)."""
+"""The paper's method: a searched convolutional head on what the frozen encoder gives (paper, section 2.2).
+
+It reads one second at a time, or the statistics of a whole utterance; in both cases hyper-parameters are searched and heads are
+trained in the same way.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +40,7 @@ def search_and_train(
     Runs that share a split share its search. Without a search, the parameters are the default ones, and the inner folds give
     the number of epochs alone.
     """
-    from classifiers.heads import DEFAULT_PARAMETERS
+    from classifiers.heads import resolve_parameters
     from classifiers.search import search_head
     from classifiers.workers import train_heads
 
@@ -44,13 +48,13 @@ def search_and_train(
     losses, jobs = {}, []
     for number, split in enumerate(splits):
         folds = [
-            replace(job, rows=data.chunks_of(inner.train, copies=True), validation_rows=data.chunks_of(inner.validation))
+            replace(job, rows=data.chunks_of(inner.train, copies=True), validation_rows=data.scored_of(inner.validation))
             for inner in split.inner
         ]
         result = search_head(
             folds,
             max_evals=settings.max_evals if search else 1,
-            fixed=None if search else DEFAULT_PARAMETERS[task],
+            fixed=None if search else resolve_parameters(task, kind=job.kind),
             path=search_path(search_folder, split, task),
             workers=settings.workers,
             spark_master=settings.spark_master,
@@ -59,7 +63,7 @@ def search_and_train(
         )
         losses[split.fold] = float(result.trials["loss"].min())
         seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
-        rows, test_rows = data.chunks_of(split.fitting, copies=True), data.chunks_of(split.test)
+        rows, test_rows = data.chunks_of(split.fitting, copies=True), data.scored_of(split.test)
         best = {"parameters": result.parameters, "epochs": result.epochs}
         jobs.append(replace(job, **best, seed=seed, rows=rows, test_rows=test_rows))
     trained = train_heads(jobs, settings.workers, progress=f"run {run_number}, {task} heads")
@@ -75,16 +79,18 @@ def head_job(data: Data, task: str, settings: Settings):
     """Returns the `HeadJob` of all heads of a task: everything but rows and parameters."""
     from classifiers.training import HeadJob
 
+    reads_seconds = data.statistics is None
     return HeadJob(
         features=data.features,
         targets=data.targets(task),
         utterance=data.utterance,
         task=task,
         parameters={},
-        epochs=settings.epochs,
+        epochs=settings.epochs if reads_seconds else 1,  # else its parameters have the number of steps
         seed=settings.seed,
         n_outputs=data.n_outputs(task),
         rows=np.arange(0),
-        aggregation=settings.pooling[task],
+        aggregation=settings.pooling[task] if reads_seconds else "mean",
         class_weight=settings.class_weight if task == CATEGORICAL else None,
+        statistics=data.statistics,
     )
