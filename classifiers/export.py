@@ -11,6 +11,7 @@ import numpy as np
 from began.errors import InputError
 from began.files import write_atomically
 from began.startup import start_backend
+from began.utterance_encoder import STEP
 from classifiers.predictor import Predictor, load_predictor
 
 SUFFIXES = {"onnx": ".onnx", "saved_model": "_saved_model"}
@@ -44,7 +45,8 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     import keras
 
     predictor = load_predictor(model_path)
-    spectrograms = np.random.default_rng(0).uniform(-1, 1, (3, *predictor.model.input_shape[1:])).astype(np.float32)
+    shape = [size or 12 * STEP for size in predictor.model.input_shape[1:]]  # of any length: that of three seconds
+    spectrograms = np.random.default_rng(0).uniform(-1, 1, (3, *shape)).astype(np.float32)
     expected = keras.tree.flatten(predictor.model(spectrograms, training=False))
     export, run = (_export_onnx, _run_onnx) if form == "onnx" else (_export_saved_model, _run_saved_model)
     with write_atomically(to) as temporary:

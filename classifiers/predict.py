@@ -1,11 +1,12 @@
 """Emotion of your own recordings.
 
-    python -m classifiers.predict --model results/table3_emodb/head_per_second/model.keras recording.wav folder/
+    python -m classifiers.predict --model results/table3_emodb/utterance_head/model.keras recording.wav folder/
 
-prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds each second,
---output csv or json is meant for programs (notes go to stderr), --plot DIR saves one picture per file. Any format that
-libsndfile reads: WAV, FLAC, OGG, MP3, AIFF and more, at any rate and length. A file that cannot be used is reported and
-skipped, and the exit code is then 1. A path that does not exist stops the command before the first prediction.
+prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds how it goes on, in
+windows of a few seconds (of one second where the model's head reads one second at a time); --output csv or json is for programs
+(notes go to stderr), --plot DIR saves one picture per file. Any format that libsndfile reads will do: WAV, FLAC, OGG, MP3, AIFF
+and more, at any rate and length. A file that cannot be used is reported and skipped, and the exit code is then 1. A path that
+does not exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
@@ -29,7 +30,9 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
 from began.startup import start_backend
+from classifiers.heads import UTTERANCE
 from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
+from classifiers.utterance_predictor import HOP_SECONDS, WINDOW_SECONDS
 
 DIGITS = 4
 
@@ -40,7 +43,19 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
     add("--model", type=Path, required=True, help="model.keras or model-dimensional.keras, as every table writes them")
-    add("--timeline", action="store_true", help="add the emotion of each second")
+    add("--timeline", action="store_true", help="add the emotion over time")
+    window = f"length of its windows, of models that read whole utterances (default: {WINDOW_SECONDS:g})"
+    add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help=window)
+    hop = f"distance of two windows' starts (default: {HOP_SECONDS:g})"
+    add("--hop", type=float, default=HOP_SECONDS, metavar="SECONDS", help=hop)
+    single = (
+        "read each file once, in place of at all speeds that such a model was trained with: faster, and a little less right"
+    )
+    add("--single-pass", action="store_true", help=single)
+    adapt = "recordings of the same speaker or the same room, at least ten, without labels: the model adapts to their mean"
+    add("--adapt", type=Path, metavar="FOLDER", help=adapt)
+    add("--labels", type=_split_labels, metavar="A,B,…", help="answers that can occur: the others' probabilities are left out")
+    add("--about", action="store_true", help="print what the model is, and stop")
     add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
     add("--plot", type=Path, metavar="DIR", help="save a PNG picture of each file: waveform, spectrogram, emotion over time")
     add("--export", choices=("onnx", "saved_model"), help="write the model in another format")
@@ -49,12 +64,23 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if not 0.5 <= arguments.window <= 60 or not 0.1 <= arguments.hop <= arguments.window:
+        found = f"--window {arguments.window:g} --hop {arguments.hop:g}"
+        expected = "a window of 0.5 to 60 s and a hop of 0.1 s to the window"
+        raise InputError.about("timeline", found, expected, "give other lengths")
+    if arguments.about:
+        print("\n".join(describe(read_description(arguments.model))))
+        return 0
     if not arguments.sounds and not arguments.export:
         expected = "at least one sound file or folder"
         raise InputError.about("FILE_OR_FOLDER", "nothing", expected, "name your recordings, or use --export")
     if arguments.export_to and not arguments.export:
         raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
-    read_description(arguments.model)
+    description = read_description(arguments.model)
+    check_labels(arguments.labels, description)
+    if arguments.adapt and description.get("kind") != UTTERANCE:
+        expected = "one that reads whole utterances"
+        raise InputError.about("--adapt", "a model that reads one second at a time", expected, "leave it out, or give another")
     paths = find_sounds(arguments.sounds)
     pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
     if arguments.export:
@@ -68,7 +94,11 @@ def main(arguments: argparse.Namespace) -> int:
     getattr(sys.stdout, "reconfigure", lambda **options: None)(
         errors="backslashreplace"
     )  # names of files and labels need not fit the terminal
-    n_bad = _predict(load_predictor(arguments.model), paths, pictures, arguments)
+    predictor = load_predictor(arguments.model)
+    if arguments.labels:
+        predictor = predictor.restrict(arguments.labels)
+    adapt_to = find_sounds([arguments.adapt]) if arguments.adapt else None
+    n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
     if n_bad:
         print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
@@ -77,7 +107,13 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if n_bad else 0
 
 
-def _predict(predictor: Predictor, paths: list[Path], pictures: dict[Path, Path], arguments: argparse.Namespace) -> int:
+def _predict(
+    predictor: Predictor,
+    paths: list[Path],
+    pictures: dict[Path, Path],
+    adapt_to: list[Path] | None,
+    arguments: argparse.Namespace,
+) -> int:
     """Writes and draws the predictions as they come, and returns how many files could not be used."""
     from tqdm import tqdm
 
@@ -95,7 +131,8 @@ def _predict(predictor: Predictor, paths: list[Path], pictures: dict[Path, Path]
 
         def good_ones() -> Iterator[Prediction]:
             nonlocal n_bad
-            for path, outcome in predictor.predict_files(paths, count):
+            windows = (arguments.window, arguments.hop) if arguments.timeline or pictures else None
+            for path, outcome in predictor.predict_files(paths, count, windows, not arguments.single_pass, adapt_to):
                 bar.update()
                 if isinstance(outcome, InputError):
                     n_bad += 1
@@ -108,6 +145,32 @@ def _predict(predictor: Predictor, paths: list[Path], pictures: dict[Path, Path]
         for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline):
             write(text)
     return n_bad
+
+
+def _split_labels(text: str) -> list[str]:
+    return [label.strip() for label in text.split(",")]
+
+
+def check_labels(labels: list[str] | None, description: dict[str, Any]) -> None:
+    """Checks that answers can be restricted to some labels.
+
+    Raises:
+        InputError: the model has no classes or not these, or fewer than two are left.
+    """
+    known = description.get("labels", [])
+    if labels and (len(set(labels)) < 2 or not set(labels) <= set(known)):
+        expected = f"at least two of {', '.join(known)}" if known else "a model of emotion classes"
+        raise InputError.about("--labels", printable(", ".join(labels)), expected, "correct or leave it out")
+
+
+def describe(description: dict[str, Any]) -> Iterator[str]:
+    """Yields lines that say what a model is, from what `read_description` returns."""
+    for name, value in description.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part}" for key, part in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        yield f"{name.replace('_', ' ')}: {printable(value)}"
 
 
 def find_sounds(sounds: list[Path]) -> list[Path]:

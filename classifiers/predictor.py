@@ -1,67 +1,56 @@
 """A trained predictor: frozen encoder and head as one network, in one file, from sound to emotion.
 
-The file is a plain Keras model, spectrogram (n_bins, n_frames, 1) -> the head's outputs, of stock layers alone, so that
-`keras.models.load_model(path, safe_mode=True)` opens it without this project's code. Its JSON member `head` holds what a
-user must know: task, labels, spectrogram settings, encoder and its features, tail, aggregation, corpus, parameters.
+The file is a plain Keras model, spectrogram (n_bins, n_frames, 1) -> the head's outputs; n_frames is that of a second, or any
+multiple of 8 where the head reads whole utterances. It consists of stock layers alone, so that
+`keras.models.load_model(path, safe_mode=True)` opens it without this project's code. Its JSON member `head` holds what a user
+must know: kind of head, task, labels, spectrogram settings, encoder and its features, tail, aggregation, corpus, parameters.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, TAILS, measure_seconds, stream_chunks
+from began.audio import TAILS, measure_seconds
 from began.encoder import FrozenEncoder, run_network
 from began.errors import InputError
 from began.files import attach_json, printable, read_attached_json, write_atomically
+from began.front_end import stream_chunks
 from began.network_file import load_network
 from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
+from began.utterance_encoder import UtteranceEncoder, name_statistics, pool_bands
+from classifiers.heads import KINDS, SECOND, UTTERANCE, choose_statistics, resolve_parameters
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, TASKS, aggregate_chunks
+from classifiers.prediction import Prediction as Prediction
+from classifiers.utterance_predictor import UtteranceReader, predict_utterances
 
 DIMENSIONS = ("arousal", "valence")
 EXPECTED = "model.keras as the tables write it"
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The predicted emotion of one sound file.
-
-    Attributes:
-        path: of the file.
-        seconds: its length.
-        start_seconds: float64, shape (n_chunks,), where each chunk starts; it lasts a second, or to the file's end.
-        chunk_scores: float32, shape (n_chunks, d), probabilities, or arousal in [0, 1] and valence in [-1, 1].
-        scores: float64, shape (d,), of the file from beginning to end.
-    """
-
-    path: Path
-    seconds: float
-    start_seconds: np.ndarray
-    chunk_scores: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def end_seconds(self) -> np.ndarray:
-        """Where each chunk ends."""
-        return np.minimum(self.start_seconds + CHUNK_SAMPLES / SAMPLE_RATE, self.seconds)
-
-
-@dataclass(frozen=True)
 class Predictor:
     """Sound files to emotions: a Keras model and what `read_description` returns of it.
 
-    The model maps float32 (n_chunks, n_bins, n_frames, 1) to the head's output or outputs.
+    The model maps float32 (n_chunks, n_bins, n_frames, 1) to the head's output or outputs. Where `allowed` names some of the
+    classes, the others get no probability.
     """
 
     model: Any
     metadata: dict[str, Any]
+    allowed: tuple[str, ...] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Whether its head reads a "second" or an "utterance"."""
+        return self.metadata.get("kind", SECOND)
 
     @property
     def is_categorical(self) -> bool:
@@ -77,6 +66,17 @@ class Predictor:
     def spectrogram(self) -> SpectrogramConfig:
         """The settings it was trained with, and is always fed with."""
         return SpectrogramConfig.from_dict(self.metadata["spectrogram"])
+
+    def restrict(self, labels: Collection[str]) -> Predictor:
+        """Returns the same predictor where only some of its classes can occur: their probabilities sum to one."""
+        return replace(self, allowed=tuple(label for label in self.columns if label in labels))
+
+    def _restrict(self, scores: np.ndarray) -> np.ndarray:
+        """Returns scores, shape (..., d), with those of classes that cannot occur set to 0."""
+        if self.allowed is None:
+            return scores
+        allowed = scores * np.isin(self.columns, self.allowed)
+        return allowed / np.maximum(allowed.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
 
     def label_of(self, scores: np.ndarray) -> str | None:
         """Returns the class with the highest probability; None where there are no classes."""
@@ -98,7 +98,12 @@ class Predictor:
         return outcome
 
     def predict_files(
-        self, paths: Iterable[str | os.PathLike[str]], on_chunks: Callable[[int], None] = lambda n: None
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        on_chunks: Callable[[int], None] = lambda n: None,
+        windows: tuple[float, float] | None = None,
+        average_speeds: bool = True,
+        adapt_to: Sequence[Path] | None = None,
     ) -> Iterator[tuple[Path, Prediction | InputError]]:
         """Yields the prediction for each file, in their order, or what is wrong with the file.
 
@@ -107,14 +112,27 @@ class Predictor:
 
         Args:
             paths: sound files.
-            on_chunks: is told how many chunks have been scored, a step at a time.
+            on_chunks: is told how many chunks, seconds of sound, have been scored.
+            windows: for a head that reads utterances: length of the windows that show the emotion over time and distance of
+                their starts, in seconds; None scores whole files alone.
+            average_speeds: for such a head: average the scores over the speeds that it was trained with, as its table does.
+            adapt_to: for such a head: recordings of the same speaker or room, see `UtteranceReader`.
         """
+        if self.kind == UTTERANCE:
+            speeds = self.metadata["speeds"] if average_speeds else (1.0,)
+            reader = UtteranceReader(self.model, self.spectrogram, self.metadata["parameters"], speeds, adapt_to)
+            for path, outcome in predict_utterances(reader, paths, windows, on_chunks):
+                if isinstance(outcome, Prediction):
+                    chunk_scores, scores = self._restrict(outcome.chunk_scores), self._restrict(outcome.scores)
+                    outcome = replace(outcome, chunk_scores=chunk_scores, scores=scores)
+                yield path, outcome
+            return
         files: deque[_File] = deque()
 
         def pieces() -> Iterator[tuple[_File, np.ndarray]]:
             for path in paths:
                 files.append(_File(Path(path)))
-                for chunks in files[-1].read(self.metadata["tail"]):
+                for chunks in files[-1].read(self.metadata["tail"], self.spectrogram.front_end):
                     yield files[-1], chunks
 
         for owners, chunks in batch_chunks(pieces()):
@@ -131,7 +149,7 @@ class Predictor:
     def _conclude(self, file: _File) -> Prediction | InputError:
         if file.error is not None:
             return file.error
-        chunk_scores = np.concatenate(file.scores)
+        chunk_scores = self._restrict(np.concatenate(file.scores))
         start, one_file = np.arange(len(chunk_scores), dtype=np.float64), np.zeros(len(chunk_scores))
         try:
             (scores,) = aggregate_chunks(chunk_scores, one_file, self.metadata["aggregation"], self.metadata["task"])
@@ -158,10 +176,10 @@ class _File:
         n_scored = sum(len(scores) for scores in self.scores)
         return self.error is not None or (self.seconds is not None and n_scored == self.n_chunks)
 
-    def read(self, tail: str) -> Iterator[np.ndarray]:
+    def read(self, tail: str, front_end: str) -> Iterator[np.ndarray]:
         """Yields the chunks, float32 (n, 16000); whatever is wrong with the file ends in `error`."""
         try:
-            for chunks in stream_chunks(self.path, tail=tail):
+            for chunks in stream_chunks(self.path, front_end, tail=tail):
                 self.n_chunks += len(chunks)
                 yield chunks
             seconds = measure_seconds(self.path)
@@ -180,25 +198,42 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: no such file, damaged, or not a predictor of this project.
     """
     found = read_attached_json(path, "head")
+    kind = found.get("kind", SECOND)  # files of version 0.1 name none
     allowed = {"task": TASKS, "tail": TAILS, "aggregation": AGGREGATIONS}
     problems = [f"the {name} {str(found.get(name))[:40]!r}" for name in allowed if found.get(name) not in allowed[name]]
+    problems += [] if kind in KINDS else [f"the kind {str(kind)[:40]!r}"]
     if found.get("task") == CATEGORICAL and not _are_names(found.get("labels")):
         problems.append("labels that are no names")
+    if kind == UTTERANCE and not problems:
+        problems += _check_utterance_head(found)
     if problems:
         raise InputError.about(path, f"a model with {problems[0]}", EXPECTED, "give a file that this project wrote")
     spectrogram = SpectrogramConfig.from_dict(found.get("spectrogram"), path)
     return {**found, "spectrogram": spectrogram.to_dict()}
 
 
+def _check_utterance_head(found: dict[str, Any]) -> list[str]:
+    speeds = found.get("speeds")
+    problems = []
+    if not isinstance(speeds, list) or not speeds or not all(isinstance(s, (int, float)) and 0.5 <= s <= 2 for s in speeds):
+        problems.append("speeds that are not numbers from 0.5 to 2")
+    try:
+        found["parameters"] = resolve_parameters(found["task"], found.get("parameters"), UTTERANCE)
+    except (InputError, TypeError, AttributeError) as error:
+        problems.append(f"parameters that cannot be used ({error})")
+    return problems
+
+
 def _are_names(labels: Any) -> bool:
     return isinstance(labels, list) and len(labels) > 1 and all(isinstance(x, str) and x and x.isprintable() for x in labels)
 
 
-def build_predictor(encoder: FrozenEncoder, head_model: Any, metadata: dict[str, Any]) -> Predictor:
+def build_predictor(encoder: FrozenEncoder | UtteranceEncoder, head_model: Any, metadata: dict[str, Any]) -> Predictor:
     """Returns an encoder and a head trained on its features as one network.
 
     Args:
-        encoder: frozen, with the output that the head is trained on.
+        encoder: frozen, with the output that the head is trained on; an `UtteranceEncoder` where it reads utterances, and the
+            metadata then hold the kind, the head's parameters and the speeds.
         head_model: Keras model of the head.
         metadata: task, labels (of a categorical task), tail, aggregation, and what else its user should know, such as corpus
             and parameters; settings and hash of the encoder are added.
@@ -207,18 +242,32 @@ def build_predictor(encoder: FrozenEncoder, head_model: Any, metadata: dict[str,
     """
     import keras
 
-    if encoder.feature_shape != (shape := tuple(head_model.input_shape[1:])):
+    if isinstance(encoder, UtteranceEncoder):
+        output, (inputs, features) = UTTERANCE, _pool(encoder, metadata)
+    else:
+        output, inputs, features = encoder.output, encoder.model.input, encoder.model.output
+    if (expected := tuple(features.shape[1:])) != (shape := tuple(head_model.input_shape[1:])):
         found, action = f"one for features of shape {shape}", "use the encoder and the --features that it was trained with"
-        raise InputError.about("head", found, f"shape {encoder.feature_shape}, as the encoder gives them", action)
+        raise InputError.about("head", found, f"shape {expected}, as the encoder gives them", action)
     n_outputs = sum(output.shape[-1] for output in head_model.outputs)
     if metadata["task"] == CATEGORICAL and len(metadata["labels"]) != n_outputs:
         action = "name each class once, in the order of the head's outputs"
         raise InputError.about("labels", len(metadata["labels"]), f"{n_outputs}, one per output", action)
     # A copy that was never compiled: a compiled head would be saved with its optimiser.
     head = keras.Model(head_model.input, head_model.output, name="head")
-    model = keras.Model(encoder.model.input, head(encoder.model.output), name="predictor")
-    origin = {"spectrogram": encoder.config.to_dict(), "encoder_sha256": encoder.sha256, "features": encoder.output}
+    model = keras.Model(inputs, head(features), name="predictor")
+    origin = {"spectrogram": encoder.config.to_dict(), "encoder_sha256": encoder.sha256, "features": output}
     return Predictor(model, {**metadata, **origin})
+
+
+def _pool(encoder: UtteranceEncoder, metadata: dict[str, Any]) -> tuple[Any, Any]:
+    """Returns a spectrogram of any length as a Keras input, and the statistics of it that the head reads."""
+    import keras
+
+    names = name_statistics(encoder.n_channels)
+    chosen = names[choose_statistics(metadata["parameters"], names)]
+    inputs = keras.Input(encoder.model.input_shape[1:], name="utterance_spectrogram")
+    return inputs, pool_bands(encoder.model(inputs), list(dict.fromkeys(chosen)))
 
 
 def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
@@ -238,7 +287,7 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     predictor = Predictor(load_network(path), metadata)
     config, n_columns = predictor.spectrogram, len(predictor.columns)
     inputs, outputs = tuple(predictor.model.input_shape), [tuple(output.shape) for output in predictor.model.outputs]
-    expected = (None, config.n_bins, config.n_frames, 1)
+    expected = (None, config.n_bins, None if predictor.kind == UTTERANCE else config.n_frames, 1)
     if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(shape[-1] for shape in outputs) != n_columns:
         found, wanted = f"a network from {inputs} to {outputs}", f"one from a spectrogram {expected} to {n_columns} scores"
         raise InputError.about(path, found, wanted, f"give {EXPECTED}")

@@ -16,7 +16,7 @@ from began.command_line import run_script
 from began.files import lock_folder
 
 PUBLISHED_ENCODER = "results/pretrain_librispeech/began/encoder.keras"
-PUBLISHED_MODEL = "results/table3_emodb/head_per_second/model.keras"
+PUBLISHED_MODEL = "results/table3_emodb/utterance_head/model.keras"
 NEXT = f"""
 What to do next, with the published networks:
   an emotion for a recording of yours   python -m classifiers.predict --model {PUBLISHED_MODEL} recording.wav
@@ -47,8 +47,8 @@ def main(arguments: argparse.Namespace) -> int:
         emodb = synthetic.write_emodb(data / "EmoDB", speakers=5, n_texts=3)
     pretrain = ["--data-dir", librispeech, "--epochs", arguments.epochs, "--learning-rate", 0.0005]
     table = ["--data-dir", emodb, "--encoder", results / "pretrain_librispeech" / "began" / "encoder.keras"]
-    table += ["--runs", 2, "--max-evals", 3, "--epochs", 25]
-    model = results / "table3_emodb" / "head_per_second" / "model.keras"
+    table += ["--runs", 2, "--max-evals", 3]
+    model = results / "table3_emodb" / "utterance_head" / "model.keras"
     for title, module, *words in (
         ("2. Pre-training the BEGAN without labels", "experiments.pretrain_librispeech", "--results-dir", results, *pretrain),
         ("3. Table 3: leave one speaker out", "experiments.table3_emodb", "--results-dir", results, *table),

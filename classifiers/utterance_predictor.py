@@ -1,0 +1,125 @@
+"""Whole sound files to emotions, for predictors that read utterances: at constant memory, however long the file.
+
+A file is read once for each speed that the head was trained with, and the probabilities are averaged; its emotion over time
+comes from windows of a few seconds, each read as an utterance of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from began.audio import SAMPLE_RATE, chunk_blocks, measure_seconds, stream_audio
+from began.encoder import N_MEL_BANDS
+from began.errors import InputError
+from began.files import printable
+from began.front_end import Speech, cut_speech, find_speech
+from began.spectrogram import SpectrogramConfig, compute_spectrograms
+from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics
+from classifiers.heads import as_columns, choose_statistics
+from classifiers.prediction import Prediction
+
+WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
+"""Windows of the emotion over time, by default: about the length of the utterances that heads are trained on."""
+
+ENOUGH_TO_ADAPT = 10
+"""Recordings that are needed to adapt to them. On EmoDB ten helped as much as twenty, five cost more than they gave."""
+
+WINDOWS_PER_STEP = 16
+"""Windows that go through the network at a time: bounds the memory."""
+
+
+class UtteranceReader:
+    """A predictor's network as a function from files to scores.
+
+    Args:
+        model: as `build_predictor` of `classifiers.predictor` makes it of a head that reads utterances.
+        config: spectrogram settings.
+        parameters: of the head.
+        speeds: that a file is read at; the first is 1.
+        adapt_to: recordings of one speaker or one room, without labels: the mean of their statistics is brought to that of the
+            training part, and so is whatever is scored. Under `ENOUGH_TO_ADAPT` of them it does not pay.
+    Raises:
+        InputError: too few recordings to adapt to, or one that cannot be read.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        config: SpectrogramConfig,
+        parameters: dict[str, Any],
+        speeds: Sequence[float] = (1.0,),
+        adapt_to: Sequence[Path] | None = None,
+    ) -> None:
+        import keras
+
+        self._head, self.config, self._speeds = model.get_layer("head"), config, speeds
+        self._encoder = UtteranceEncoder(model.get_layer("bands"), config, "")
+        self._columns = choose_statistics(parameters, name_statistics(self._encoder.n_channels))
+        self._pool = keras.Model(model.inputs, model.get_layer("utterance").output)
+        self._shifts = np.zeros((len(speeds), 1, 1, 1), np.float32) if adapt_to is None else self._measure_shifts(adapt_to)
+
+    def _measure_shifts(self, paths: Sequence[Path]) -> np.ndarray:
+        """Returns what brings the statistics of recordings to those of the training part: float32, (n_speeds, 40, 1, n)."""
+        if len(paths) < ENOUGH_TO_ADAPT:
+            found, expected = f"{len(paths)} recordings", f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean"
+            raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
+        normalization = self._head.get_layer("normalization")
+        trained = np.asarray(normalization.mean).reshape(N_MEL_BANDS, 1, len(self._columns))
+        return trained - np.mean([self._embed(path) for path in paths], axis=0)
+
+    def _embed(self, path: str | os.PathLike[str]) -> np.ndarray:
+        return np.stack([self._encoder.embed_file(path, speed) for speed in self._speeds])[..., self._columns]
+
+    def score_file(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """Returns the mean scores over the speeds, float64 (d,); for errors see `began.audio.stream_audio`."""
+        return as_columns(self._head.predict_on_batch(self._embed(path) + self._shifts)).mean(axis=0, dtype=np.float64)
+
+    def score_windows(self, path: str | os.PathLike[str], speech: Speech, window: float, hop: float) -> np.ndarray:
+        """Returns the scores of the windows of a file's speech, float32 (n_windows, d); the last one ends with the speech."""
+        sizes = round(window * SAMPLE_RATE), round(hop * SAMPLE_RATE)
+        blocks = cut_speech(stream_audio(path), speech)
+        scores = []
+        for windows in chunk_blocks(blocks, hop_samples=sizes[1], tail="overlap", n_samples=sizes[0]):
+            for start in range(0, len(windows), WINDOWS_PER_STEP):
+                some = compute_spectrograms(windows[start : start + WINDOWS_PER_STEP], self.config)
+                filled = np.stack([fill_up(spectrogram, self.config) for spectrogram in some])
+                pooled = self._pool.predict_on_batch(filled[..., np.newaxis])
+                scores.append(as_columns(self._head.predict_on_batch(pooled + self._shifts[0])))
+        return np.concatenate(scores)
+
+
+def predict_utterances(
+    reader: UtteranceReader,
+    paths: Iterable[str | os.PathLike[str]],
+    windows: tuple[float, float] | None,
+    on_seconds: Callable[[int], None],
+) -> Iterator[tuple[Path, Prediction | InputError]]:
+    """Yields the prediction for each file, in their order, or what is wrong with the file.
+
+    Args:
+        windows: length of the windows and distance of their starts in seconds; None: only the whole file is scored.
+        on_seconds: is told how many seconds of sound have been scored.
+    """
+    for path in map(Path, paths):
+        try:
+            seconds = measure_seconds(path)
+            speech = Speech(0, round(seconds * SAMPLE_RATE), 1.0) if reader.config.front_end == "literal" else find_speech(path)
+            scores = reader.score_file(path)
+            if not np.isfinite(scores).all():
+                raise InputError.about(printable(path), "scores that are not finite", "numbers", "check the model")
+            length = (speech.end - speech.start) / SAMPLE_RATE
+            timeline, start, window, hop = scores[np.newaxis].astype(np.float32), np.zeros(1), seconds, seconds
+            if windows is not None and length > windows[0]:
+                window, hop = windows
+                timeline = reader.score_windows(path, speech, window, hop)
+                start = speech.start / SAMPLE_RATE + np.minimum(np.arange(len(timeline)) * hop, length - window)
+        except InputError as error:
+            yield path, error
+            continue
+        on_seconds(round(seconds))
+        yield path, Prediction(path, seconds, start, timeline, scores, window, hop)

@@ -1,0 +1,183 @@
+"""Predictors that read whole utterances: one file, any length, and the same scores whether streamed or given as a whole."""
+
+import numpy as np
+import pytest
+import soundfile
+
+keras = pytest.importorskip("keras")
+
+from began import utterance_encoder  # noqa: E402
+from began.encoder import load_frozen_encoder  # noqa: E402
+from began.files import attach_json  # noqa: E402
+from began.front_end import stream_speech  # noqa: E402
+from began.networks import build_encoder  # noqa: E402
+from began.spectrogram import SpectrogramConfig, stream_spectrogram  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics  # noqa: E402
+from classifiers import predict  # noqa: E402
+from classifiers.heads import UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
+
+LABELS = ["anger", "joy", "neutral"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
+    build_encoder(base_filters=2, latent_size=8, seed=1).save(path)
+    attach_json(path, "spectrogram", SpectrogramConfig.of("normalized").to_dict())
+    return UtteranceEncoder.of(load_frozen_encoder(path))
+
+
+def save_model(encoder, path, task="categorical", **parameters):
+    resolved = resolve_parameters(task, parameters, UTTERANCE)
+    names = name_statistics(encoder.n_channels)
+    shape = (40, 1, len(choose_statistics(resolved, names)))
+    generator = np.random.default_rng(0)
+    normalization = generator.normal(size=(40, shape[2])), generator.uniform(0.01, 0.1, (40, shape[2]))
+    n_outputs = 3 if task == "categorical" else 2
+    head = build_head(task, shape, n_outputs, parameters, 1, normalization, UTTERANCE)
+    metadata = {"task": task, "kind": UTTERANCE, "parameters": resolved, "speeds": [1.0, 0.9], "tail": "overlap"}
+    metadata |= {"aggregation": "mean", "corpus": "toy"} | ({"labels": LABELS} if task == "categorical" else {})
+    save_predictor(path, build_predictor(encoder, head, metadata))
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(encoder, tmp_path_factory):
+    return save_model(encoder, tmp_path_factory.mktemp("model") / "model.keras")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """Seven seconds with a second of silence at both ends."""
+    path, generator = tmp_path_factory.mktemp("sound") / "a.wav", np.random.default_rng(0)
+    speech = (0.02 + np.abs(np.sin(np.arange(80_000) / 800))) * generator.standard_normal(80_000) / 10
+    soundfile.write(path, np.pad(speech, 16_000), 16_000)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("task", "parameters"),
+    [
+        ("categorical", {}),
+        ("categorical", {"blocks": "first", "correlations": "first", "n_convolutions": 0}),
+        ("categorical", {"statistics": "spread_mean", "correlations": "first"}),
+        ("dimensional", {}),
+    ],
+)
+def test_a_streamed_file_scores_as_the_network_says(encoder, sound, tmp_path, monkeypatch, task, parameters):
+    predictor = load_predictor(save_model(encoder, tmp_path / "model.keras", task, **parameters))
+    monkeypatch.setattr(utterance_encoder, "BLOCK_FRAMES", 64)
+    ((_, found),) = predictor.predict_files([sound], average_speeds=False)
+    speech = stream_speech(sound, "normalized")
+    spectrogram = np.concatenate(list(stream_spectrogram(speech, predictor.spectrogram)), axis=1)
+    outputs = predictor.model.predict_on_batch(fill_up(spectrogram, predictor.spectrogram)[np.newaxis, ..., np.newaxis])
+    np.testing.assert_allclose(found.scores, np.concatenate(keras.tree.flatten(outputs), axis=1)[0], atol=1e-4)
+
+
+def test_the_file_holds_stock_layers_alone(model):
+    plain = keras.models.load_model(model, compile=False, safe_mode=True)
+    assert plain.input_shape == (None, 512, None, 1) and plain.output_shape == (None, 3)
+
+
+def test_scores_are_averaged_over_the_speeds(model, encoder, sound):
+    predictor = load_predictor(model)
+    columns = choose_statistics(predictor.metadata["parameters"], name_statistics(encoder.n_channels))
+    embedded = np.stack([encoder.embed_file(sound, speed) for speed in (1.0, 0.9)])[..., columns]
+    expected = predictor.model.get_layer("head").predict_on_batch(embedded).mean(axis=0)
+    np.testing.assert_allclose(predictor.predict_file(sound).scores, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("gain", "before", "after"), [(0.25, 0, 0), (1.0, 48_000, 16_000)])
+def test_gain_and_silence_around_change_next_to_nothing(model, sound, tmp_path, gain, before, after):
+    predictor, waveform = load_predictor(model), soundfile.read(sound, dtype="float32")[0]
+    soundfile.write(tmp_path / "b.wav", np.pad(gain * waveform, (before, after)), 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(
+        predictor.predict_file(tmp_path / "b.wav").scores, predictor.predict_file(sound).scores, atol=0.01
+    )
+
+
+def test_windows_show_the_speech_over_time(model, sound):
+    ((_, found),) = load_predictor(model).predict_files([sound], windows=(3.0, 1.0))
+    assert len(found.chunk_scores) == 3 and found.chunk_seconds == 3.0
+    np.testing.assert_allclose(found.start_seconds, [1, 2, 3], atol=0.02)  # where the speech begins, to 3 s before it ends
+    np.testing.assert_allclose(found.edges_seconds, [0, 3, 4, 7], atol=0.02)
+    np.testing.assert_allclose(found.chunk_scores.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_recording_shorter_than_a_window_is_one(model, tmp_path):
+    soundfile.write(tmp_path / "b.wav", np.random.default_rng(0).standard_normal(8_000) / 10, 16_000)
+    ((_, found),) = load_predictor(model).predict_files([tmp_path / "b.wav"], windows=(3.0, 1.0))
+    np.testing.assert_allclose(found.chunk_scores[0], found.scores, atol=1e-6)
+    np.testing.assert_allclose(found.edges_seconds, [0, 0.5])
+
+
+def test_a_bad_file_is_an_outcome_among_others(model, sound, tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    outcomes = dict(load_predictor(model).predict_files([sound, tmp_path / "bad.wav", sound]))
+    assert "bad.wav" in str(outcomes[tmp_path / "bad.wav"]) and abs(outcomes[sound].scores.sum() - 1) < 1e-5
+
+
+def run(*argv):
+    from began.command_line import run_script
+
+    return run_script(predict.main, predict.make_parser(), [str(word) for word in argv])
+
+
+def test_answers_are_restricted_to_the_labels_that_can_occur(model, sound, capsys):
+    assert run("--model", model, sound, "--labels", "joy, neutral", "--output", "csv") == 0
+    header, row = (line.split(",") for line in capsys.readouterr().out.splitlines())
+    scores = dict(zip(header[-3:], map(float, row[-3:]), strict=True))
+    assert scores["anger"] == 0 and scores["joy"] + scores["neutral"] == pytest.approx(1, abs=1e-3)
+    assert run("--model", model, sound, "--labels", "joy,rage") == 2
+    assert "at least two of anger, joy, neutral" in capsys.readouterr().err
+
+
+def test_the_timeline_and_a_picture(model, sound, tmp_path, capsys):
+    assert run("--model", model, sound, "--timeline", "--window", 2, "--hop", 1, "--plot", tmp_path / "pictures") == 0
+    assert capsys.readouterr().out.count(" s  ") == 4
+    assert (tmp_path / "pictures" / "a.png").stat().st_size > 10_000
+    assert run("--model", model, sound, "--timeline", "--hop", 9) == 2
+
+
+def test_about_says_what_the_model_is(model, capsys):
+    assert run("--model", model, "--about") == 0
+    text = capsys.readouterr().out
+    assert "kind: utterance" in text and "labels: anger, joy, neutral" in text and "corpus: toy" in text
+
+
+@pytest.mark.parametrize("change", [{"speeds": []}, {"speeds": [40]}, {"parameters": {"filters": 0}}, {"kind": "word"}])
+def test_a_damaged_description_is_refused(model, tmp_path, change, capsys):
+    import shutil
+
+    from began.files import read_attached_json
+
+    path = tmp_path / "model.keras"
+    shutil.copy(model, path)
+    attach_json(path, "head", {**read_attached_json(model, "head"), **change})
+    assert run("--model", path, path) == 2
+    assert "model.keras: found a model with" in capsys.readouterr().err
+
+
+def test_exported_as_a_saved_model_it_gives_the_same(model, tmp_path):
+    assert run("--model", model, "--export", "saved_model", "--export-to", tmp_path / "exported") == 0
+    assert (tmp_path / "exported" / "head.json").is_file()
+
+
+def test_adapting_takes_the_recordings_mean_for_that_of_the_training_part(model, encoder, sound, tmp_path, capsys):
+    generator = np.random.default_rng(5)
+    for number in range(10):
+        soundfile.write(tmp_path / f"{number}.wav", generator.standard_normal(20_000) / 10, 16_000)
+    paths = sorted(tmp_path.iterdir())
+    predictor = load_predictor(model)
+    columns = choose_statistics(predictor.metadata["parameters"], name_statistics(encoder.n_channels))
+    head = predictor.model.get_layer("head")
+    trained = np.asarray(head.get_layer("normalization").mean).reshape(40, 1, -1)
+    mean = np.mean([encoder.embed_file(path)[..., columns] for path in paths], axis=0)
+    expected = head.predict_on_batch((encoder.embed_file(sound)[..., columns] - mean + trained)[np.newaxis])[0]
+    ((_, found),) = predictor.predict_files([sound], average_speeds=False, adapt_to=paths)
+    np.testing.assert_allclose(found.scores, expected, atol=1e-4)
+    assert run("--model", model, sound, "--adapt", tmp_path) == 0
+    paths[0].unlink()
+    assert run("--model", model, sound, "--adapt", tmp_path) == 2
+    assert "found 9 recordings; expected at least 10" in capsys.readouterr().err
