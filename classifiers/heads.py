@@ -69,6 +69,8 @@ _OF_UTTERANCES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "n_steps": (1000, (1, 1_000_000)),  # of the optimiser; rounded up to whole passes over the training part
 }
 WARM_UP_STEPS = 50
+VARIANCE_FLOOR = 1e-3
+"""Of a bin and channel, as a share of the mean variance."""
 _FIXED_OF_UTTERANCES = {
     "input_pool_frequency": 1,
     "input_pool_time": 1,
@@ -166,7 +168,7 @@ def measure_normalization(features: Any, rows: np.ndarray | None = None, block: 
             deviation = features[part].reshape(-1, *shape) - mean[:, None, :]
         squares += np.einsum("ntfc,ntfc->fc", deviation.swapaxes(1, 2), deviation.swapaxes(1, 2))
     variance = squares / count
-    floor = max(1e-3 * float(variance.mean()), 1e-12)
+    floor = max(VARIANCE_FLOOR * float(variance.mean()), 1e-12)
     return mean, np.maximum(variance, floor).astype(np.float32)
 
 

@@ -82,15 +82,14 @@ def categorical_utterance_space():
     reads = {{choice([
         dict(blocks="all", correlations="none"),
         dict(blocks="first", correlations="first"),
-        dict(blocks="first", correlations="none"),
-        dict(blocks="all", correlations="first")])}}
+        dict(blocks="first", correlations="none")])}}
     layer = {{choice([
         dict(n_convolutions=1, filters=choice("filters", [48, 96]), kernel_frequency=choice("kernel_frequency", [5, 8])),
         dict(n_convolutions=0)])}}
     input_dropout = {{uniform(0.0, 0.4)}}
     dropout = {{uniform(0.3, 0.7)}}
     weight_decay = {{choice([0.01, 0.03, 0.1])}}
-    n_steps = {{choice([300, 600])}}
+    n_steps = {{choice([200, 400])}}
     return dict(statistics=statistics, input_dropout=input_dropout, dropout=dropout, weight_decay=weight_decay,
                 n_steps=n_steps, **reads, **layer)
 
@@ -102,15 +101,14 @@ def dimensional_utterance_space():
     reads = {{choice([
         dict(blocks="all", correlations="none"),
         dict(blocks="first", correlations="first"),
-        dict(blocks="first", correlations="none"),
-        dict(blocks="all", correlations="first")])}}
+        dict(blocks="first", correlations="none")])}}
     layer = {{choice([
         dict(n_convolutions=1, filters=choice("filters", [48, 96]), kernel_frequency=choice("kernel_frequency", [5, 8])),
         dict(n_convolutions=0)])}}
     input_dropout = {{uniform(0.0, 0.4)}}
     dropout = {{uniform(0.3, 0.7)}}
     weight_decay = {{choice([0.01, 0.03, 0.1])}}
-    n_steps = {{choice([300, 600])}}
+    n_steps = {{choice([200, 400])}}
     loss_function = {{choice(["mae", "mse", "ccc"])}}
     return dict(statistics=statistics, input_dropout=input_dropout, dropout=dropout, weight_decay=weight_decay,
                 n_steps=n_steps, loss_function=loss_function, **reads, **layer)

@@ -30,17 +30,55 @@ BLOCK = 512
 
 
 class ChosenColumns:
-    """Features of which some columns are read, where rows are asked for: float32, shape (n, 40, 1, n_columns)."""
+    """Statistics of utterances of which some columns are read, where rows are asked for: float32, (n, 40, 1, n_columns)."""
 
     def __init__(self, features: np.ndarray, columns: np.ndarray) -> None:
-        self._features, self._columns = features, columns
+        self.features, self.columns = features, columns
         self.shape = (*features.shape[:-1], len(columns))
+        starts = np.flatnonzero(np.diff(columns, prepend=-2) != 1)
+        self._ranges = [slice(part[0], part[-1] + 1) for part in np.split(columns, starts[1:])]  # slices are read faster
 
     def __len__(self) -> int:
-        return len(self._features)
+        return len(self.features)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        return self._features[rows][..., self._columns].astype(np.float32)
+        of_rows = self.features[rows]
+        return np.concatenate([of_rows[..., part] for part in self._ranges], axis=-1).astype(np.float32)
+
+    def measure_normalization(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what `heads.measure_normalization` does, measured once for all heads that are trained on these rows."""
+        name = getattr(self.features, "filename", None)
+        measure = _measure_all_columns if name else _measure_all_columns.__wrapped__
+        mean, variance = measure(_Rows(self.features, rows, (str(name), rows.tobytes())))
+        variance = variance[:, self.columns]
+        floor = max(heads.VARIANCE_FLOOR * float(variance.mean()), 1e-12)
+        return mean[:, self.columns], np.maximum(variance, floor)
+
+
+class _Rows:
+    """Rows of features, known by the name of their file."""
+
+    def __init__(self, features: np.ndarray, rows: np.ndarray, name: tuple[str, bytes]) -> None:
+        self.features, self.rows, self._name = features, rows, name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Rows) and self._name == other._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+
+@functools.lru_cache(maxsize=8)
+def _measure_all_columns(some: _Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and variance of every band and column over rows, float32, shape (40, n_statistics) each."""
+    sums, squares = np.zeros((2, *some.features.shape[1:]))
+    for start in range(0, len(some.rows), BLOCK):
+        part = some.features[some.rows[start : start + BLOCK]].astype(np.float32)
+        sums += part.sum(axis=0, dtype=np.float64)
+        squares += np.einsum("n...,n...->...", part, part)
+    mean = sums / len(some.rows)
+    variance = np.maximum(squares / len(some.rows) - mean * mean, 0.0)
+    return mean[:, 0].astype(np.float32), variance[:, 0].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -127,7 +165,10 @@ def train_head(job: HeadJob) -> TrainedHead:
     tf.config.experimental.enable_op_determinism()
     started = time.perf_counter()
     job = _check(job)
-    normalization = heads.measure_normalization(job.features, job.rows)
+    if isinstance(job.features, ChosenColumns):
+        normalization = job.features.measure_normalization(job.rows)
+    else:
+        normalization = heads.measure_normalization(job.features, job.rows)
     shape = job.features.shape[1:]
     model = heads.build_head(job.task, shape, job.n_outputs, job.parameters, job.seed, normalization, job.kind)
     stem = keras.Model(model.input, model.get_layer("stem").output)

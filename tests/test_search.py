@@ -256,21 +256,25 @@ def test_fixed_parameters_and_arousal_valence():
     assert set(result.trials["loss_function"]) == {"mae"} and len(result.trials) == 2
 
 
-@pytest.mark.parametrize("task", SPACES)
-def test_every_point_of_a_space_is_a_valid_head(task):
+@pytest.mark.parametrize(("kind", "task"), SPACES)
+def test_every_point_of_a_space_is_a_valid_head(kind, task):
     from hyperopt.pyll.stochastic import sample
 
-    module = compile_space(task)
+    module = compile_space(kind, task)
     assert module.__name__.startswith("hyperas_space_") and module.__name__ not in sys.modules
     space, generator = module.get_space(), np.random.default_rng(0)
-    points = [resolve_parameters(task, module.keras_fmin_fnct(sample(space, generator))) for _ in range(60)]
+    points = [resolve_parameters(task, module.keras_fmin_fnct(sample(space, generator)), kind) for _ in range(60)]
+    if kind == "utterance":
+        assert {point["n_convolutions"] for point in points} == {0, 1}
+        assert all(point["kernel_frequency"] >= point["stride_frequency"] for point in points)  # no band is left out
+        return
     assert {point["momentum"] > 0 for point in points if point["optimizer"] == "sgd"} == {True}
     assert {point["momentum"] for point in points if point["optimizer"] != "sgd"} == {0.0}  # conditional
     assert {point["dense_dropout"] for point in points if point["dense_units"] == 0} == {0.0}
 
 
 def test_hyperas_leaves_the_import_path_as_it_was():
-    compile_space("categorical")
+    compile_space("second", "categorical")
     assert "." not in sys.path
 
 

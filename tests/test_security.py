@@ -219,6 +219,6 @@ def test_hyperas_leaves_no_code_on_the_disk(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     compile_space.cache_clear()
-    for task in SPACES:
-        compile_space(task)
+    for kind, task in SPACES:
+        compile_space(kind, task)
     assert list(tmp_path.iterdir()) == []
