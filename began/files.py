@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 UNFINISHED = ".writing-"
 """How names of folders begin that hold a file on its way to completion."""
 
-MAX_JSON_BYTES = 1 << 24
-"""Largest JSON member that is read from a .keras file: a small archive can hold a huge one."""
+WEIGHTS = "model.weights.h5"
+"""The member of a .keras file that holds the weights; all others are JSON, and small."""
+
+MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 20, 1 << 26
+"""Largest JSON member, and most bytes of all members together, that are read from a .keras file: a small archive can hold huge
+ones, and Keras holds weights three times while it reads them. The default networks have a tenth of both, those of 128 base
+filters 60 MB."""
 
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 """What reading JSON from a damaged archive raises; RuntimeError: a password, a later version, JSON nested too deep."""
@@ -171,6 +176,24 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
             archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
 
 
+@contextmanager
+def open_keras_file(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+    """Opens a .keras file for reading, after checking how large its members say that they are: none gives more than it says.
+
+    Raises:
+        ValueError: a member is larger than this project's are, or all are together.
+        OSError, zipfile.BadZipFile: it cannot be read, or is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.file_size > MAX_JSON_BYTES and member.filename != WEIGHTS:
+                name = printable(member.filename)[:60]
+                raise ValueError(f"{member.file_size} bytes in {name}, more than {MAX_JSON_BYTES}")
+        if (total := sum(member.file_size for member in archive.infolist())) > MAX_NETWORK_BYTES:
+            raise ValueError(f"{total} bytes when unpacked, more than {MAX_NETWORK_BYTES}")
+        yield archive
+
+
 def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns what `attach_json` stored under `name`, or `default` (where one is given) if there is nothing.
 
@@ -182,11 +205,10 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
     if not path.is_file():
         raise InputError.about(path, describe_no_file(path), expected, "check the path")
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo(f"{name}.json").file_size
-            content = json.loads(archive.read(f"{name}.json")) if size <= MAX_JSON_BYTES else None
+        with open_keras_file(path) as archive:
+            content = json.loads(archive.read(f"{name}.json"))
         if not isinstance(content, dict):
-            raise ValueError(f"{name}.json is not a record of at most {MAX_JSON_BYTES} bytes")
+            raise ValueError(f"{name}.json is no record")
         return content
     except KeyError as error:
         if default is not None:
