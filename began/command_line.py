@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 
-from began.errors import InputError
+from began.errors import InputError, printable
 
 INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes on from there."
 
@@ -27,6 +27,8 @@ def run_script(
         return main(arguments) or 0
     if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored, as under nohup
         signal.signal(signal.SIGINT, _interrupt)
+    # Names of files and labels need not fit the terminal's encoding.
+    getattr(sys.stdout, "reconfigure", lambda **options: None)(errors="backslashreplace")
     try:
         try:
             code = main(arguments) or 0
@@ -47,7 +49,7 @@ def run_script(
             raise
         # Results have an InputError of their own: this is a temporary file, or what the shell redirects the output to.
         found, where = f"found that it cannot be written ({error.strerror})", error.filename or "output"
-        print(f"error: {where}: {found}; expected free space. Free some, or use another disk.", file=sys.stderr)
+        print(f"error: {printable(where)}: {found}; expected free space. Free some, or use another disk.", file=sys.stderr)
         _discard_output()
         return 2
     except KeyboardInterrupt:

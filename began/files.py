@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from began.errors import InputError
+from began.errors import printable as printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,11 +114,6 @@ def describe_no_file(path: Path) -> str:
     if path.is_dir():
         return "a folder"
     return "a pipe or device" if path.exists() else "no such file"
-
-
-def printable(text: object) -> str:
-    """Returns a path or text as one line for any terminal: control characters and bytes that are not UTF-8 are escaped."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

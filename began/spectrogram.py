@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from began.audio import CHUNK_SAMPLES
-from began.errors import InputError
+from began.errors import InputError, printable
 
 MAGNITUDES = ("log", "linear")
 
@@ -93,7 +93,7 @@ class SpectrogramConfig:
         try:
             return cls(**found)
         except InputError as error:
-            raise InputError(f"{subject}: {error}") from error
+            raise InputError(f"{printable(subject)}: {error}") from error
 
 
 def compute_spectrograms(chunks: np.ndarray, config: SpectrogramConfig, dtype: Any = np.float32) -> np.ndarray:

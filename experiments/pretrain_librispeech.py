@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from began.command_line import run_script
 from began.distributed import Cluster
-from began.errors import InputError
+from began.errors import InputError, printable
 from began.files import lock_folder, read_attached_json
 from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
@@ -130,7 +130,9 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     from experiments.figures.convergence import draw_pretraining
     from experiments.reporting.model_card import write_model_card
 
-    train = partial(pretrain, store, run.path, settings, cluster=cluster, report=partial(print, flush=True))
+    train = partial(
+        pretrain, store, run.path, settings, cluster=cluster, report=lambda line: print(printable(line), flush=True)
+    )
     if not cluster.is_chief:
         train()
         print("the training is done; worker 0 has written the encoder")
@@ -141,7 +143,7 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
         return
     encoder = train(draw=partial(draw_pretraining, folder=run.path))
     write_model_card(run.path)
-    print(f"wrote {encoder}")
+    print(printable(f"wrote {encoder}"))
 
 
 def _start(run: RunFolder, config: dict[str, object]) -> None:
