@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 
 from began.command_line import run_script
 from began.distributed import Cluster
+from began.encoder import read_training
 from began.errors import InputError, printable
-from began.files import lock_folder, read_attached_json
+from began.files import lock_folder
 from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from experiments.corpora import load
@@ -159,7 +160,7 @@ def _is_complete(run: RunFolder, epochs: int) -> bool:
     encoder = run.path / "encoder.keras"
     if not encoder.exists() or (run.path / "checkpoint.npz").exists():
         return False
-    done = read_attached_json(encoder, "pretraining", default={}).get("epochs_done", 0)
+    done = read_training(encoder).get("epochs_done", 0)
     if done < epochs:
         found = f"an encoder after {done:g} epochs without the checkpoint to go on from"
         action = "give another --name or --results-dir, or remove that folder to start again"

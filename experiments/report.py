@@ -16,6 +16,7 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import InputError, printable
+from experiments.reporting.consistency import check_results
 from experiments.reporting.render import render
 
 
@@ -40,6 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     if not results_dir.is_dir():
         action = "give --results-dir the folder that the experiments wrote"
         raise InputError.about(results_dir, "no such folder", "a results folder", action)
+    check_results(results_dir)
     if arguments.what == "tables":
         written = render(results_dir, arguments.readme)
         print(*map(printable, written), f"Wrote {len(written)} files: {printable(results_dir)}/tables and figures", sep="\n")
