@@ -87,6 +87,8 @@ def main(arguments: argparse.Namespace) -> None:
     settings = PretrainingSettings(**{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial")})
     _check_numbers(settings)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)
+    for note in cluster.check_network():
+        print(note, file=sys.stderr)
     config = SpectrogramConfig(magnitude=arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = load("librispeech", arguments.data_dir, subsets=arguments.subsets)
