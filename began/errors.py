@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 
@@ -14,6 +15,11 @@ def printable(text: object, keep: str = "") -> str:
     return "".join(
         letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode() for letter in str(text)
     )
+
+
+def is_full(error: OSError) -> bool:
+    """Tells whether an error is about a disk without space, that of the temporary folder included."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No usable temporary directory" in str(error)
 
 
 class InputError(ValueError):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -127,23 +129,33 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[
     """Holds a folder, made where it is missing, for this process, so that two runs never write into it together.
 
     Raises:
-        InputError: another process holds it (`wait` waits for it instead), or it cannot be written to.
+        InputError: another process holds it (`wait` waits for it instead, with a note), it cannot be written to, or the file
+            system has no locks.
     """
     import filelock
 
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=-1 if wait else 0)
-        lock.acquire()
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            if not wait:
+                raise
+            print(f"waiting for another run that is writing into {printable(folder)}", file=sys.stderr)
+            lock.acquire(timeout=-1)
         # What a killed run was writing: whoever holds the folder is the only one that writes into it.
         for unfinished in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"*/{UNFINISHED}*")]:
             shutil.rmtree(unfinished, ignore_errors=True)
     except filelock.Timeout as error:
         action = "wait for the other run, or choose another --results-dir or --name"
         raise InputError.about(folder, "another run that is writing into it", "a folder of its own", action) from error
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise _cannot_write(folder, error) from error
+        found, expected = "a file system that cannot lock files", "one that can: without, two runs may write into one folder"
+        raise InputError.about(folder, found, expected, "choose a folder on another disk") from error
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from began.errors import InputError
+from began.errors import InputError, is_full
 from began.files import WEIGHTS, open_keras_file, printable
 
 KNOWN_CLASSES = (
@@ -60,10 +60,11 @@ def load_network(path: str | os.PathLike[str]) -> Any:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except InputError:
         raise
+    except OSError as error:
+        raise error if is_full(error) else _cannot_load(path, error) from error
     # Keras and HDF5 raise whatever their parsers raise for a damaged or hostile archive: there is no narrower type.
     except Exception as error:
-        reason = printable([*str(error).strip().splitlines(), type(error).__name__][0])
-        raise _refuse(path, f"a model that cannot be loaded ({reason})") from error
+        raise _cannot_load(path, error) from error
 
 
 def _check_weights(file: IO[bytes]) -> Weights:
@@ -129,7 +130,9 @@ def _check_outputs(model: Any) -> None:
                 raise ValueError(f"an output of shape {output.shape} in the middle of its network")
 
 
-def _refuse(path: str | os.PathLike[str], found: str) -> InputError:
+def _cannot_load(path: str | os.PathLike[str], error: Exception) -> InputError:
+    reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+    found = f"a model that cannot be loaded ({reason})"
     action = "copy it again, or make it again; do not load files from strangers"
     return InputError.about(path, found, "an undamaged .keras file with stock Keras layers only", action)
 

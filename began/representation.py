@@ -94,7 +94,7 @@ def represent_corpus(
         "files": [sha256_of(path) for path in paths],
     }
     folder = Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    with lock_folder(folder):
+    with lock_folder(folder, wait=True):  # another run may be computing the same
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
             _compute_features(encoder, progress(paths), folder, chunking, mask_seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import errno
 import importlib
 import io
 import json
@@ -137,6 +139,26 @@ def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, ca
     assert path.name in message
     assert "expected" in message
     assert not list(tmp_path.rglob("*.npy"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), FileNotFoundError(errno.ENOENT, "No usable temporary directory found")],
+    ids=["no space", "no temporary folder"],
+)
+def test_a_full_disk_is_not_blamed_on_a_stranger(error, tiny_encoder, monkeypatch, capsys):
+    import keras
+
+    from began.network_file import load_network
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(keras.models, "load_model", fail)
+    assert run_script(lambda arguments: load_network(tiny_encoder), argparse.ArgumentParser(), []) == 2
+    message = capsys.readouterr().err
+    assert "free space" in message
+    assert "stranger" not in message
 
 
 # ------------------------------------------------------------------------------------------- files that grow in memory
