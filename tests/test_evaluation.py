@@ -23,6 +23,7 @@ from experiments.evaluation.head_per_second import search_and_train, train_defau
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
+from experiments.reporting.consistency import check_results
 
 LABELS = ("anger", "neutral", "sadness")
 SETTINGS = Settings(Path("results"), max_evals=1, epochs=2)
@@ -230,6 +231,7 @@ def run_table(script: str, data: Path, encoder: Path, results: Path, *more: obje
         *more,
     ]
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 0
+    check_results(results)
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,8 @@ def check_results(results_dir: Any) -> None:
     conditions: dict[tuple[str, str], list[tuple[RunFolder, pd.DataFrame]]] = {}
     for run in find_runs(results_dir):
         config = run.read_config()
-        predictions = _read_predictions(run, str(config.get("protocol")))
         metrics = read_metrics_file(run.path / "metrics.csv")
+        predictions = _read_predictions(run, str(config.get("protocol")))
         _compare(run, config, predictions, metrics)
         _compare_utterances(run, config, predictions, utterances)
         conditions.setdefault((run.experiment, run.condition), []).append((run, metrics))
