@@ -35,7 +35,11 @@ MIN_RATE_HZ, MAX_RATE_HZ = 2_000, 1_000_000
 """Sample rates of files that are taken: others come from damaged headers, and would stretch a second to hours."""
 
 MAX_AMPLITUDE = 2.0
-"""Largest sample that is taken; a float file may exceed full scale a little, but integers in float samples are a mistake."""
+"""Largest sample that is taken; floats, and what MP3, Vorbis and Opus made of them, may exceed full scale a little, but
+integers in float samples are a mistake."""
+
+UNBOUNDED = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+"""Encodings whose samples can have any value."""
 
 SILENCE = 1e-4
 """Amplitude below which a file holds no sound (-80 dB of full scale) in any channel, apart from a constant offset."""
@@ -114,8 +118,8 @@ def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Ite
     resample = _make_resampler(file.samplerate * speed)
     for block in read_blocks(file, BLOCK_SECONDS):
         n_read += len(block)
-        if not file.subtype.startswith("PCM"):
-            _check_samples(path, block, file.subtype)
+        if file.subtype in UNBOUNDED:
+            _check_samples(path, block)
         if undecided and not is_silent(block):
             undecided = False
             if _cancel(block):
@@ -137,12 +141,12 @@ def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Ite
         raise InputError.about(path, found, "speech", "check the recording")
 
 
-def _check_samples(path: Path, block: np.ndarray, subtype: str) -> None:
+def _check_samples(path: Path, block: np.ndarray) -> None:
     peak = float(np.abs(block).max())
     if not np.isfinite(peak):
         raise InputError.about(path, "samples that are not finite (NaN or infinity)", "samples from -1 to 1", AGAIN)
-    if peak > MAX_AMPLITUDE and subtype in ("FLOAT", "DOUBLE"):
-        action = "divide integers in float samples by their full scale (16 bits: 32768)"
+    if peak > MAX_AMPLITUDE:
+        action = "divide integers in float samples by their full scale (16 bits: 32768), or export it at a lower level"
         raise InputError.about(path, f"samples up to {peak:g}", "samples from -1 to 1", action)
 
 

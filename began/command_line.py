@@ -2,14 +2,13 @@
 
 import argparse
 import atexit
-import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 
-from began.errors import InputError
+from began.errors import InputError, is_full, printable
 
 INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes on from there."
 
@@ -17,7 +16,10 @@ INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes o
 def run_script(
     main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> int:
-    """Runs `main` with the arguments; returns the exit code: what it returns, 2 after an InputError, 130 after Ctrl-C."""
+    """Runs `main` with the arguments, and returns the exit code.
+
+    It is what `main` returns; 2 after an InputError; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP, which all end alike.
+    """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # descriptions keep their lines
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
@@ -25,56 +27,85 @@ def run_script(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if arguments.debug:
         return main(arguments) or 0
-    if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored, as under nohup
-        signal.signal(signal.SIGINT, _interrupt)
+    if argv is None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # it may be ignored, as under nohup
+                signal.signal(number, _interrupt)
+        _open_closed_streams()
+    # Names of files and labels need not fit the terminal's encoding.
+    getattr(sys.stdout, "reconfigure", lambda **options: None)(errors="backslashreplace")
     try:
         try:
             code = main(arguments) or 0
         except Exception as error:
-            if _interrupted:  # TensorFlow's import, for one, makes an ImportError of it
+            if _interrupted_by:  # TensorFlow's import, for one, makes an ImportError of it
                 raise KeyboardInterrupt from error
             raise
         sys.stdout.flush()  # where a full disk would else show after the end
         return code
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return 2
     except BrokenPipeError:  # whoever read the output has enough, as `head` does
         _discard_output()
         return 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
         # Results have an InputError of their own: this is a temporary file, or what the shell redirects the output to.
         found, where = f"found that it cannot be written ({error.strerror})", error.filename or "output"
-        print(f"error: {where}: {found}; expected free space. Free some, or use another disk.", file=sys.stderr)
+        _say(f"error: {printable(where)}: {found}; expected free space. Free some, or use another disk.")
         _discard_output()
         return 2
     except KeyboardInterrupt:
-        print(INTERRUPTED, file=sys.stderr)
+        _say(INTERRUPTED)
+        code = 128 + (_interrupted_by or signal.SIGINT)  # as a shell names it
         if argv is None:
-            _leave(130)
-        return 130
+            _leave(code)
+        return code
 
 
-_interrupted = False
+_interrupted_by = 0
+"""The signal that ends the command; 0: none has."""
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    global _interrupted
-    _interrupted = True
+    global _interrupted_by
+    _interrupted_by = number
     raise KeyboardInterrupt
 
 
+def _open_closed_streams() -> None:
+    """Opens streams that the shell has closed (`>&-`) to nowhere: the next file would get their number, and what is printed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))
+
+
+def _say(line: str) -> None:
+    """Prints a last line on standard error, if anybody is still reading there."""
+    try:
+        print(line, file=sys.stderr)
+    except OSError:
+        _discard_output()
+
+
 def _discard_output() -> None:
-    """Sends standard output nowhere, so that Python does not fail to write what it still holds."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Sends standard output and error nowhere, so that Python does not fail to write what it still holds."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
 
 
 def _leave(code: int) -> None:
     """Ends the process without taking TensorFlow apart, which would keep someone who pressed Ctrl-C waiting for seconds."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        _discard_output()
     # Workers that are still starting, or kept for the next training, would be waited for.
     if "multiprocessing" in sys.modules:
         for child in sys.modules["multiprocessing"].active_children():

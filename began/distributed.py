@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ipaddress
 import json
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,13 +78,40 @@ class Cluster:
         """Copies of the model that train together."""
         return self.n_workers * self.devices
 
+    def check_network(self) -> list[str]:
+        """Returns what the user should know of the port that this process opens: one note for each line; none without workers.
+
+        TensorFlow's server listens on all interfaces, whatever address is named (grpc_server_lib.cc has "0.0.0.0:" in its
+        source), and runs what it is sent: there is no setting against either.
+
+        Raises:
+            InputError: the port is taken.
+        """
+        if not self.workers:
+            return []
+        own = self.workers[self.index]
+        port = own.rpartition(":")[2]
+        try:
+            socket.create_server(("", int(port))).close()
+        except OSError as error:
+            action = "end that program, or give this worker another port on all machines"
+            found = f"that port {port} cannot be opened here ({error.strerror or error})"
+            raise InputError.about(f"--workers {own}", found, "a free port", action) from error
+        notes = [f"note: port {port} is open on all networks of this machine, and runs what it is sent (docs/distributed.md)"]
+        for name in self.workers:
+            if public := _find_public_address(name.rpartition(":")[0].strip("[]")):
+                notes.append(
+                    f"warning: {name} is on the public internet ({public}): close the ports to all others, or use a tunnel"
+                )
+        return notes
+
     def connect(self, devices: Sequence[str] | None = None) -> Any:
         """Returns the `tf.distribute` strategy of this cluster, once all workers are there; None for one device alone.
 
         Must come before anything else that TensorFlow does. `devices` are names to use in place of the machine's first GPUs.
 
         Raises:
-            InputError: the machine has fewer devices, or a worker cannot be reached.
+            InputError: the machine has fewer devices, the port is taken, or a worker cannot be reached.
         """
         if self.n_replicas == 1:
             return None
@@ -98,6 +127,7 @@ class Cluster:
             return tf.distribute.MirroredStrategy(devices or [f"GPU:{number}" for number in range(self.devices)])
         task = {"type": "worker", "index": self.index}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": self.workers}, "task": task})
+        self.check_network()  # a port may have been taken since
         with self.explain_loss("the other workers have come"):
             return tf.distribute.MultiWorkerMirroredStrategy()
 
@@ -116,6 +146,15 @@ class Cluster:
             expected = f"all of {', '.join(self.workers)} until {of}"
             action = "start every worker again with the command it had: they go on from worker 0's last checkpoint"
             raise InputError.about(f"worker {self.index} of {self.n_workers}", found, expected, action) from error
+
+
+def _find_public_address(host: str) -> str | None:
+    """Returns an address of a host that everybody can reach; None where it has none, or cannot be found."""
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return None
+    return next((address for address in sorted(found) if ipaddress.ip_address(address.partition("%")[0]).is_global), None)
 
 
 def count_replicas() -> int:

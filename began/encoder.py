@@ -116,6 +116,20 @@ def read_config(path: str | os.PathLike[str]) -> SpectrogramConfig:
     return SpectrogramConfig.from_dict(read_attached_json(path, "spectrogram"), path)
 
 
+def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the settings and the length of a saved encoder's training; nothing where the file does not tell.
+
+    Raises:
+        InputError: as `load_frozen_encoder` does; or lengths that are no numbers.
+    """
+    training = read_attached_json(path, "pretraining", default={})
+    for name in ("epochs_done", "epochs", "steps"):
+        if type(training.get(name, 0)) not in (int, float):
+            found = f"pretraining.json with {name} {training[name]!r:.60}"
+            raise InputError.about(path, found, "a number", "give a file that this project wrote")
+    return training
+
+
 def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map") -> FrozenEncoder:
     """Returns an encoder model, as `began.networks.build_encoder` makes it, as a frozen one.
 

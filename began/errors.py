@@ -1,8 +1,25 @@
-"""The one error that a user is meant to read."""
+"""The one error that a user is meant to read, and names that are safe to print."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
+
+
+def printable(text: object, keep: str = "") -> str:
+    """Returns a path or text for any terminal, in one line: control characters and bytes that are not UTF-8 are escaped.
+
+    Args:
+        keep: characters that stay as they are, such as the line feeds of several lines.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode() for letter in str(text)
+    )
+
+
+def is_full(error: OSError) -> bool:
+    """Tells whether an error is about a disk without space, that of the temporary folder included."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No usable temporary directory" in str(error)
 
 
 class InputError(ValueError):
@@ -20,9 +37,11 @@ class InputError(ValueError):
             found, expected: what is there, and what should be there.
             action: what the user can do about it, as an imperative.
         """
-        return cls(f"{subject}: found {found}; expected {expected}. {action[:1].upper()}{action[1:].rstrip('.')}.")
+        sentence = f"found {found}; expected {expected}. {action[:1].upper()}{action[1:].rstrip('.')}."
+        return cls(printable(f"{printable(subject)}: {sentence}", keep="\n"))
 
     @classmethod
     def listing(cls, headline: str, problems: Sequence[object]) -> InputError:
         """Returns one error that lists every problem on a line of its own, under a headline."""
-        return cls("\n".join([f"{headline} ({len(problems)}):", *(f"  - {problem}" for problem in problems)]))
+        lines = [f"{headline} ({len(problems)}):", *(f"  - {problem}" for problem in problems)]
+        return cls(printable("\n".join(lines), keep="\n"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from began.errors import InputError
+from began.errors import printable as printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +26,13 @@ if TYPE_CHECKING:
 UNFINISHED = ".writing-"
 """How names of folders begin that hold a file on its way to completion."""
 
-MAX_JSON_BYTES = 1 << 24
-"""Largest JSON member that is read from a .keras file: a small archive can hold a huge one."""
+WEIGHTS = "model.weights.h5"
+"""The member of a .keras file that holds the weights; all others are JSON, and small."""
+
+MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 20, 1 << 26
+"""Largest JSON member, and most bytes of all members together, that are read from a .keras file: a small archive can hold huge
+ones, and Keras holds weights three times while it reads them. The default networks have a tenth of both, those of 128 base
+filters 60 MB."""
 
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 """What reading JSON from a damaged archive raises; RuntimeError: a password, a later version, JSON nested too deep."""
@@ -110,11 +118,6 @@ def describe_no_file(path: Path) -> str:
     return "a pipe or device" if path.exists() else "no such file"
 
 
-def printable(text: object) -> str:
-    """Returns a path or text as one line for any terminal: control characters and bytes that are not UTF-8 are escaped."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
-
-
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
@@ -126,23 +129,33 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[
     """Holds a folder, made where it is missing, for this process, so that two runs never write into it together.
 
     Raises:
-        InputError: another process holds it (`wait` waits for it instead), or it cannot be written to.
+        InputError: another process holds it (`wait` waits for it instead, with a note), it cannot be written to, or the file
+            system has no locks.
     """
     import filelock
 
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=-1 if wait else 0)
-        lock.acquire()
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            if not wait:
+                raise
+            print(f"waiting for another run that is writing into {printable(folder)}", file=sys.stderr)
+            lock.acquire(timeout=-1)
         # What a killed run was writing: whoever holds the folder is the only one that writes into it.
         for unfinished in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"*/{UNFINISHED}*")]:
             shutil.rmtree(unfinished, ignore_errors=True)
     except filelock.Timeout as error:
         action = "wait for the other run, or choose another --results-dir or --name"
         raise InputError.about(folder, "another run that is writing into it", "a folder of its own", action) from error
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise _cannot_write(folder, error) from error
+        found, expected = "a file system that cannot lock files", "one that can: without, two runs may write into one folder"
+        raise InputError.about(folder, found, expected, "choose a folder on another disk") from error
     try:
         yield
     finally:
@@ -171,6 +184,24 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
             archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
 
 
+@contextmanager
+def open_keras_file(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+    """Opens a .keras file for reading, after checking how large its members say that they are: none gives more than it says.
+
+    Raises:
+        ValueError: a member is larger than this project's are, or all are together.
+        OSError, zipfile.BadZipFile: it cannot be read, or is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.file_size > MAX_JSON_BYTES and member.filename != WEIGHTS:
+                name = printable(member.filename)[:60]
+                raise ValueError(f"{member.file_size} bytes in {name}, more than {MAX_JSON_BYTES}")
+        if (total := sum(member.file_size for member in archive.infolist())) > MAX_NETWORK_BYTES:
+            raise ValueError(f"{total} bytes when unpacked, more than {MAX_NETWORK_BYTES}")
+        yield archive
+
+
 def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns what `attach_json` stored under `name`, or `default` (where one is given) if there is nothing.
 
@@ -182,11 +213,10 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
     if not path.is_file():
         raise InputError.about(path, describe_no_file(path), expected, "check the path")
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo(f"{name}.json").file_size
-            content = json.loads(archive.read(f"{name}.json")) if size <= MAX_JSON_BYTES else None
+        with open_keras_file(path) as archive:
+            content = json.loads(archive.read(f"{name}.json"))
         if not isinstance(content, dict):
-            raise ValueError(f"{name}.json is not a record of at most {MAX_JSON_BYTES} bytes")
+            raise ValueError(f"{name}.json is no record")
         return content
     except KeyError as error:
         if default is not None:

@@ -18,7 +18,7 @@ from began.checkpoint import read_checkpoint
 from began.dataset import ChunkStore
 from began.distributed import Cluster, DistributedLoop
 from began.errors import InputError
-from began.files import attach_json, write_atomically
+from began.files import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json, write_atomically
 from began.model import BEGAN
 from began.networks import build_decoder, build_encoder, build_generator
 from began.settings import PretrainingSettings, Schedule
@@ -113,6 +113,14 @@ def _build(
     strategy = cluster.connect()
     with nullcontext() if strategy is None else strategy.scope():
         model = build_began(settings, (store.config.n_bins, store.config.n_frames, 1))
+    if (n_bytes := 4 * model.encoder.count_params()) > MAX_NETWORK_BYTES - MAX_JSON_BYTES:
+        found, expected = (
+            f"{settings.base_filters}, an encoder of {n_bytes / 1e6:.0f} MB",
+            f"at most {MAX_NETWORK_BYTES / 1e6:.0f} MB",
+        )
+        raise InputError.about(
+            "base filters", found, expected, "give a smaller number: it could be saved, but not opened again"
+        )
     return model, None if strategy is None else DistributedLoop(strategy, cluster, model)
 
 

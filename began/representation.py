@@ -96,7 +96,7 @@ def represent_corpus(
         "files": [sha256_of(path) for path in paths],
     }
     folder = _cache_folder(cache_dir, identity)
-    with lock_folder(folder):
+    with lock_folder(folder, wait=True):  # another run may be computing the same
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
             _compute_features(encoder, progress(paths), folder, chunking, mask_seed)
@@ -135,7 +135,7 @@ def represent_utterances(
         "files": [sha256_of(path) for path in paths],
     }
     shape, folder = (len(speeds) + len(noisy_speeds), *encoder.feature_shape), _cache_folder(cache_dir, identity)
-    with lock_folder(folder):
+    with lock_folder(folder, wait=True):
         if not (folder / "features.npy").exists():
             with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
                 for number, path in enumerate(progress(paths)):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from began.audio import CHUNK_SAMPLES, SAMPLE_RATE
-from began.errors import InputError
+from began.errors import InputError, printable
 from began.front_end import FRONT_ENDS
 
 MAGNITUDES = ("log", "linear")
@@ -116,7 +116,7 @@ class SpectrogramConfig:
         try:
             return cls(**found)
         except InputError as error:
-            raise InputError(f"{subject}: {error}") from error
+            raise InputError(f"{printable(subject)}: {error}") from error
 
 
 def compute_spectrograms(waveforms: np.ndarray, config: SpectrogramConfig, dtype: Any = np.float32) -> np.ndarray:

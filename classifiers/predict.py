@@ -4,9 +4,10 @@
 
 prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds how it goes on, in
 windows of a few seconds (of one second where the model's head reads one second at a time); --output csv or json is for programs
-(notes go to stderr), --plot DIR saves one picture per file. Any format that libsndfile reads will do: WAV, FLAC, OGG, MP3, AIFF
-and more, at any rate and length. A file that cannot be used is reported and skipped, and the exit code is then 1. A path that
-does not exist stops the command before the first prediction.
+(notes go to stderr), --plot DIR saves one picture per file. In CSV, names that a spreadsheet would run as a formula get ./
+(files) or ' (labels) in front. Any format that libsndfile reads will do: WAV, FLAC, OGG, MP3, AIFF and more, at any rate and
+length. A file that cannot be used is reported and skipped, and the exit code is then 1. A path that does not exist stops the
+command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
@@ -20,7 +21,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +35,9 @@ from classifiers.predictor import Prediction, Predictor, load_predictor, read_de
 from classifiers.utterance_predictor import HOP_SECONDS, WINDOW_SECONDS
 
 DIGITS = 4
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How cells begin that spreadsheets run as a formula."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -91,9 +94,6 @@ def main(arguments: argparse.Namespace) -> int:
         if not paths:
             return 0
     start_backend()
-    getattr(sys.stdout, "reconfigure", lambda **options: None)(
-        errors="backslashreplace"
-    )  # names of files and labels need not fit the terminal
     predictor = load_predictor(arguments.model)
     if arguments.labels:
         predictor = predictor.restrict(arguments.labels)
@@ -119,8 +119,12 @@ def _predict(
 
     from classifiers.picture import plot_prediction
 
-    # A bar on the same terminal has to make room for each line.
-    write = partial(tqdm.write, file=sys.stdout, end="") if sys.stdout.isatty() else sys.stdout.write
+    def write(text: str) -> None:
+        if sys.stdout.isatty():  # a bar on the same terminal has to make room; files get the names as they are
+            tqdm.write(printable(text, keep="\n"), file=sys.stdout, end="")
+        else:
+            sys.stdout.write(text)
+
     n_bad = n_seconds = 0
     with tqdm(total=len(paths), unit="file", desc="predicting", file=sys.stderr, delay=1.0, leave=False, disable=None) as bar:
 
@@ -136,7 +140,7 @@ def _predict(
                 bar.update()
                 if isinstance(outcome, InputError):
                     n_bad += 1
-                    tqdm.write(f"skipped: {str(outcome).encode('utf-8', 'backslashreplace').decode()}", file=sys.stderr)
+                    tqdm.write(f"skipped: {outcome}", file=sys.stderr)
                     continue
                 if path in pictures:
                     plot_prediction(outcome, predictor, pictures[path])
@@ -263,14 +267,19 @@ def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bo
     """Yields a table: one row per file (level `utterance`) and with `timeline` one for each second (level `chunk`)."""
     classes = ["prediction"] if predictor.is_categorical else []
     line = csv.writer(SimpleNamespace(write=str), lineterminator="\n").writerow  # which returns what `write` returns
-    yield line(["file", "level", "start_seconds", "end_seconds", *classes, *predictor.columns])
+    yield line(["file", "level", "start_seconds", "end_seconds", *classes, *map(_without_formula, predictor.columns)])
     for prediction in predictions:
         rows = [("utterance", 0.0, prediction.seconds, prediction.scores)]
         rows += [("chunk", *row) for row in _seconds(prediction)] if timeline else []
         for level, start, end, scores in rows:
-            label = [predictor.label_of(scores)] if classes else []
+            label = [_without_formula(predictor.columns[scores.argmax()])] if classes else []
             times, numbers = (round(float(start), 3), round(float(end), 3)), [round(float(score), DIGITS) for score in scores]
-            yield line([prediction.path, level, *times, *label, *numbers])
+            yield line([_without_formula(str(prediction.path), mark="./"), level, *times, *label, *numbers])
+
+
+def _without_formula(name: str, mark: str = "'") -> str:
+    """Returns a name that no spreadsheet runs: with a mark in front where it begins like a formula."""
+    return mark + name if name.startswith(FORMULA_STARTS) else name
 
 
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:

@@ -87,7 +87,7 @@ class _Processes:
         self._folder = tempfile.TemporaryDirectory(prefix="features-")
         self._features = _FeatureFiles(self._folder.name)
         context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-        self._pool = ProcessPoolExecutor(workers, context, initializer=_start_process)
+        self._pool = ProcessPoolExecutor(workers, context, initializer=_start_process, initargs=(self._folder.name,))
 
     def submit(self, jobs: Sequence[HeadJob]) -> Wait:
         self.n_heads += len(jobs)
@@ -106,8 +106,13 @@ class _Processes:
 _processes: _Processes | None = None
 
 
-def _start_process() -> None:
-    """Prepares a worker process: one thread, no GPU, no Ctrl-C of its own, and no life after its parent's."""
+def _start_process(folder: str) -> None:
+    """Prepares a worker process: one thread, no GPU, no Ctrl-C of its own, and no life after its parent's.
+
+    Args:
+        folder: takes its temporary files, such as those of TensorFlow's AutoGraph: a worker that is killed leaves them behind.
+    """
+    tempfile.tempdir = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(ONE_THREAD)

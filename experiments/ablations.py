@@ -13,7 +13,7 @@ import argparse
 import sys
 
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS
 from experiments.evaluation.evaluate import evaluate
@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
         complete = find_runs(settings.results_dir, EXPERIMENT.name, condition.name)
         if condition not in present and len(complete) < settings.runs:
             print(f"left out: {condition.name}; make its encoder with {_how_to_make(condition.encoder)}")
-    print(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}")
+    print(printable(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}"))
 
 
 def _how_to_make(encoder: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, printable
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora import load, open_corpus
 from experiments.corpora.record import Corpus
@@ -54,9 +54,9 @@ def main(arguments: argparse.Namespace) -> None:
         print(f"note: {note}")
     models = evaluate([condition], corpus, settings)
     render(settings.results_dir)
-    print(f"wrote {folder} and {settings.results_dir / 'tables'}")
+    print(printable(f"wrote {folder} and {settings.results_dir / 'tables'}"))
     for model in models:
-        print(f"try it: python -m classifiers.predict --model {model} FILE_OR_FOLDER")
+        print(printable(f"try it: python -m classifiers.predict --model {model} FILE_OR_FOLDER"))
 
 
 def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Condition:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from began.command_line import run_script
+from began.errors import printable
 from began.files import lock_folder
 
 PUBLISHED_ENCODER = "results/pretrain_librispeech/began/encoder.keras"
@@ -41,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     started = time.monotonic()
     data, results = arguments.output_dir / "data", arguments.output_dir / "results"
-    print(f"1. Synthesising corpora in {data}", flush=True)
+    print(printable(f"1. Synthesising corpora in {data}"), flush=True)
     with lock_folder(arguments.output_dir):
         librispeech = synthetic.write_librispeech(data / "LibriSpeech", n_speakers=8, n_utterances=7, seconds=5.0)
         emodb = synthetic.write_emodb(data / "EmoDB", speakers=5, n_texts=3)
@@ -58,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"\n{title}", flush=True)
         if code := _run(module, *map(str, words)):
             return code
-    print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes; everything lies in {arguments.output_dir}.")
+    print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes; everything lies in {printable(arguments.output_dir)}.")
     print("The speech was synthetic and made to be easy: its scores show that everything runs, and are no result.")
     print(NEXT, end="")
     return 0
@@ -66,7 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _run(module: str, *words: str) -> int:
     """Runs a command as its user would, and shows how."""
-    print(f"   python -m {module} {' '.join(words)}", flush=True)
+    print(printable(f"   python -m {module} {' '.join(words)}"), flush=True)
     return subprocess.run([sys.executable, "-m", module, *words]).returncode
 
 

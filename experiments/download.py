@@ -11,7 +11,6 @@ when it is complete: nothing half-written stays. Interrupted, the same command s
 """
 
 import argparse
-import errno
 import gzip
 import shutil
 import tarfile
@@ -19,11 +18,13 @@ import tempfile
 import textwrap
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 from urllib.parse import urlparse
 
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, is_full
 from began.files import UNFINISHED, lock_folder, printable
 from experiments.corpora import CORPORA, emodb, librispeech, load
 from experiments.corpora.folders import check_audio
@@ -93,15 +94,37 @@ def fetch(name: str, archive: Archive, final: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=dest, ignore_cleanup_errors=True) as folder:
             packed, content = retrieve(archive, Path(folder)), Path(folder) / "content"
             print(f"unpacking {packed.name} …", flush=True)
-            unpack(packed, content)
+            unpack(packed, content, _max_bytes(archive, 3))
             final.parent.mkdir(exist_ok=True)
             try:
                 _place_librispeech(content, final) if name == "librispeech" else _place_emodb(content, final)
             except InputError as error:
                 raise InputError.about(archive.url, f"something else ({error})", f"{name} as published", AGAIN) from error
     except OSError as error:
-        found = "a full disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"an error ({error.strerror or error})"
+        found = "a full disk" if is_full(error) else f"an error ({error.strerror or error})"
         raise InputError.about(printable(dest), found, "a writable folder with space for the archive", MORE_SPACE) from error
+
+
+def _max_bytes(archive: Archive, times: float) -> int:
+    """Returns how many bytes an archive, or what it unpacks to, can have at most: some times its size, and room to spare."""
+    return round(times * archive.gigabytes * 1e9) + (1 << 24)
+
+
+def _too_large(subject: str, max_bytes: int) -> InputError:
+    found, expected = f"more than {max_bytes / 1e6:.0f} MB", "the corpus as published, which is smaller"
+    return InputError.about(subject, found, expected, f"do not use this file; {AGAIN}")
+
+
+class _Bounded:
+    """A file that ends a download which goes on and on: the server may send anything."""
+
+    def __init__(self, file: IO[bytes], subject: str, max_bytes: int) -> None:
+        self._file, self._subject, self._max_bytes, self.flush = file, subject, max_bytes, file.flush
+
+    def write(self, content: bytes) -> None:
+        if self._file.tell() + len(content) > self._max_bytes:
+            raise _too_large(self._subject, self._max_bytes)
+        self._file.write(content)
 
 
 def retrieve(archive: Archive, folder: Path) -> Path:
@@ -114,12 +137,17 @@ def retrieve(archive: Archive, folder: Path) -> Path:
     import pooch
     import requests
 
+    http = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS, chunk_size=1 << 20)
+
+    def download(url: str, path: str, pooch: object) -> None:
+        with open(path, "wb") as file:
+            http(url, _Bounded(file, url, _max_bytes(archive, 1.2)), pooch)
+
     pooch.get_logger().setLevel("WARNING")  # it would name the temporary folder
     print(f"fetching {archive.url}", flush=True)
     name = PurePosixPath(urlparse(archive.url).path).name
-    downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS, chunk_size=1 << 20)
     try:
-        return Path(pooch.retrieve(archive.url, archive.checksum, name, folder, downloader=downloader))
+        return Path(pooch.retrieve(archive.url, archive.checksum, name, folder, downloader=download))
     except requests.exceptions.RequestException as error:
         found = f"a transfer that failed ({str(error)[:200] or type(error).__name__})"
         raise InputError.about(archive.url, found, "the complete archive", f"check the network and {AGAIN}") from error
@@ -131,20 +159,37 @@ def retrieve(archive: Archive, folder: Path) -> Path:
         raise InputError.about(archive.url, "a file with another checksum", expected, action) from error
 
 
-def unpack(packed: Path, folder: Path) -> None:
+def unpack(packed: Path, folder: Path, max_bytes: int) -> None:
     """Unpacks a .tar.gz or .zip into a new folder; nothing of it can land outside.
 
+    Args:
+        max_bytes: that it may unpack to, all together.
     Raises:
-        InputError: damaged, or with links, devices or paths that lead out of the folder.
+        InputError: damaged, larger, or with links, devices or paths that lead out of the folder.
         OSError: the disk is full.
     """
+    n_bytes = 0
+
+    def count(size: int) -> None:
+        nonlocal n_bytes
+        n_bytes += size
+        if n_bytes > max_bytes:
+            raise _too_large(packed.name, max_bytes)
+
+    def counted(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+        for member in tar:
+            count(member.size)
+            yield member
+
     try:
         if zipfile.is_zipfile(packed):
             with zipfile.ZipFile(packed) as archive:
+                for member in archive.infolist():
+                    count(member.file_size)
                 archive.extractall(folder)  # verifies checksums, writes no links, and keeps paths inside the folder
         else:
-            with tarfile.open(packed) as archive:
-                archive.extractall(folder, filter="data")  # pooch's own Untar has no filter on Python 3.11
+            with tarfile.open(packed) as tar:
+                tar.extractall(folder, counted(tar), filter="data")  # pooch's own Untar has no filter on Python 3.11
     except tarfile.FilterError as error:
         found, action = f"a member that leads out of it ({printable(error)})", "do not use this archive; it was not unpacked"
         raise InputError.about(packed.name, found, "sound and text files only", action) from error

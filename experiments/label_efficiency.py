@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import LABEL_EFFICIENCY, PERCENTS, at_share
 from experiments.evaluation.evaluate import evaluate
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> None:
     check_conditions(conditions, settings, "--encoders")
     evaluate(conditions, open_corpus("emodb", arguments.data_dir), settings)
     render(settings.results_dir)
-    print(f"wrote {settings.results_dir / EXPERIMENT} and {settings.results_dir / 'tables'}")
+    print(printable(f"wrote {settings.results_dir / EXPERIMENT} and {settings.results_dir / 'tables'}"))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def cut_all(jobs: list[tuple[dict[str, Any], Path]], dest: Path, workers: int) -
             try:
                 future.result()
             except NotCutError as error:
-                failures.append(f"{row['utterance']} from {printable(video)}: {error}")
+                failures.append(printable(f"{row['utterance']} from {video}: {error}"))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return failures

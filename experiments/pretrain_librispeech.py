@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 
 from began.command_line import run_script
 from began.distributed import Cluster
-from began.errors import InputError
-from began.files import lock_folder, read_attached_json
+from began.encoder import read_training
+from began.errors import InputError, printable
+from began.files import lock_folder
 from began.front_end import FRONT_ENDS
 from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
@@ -89,6 +90,8 @@ def main(arguments: argparse.Namespace) -> None:
     settings = PretrainingSettings(**{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial")})
     _check_numbers(settings)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)
+    for note in cluster.check_network():
+        print(note, file=sys.stderr)
     config = SpectrogramConfig.of(arguments.front_end, arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = load("librispeech", arguments.data_dir, subsets=arguments.subsets)
@@ -134,7 +137,9 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     from experiments.figures.convergence import draw_pretraining
     from experiments.reporting.model_card import write_model_card
 
-    train = partial(pretrain, store, run.path, settings, cluster=cluster, report=partial(print, flush=True))
+    train = partial(
+        pretrain, store, run.path, settings, cluster=cluster, report=lambda line: print(printable(line), flush=True)
+    )
     if not cluster.is_chief:
         train()
         print("the training is done; worker 0 has written the encoder")
@@ -145,7 +150,7 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
         return
     encoder = train(draw=partial(draw_pretraining, folder=run.path))
     write_model_card(run.path)
-    print(f"wrote {encoder}")
+    print(printable(f"wrote {encoder}"))
 
 
 def _start(run: RunFolder, config: dict[str, object]) -> None:
@@ -161,7 +166,7 @@ def _is_complete(run: RunFolder, epochs: int) -> bool:
     encoder = run.path / "encoder.keras"
     if not encoder.exists() or (run.path / "checkpoint.npz").exists():
         return False
-    done = read_attached_json(encoder, "pretraining", default={}).get("epochs_done", 0)
+    done = read_training(encoder).get("epochs_done", 0)
     if done < epochs:
         found = f"an encoder after {done:g} epochs without the checkpoint to go on from"
         action = "give another --name or --results-dir, or remove that folder to start again"

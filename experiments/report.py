@@ -12,11 +12,11 @@ What has not been run says so; runs on synthetic speech are marked in every tabl
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, printable
+from experiments.reporting.consistency import check_results
 from experiments.reporting.render import render
 
 
@@ -41,20 +41,23 @@ def main(arguments: argparse.Namespace) -> None:
     if not results_dir.is_dir():
         action = "give --results-dir the folder that the experiments wrote"
         raise InputError.about(results_dir, "no such folder", "a results folder", action)
+    check_results(results_dir)
     if arguments.what == "tables":
         written = render(results_dir, arguments.readme)
-        print(*written, f"Wrote {len(written)} files: {results_dir / 'tables'} and {results_dir / 'figures'}", sep="\n")
+        print(*map(printable, written), f"Wrote {len(written)} files: {printable(results_dir)}/tables and figures", sep="\n")
         return
 
     from experiments.reporting.pages import execute_notebooks, render_html, save_notebook
 
-    executed = execute_notebooks(arguments.notebooks_dir, results_dir, arguments.data_dir, report=partial(print, flush=True))
+    executed = execute_notebooks(
+        arguments.notebooks_dir, results_dir, arguments.data_dir, report=lambda line: print(printable(line), flush=True)
+    )
     if arguments.what == "notebooks":
         for path, notebook in executed.items():
             save_notebook(notebook, path)
-        print(f"Wrote {len(executed)} notebooks: {arguments.notebooks_dir}")
+        print(printable(f"Wrote {len(executed)} notebooks: {arguments.notebooks_dir}"))
     else:
-        print(f"Wrote {render_html(executed, arguments.out_dir or results_dir / 'html')}")
+        print(printable(f"Wrote {render_html(executed, arguments.out_dir or results_dir / 'html')}"))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import argparse
 import sys
 
 from began.command_line import run_script
+from began.errors import printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.evaluate import evaluate
@@ -38,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
     check_conditions(conditions, settings)
     evaluate(conditions, open_corpus("savee", arguments.data_dir), settings)
     render(settings.results_dir)
-    print(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}")
+    print(printable(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}"))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from began.command_line import run_script
+from began.errors import printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.evaluate import evaluate
@@ -39,7 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
     corpus = open_corpus("omg", arguments.data_dir, annotations_dir=arguments.annotations_dir)
     evaluate(conditions, corpus, settings)
     render(settings.results_dir)
-    print(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}")
+    print(printable(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}"))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 
 from began.command_line import run_script
+from began.errors import printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.evaluate import evaluate
@@ -40,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     folder = RunFolder(settings.results_dir, EXPERIMENT.name, condition.name).path
     evaluate([condition], open_corpus("emodb", arguments.data_dir), settings)
     render(settings.results_dir)
-    print(f"wrote {folder} and {settings.results_dir / 'tables'}")
+    print(printable(f"wrote {folder} and {settings.results_dir / 'tables'}"))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def search(fold="03", seed=0, n=12):
         {
             "fold": fold,
             "task": "categorical",
+            "status": ["fail", *["ok"] * (n - 1)],
             "trial": range(n),
             "loss": [math.nan, *generator.random(n - 1)],
             "learning_rate": 10 ** generator.uniform(-5, -2, n),

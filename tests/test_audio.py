@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from began import audio
 from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio
 from began.errors import InputError
 from began.front_end import stream_chunks
+from experiments.corpora.folders import find_bad_audio
 
 
 def sine(frequency_hz: float, seconds: float, rate_hz: int) -> np.ndarray:
@@ -162,6 +164,19 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
         with pytest.raises(InputError, match=words) as error:
             read_audio(tmp_path / name)
         assert name in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.au", "a.caf", "a.w64", "a.rf64", "a.ogg", "a.opus", "a.mp3"])
+def test_samples_far_beyond_full_scale_are_found_in_every_format_that_can_hold_them(name, tmp_path):
+    """Lossy formats keep them, too; and every command asks `find_bad_audio` before long work, which also looks quickly."""
+    options = {"ogg": {}, "mp3": {}, "opus": {"format": "OGG", "subtype": "OPUS"}}.get(name[2:], {"subtype": "FLOAT"})
+    noise = np.random.default_rng(0).uniform(-1, 1, 16_000)
+    soundfile.write(tmp_path / name, 1000 * noise, 16_000, **options)
+    for decode in (False, True):
+        (problem,) = find_bad_audio([str(tmp_path / name)], decode=decode)
+        assert re.search(r"found samples up to \d{3}.*; expected samples from -1 to 1\.", problem)
+    soundfile.write(tmp_path / name, noise, 16_000, **options)
+    assert find_bad_audio([str(tmp_path / name)]) == []
 
 
 def test_librispeech_file(shared_data):

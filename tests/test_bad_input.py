@@ -698,7 +698,7 @@ ENCODERS: dict[str, tuple[Callable[[Bench], Path], tuple[str, ...]]] = {
     "a foreign network": (lambda b: _keras_file(b, (4,)), (r"without spectrogram\.json",)),
     "settings that are none": (lambda b: _keras_file(b, (4,), attach={"spectrogram": {"loudness": 11}}), ("found",)),
     "settings that are a list": (lambda b: _keras_file(b, (4,), attach={"spectrogram": [1]}), ("found",)),
-    "weights that are not finite": (_lose_weights, ("found weights that are not finite", "[Cc]opy it again")),
+    "weights that are not finite": (_lose_weights, ("weights that are not finite", "[Cc]opy it again")),
     "a layer that none of ours has": (_add_foreign_layer, ("GaussianNoise", "[Dd]o not trust")),
     "a network that does not fit its settings": (_other_spectrogram, (r"found .*32, 8, 1", r"expected .*512, 32, 1")),
 }

@@ -20,7 +20,7 @@ from began.errors import InputError
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest, omg, savee, synthetic
 from experiments.corpora.folders import check_audio, find_files, printable, read_table
-from experiments.corpora.record import RESERVED_LABELS
+from experiments.corpora.record import RESERVED_LABELS, build_corpus
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,15 @@ def test_hidden_files_of_macos_are_no_utterances(copy):
 
 
 # ----------------------------------------------------------------------------------------------- what users get wrong
+
+
+def test_names_of_a_corpus_reach_no_terminal_as_they_are():
+    row = {"utterance": "a", "path": "a.wav", "speaker": "\x1b]0;", "label": "\x1b[2J"}
+    corpus = build_corpus("own", [row], ["\x1b[2J"], notes=["1 surplus file: \x9b2J\n"])
+    assert "\x1b" not in corpus.describe()
+    assert corpus.notes == (r"1 surplus file: \x9b2J\n",)
+    for error in (InputError.about("\x1b", "\x1b", "\x1b", "\x1b"), InputError.listing("\x1b", ["\x1b"])):
+        assert "\x1b" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["librispeech", "emodb", "savee", "omg"])

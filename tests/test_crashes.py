@@ -10,6 +10,7 @@ kills it fifty times, starting the run over whenever it reaches its end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import re
@@ -24,6 +25,7 @@ from pathlib import Path
 import pytest
 from small_results import SMALL_RUN, read_results
 
+from began.errors import InputError
 from began.files import lock_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,9 +112,9 @@ def test_the_next_run_clears_away_what_a_killed_one_was_writing(tmp_path):
 # ------------------------------------------------------------------------------------------- two at once, Ctrl-C
 
 
-def start_quietly(command: list[str]) -> subprocess.Popen:
+def start_quietly(command: list[str], environment: dict[str, str] | None = None) -> subprocess.Popen:
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
@@ -175,7 +177,7 @@ def is_alive(pid: int) -> bool:
     return state is not None and state[1] not in "ZX"
 
 
-def start_search(small_run: Path, results: Path) -> subprocess.Popen:
+def start_search(small_run: Path, results: Path, environment: dict[str, str] | None = None) -> subprocess.Popen:
     """Starts a table whose search has two worker processes and would take hours."""
     command = script(
         "table3_emodb",
@@ -192,7 +194,7 @@ def start_search(small_run: Path, results: Path) -> subprocess.Popen:
         "--workers",
         2,
     )
-    return start_quietly(command)
+    return start_quietly(command, environment)
 
 
 def has_trials(results: Path) -> bool:
@@ -220,6 +222,99 @@ def test_control_c_ends_soon_with_a_note_and_leaves_no_process(small_run, tiny_c
     assert "Traceback" not in error
     assert wait_until(lambda: not any(map(is_alive, children)), 20)
     assert not list(tmp_path.rglob(".writing-*"))
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_a_schedulers_signal_ends_a_search_like_control_c(small_run, tmp_path, number):
+    """And nothing stays in the temporary folder: schedulers send it to one process, or to all."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    process = start_search(small_run, tmp_path / "results", {**os.environ, "TMPDIR": str(temporary)})
+    assert wait_until(lambda: has_trials(tmp_path / "results"))
+    assert list(temporary.iterdir())
+    children = children_of(process.pid)
+    (os.killpg if number == signal.SIGTERM else os.kill)(process.pid, number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, error
+    assert "the same command goes on from there" in error
+    assert "Traceback" not in error
+    assert wait_until(lambda: not any(map(is_alive, children)), 20)
+    assert not list(temporary.iterdir())
+    assert not list(tmp_path.rglob(".writing-*"))
+
+
+def run_shell(line: str) -> subprocess.CompletedProcess:
+    command = f"{sys.executable} -m experiments"
+    return subprocess.run(["bash", "-c", line.replace("COMMAND", command)], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COMMAND.check emodb {data} --quick | true",
+        "COMMAND.check emodb {data} --quick 2>&1 | true",
+        "COMMAND.check emodb {data} --quick >&-",
+        "COMMAND.check emodb {data} --quick >&- 2>&-",
+        "COMMAND.check emodb {data} --quick <&- >&- 2>&-",
+        "COMMAND.check emodb {data}/nothing 2>&1 >/dev/null | true",
+        "COMMAND.check emodb {data}/nothing >&- 2>&-",
+        "COMMAND.report --results-dir {data}/nothing 2> >(true)",
+    ],
+)
+def test_closed_streams_give_no_traceback(line, tiny_corpora):
+    done = run_shell(line.format(data=tiny_corpora / "EmoDB") + '; echo "${PIPESTATUS[0]}" >> /dev/stderr')
+    *said, code = done.stderr.split()
+    assert "Traceback" not in done.stderr
+    assert not said or "Exception" not in done.stderr
+    assert int(code) in (0, 1, 2)
+
+
+def test_a_closed_output_takes_no_other_files_number(tmp_path):
+    """Else what is printed would be written into the file that is opened next."""
+    code = (
+        "import argparse, sys; from began.command_line import run_script\n"
+        "def main(arguments):\n    file = open('file', 'w'); print('printed', flush=True); file.write('written')\n"
+        "sys.exit(run_script(main, argparse.ArgumentParser()))"
+    )
+    command = f'cd {tmp_path} && PYTHONPATH={ROOT} {sys.executable} -c "$CODE" >&-'
+    subprocess.run(["bash", "-c", command], check=True, env={**os.environ, "CODE": code})
+    assert (tmp_path / "file").read_text() == "written"
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(InputError, match="found a file system that cannot lock files; expected one that can"),
+        lock_folder(tmp_path),
+    ):
+        pass
+
+
+def test_runs_with_names_of_their_own_wait_for_the_features_that_they_share(small_run, tiny_corpora, tmp_path):
+    """As the tasks of a job array: one results folder, one cache; none of them chooses the other's run."""
+    recordings = sorted((small_run / "data" / "EmoDB" / "wav").glob("*.wav"))
+    manifest = tmp_path / "manifest.csv"
+    labels = {"W": "anger", "N": "neutral"}
+    rows = [f"{path},{labels[path.name[5]]}" for path in recordings if path.name[5] in labels]
+    manifest.write_text("\n".join(["file,label", *rows]) + "\n", encoding="utf-8")
+    encoder = small_run / "results" / "pretrain_librispeech" / "began" / "encoder.keras"
+    common = ("--manifest", manifest, "--protocol", "kfold", "--folds", 2, "--runs", 1, "--max-evals", 1, "--epochs", 1)
+    common = (*common, "--workers", 1, "--encoder", encoder, "--results-dir", tmp_path / "results")
+    tasks = [start_quietly(script("custom", *common, "--name", f"task{number % 2}")) for number in range(3)]
+    said = [process.communicate(timeout=300)[1] for process in tasks]
+    codes = [process.returncode for process in tasks]
+    assert codes[1] == 0, said
+    # Two have one name: one of them goes first, or refuses to write into the same folder.
+    assert sorted({codes[0], codes[2]}) in ([0], [0, 2]), said
+    assert not [text for text in said if "Traceback" in text]
+    assert len(list((tmp_path / "results" / "cache" / "features").iterdir())) == 1
+    assert len(list((tmp_path / "results" / "custom").glob("task?/run1/metrics.csv"))) == 2
 
 
 HEADS_THEN_NOTHING = """

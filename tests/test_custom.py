@@ -18,6 +18,7 @@ from experiments.evaluation.final_model import FILES, find_best_trial, write_fin
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import make_splits
 from experiments.evaluation.runs import read_table, write_table
+from experiments.reporting.consistency import check_results
 
 EMOTIONS = ("anger", "neutral", "sadness")
 
@@ -135,6 +136,7 @@ def test_speakers_names_are_no_paths(recordings, encoder, tmp_path):
     assert len(list((folder / "search").glob("*.csv"))) == 4
     assert {entry.name for entry in tmp_path.rglob("*.csv")} - {entry.name for entry in results.rglob("*.csv")} == {"my.csv"}
     assert set(read_table(folder / "run1" / "metrics.csv")["fold"]) == {*names.values(), "pooled"}
+    check_results(results)
 
 
 def test_class_weights_need_labels(manifest, encoder, tmp_path, capsys):
@@ -191,6 +193,7 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
 
     from classifiers.predictor import load_predictor
 
+    check_results(results)
     models = sorted((results / "custom" / "mine").glob("*.keras"))
     assert [model.name for model in models] == ["model-dimensional.keras", "model.keras"]
     arousal, valence = load_predictor(models[0]).predict_file(load("manifest", path).utterances["path"][0]).scores
@@ -208,7 +211,7 @@ def test_the_best_trial_is_the_best_of_all_folds(tmp_path):
 
     condition = Condition("custom", "mine")
     rows = [
-        {"task": "categorical", "trial": 0, "loss": 0.1, "status": "fail", "epochs": 0},
+        {"task": "categorical", "trial": 0, "loss": float("nan"), "status": "fail", "epochs": 0},
         {"task": "categorical", "trial": 1, "loss": 0.4, "status": "ok", "epochs": 9},
     ]
     for fold, loss in (("a-categorical", 0.4), ("b", 0.3), ("c", 0.3)):

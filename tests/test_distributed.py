@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -42,6 +43,43 @@ def test_options():
     second = Cluster.from_options("10.0.0.1:2222, 10.0.0.2:2222", 1, 4)
     assert second.workers == ("10.0.0.1:2222", "10.0.0.2:2222")
     assert (second.n_workers, second.n_replicas, second.is_chief) == (2, 8, False)
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        cluster = Cluster.from_options(f"127.0.0.1:{port},127.0.0.1:1", 0)
+        with pytest.raises(InputError, match=rf"--workers 127.0.0.1:{port}: found that port {port} cannot be opened here"):
+            cluster.check_network()
+        with pytest.raises(InputError, match="cannot be opened here"):
+            cluster.connect()
+    assert len(cluster.check_network()) == 1
+    assert Cluster.from_options(None, None).check_network() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "is_public"),
+    [("8.8.8.8", True), ("[2001:4860:4860::8888]", True), ("10.1.2.3", False), ("192.168.0.1", False), ("localhost", False)],
+)
+def test_public_addresses_are_warned_of(host, is_public):
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    notes = Cluster.from_options(f"{host}:{port},10.0.0.1:2222", 0).check_network()
+    assert "is open on all networks of this machine" in notes[0]
+    assert len(notes) == 1 + is_public
+    assert not is_public or f"warning: {host}:{port} is on the public internet" in notes[1]
+
+
+def test_the_tunnel_of_the_documentation_leads_every_worker_to_the_other():
+    """Each machine has the other worker's port from ssh, and its own from TensorFlow."""
+    text = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8").split("### Through a tunnel")[1].split("## ")[0]
+    (tunnel,) = re.findall(r"^ssh .*", text, re.MULTILINE)
+    workers = set(re.findall(r"--workers (\S+)", text))
+    assert len(workers) == 1
+    first, second = Cluster.from_options(workers.pop(), 0).workers
+    assert f"-L {second}:{second} " in tunnel
+    assert f"-R {first}:{first} " in tunnel
+    assert [f"--worker-index {index}" in text for index in (0, 1)] == [True, True]
 
 
 def test_missing_gpus_are_named():

@@ -199,6 +199,21 @@ def test_damaged_archives(server, librispeech_archive, tmp_path, capsys):
         assert list_files(tmp_path) == []
 
 
+@pytest.mark.parametrize("kind", ["a download without end", "a zip", "a tar"])
+def test_archives_larger_than_the_corpus_are_refused(server, tmp_path, capsys, kind):
+    """No checksum is published for EmoDB: a server may send anything."""
+    large = bytes(20_000_000)
+    if kind == "a tar":
+        member = tarfile.TarInfo("large")
+        member.size = len(large)
+        assert fetch_librispeech(server, tar_members(member), tmp_path) == 2
+    else:
+        content = large if kind == "a download without end" else zip_members({"wav/03a01Fa.wav": large})
+        assert fetch_emodb(publish(server, "download.zip", content), tmp_path) == 2
+    assert "found more than 17 MB; expected the corpus as published" in capsys.readouterr().err
+    assert list_files(tmp_path) == []
+
+
 def test_damaged_zip(server, emodb_members, tmp_path, capsys):
     packed = zip_members(dict(list(emodb_members.items())[:5]))
     damaged = bytearray(packed)

@@ -23,6 +23,7 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
 from experiments.evaluation.searched_heads import search_and_train, train_default
+from experiments.reporting.consistency import check_results
 
 LABELS = ("anger", "neutral", "sadness")
 SETTINGS = Settings(Path("results"), max_evals=1, epochs=2)
@@ -218,6 +219,7 @@ def run_table(script: str, data: Path, encoder: Path, results: Path, *more: obje
     module = importlib.import_module(f"experiments.{script}")
     argv = ["--data-dir", data, "--encoder", encoder, "--results-dir", results, *SMALL, *more]
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 0
+    check_results(results)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,6 +31,25 @@ def test_classification_golden():
     f_half = [1.25 * p * r / (0.25 * p + r) for p, r in [(1, 2 / 3), (0.5, 0.5), (0.5, 1)]]
     assert result["fbeta_0.5_macro"] == pytest.approx(np.mean(f_half))
     assert result["fbeta_0.5_rounded"] == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_classification_equals_scikit_learn(seed):
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, fbeta_score
+
+    generator = np.random.default_rng(seed)
+    target, scores = generator.integers(0, 4, 9), generator.dirichlet([0.2] * 5, 9)
+    prediction, one_hot = scores.argmax(axis=1), np.eye(5, dtype=bool)[target]
+    result = metrics.evaluate_classification(*(values.astype(str) for values in (target, prediction, np.arange(5))), scores)
+    expected = {f"f1_{name}": f1_score(target, prediction, average=name) for name in ("macro", "micro", "weighted")} | {
+        "accuracy": accuracy_score(target, prediction),
+        "binary_accuracy": np.mean((scores > 0.5) == one_hot),
+        "fbeta_0.5_macro": fbeta_score(target, prediction, beta=0.5, average="macro", zero_division=0),
+        "fbeta_0.5_rounded": fbeta_score(one_hot, scores > 0.5, beta=0.5, average="micro", zero_division=0),
+    }
+    with pytest.warns() if set(prediction) - set(target) else contextlib.nullcontext():  # of labels without a target
+        expected["unweighted_average_recall"] = balanced_accuracy_score(target, prediction)
+    assert result == pytest.approx(expected, abs=1e-12)
 
 
 def test_classification_perfect():

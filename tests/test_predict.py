@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import soundfile
 from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import attach_json
+from began.files import attach_json, read_attached_json
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers import export, picture, predict, predictor
 from classifiers.metrics import aggregate_chunks
@@ -261,14 +262,34 @@ def test_only_bad_files_still_give_a_json_list(made, bad, capsys):
     assert json.loads(capsys.readouterr().out) == []
 
 
-def test_strange_names_are_printable(made, tmp_path, capsys):
+def test_strange_names_are_printable(made, tmp_path, monkeypatch, capsys):
     name = "caf\udce9 \x1b[31m$x$ 'a,b'.wav"
     soundfile.write(os.fsencode(tmp_path / name), 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
     for output in ("text", "csv", "json"):
         assert run("--model", made["categorical"][2], tmp_path, "--output", output, "--plot", tmp_path / "p") == 0
         text = capsys.readouterr().out
-        assert "\x1b" not in text or output == "csv"
+        assert "\x1b" not in text or output == "csv"  # which here is a file
     assert len(list((tmp_path / "p").iterdir())) == 1
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run("--model", made["categorical"][2], tmp_path, "--output", "csv") == 0
+    text = capsys.readouterr().out
+    assert "\x1b" not in text and text.count("\n") == 2
+
+
+def test_names_that_a_spreadsheet_would_run_are_marked(made, tmp_path, monkeypatch, capsys):
+    """As in a folder that was sent, and in a model of a stranger."""
+    model = tmp_path / "model.keras"
+    shutil.copy(made["categorical"][2], model)
+    head = read_attached_json(model, "head")
+    attach_json(
+        model, "head", head | {"labels": [f"{start}cmd()" for start, _ in zip("=@+-abc", head["labels"], strict=False)]}
+    )
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("=cmd().wav", 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
+    assert run("--model", model, "=cmd().wav", "--output", "csv") == 0
+    table = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert table[1][0] == "./=cmd().wav" and Path(table[1][0]).is_file()
+    assert not [cell for row in table for cell in row if cell.startswith(("=", "@", "+", "-"))]
 
 
 def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from began import callbacks, checkpoint
+from began import callbacks, checkpoint, pretraining
 from began.callbacks import find_trouble, measure_diversity
 from began.checkpoint import read_checkpoint, write_checkpoint
 from began.dataset import ChunkStore
@@ -234,6 +234,13 @@ def test_not_finite_stops_and_keeps_the_last_good_checkpoint(store, tmp_path, mo
 
 def rows(k: list[float], step: int = 5_000, diversity: float = 0.5) -> list[dict[str, float]]:
     return [{"k": value, "step": step, "diversity": diversity} for value in k]
+
+
+def test_an_encoder_that_could_not_be_opened_again_is_not_trained(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("began.pretraining.MAX_NETWORK_BYTES", pretraining.MAX_JSON_BYTES)
+    with pytest.raises(InputError, match="base filters: found 2, an encoder of .* MB; expected at most"):
+        pretrain(store, tmp_path, PretrainingSettings(**SMALL))
+    assert not list(tmp_path.iterdir())
 
 
 def test_warnings():

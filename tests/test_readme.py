@@ -370,13 +370,14 @@ def test_a_command_that_is_wrong_or_unknown_fails(folder, monkeypatch, line):
         try_command(line)
 
 
-def test_every_machine(folder, tmp_path):
+@pytest.mark.parametrize("address", ["192.168.0.1", "127.0.0.1"], ids=["on a network", "through a tunnel"])
+def test_every_machine(address, folder, tmp_path):
     """The commands for several machines, with addresses on this one."""
     from began.distributed import Cluster
     from experiments import pretrain_librispeech
 
     synthetic.write_librispeech(tmp_path / "LibriSpeech", n_speakers=2, n_utterances=2, seconds=1.5)
-    lines = [line for path in DOCUMENTS for line in find_commands(path) if "--worker-index" in line]
+    lines = [line for path in DOCUMENTS for line in find_commands(path) if f"--workers {address}" in line]
     parsed = [pretrain_librispeech.make_parser().parse_args(shlex.split(line)[3:]) for line in lines]
     clusters = [Cluster.from_options(one.workers, one.worker_index, one.devices) for one in parsed]
     assert [cluster.index for cluster in clusters] == list(range(clusters[0].n_workers))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from experiments import figures, report
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import DEFAULT_HEAD_SEEN, EXPERIMENTS, LEAKING, SPACE_SEEN, STATISTICS_SEEN
 from experiments.reporting import error_analysis, tables
-from experiments.reporting.markdown import Footnotes, number
+from experiments.reporting.markdown import Footnotes, escape, number
 from experiments.reporting.readme import update_readme
 from experiments.reporting.render import render
 from experiments.reporting.summary import Results, best_trials, t_interval, validation_and_test
@@ -259,6 +260,19 @@ def test_a_condition_that_the_user_named_has_the_notes_of_its_method(results):
     assert len(Results(results).notes("custom", "own")) == 1 and "## `own` ¹" in text_of(results, "custom")
 
 
+def test_names_and_notes_from_a_results_folder_are_no_markup(results):
+    """Speakers and notes may come from anybody: a table on a web page must neither run, nor load, nor link what they say."""
+    name = "<img src=x onerror=alert(1)> [a](http://b.example) `c` | www.d.example \x1b[31m"
+    scores = {(fold, "utterance"): {"accuracy": 0.5} for fold in (name, "03", "pooled")}
+    write_run(results, "custom", "own", 1, scores, config={"note": name, "protocol": f"leave one speaker out {name}"})
+    text = text_of(results, "custom")
+    assert text.count("onerror") == 3
+    for mark in ("<", "[", "|", "`", "]("):
+        assert len(re.findall(rf"(?<!\\){re.escape(mark)}", escape(name))) == 0
+    assert text.count(escape(name)) == 3
+    assert "//b.example" in text and "http://" not in text and "www.d" not in text and "\x1b" not in text
+
+
 def test_settings_that_differ_between_runs_are_named(results):
     emodb(results)
     path = results / "table3_emodb/head_per_second/run2/config.json"
@@ -428,12 +442,10 @@ def full(results):
     return results
 
 
-def test_script_renders_everything_twice_the_same(full, tmp_path, capsys):
+def test_everything_is_rendered_twice_the_same(full, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("<!-- results:begin -->\n<!-- results:end -->\n")
-    arguments = ["--results-dir", str(full), "--readme", str(readme)]
-    assert run_script(report.main, report.make_parser(), arguments) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("Wrote ")
+    render(full, readme)
     drawn = {path.stem for path in (full / "figures").glob("*.png")}
     assert drawn == {
         "table1_savee_chunk_split_leaking_speakers",
@@ -454,7 +466,7 @@ def test_script_renders_everything_twice_the_same(full, tmp_path, capsys):
     }
     files = [readme, *sorted((full / "tables").iterdir()), *sorted((full / "figures").iterdir())]
     before = [path.read_bytes() for path in files]
-    assert run_script(report.main, report.make_parser(), arguments) == 0
+    render(full, readme)
     assert [path.read_bytes() for path in files] == before
     assert not [path for path in files if path.suffix == ".md" and "nan" in path.read_text()]
 

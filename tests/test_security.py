@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import errno
 import importlib
+import io
 import json
 import pickle
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -130,6 +139,136 @@ def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, ca
     assert path.name in message
     assert "expected" in message
     assert not list(tmp_path.rglob("*.npy"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), FileNotFoundError(errno.ENOENT, "No usable temporary directory found")],
+    ids=["no space", "no temporary folder"],
+)
+def test_a_full_disk_is_not_blamed_on_a_stranger(error, tiny_encoder, monkeypatch, capsys):
+    import keras
+
+    from began.network_file import load_network
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(keras.models, "load_model", fail)
+    assert run_script(lambda arguments: load_network(tiny_encoder), argparse.ArgumentParser(), []) == 2
+    message = capsys.readouterr().err
+    assert "free space" in message
+    assert "stranger" not in message
+
+
+# ------------------------------------------------------------------------------------------- files that grow in memory
+
+
+def write_sets(fill: Callable[[h5py.File], object]) -> bytes:
+    """An HDF5 file with the data sets that `fill` makes."""
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        fill(file)
+    return content.getvalue()
+
+
+def in_config(before: str, after: str) -> dict[str, Callable[[str], bytes]]:
+    """The configuration of the small network below, changed, and without the shapes that Keras notes beside the layers."""
+
+    def change(config: str) -> bytes:
+        assert before in config
+        return re.sub(r'"build_config": \{[^}]*\}', '"build_config": null', config.replace(before, after)).encode()
+
+    return {"config.json": change}
+
+
+WEIGHTS_FILE = "model.weights.h5"
+GROWING: dict[str, dict[str, Any]] = {
+    "weights that unpack": {WEIGHTS_FILE: lambda _: bytes(1 << 27)},
+    "metadata that unpack": {"metadata.json": lambda _: b" " * (1 << 27)},
+    "a member that nobody asks for": {"assets/a": lambda _: b" " * (1 << 27)},
+    "many small members": {f"{number}.json": lambda _: b" " * (1 << 20) for number in range(70)},
+    "a configuration of many lists": {"config.json": lambda _: b"[" + b"[]," * 2_000_000 + b"[]]"},
+    "as many lists as are let through": {"config.json": lambda _: b"[" + b"[]," * 340_000 + b"[]]"},
+    "a set without content": {WEIGHTS_FILE: lambda _: write_sets(lambda f: f.create_dataset("a", (1 << 30,), "f4"))},
+    "a set in empty pieces": {
+        WEIGHTS_FILE: lambda _: write_sets(lambda f: f.create_dataset("a", (1 << 28,), "f4", chunks=(1 << 20,), compression=9))
+    },
+    "one number in a large piece": {
+        WEIGHTS_FILE: lambda _: write_sets(
+            lambda f: f.create_dataset("a", data=np.ones(1), maxshape=(None,), chunks=(1 << 25,), compression=1)
+        )
+    },
+    "a set in another file": {
+        WEIGHTS_FILE: lambda _: write_sets(
+            lambda f: f.create_dataset("a", (1 << 28,), "f4", external=[("/dev/zero", 0, 1 << 30)])
+        )
+    },
+    "a layer of a thousand million units": in_config('"units": 54321', '"units": 1000000000'),
+    "a large input": in_config('"batch_shape": [null, 8, 8, 2]', '"batch_shape": [null, 30000, 8, 30000]'),
+    "an adapter of high rank": in_config('"units": 54321', '"units": 54321, "lora_rank": 100000000'),
+    "a large step in the middle": in_config('"size": [2, 2]', '"size": [20000, 20000]'),
+    "a number spread over an input": in_config('"mean": null, "variance": null', '"mean": 0.0, "variance": 1.0'),
+}
+
+
+@pytest.fixture(scope="module")
+def small_network(tmp_path_factory) -> dict[str, bytes]:
+    """The members of the .keras file of a network with layers that the traps below alter."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((8, 8, 2))
+    x = layers.Normalization(axis=(1, 3))(inputs)
+    x = layers.MaxPooling2D((7, 7))(layers.UpSampling2D((2, 2))(x))
+    path = tmp_path_factory.mktemp("small_network") / "small.keras"
+    keras.Model(inputs, layers.Dense(54321)(layers.Flatten()(x))).save(path)
+    with zipfile.ZipFile(path) as archive:
+        return {member: archive.read(member) for member in archive.namelist()}
+
+
+def write_growing(path: Path, members: dict[str, bytes], changes: dict[str, Callable[[str], bytes]]) -> Path:
+    """A .keras file of a few megabytes at most that would take gigabytes."""
+    changed = {member: change(members.get(member, b"").decode("utf-8", "replace")) for member, change in changes.items()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, data in {**members, **changed}.items():
+            archive.writestr(member, data)
+    assert path.stat().st_size < 5_000_000
+    return path
+
+
+REFUSING = """
+import re, sys
+from pathlib import Path
+from began.errors import InputError
+from began.network_file import load_network
+from began.startup import start_backend
+
+start_backend()
+for path in sys.argv[1:]:
+    try:
+        load_network(path)
+        print(path, "was opened")
+    except InputError as error:
+        print(error)
+print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])  # the most that this process ever held
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc, as Linux has it")
+def test_files_that_grow_are_refused_before_they_do(small_network, tmp_path):
+    whole = write_growing(tmp_path / "whole.keras", small_network, {})
+    paths = [
+        write_growing(tmp_path / f"{name.replace(' ', '_')}.keras", small_network, changes) for name, changes in GROWING.items()
+    ]
+    done = subprocess.run([sys.executable, "-c", REFUSING, whole, *paths], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    opened, *refused, kilobytes = done.stdout.splitlines()
+    assert "was opened" in opened
+    for path, line in zip(paths, refused, strict=True):
+        assert line.startswith(f"{path}: found")
+        assert "expected" in line
+    assert int(kilobytes) < 1e6
 
 
 def test_the_traps_would_spring(tmp_path):

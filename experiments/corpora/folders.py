@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import UNKNOWN, is_silent, open_audio, read_blocks, stream_audio
+from began.audio import UNBOUNDED, UNKNOWN, is_silent, open_audio, read_blocks, stream_audio
 from began.errors import InputError
 from began.files import describe_no_file, printable
 from experiments.corpora.record import Corpus
@@ -244,8 +244,8 @@ def _ends_well(path: str) -> bool:
     import soundfile
 
     with open_audio(path) as file:
-        # Floats can hold NaN or integers, which only reading finds.
-        if file.subtype in ("FLOAT", "DOUBLE") or not 0 < file.frames < UNKNOWN:
+        # These can hold NaN or integers, which only reading finds.
+        if file.subtype in UNBOUNDED or not 0 < file.frames < UNKNOWN:
             return False
         try:
             if all(is_silent(block) for block in read_blocks(file, PROBED_SECONDS)):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from began.errors import printable
+
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
     import pandas as pd
 
@@ -81,7 +83,7 @@ class Corpus:
             parts.append(", ".join(f"{label} {count}" for label, count in counts.items()))
         if self.missing is not None and len(self.missing):
             parts.append(f"{len(self.missing)} without audio")
-        return "; ".join(parts)
+        return printable("; ".join(parts))
 
 
 def build_corpus(
@@ -98,4 +100,4 @@ def build_corpus(
     table = table.sort_values("utterance", kind="stable").reset_index(drop=True)
     if missing is not None:
         missing = pd.DataFrame(list(missing), columns=["utterance", "split", "expected"])
-    return Corpus(name, table, tuple(sorted(labels)), missing, tuple(notes))
+    return Corpus(name, table, tuple(sorted(labels)), missing, tuple(map(printable, notes)))

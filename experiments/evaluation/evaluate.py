@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from began.errors import printable
 from began.files import lock_folder
 from classifiers.metrics import CATEGORICAL, aggregate_chunks, evaluate_classification, evaluate_dimensions
 from experiments.corpora.record import Corpus
@@ -77,9 +78,9 @@ def _run_condition(condition: Condition, corpus: Corpus, settings: Settings, pre
             run.start(config)
             said = f"run {run.run} of {settings.runs}: "
             if run.is_complete:
-                print(f"{said}complete in {run.path}")
+                print(printable(f"{said}complete in {run.path}"))
                 continue
-            print(f"{said}{run.path}")
+            print(printable(f"{said}{run.path}"))
             run.start_searches(config)
             metrics = _execute(condition, *prepare_data(), settings, run)
             print(f"{said}{_summarise(metrics, condition)}")

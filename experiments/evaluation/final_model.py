@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from began.errors import InputError
+from began.errors import InputError, printable
 from began.files import read_attached_json
 from began.spectrogram import SpectrogramConfig
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
@@ -53,7 +53,7 @@ def write_final_models(
         if not _is_current(path, metadata):
             print(f"training the {task} model on all labelled utterances")
             _train(path, prepare()[0], condition, settings, metadata)
-            print(f"wrote {path}, for own recordings: trained on all {metadata['n_utterances']} labelled utterances")
+            print(printable(f"wrote {path}, for own recordings: trained on all {metadata['n_utterances']} labelled utterances"))
         written.append(path)
     return written
 

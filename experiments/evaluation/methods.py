@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from began.encoder import read_config
+from began.encoder import read_config, read_training
 from began.errors import InputError
-from began.files import read_attached_json, sha256_of
+from began.files import sha256_of
 from experiments.corpora.record import Corpus
 from experiments.evaluation import baselines, searched_heads, utterance_statistics
 from experiments.evaluation.conditions import CORPORA, METHODS, Condition
@@ -99,7 +99,7 @@ def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, obj
     Raises:
         InputError: no such file, or damaged.
     """
-    training = read_attached_json(path, "pretraining", default={})
+    training = read_training(path)
     spectrogram = read_config(path).to_dict()
     if initial_weights:
         sizes = {name: training.get(name) for name in ("base_filters", "latent_size")}

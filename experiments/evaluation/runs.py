@@ -41,7 +41,18 @@ LEVELS = ("chunk", "recording", "utterance")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(0|[1-9]\d*)")
-_RUN_AGAIN = "remove its folder and run the experiment again"
+RUN_AGAIN = "remove its folder and run the experiment again"
+
+
+_CONFIG_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("corpus", "protocol", "method", "features", "note", "utterances_sha256"), (str,)),
+    **dict.fromkeys(("max_evals", "n_missing", "n_without_chunks"), (int, type(None))),
+    **dict.fromkeys(("synthetic", "search", "normalize_speakers", "adversarial"), (bool,)),
+    "epochs": (int, float),
+    "class_weight": (str, type(None)),
+    "pooling": (dict, str),
+}
+"""What reports read of config.json, whose keys may be absent, and what it may be."""
 
 
 class RunFolder:
@@ -100,7 +111,8 @@ class RunFolder:
         if path.is_file():
             now = {key: environment[key] for key in ("date", "commit", "uncommitted_changes", "devices")}
             environment = read_json(path)
-            environment.setdefault("resumed", []).append(now)
+            before = environment.get("resumed")
+            environment["resumed"] = [*(before if isinstance(before, list) else []), now]
         self._write_json("environment", environment)
 
     def start_searches(self, config: Mapping[str, Any]) -> None:
@@ -133,8 +145,18 @@ class RunFolder:
         self.write_table("metrics", metrics)
 
     def read_config(self) -> dict:
-        """Returns the content of config.json; nothing where there is none."""
-        return read_json(self.path / "config.json") if self.is_started else {}
+        """Returns the content of config.json; nothing where there is none.
+
+        Raises:
+            InputError: it is damaged, or holds what no run has.
+        """
+        path = self.path / "config.json"
+        config = read_json(path) if self.is_started else {}
+        for name, kinds in _CONFIG_TYPES.items():
+            if name in config and type(config[name]) not in kinds:
+                expected = " or ".join(kind.__name__ for kind in kinds)
+                raise InputError.about(path, f"{name} {json.dumps(config[name])[:60]}", expected, RUN_AGAIN)
+        return config
 
 
 def metrics_rows(
@@ -153,9 +175,39 @@ def metrics_rows(
 
 def search_path(folder: Path, split: Split, task: str) -> Path:
     """Returns the file of a fold's search: runs whose inner folds agree share it."""
+    return folder / f"{_begin_name(split.fold, task)}{split.fingerprint}.csv"
+
+
+def _begin_name(fold: str, task: str) -> str:
     # Speakers of a manifest may have names with slashes, and long ones.
-    fold = re.sub(r"[^\w .+-]", "_", split.fold)[:50]
-    return folder / f"{fold}-{task}-{split.fingerprint}.csv"
+    fold = re.sub(r"[^\w .+-]", "_", fold)[:50]
+    return f"{fold}-{task}-"
+
+
+def read_search(path: Path) -> pd.DataFrame:
+    """Returns the trials of one search.
+
+    Raises:
+        InputError: the file is damaged, misses trials, or holds some of another search.
+    """
+    trials = read_table(path)
+    if fault := _find_fault_of_search(path, trials):
+        raise InputError.about(path, fault, "the trials of one search, from 0 on", RUN_AGAIN)
+    return trials
+
+
+def _find_fault_of_search(path: Path, trials: pd.DataFrame) -> str | None:
+    if absent := [name for name in ("fold", "task", "trial", "loss", "status") if name not in trials]:
+        return f"no column {', '.join(absent)}"
+    if trials["trial"].tolist() != [*range(len(trials))] or trials.empty:
+        return f"the trials {', '.join(trials['trial'].astype(str)) or 'of none'}"
+    for name in [name for name in ("fold", "task", "seed", "search") if name in trials and trials[name].nunique() != 1]:
+        return f"trials of more than one {name}"
+    if not path.name.startswith(_begin_name(trials["fold"].iloc[0], trials["task"].iloc[0])):
+        return f"trials of fold {trials['fold'].iloc[0]}, task {trials['task'].iloc[0]}"
+    if not pd.api.types.is_numeric_dtype(trials["loss"]) or (trials["loss"].notna() != (trials["status"] == "ok")).any():
+        return "losses that do not fit their status"
+    return None
 
 
 def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd.DataFrame]) -> pd.Series:
@@ -170,7 +222,7 @@ def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd
         trials.insert(0, "fold", split.fold)
         trials.insert(1, "task", task)
         write_table(path, trials)
-    trials = read_table(path)
+    trials = read_search(path)
     return trials.loc[trials["loss"].idxmin()]
 
 
@@ -208,12 +260,16 @@ def read_predictions(results_dir: PathLike, experiment: str | None = None, condi
 
 
 def read_trials(results_dir: PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
-    """Returns the trials of all searches, with ``experiment`` and ``condition`` in front; ``search`` names the file."""
+    """Returns the trials of all searches, with ``experiment`` and ``condition`` in front; ``search`` names the file.
+
+    Raises:
+        InputError: see `read_search`.
+    """
     paths = Path(results_dir).glob(f"{experiment or '*'}/{condition or '*'}/search/*.csv")
     tables = []
     for path in sorted(path for path in paths if any(f"-{task}-" in path.name for task in TASKS)):
         names = {"experiment": path.parents[2].name, "condition": path.parents[1].name}
-        tables.append(_put_in_front(read_table(path).assign(search=path.stem), names))
+        tables.append(_put_in_front(read_search(path).assign(search=path.stem), names))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition"])
 
 
@@ -266,7 +322,7 @@ def _refusing(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RecursionError) as error:  # pandas' parser errors are ValueErrors
-        raise InputError.about(path, getattr(error, "strerror", None) or error, expected, _RUN_AGAIN) from error
+        raise InputError.about(path, getattr(error, "strerror", None) or error, expected, RUN_AGAIN) from error
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -298,12 +354,22 @@ def _read_all(name: str, runs: Iterable[RunFolder]) -> pd.DataFrame:
         path = run.path / f"{name}.csv"
         if not path.is_file():
             continue
-        table = read_table(path)
-        if name == "metrics" and (fault := _find_fault(table)):
-            raise InputError.about(path, fault, f"columns {', '.join(METRICS_COLUMNS)}", _RUN_AGAIN)
+        table = read_metrics_file(path) if name == "metrics" else read_table(path)
         # The folder tells whose scores these are, also when it was renamed by hand.
         tables.append(_put_in_front(table, {"experiment": run.experiment, "condition": run.condition, "run": run.run}))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition", "run"])
+
+
+def read_metrics_file(path: Path) -> pd.DataFrame:
+    """Returns the content of a metrics.csv.
+
+    Raises:
+        InputError: it is absent or not in the layout.
+    """
+    table = read_table(path)
+    if fault := _find_fault(table):
+        raise InputError.about(path, fault, f"columns {', '.join(METRICS_COLUMNS)}", RUN_AGAIN)
+    return table
 
 
 def _put_in_front(table: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:

@@ -14,10 +14,14 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from began.encoder import load_frozen_encoder
+from began.errors import InputError
 from began.files import read_attached_json
 from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from experiments.evaluation import runs
+
+MEASURED = ("epoch", "step", "reconstruction_loss", "convergence_measure")
+"""Columns of history.csv that every training has."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,9 @@ def find_pretrainings(results_dir: str | os.PathLike) -> list[Pretraining]:
     found = []
     for path in sorted(Path(results_dir).glob("pretrain_librispeech/*/history.csv")):
         history, config = runs.read_table(path), path.parent / "config.json"
+        if wrong := [name for name in MEASURED if not pd.api.types.is_numeric_dtype(history.get(name))]:
+            damage = f"no numbers in {', '.join(wrong)}"
+            raise InputError.about(path, damage, ", ".join(MEASURED), "remove it, and run the pre-training again")
         if len(history):
             found.append(Pretraining(path.parent, runs.read_json(config) if config.is_file() else {}, history))
     return sorted(found, key=lambda one: (not one.is_saved, not one.config.get("adversarial", True)))

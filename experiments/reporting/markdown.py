@@ -1,13 +1,22 @@
 """Numbers, tables and footnotes in Markdown."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from began.errors import printable
 
 MADE = "Rendered by `make tables` from the run folders; not edited by hand."
 NOT_RUN = "not run"
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def escape(text: object) -> str:
+    """Returns a name or text of a results folder as it reads: no HTML, link or other markup in it has an effect."""
+    marked = re.sub(r"[\\`*\[\]<>&|~]", r"\\\g<0>", printable(text))
+    return re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)", r"\\", marked)  # bare addresses become links, too
 
 
 class Footnotes:
@@ -24,13 +33,13 @@ class Footnotes:
 
     def lines(self) -> list[str]:
         """Returns the notes as a numbered list and an empty line behind it; nothing where there are none."""
-        lines = [*(f"{number}. {text[:1].upper()}{text[1:]}." for number, text in enumerate(self._texts, start=1)), ""]
+        lines = [*(f"{number}. {escape(text[:1].upper() + text[1:])}." for number, text in enumerate(self._texts, start=1)), ""]
         return lines if self._texts else []
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a Markdown table."""
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (heads, *rows)]
+    lines = ["| " + " | ".join(re.sub(r"(?<!\\)\|", r"\|", cell) for cell in cells) + " |" for cells in (heads, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(heads), *lines[1:]])
 
 

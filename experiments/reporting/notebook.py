@@ -19,6 +19,7 @@ from began.errors import InputError
 from experiments.corpora import CORPORA, load
 from experiments.corpora.record import Corpus
 from experiments.reporting.markdown import MADE
+from experiments.reporting.markdown import escape as escape_markdown
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
 from experiments.reporting.tables import make_table, to_markdown
 
@@ -42,7 +43,7 @@ def find_corpora(data_dir: str | os.PathLike = DATA_DIR) -> tuple[dict[str, Corp
                 absent.append(f"{folder}: no such folder under DATA_DIR")
         except InputError as error:
             # Whose machine the folder lies on is nobody's business.
-            absent.append(str(error).replace(str(data_dir), "DATA_DIR"))
+            absent.append(escape_markdown(str(error).replace(str(data_dir), "DATA_DIR")))
     return corpora, absent
 
 

@@ -145,7 +145,7 @@ def to_markdown(experiment: str, table: pd.DataFrame) -> str:
         lines += footnotes.lines()
     protocols = select(table, system=OURS).drop_duplicates("condition").groupby("protocol", sort=False)["condition"]
     lines += ["## Protocols", ""] if len(protocols) else []
-    lines += [f"- {', '.join(f'`{name}`' for name in names)}: {protocol}." for protocol, names in protocols]
+    lines += [f"- {', '.join(f'`{name}`' for name in names)}: {md.escape(protocol)}." for protocol, names in protocols]
     return "\n".join([*lines, "", _SPREAD, ""])
 
 
@@ -234,7 +234,7 @@ def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
         level = "utterance" if "utterance" in set(block["level"]) else "chunk"
         folds = [scope for scope in block["scope"].unique() if scope not in _SCOPES]
         main = [name for name in _MAIN if any((name, level, fold) in found for fold in folds)]
-        rows = [[fold, *(md.mean_sd(found.get((name, level, fold))) for name in main)] for fold in folds]
+        rows = [[md.escape(fold), *(md.mean_sd(found.get((name, level, fold))) for name in main)] for fold in folds]
         heads = [f"fold, {level} level", *(f"{METRIC_NAMES[name]} ± over runs" for name in main)]
         lines += [md.markdown_table(heads, rows), ""] if rows else []
     return lines

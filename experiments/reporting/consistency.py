@@ -1,0 +1,186 @@
+"""Do the files of the runs belong together: nothing is rendered from a results folder before it is known.
+
+The metrics are computed again from predictions.csv, which has one row per utterance, and compared to its rounding. What it
+cannot give (scores of chunks, averages over videos) must be there for the same folds, and lie where such scores can lie.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from began.errors import InputError
+from classifiers.metrics import evaluate_classification, evaluate_dimensions
+from experiments.evaluation.conditions import Condition
+from experiments.evaluation.runs import POOLED, RUN_AGAIN, RunFolder, find_runs, read_metrics_file, read_table, read_trials
+
+ROUNDING = 1e-6
+"""Of the scores in predictions.csv: six digits."""
+
+_KEYS = ("utterance", "speaker", "fold")
+_CLASSES = ("target", "prediction")
+_DIMENSIONS = tuple(f"{name}_{kind}" for name in ("arousal", "valence") for kind in _CLASSES)
+_SELECTED_ON = ("unweighted_average_recall", "concordance_correlation_coefficient_mean")
+_PER_VIDEO = "_per_video"
+
+
+def check_results(results_dir: Any) -> None:
+    """Checks every complete run under a results folder, and the searches beside them.
+
+    Raises:
+        InputError: names the first file that is damaged, misses rows, or does not belong to the others.
+    """
+    utterances: dict[tuple, tuple[RunFolder, pd.DataFrame]] = {}
+    conditions: dict[tuple[str, str], list[tuple[RunFolder, pd.DataFrame]]] = {}
+    for run in find_runs(results_dir):
+        config = run.read_config()
+        metrics = read_metrics_file(run.path / "metrics.csv")
+        predictions = _read_predictions(run, str(config.get("protocol")))
+        _compare(run, config, predictions, metrics)
+        _compare_utterances(run, config, predictions, utterances)
+        conditions.setdefault((run.experiment, run.condition), []).append((run, metrics))
+    for names, of_condition in conditions.items():
+        n_begun = len(find_runs(results_dir, *names, complete=False))
+        _compare_trials(read_trials(results_dir, *names), of_condition, is_finished=n_begun == len(of_condition))
+
+
+def _refuse(run: RunFolder, name: str, found: str, expected: str) -> InputError:
+    return InputError.about(run.path / f"{name}.csv", found, expected, RUN_AGAIN)
+
+
+def _read_predictions(run: RunFolder, protocol: str) -> pd.DataFrame:
+    """Returns predictions.csv, with one row per utterance and the columns of classes, of arousal and valence, or of both."""
+    table = read_table(run.path / "predictions.csv")
+    columns = set(table)
+    if not len(table) or not columns >= {*_KEYS} or not (columns >= {*_CLASSES} or columns >= {*_DIMENSIONS}):
+        expected = f"rows with {', '.join(_KEYS)} and {', '.join(_CLASSES)} or {', '.join(_DIMENSIONS)}"
+        raise _refuse(run, "predictions", f"{len(table)} rows with the columns {', '.join(map(str, table))}", expected)
+    if table["utterance"].duplicated().any():
+        twice = table.loc[table["utterance"].duplicated(), "utterance"].iloc[0]
+        raise _refuse(run, "predictions", f"{twice} more than once", "every utterance once")
+    if "speaker" in protocol and (wrong := table[table["fold"] != table["speaker"]]).size:
+        found = f"{wrong['utterance'].iloc[0]} of {wrong['speaker'].iloc[0]} in fold {wrong['fold'].iloc[0]}"
+        raise _refuse(run, "predictions", found, "folds that are speakers")
+    return table
+
+
+def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFrame, metrics: pd.DataFrame) -> None:
+    """Compares the metrics of a run with its predictions."""
+    of_chunks = "chunks in place of utterances" in str(config.get("protocol"))
+    levels = Condition(run.experiment, run.condition, method=config.get("method", ""), chunk_split=of_chunks).levels
+    folds = [fold for fold in predictions["fold"].unique() if fold != POOLED]
+    computed: dict[tuple[str, str], tuple[float, float]] = {}
+    for fold in (*folds, POOLED):
+        part = predictions if fold == POOLED else predictions[predictions["fold"] == fold]
+        try:
+            computed |= {(fold, metric): value for metric, value in _measure(part).items()}
+        except InputError as error:
+            raise _refuse(run, "predictions", f"rows that cannot be scored ({error})", "the predictions of this run") from error
+    test = metrics[metrics["split"] == "test"]
+    found = dict(zip(zip(test["fold"], test["level"], test["metric"], strict=True), test["value"], strict=True))
+    expected = {(fold, level, metric) for fold, metric in computed for level in levels}
+    surplus = {key for key in found if key not in expected and not _is_per_video(key, predictions)}
+    for what, keys in (("no", expected - {*found}), ("a surplus", surplus)):
+        if keys:
+            fold, level, metric = min(keys)
+            action = "one score for each level, fold and measure of predictions.csv"
+            raise _refuse(run, "metrics", f"{what} {metric} of fold {fold} at {level} level", action)
+    for (fold, level, metric), value in found.items():
+        wanted, tolerance = computed.get((fold, metric), (0.0, math.inf))
+        if level != levels[-1]:  # chunks, whose scores are not in predictions.csv
+            tolerance = math.inf
+        low, high = _range_of(metric)
+        if not (low <= value <= high and abs(value - wanted) <= tolerance):
+            expected_value = f"{wanted:.6f}, as predictions.csv gives it" if tolerance < math.inf else f"{low:g} to {high:g}"
+            raise _refuse(run, "metrics", f"{metric} {value:g} of fold {fold} at {level} level", expected_value)
+    _check_validation(run, metrics[metrics["split"] == "validation"], {*predictions["fold"]})
+
+
+def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Returns every metric of some predictions, and how far rounding can have moved it."""
+    values: dict[str, tuple[float, float]] = {}
+    if {*_CLASSES} <= {*predictions}:
+        labels = [name for name in predictions if name not in (*_KEYS, *_CLASSES, *_DIMENSIONS)]
+        scores = predictions[labels].to_numpy(float)
+        measured = evaluate_classification(predictions["target"], predictions["prediction"], labels, scores)
+        chosen = scores[np.arange(len(scores)), predictions["prediction"].map({name: i for i, name in enumerate(labels)})]
+        if (chosen < scores.max(axis=1) - 2 * ROUNDING).any():
+            raise InputError("a prediction that is not the most probable class")
+        # A score that was rounded to one half may count as more or as less.
+        n_doubtful = (np.abs(scores - 0.5) <= ROUNDING).sum()
+        by_scores = ("binary_accuracy", "fbeta_0.5_rounded")
+        values |= {name: (value, 1e-9 + 2 * (name in by_scores) * n_doubtful / len(scores)) for name, value in measured.items()}
+    if {*_DIMENSIONS} <= {*predictions}:
+        columns = [predictions[name].to_numpy(float) for name in _DIMENSIONS]
+        # Correlations of what hardly varies are correlations of its rounding.
+        tolerance = 1e-4 if min(map(np.ptp, columns)) > 1000 * ROUNDING else 2.0
+        values |= {name: (value, tolerance) for name, value in evaluate_dimensions(*columns).items()}
+    return values
+
+
+def _is_per_video(key: tuple[str, str, str], predictions: pd.DataFrame) -> bool:
+    return key[2].endswith(_PER_VIDEO) and {*_DIMENSIONS} <= {*predictions}
+
+
+def _range_of(metric: str) -> tuple[float, float]:
+    if metric.startswith("mean_squared_error"):
+        return 0.0, 4.0
+    return (-1.0 if metric.startswith(("concordance", "pearson")) else 0.0), 1.0 + 1e-9
+
+
+def _check_validation(run: RunFolder, validation: pd.DataFrame, folds: set[str]) -> None:
+    """Checks the scores that were selected on: one for each fold, or none at all."""
+    for metric, rows in validation.groupby("metric"):
+        low, high = _range_of(str(metric))
+        if metric not in _SELECTED_ON or set(rows["level"]) != {"utterance"} or not rows["value"].between(low, high).all():
+            raise _refuse(run, "metrics", f"validation scores {metric}", f"{' or '.join(_SELECTED_ON)} of utterances, up to 1")
+        if set(rows["fold"]) != folds:
+            found = f"{metric} of validation for the folds {', '.join(sorted(rows['fold']))}"
+            raise _refuse(run, "metrics", found, f"{', '.join(sorted(folds))}, as in predictions.csv")
+
+
+def _compare_utterances(
+    run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFrame, known: dict[tuple, tuple[RunFolder, pd.DataFrame]]
+) -> None:
+    """Compares the utterances of a run with those of the first one on the same data and with the same protocol."""
+    split = str(config.get("protocol")).split(";")[0]
+    if "each speaker alone" in split:  # is split anew for every run
+        return
+    key = (config.get("utterances_sha256"), split, config.get("n_without_chunks"))
+    targets = [name for name in ("target", "arousal_target", "valence_target") if name in predictions]
+    rows = predictions[["utterance", "speaker", *targets]].sort_values("utterance").reset_index(drop=True)
+    first, expected = known.setdefault((*key, *targets), (run, rows))
+    if not rows.equals(expected):
+        differing = set(map(tuple, rows.astype(str).to_numpy())) ^ set(map(tuple, expected.astype(str).to_numpy()))
+        found = f"{len(rows)} utterances, which differ in {len(differing)} rows, such as {min(differing)[0]},"
+        raise _refuse(run, "predictions", f"{found} from those of {first.path}", "the same utterances and targets")
+
+
+def _compare_trials(trials: pd.DataFrame, runs: Iterable[tuple[RunFolder, pd.DataFrame]], is_finished: bool) -> None:
+    """Compares the scores that runs selected on with the trials of their condition's searches."""
+    if trials.empty:
+        return
+    best = 1.0 - trials.groupby(["task", "fold", "search"])["loss"].min()
+    for run, metrics in runs:
+        selected = metrics[metrics["split"] == "validation"]
+        for metric, fold, value in zip(selected["metric"], selected["fold"], selected["value"], strict=True):
+            task = "categorical" if metric == _SELECTED_ON[0] else "dimensional"
+            scores = best.get((task, fold), pd.Series(dtype=float))
+            if not np.isclose(scores, value, rtol=0, atol=1e-9).any():
+                found = f"{metric} {value:g} of validation in fold {fold}"
+                raise _refuse(run, "metrics", found, "the best of the trials in search/")
+    if is_finished:
+        _check_lengths(trials, run)
+
+
+def _check_lengths(trials: pd.DataFrame, run: RunFolder) -> None:
+    """Checks that no search lacks its last trials; one that is going on may."""
+    n_trials = trials.groupby("search").size()
+    config = run.read_config()
+    expected = (config.get("max_evals") or 1) if config.get("method") == "head" else n_trials.max()
+    if (n_trials != expected).any():
+        name = n_trials.index[n_trials != expected][0]
+        path = run.path.parent / "search" / f"{name}.csv"
+        raise InputError.about(path, f"{n_trials[name]} trials", expected, RUN_AGAIN)

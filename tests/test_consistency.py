@@ -1,0 +1,191 @@
+"""Damaged, cut and hand-made files of results: whatever does not belong together is refused before anything is rendered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from began.command_line import run_script
+from experiments import report
+from experiments.evaluation.runs import read_table, write_table
+
+ROOT = Path(__file__).resolve().parents[1]
+HEADS, STATISTICS = "table3_emodb/head_per_second", "table3_emodb/utterance_statistics"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    """Two conditions of the project's own results, two runs each."""
+    folder = tmp_path_factory.mktemp("results")
+    for condition in (HEADS, STATISTICS):
+        for path in (ROOT / "results" / condition).glob("run[12]/*"):
+            (folder / condition / path.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / condition / path.parent.name)
+        shutil.copytree(ROOT / "results" / condition / "search", folder / condition / "search")
+    return folder
+
+
+@pytest.fixture
+def results(published, tmp_path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "results"))
+
+
+def render(results: Path) -> int:
+    return run_script(report.main, report.make_parser(), ["--results-dir", str(results)])
+
+
+def test_whole_results_are_rendered(results, capsys):
+    assert render(results) == 0
+    assert "Wrote" in capsys.readouterr().out
+
+
+def rewrite(name: str, change: Callable[[pd.DataFrame], pd.DataFrame], condition: str = HEADS) -> Callable[[Path], Path]:
+    def damage(results: Path) -> Path:
+        path = results / condition / name
+        write_table(path, change(read_table(path)))
+        return path
+
+    return damage
+
+
+def set_value(value: float, **where: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Sets the score of the first row with the given values."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        chosen = np.all([table[name] == wanted for name, wanted in where.items()], axis=0)
+        table.loc[np.flatnonzero(chosen)[0], "value"] = value
+        return table
+
+    return change
+
+
+def without(**where: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda table: table[~np.all([table[name] == wanted for name, wanted in where.items()], axis=0)]
+
+
+def of_test(**where: str) -> dict[str, str]:
+    return {"split": "test", "fold": "03", "level": "utterance", "metric": "accuracy"} | where
+
+
+def swap(first: str, second: str) -> Callable[[Path], Path]:
+    def damage(results: Path) -> Path:
+        shutil.copy(results / HEADS / second, results / HEADS / first)
+        return results / HEADS / first
+
+    return damage
+
+
+def find_search(results: Path, fold: str, condition: str = HEADS) -> Path:
+    return next((results / condition / "search").glob(f"{fold}-*.csv"))
+
+
+def rewrite_search(change: Callable[[Path, pd.DataFrame], pd.DataFrame], condition: str = HEADS) -> Callable[[Path], Path]:
+    def damage(results: Path) -> Path:
+        path = find_search(results, "03", condition)
+        write_table(path, change(results, read_table(path)))
+        return path
+
+    return damage
+
+
+def rewrite_json(change: Callable[[dict], Any]) -> Callable[[Path], Path]:
+    def damage(results: Path) -> Path:
+        path = results / HEADS / "run1" / "config.json"
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+        return path
+
+    return damage
+
+
+def write_text(text: str) -> Callable[[Path], Path]:
+    def damage(results: Path) -> Path:
+        (results / HEADS / "run1" / "config.json").write_text(text)
+        return results / HEADS / "run1" / "config.json"
+
+    return damage
+
+
+def remove(results: Path) -> Path:
+    path = results / HEADS / "run2" / "predictions.csv"
+    path.unlink()
+    return path
+
+
+def leave_out_a_right_one(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop(index=table.index[table["target"] == table["prediction"]][0])
+
+
+def append_elsewhere(results: Path, trials: pd.DataFrame) -> pd.DataFrame:
+    other = read_table(find_search(results, "08")).assign(trial=20, fold="03")
+    return pd.concat([trials, other.iloc[:1]])
+
+
+PREDICTIONS, METRICS = "run2/predictions.csv", "run2/metrics.csv"
+DAMAGES: dict[str, Callable[[Path], Path]] = {
+    "predictions without their last row": rewrite(PREDICTIONS, lambda table: table[:-1]),
+    "predictions without a right one": rewrite(PREDICTIONS, leave_out_a_right_one),
+    "a prediction changed": rewrite(PREDICTIONS, lambda table: table.assign(prediction=["anger", *table["prediction"][1:]])),
+    "targets changed": rewrite(PREDICTIONS, lambda table: table.assign(target=table["prediction"])),
+    "a probability changed": rewrite(PREDICTIONS, lambda table: table.assign(fear=[0.7, *table["fear"][1:]])),
+    "a probability that is none": rewrite(PREDICTIONS, lambda table: table.assign(fear=[7, *table["fear"][1:]])),
+    "a label that has no column": rewrite(PREDICTIONS, lambda table: table.assign(target=["joy", *table["target"][1:]])),
+    "an utterance twice": rewrite(PREDICTIONS, lambda table: pd.concat([table, table[:1]])),
+    "folds that are not the speakers": rewrite(PREDICTIONS, lambda table: table.assign(fold=table["fold"].to_numpy()[::-1])),
+    "no column fold": rewrite(PREDICTIONS, lambda table: table.drop(columns="fold")),
+    "no row": rewrite(PREDICTIONS, lambda table: table[:0]),
+    "no predictions": remove,
+    "predictions of another run": swap(PREDICTIONS, "run1/predictions.csv"),
+    "metrics of another run": swap(METRICS, "run1/metrics.csv"),
+    "predictions of another method": lambda results: Path(
+        shutil.copy(results / STATISTICS / "run1/predictions.csv", results / HEADS / PREDICTIONS)
+    ),
+    "a pooled score changed": rewrite(METRICS, set_value(0.9, **of_test(fold="pooled"))),
+    "a score of a fold changed": rewrite(METRICS, set_value(0.9, **of_test(metric="f1_weighted"))),
+    "a score of chunks that none can be": rewrite(METRICS, set_value(1.5, **of_test(level="chunk"))),
+    "a score that is not finite": rewrite(METRICS, set_value(np.nan, **of_test(level="chunk"))),
+    "no score of a fold's utterances": rewrite(METRICS, without(fold="03", level="utterance")),
+    "no score of a fold's chunks": rewrite(METRICS, without(fold="03", level="chunk")),
+    "no chunks": rewrite(METRICS, without(level="chunk")),
+    "no pooled scores": rewrite(METRICS, without(fold="pooled")),
+    "one measure less": rewrite(METRICS, without(metric="f1_macro", fold="16")),
+    "a measure that there is not": rewrite(METRICS, lambda t: pd.concat([t, t[:1].assign(metric="beauty")])),
+    "a fold that there is not": rewrite(METRICS, lambda t: pd.concat([t, t[:1].assign(fold="17")])),
+    "no validation score of a fold": rewrite(METRICS, without(split="validation", fold="03")),
+    "a validation score of another search": rewrite(METRICS, set_value(0.9, split="validation", fold="03")),
+    "a trial from elsewhere": rewrite_search(append_elsewhere),
+    "trials of another fold": lambda results: Path(shutil.copy(find_search(results, "08"), find_search(results, "03"))),
+    "a search without its last trial": rewrite_search(lambda _, trials: trials[:-1]),
+    "a search without its first trial": rewrite_search(lambda _, trials: trials[1:]),
+    "a small search without its last trial": rewrite_search(lambda _, trials: trials[:-1], STATISTICS),
+    "a loss that is no number": rewrite_search(lambda _, trials: trials.assign(loss="low")),
+    "a trial that failed with a loss": rewrite_search(lambda _, trials: trials.assign(status="fail")),
+    "no column loss": rewrite_search(lambda _, trials: trials.drop(columns="loss"), STATISTICS),
+    "settings that are a list": rewrite_json(lambda config: [config]),
+    "settings that are text": rewrite_json(lambda config: "protocol"),
+    "settings that are null": rewrite_json(lambda config: None),
+    "settings cut": write_text('{"protocol": '),
+    "settings nested deep": write_text('{"a":' * 100_000),
+    "a protocol that is a list": rewrite_json(lambda config: config | {"protocol": ["loso"]}),
+    "pooling that is a list": rewrite_json(lambda config: config | {"pooling": ["mean"]}),
+    "a count that is text": rewrite_json(lambda config: config | {"n_missing": "many"}),
+    "trials that are text": rewrite_json(lambda config: config | {"max_evals": "20"}),
+    "a method that there is not": rewrite_json(lambda config: config | {"method": "magic"}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_does_not_belong_together_is_refused(damage, results, capsys):
+    path = DAMAGES[damage](results)
+    assert render(results) == 2
+    message = capsys.readouterr().err
+    near = (path.parent, path.parent.with_name("run1"), path.parent.parent)
+    assert any(str(folder) in message for folder in near), message
+    assert message.startswith("error: ") and ": found " in message and "; expected " in message
+    assert not (results / "tables").exists()
