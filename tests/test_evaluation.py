@@ -394,6 +394,9 @@ def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpo
 
     predictor = load_predictor(folder / "model.keras")
     assert predictor.kind == "utterance" and predictor.metadata["speeds"] == [1.0, 0.9]
+    tested = predictor.metadata["tested"]
+    rows = metrics[(metrics["fold"] == "pooled") & (metrics["level"] == "utterance") & (metrics["metric"] == "accuracy")]
+    assert tested["accuracy"] == pytest.approx(rows["value"].mean(), abs=1e-4) and tested["runs"] == 1
     text = (tmp_path / "tables" / "table3.md").read_text()
     assert "| `utterance_head`" in text and "recording" in text
 

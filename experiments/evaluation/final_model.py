@@ -21,7 +21,7 @@ from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import SPEEDS
 from experiments.evaluation.options import Settings
-from experiments.evaluation.runs import plain, read_trials
+from experiments.evaluation.runs import POOLED, plain, read_metrics, read_trials
 
 if TYPE_CHECKING:
     from experiments.evaluation.data import Data, Prepare
@@ -111,6 +111,7 @@ def _describe(
         kept |= {"kind": "utterance", "speeds": speeds, "tail": "overlap", "features": "utterance"}
         heard = replace(SpectrogramConfig.from_dict(kept["spectrogram"]), front_end=condition.front_end)
         kept["spectrogram"] = heard.to_dict()
+        kept["tested"] = _summarise_tests(settings.results_dir, condition, task)
     own = {
         "task": task,
         "experiment": condition.experiment,
@@ -124,6 +125,17 @@ def _describe(
         "search_loss": best["loss"],
     }
     return plain({**labels, **kept, **own})
+
+
+def _summarise_tests(results_dir: Path, condition: Condition, task: str) -> dict[str, Any]:
+    """Returns what heads like this one scored on utterances that they had not seen: means over the runs, fractions."""
+    metrics = read_metrics(results_dir, condition.experiment, condition.name)
+    chosen = metrics[(metrics["split"] == "test") & (metrics["fold"] == POOLED) & (metrics["level"] == condition.main_level)]
+    dimensions = [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
+    names = ["accuracy", "unweighted_average_recall"] if task == CATEGORICAL else dimensions
+    means = chosen.groupby("metric")["value"].mean()
+    tested = {name: round(float(means[name]), 4) for name in names if name in means}
+    return {"protocol": condition.protocol_text, "runs": chosen["run"].nunique(), **tested}
 
 
 def _is_current(path: Path, metadata: Mapping[str, Any]) -> bool:
