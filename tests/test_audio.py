@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from began import audio
@@ -76,7 +76,6 @@ def test_streaming_equals_whole(tmp_path, monkeypatch, rate_hz):
     tail=st.sampled_from(audio.TAILS),
     cuts=st.lists(st.integers(1, 30_000), max_size=6),
 )
-@settings(max_examples=60, deadline=None)
 def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
     if hop == 1:
         n_samples = min(n_samples, 16_050)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_corpora import write_omg, write_savee
 
@@ -541,7 +541,6 @@ def test_manifest_must_be_a_file(recordings, tmp_path):
         load("manifest", tmp_path / "absent.csv")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(
         st.binary(max_size=200),
@@ -595,7 +594,6 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
         load("omg", tmp_path)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(

@@ -28,6 +28,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
+import fuzz
 import numpy as np
 import pytest
 import soundfile
@@ -193,6 +194,9 @@ def try_python(words: list[str]) -> None:
     option, module, *rest = words
     if option == "-c":
         subprocess.run([sys.executable, *words], check=True)
+        return
+    if option == "tests/fuzz.py":
+        fuzz.make_parser().parse_args(words[1:])
         return
     assert option == "-m", words
     if module == "venv":
