@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 
 from began.errors import InputError
+from began.startup import set_environment
 
 INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes on from there."
 
@@ -21,8 +22,7 @@ def run_script(
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # descriptions keep their lines
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
-    # TensorFlow reads this once, when it is imported: its start-up notes would bury the progress lines.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    set_environment()
     if arguments.debug:
         return main(arguments) or 0
     if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored, as under nohup

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from began.errors import InputError
+from began.errors import InputError, name_cause
 from began.files import ARCHIVE_ERRORS
 
 KNOWN_CLASSES = (
@@ -38,8 +38,7 @@ def load_network(path: str | os.PathLike[str]) -> Any:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     # Keras raises whatever its parsers raise for a damaged or hostile archive: there is no narrower type.
     except Exception as error:
-        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
-        raise _refuse(path, f"a model that cannot be loaded ({reason})") from error
+        raise _refuse(path, f"a model that cannot be loaded ({name_cause(error)})") from error
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise _refuse(path, "weights that are not finite")
     return model

@@ -111,7 +111,7 @@ def _start_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(ONE_THREAD)
-    start_backend()
+    start_backend(["tensorflow"])
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
@@ -198,6 +198,7 @@ def _train_on_spark(jobs: Sequence[HeadJob]) -> Any:
     """The results of a Spark task, or an error that no second try would mend, and that Spark should not wrap."""
     os.environ.update(ONE_THREAD, CUDA_VISIBLE_DEVICES="-1")
     try:
+        start_backend(["tensorflow"])
         return _train(jobs)
     except (FloatingPointError, InputError) as error:
         return error

@@ -30,6 +30,7 @@ from began.errors import InputError
 from began.files import lock_folder, read_attached_json
 from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
+from began.startup import BACKENDS, choose_backend
 from experiments.corpora import load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
@@ -86,6 +87,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings = PretrainingSettings(**{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial")})
     _check_numbers(settings)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)
+    choose_backend(["tensorflow"] if cluster.n_replicas > 1 else BACKENDS)
     config = SpectrogramConfig(magnitude=arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = load("librispeech", arguments.data_dir, subsets=arguments.subsets)

@@ -11,8 +11,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from small_results import SMALL_RUN
 
+from began.startup import set_environment
+
 # Before TensorFlow is imported anywhere; the scripts that tests start inherit it. Tests run side by side.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.pop("KERAS_BACKEND", None)  # tests of another backend set it themselves
+set_environment()
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
