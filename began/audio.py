@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ CHUNK_SAMPLES = SAMPLE_RATE
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
 """File name endings under which folders are searched for sound."""
 
+FOREIGN_SUFFIXES = (".m4a", ".m4b", ".aac", ".amr", ".3gp", ".webm", ".mka", ".mp4", ".mov", ".wma", ".raw")
+"""Endings of what telephones, browsers and cameras record, and of sound without a header: libsndfile does not open it."""
+
 TAILS = ("overlap", "pad", "drop")
 """What may happen to the samples behind the last full chunk, see `cut_chunks`."""
 
@@ -39,6 +43,9 @@ MAX_AMPLITUDE = 2.0
 
 SILENCE = 1e-4
 """Amplitude below which a file holds no sound (-80 dB of full scale) in any channel, apart from a constant offset."""
+
+_UNRECOGNISED = 1
+"""libsndfile's error for a format that it does not know."""
 
 UNKNOWN = 1 << 62
 """More samples than any file holds: libsndfile's number for a FLAC file of unknown length."""
@@ -75,6 +82,9 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
     try:
         if path.stat().st_size == 0:
             raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
+        if path.suffix.lower() in FOREIGN_SUFFIXES:
+            found = f"a {path.suffix} file, which libsndfile does not open"
+            raise InputError.about(path, found, UNDAMAGED, _say_how_to_convert(path))
         with open_sound(path) as file:
             if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
                 expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
@@ -82,10 +92,17 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
             yield file
     except soundfile.LibsndfileError as error:
         found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
-        raise InputError.about(path, found, UNDAMAGED, AGAIN) from error
+        action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN
+        raise InputError.about(path, found, UNDAMAGED, action) from error
     except OSError as error:
         found = f"a file that cannot be opened ({error.strerror or error})"
         raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
+
+
+def _say_how_to_convert(path: Path) -> str:
+    options = "-f s16le -ar 16000 -ac 1 " if path.suffix.lower() == ".raw" else ""  # which only its maker knows
+    names = [shlex.quote(printable(name)) for name in (path.name, path.with_suffix(".wav").name)]
+    return f"convert it, for example: ffmpeg {options}-i {' '.join(names)}"
 
 
 def measure_seconds(path: str | os.PathLike[str]) -> float:

@@ -19,6 +19,8 @@ def run_script(
     main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> int:
     """Runs `main` with the arguments; returns the exit code: what it returns, 2 after an InputError, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):  # names of files and labels need not fit the terminal, nor our dashes
+        getattr(stream, "reconfigure", lambda **options: None)(errors="backslashreplace")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # descriptions keep their lines
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)

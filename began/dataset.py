@@ -20,6 +20,7 @@ from began.audio import stream_chunks
 from began.errors import InputError
 from began.files import lock_folder, write_npy, write_text
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
+from began.startup import count_cores
 
 FILES_PER_SHARD = 256
 """Files behind one shard: what an interrupted preparation has to do again at most."""
@@ -55,7 +56,7 @@ def prepare_chunk_store(
     description = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "sources": sources}
     with lock_folder(folder, wait):
         _claim_folder(folder / "store.json", description)
-        for _ in progress(_write_shards(folder, paths, config, tail, workers or len(os.sched_getaffinity(0)))):
+        for _ in progress(_write_shards(folder, paths, config, tail, workers or count_cores())):
             pass
     return ChunkStore(folder)
 

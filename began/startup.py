@@ -1,10 +1,13 @@
 """The start of every command: settings of the libraries below, and TensorFlow, reproducible and without its start-up notes."""
 
+import atexit
 import importlib.util
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from began.errors import InputError
 
@@ -23,8 +26,26 @@ def set_environment() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # start-up notes would bury the progress lines
     os.environ["KERAS_HOME"] = os.devnull  # below it no keras.json can be, and Keras cannot leave one
+    if "NUMBA_CACHE_DIR" not in os.environ and not _may_write(os.environ.get("XDG_CACHE_HOME") or "~/.cache"):
+        # librosa cannot be imported where Numba finds no place to keep what it compiles. Nobody else may write there.
+        os.environ["NUMBA_CACHE_DIR"] = folder = tempfile.mkdtemp(prefix="numba-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED"):
         os.environ.pop(name, None)
+
+
+def _may_write(folder: str) -> bool:
+    """Tells whether a folder can be written to, or made where it is missing."""
+    path = Path(folder).expanduser().absolute()
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
+
+
+def count_cores() -> int:
+    """Returns how many cores this process may use: fewer than the machine has, under `taskset`, in a container or a job."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def choose_backend(backends: Sequence[str] = BACKENDS) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from began.audio import AUDIO_SUFFIXES
+from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
@@ -65,9 +65,6 @@ def main(arguments: argparse.Namespace) -> int:
         if not paths:
             return 0
     start_backend()
-    getattr(sys.stdout, "reconfigure", lambda **options: None)(
-        errors="backslashreplace"
-    )  # names of files and labels need not fit the terminal
     n_bad = _predict(load_predictor(arguments.model), paths, pictures, arguments)
     sys.stdout.flush()
     if n_bad:
@@ -131,7 +128,7 @@ def find_sounds(sounds: list[Path]) -> list[Path]:
 
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
-    """Returns the sound files below a folder, sorted; adds folders that cannot be read to `problems`."""
+    """Returns the sound and video files below a folder, sorted; adds folders that cannot be read to `problems`."""
 
     def refuse(error: OSError) -> None:
         problems.append(f"{printable(error.filename)}: a folder that cannot be read ({error.strerror})")
@@ -139,7 +136,9 @@ def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
     found = []
     for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        sounds = [name for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")]
+        # What cannot be opened is found, too, and reported then: nothing is left out without a word.
+        suffixes = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
+        sounds = [name for name in sorted(names) if name.lower().endswith(suffixes) and not name.startswith(".")]
         found += [Path(where, name) for name in sounds]
     return found
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from began import audio
 from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
@@ -254,6 +255,24 @@ def test_bad_files_are_reported_and_skipped(made, bad, capsys, output):
         assert said in err
     if output == "json":
         assert len(json.loads(out)) == 1
+
+
+@pytest.mark.parametrize("how", ["folder", "files"])
+def test_files_of_telephones_and_without_a_header_count_as_failures(made, bad, capsys, how):
+    """One beside the others: whatever is in it, it is named, with what to do."""
+    kept = [path for path in bad.iterdir() if path.name == "good.wav"]
+    for path in set(bad.iterdir()) - set(kept):
+        path.unlink()
+    foreign = [bad / f"my voice{suffix}" for suffix in (*audio.FOREIGN_SUFFIXES, ".RAW", ".M4A")]
+    for path in foreign:
+        path.write_bytes(bytes(3_000))
+    assert run("--model", made["categorical"][2], *([bad] if how == "folder" else [*foreign, *kept])) == 1
+    out, err = capsys.readouterr()
+    assert out.count("good.wav") == 1 and f"{len(foreign)} of {len(foreign) + 1} files" in err
+    for path in foreign:
+        assert re.search(rf"skipped: .*{path.name}: found a {path.suffix} file, which libsndfile does not open; expected", err)
+    assert "Convert it, for example: ffmpeg -i 'my voice.m4a' 'my voice.wav'." in err
+    assert "ffmpeg -f s16le -ar 16000 -ac 1 -i 'my voice.raw' 'my voice.wav'" in err
 
 
 def test_only_bad_files_still_give_a_json_list(made, bad, capsys):

@@ -270,12 +270,33 @@ def try_pip(words: list[str]) -> None:
     """Checks that what is to be installed can be named so; nothing is installed."""
     assert words[0] == "install", words
     if words[1] == "-r":
-        pins = re.findall(r"^([\w-]+)==(\S+)$", Path(words[2]).read_text(encoding="utf-8"), re.MULTILINE)
-        installed = {name: importlib.metadata.version(name) for name, _ in pins}
-        assert pins and installed == dict(pins)
+        pins = list_pins(Path(words[2]))
+        assert pins and pins == {name: f"=={importlib.metadata.version(name)}" for name in pins}
         return
     for word in words[1:]:
         Requirement(word)
+
+
+def list_pins(path: Path, **machine: str) -> dict[str, str]:
+    """Returns the packages of a file of requirements, and their versions, for this or another machine."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pins = [Requirement(line) for line in lines if line]
+    return {pin.name: str(pin.specifier) for pin in pins if pin.marker is None or pin.marker.evaluate(machine)}
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "name"),
+    [
+        ("Linux", "x86_64", "tensorflow-cpu"),
+        ("Windows", "AMD64", "tensorflow-cpu"),
+        ("Linux", "aarch64", "tensorflow"),
+        ("Darwin", "arm64", "tensorflow"),
+    ],
+)
+def test_every_machine_gets_a_tensorflow_that_exists(system, machine, name):
+    pins = list_pins(ROOT / "requirements.txt", platform_system=system, platform_machine=machine)
+    assert [pin for pin in pins if pin.startswith("tensorflow")] == [name]
+    assert pins[name] == "==2.21.0"
 
 
 def try_make(words: list[str]) -> None:

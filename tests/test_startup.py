@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from began.command_line import run_script
 from began.errors import InputError, name_cause
@@ -70,6 +72,49 @@ def test_heads_are_refused_on_another_backend_before_the_work_starts(tiny_corpor
     assert run_script(table3_emodb.main, table3_emodb.make_parser(), words) == 2
     assert "KERAS_BACKEND: found 'jax'; expected tensorflow" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+# ------------------------------------------------------------------------------------------------ the machine at hand
+
+
+def print_after_start(expression: str, **environment: str) -> str:
+    code = f"import os\nfrom began.startup import set_environment\nset_environment()\nprint({expression})"
+    given = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=given | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_numba_has_a_place_of_its_own_where_home_is_not_writable(tmp_path):
+    """As in a container that runs under any user's number; librosa could not be imported."""
+    variable, elsewhere = "os.environ.get('NUMBA_CACHE_DIR')", "/dev/null/home"
+    assert print_after_start(variable, HOME=str(tmp_path)) == "None"
+    assert print_after_start(variable, HOME=elsewhere, NUMBA_CACHE_DIR=str(tmp_path)) == str(tmp_path)
+    folder = print_after_start(variable, HOME=elsewhere, TMPDIR=str(tmp_path))
+    assert Path(folder).parent == tmp_path and not Path(folder).exists()  # it ends with the command
+    private = f"oct(os.stat({variable}).st_mode)"
+    assert print_after_start(private, HOME=elsewhere, TMPDIR=str(tmp_path)) == "0o40700"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to cores here")
+def test_workers_are_as_many_as_cores_may_be_used():
+    code = (
+        "import os\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nfrom experiments import table3_emodb\n"
+        "print(table3_emodb.make_parser().parse_args(['--data-dir', 'x', '--encoder', 'y']).workers)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr
+
+
+def test_output_that_is_not_utf_8(tmp_path):
+    """Names of files and labels and our own dashes are escaped, not refused."""
+    soundfile.write(tmp_path / "ä.wav", np.tile([0.1, -0.1], 800), 16_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(1600), 16_000)
+    (tmp_path / "my.csv").write_text("file,label\nä.wav,Ärger\nsilent.wav,Ärger\n", encoding="utf-8")
+    command = [sys.executable, "-m", "experiments.check", "manifest", str(tmp_path / "my.csv")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "label: \\xc4rger 2" in done.stdout, done.stderr
 
 
 # ------------------------------------------------------------------------------------------------ the cause of an error
