@@ -788,6 +788,45 @@ OPTIONS = [
         lambda b: b.custom(b.recordings("aaaaab"), "kfold", "--folds", 3),
         (r"classes with few utterances: b \(1\)",),
     ),
+    Case(
+        "custom: two recordings",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("ab"), "kfold", "--folds", 2),
+        ("the split: found 2 recordings; expected at least 3", "Add recordings"),
+    ),
+    Case(
+        "custom: two recordings, one speaker left out",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("ab", "xy"), "loso"),
+        ("the split: found 2 recordings; expected at least 3", "Add recordings"),
+    ),
+    Case(
+        "custom: every speaker has one class, learnt alone",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aaaabbbb", "xxxxyyyy"), "speaker-dependent"),
+        (r"speaker x: found one class only \(a\); expected at least two", "use another protocol"),
+    ),
+    Case(
+        "custom: every speaker has one class, left out",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aabbaabb", "wwxxyyzz"), "loso"),
+        (r"one class only \(.\) to train on in an inner fold; expected at least two", "other classes, from other speakers"),
+    ),
+    Case(
+        "custom: classes of one speaker",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("abcabdabab", "wwwxxxyyzz"), "loso"),
+        (
+            r"found classes of one speaker only: c \(w\), d \(x\); expected at least two speakers per class",
+            "[Aa]dd other speakers",
+        ),
+    ),
+    Case(
+        "custom: labels in upper and lower case",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aAab")),
+        ("mine.csv: found names in the column label that differ in upper and lower case", "A, a", "[Ww]rite them alike"),
+    ),
     Case("custom: one class", CUSTOM, lambda b: b.custom(b.recordings("aaaa")), (r"one class only \(a\)", "at least two")),
     Case(
         "custom: loso without speakers",

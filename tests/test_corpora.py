@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from synthetic_corpora import write_omg, write_savee
 
@@ -608,6 +608,8 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
     )
 )
 def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
+    labels = {label for label, *_ in rows}
+    assume(len({manifest.normalize_name(label) for label in labels}) == len(labels))
     with open(tmp_path / "all.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "label", "arousal", "valence"])
@@ -616,6 +618,30 @@ def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
             writer.writerow([f"{index}.wav", *row])
     table = load("manifest", tmp_path / "all.csv").utterances
     assert [(row.label, row.arousal, row.valence) for row in table.itertuples()] == rows
+
+
+@pytest.mark.parametrize("column", ["label", "speaker"])
+@pytest.mark.parametrize("names", [["Anger", "anger"], ["a\u0308rger", "\u00e4rger"], ["very  sad", "very sad"]])
+def test_names_that_look_alike_are_one_mistake(recordings, column, names):
+    """They would be two classes, or one speaker on both sides of a split."""
+    lines = {"label": "{file},{name},s\n", "speaker": "{file},x,{name}\n"}[column]
+    rows = [lines.format(file=file, name=name) for file, name in zip(("a.wav", "b.wav"), names, strict=True)]
+    found = f"names in the column {column} that differ in upper and lower case .*: {'.*, '.join(sorted(names))}; expected one"
+    with pytest.raises(InputError, match=found):
+        recordings("file,label,speaker\n" + "".join(rows))
+
+
+def test_paths_of_windows_get_the_right_hint(recordings):
+    with pytest.raises(InputError, match=r"no such file; write / between folders, not \\: sub/c\.flac"):
+        recordings("file,label\nsub\\c.flac,x\n")
+    with pytest.raises(InputError, match="no such file; expected a path of this machine, relative to the CSV file"):
+        recordings("file,label\nC:\\Users\\me\\a.wav,x\n")
+
+
+@pytest.mark.parametrize("text", ["file\tlabel\na.wav\tx\n", "file\tlabel\ttext\na.wav\tx\twell, yes\n"])
+def test_tabs_get_the_right_hint(recordings, text):
+    with pytest.raises(InputError, match=r"Separate the columns by commas instead of '\\t'\.$"):
+        recordings(text)
 
 
 def test_read_table_numbers_lines_as_an_editor_does(tmp_path):

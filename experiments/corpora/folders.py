@@ -187,17 +187,23 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     if not lines:
         raise refuse("a header without rows", "write one row per utterance")
     problems = [f"line {number}: {len(cells)} cells" for number, cells in lines if len(cells) != len(header)]
+    if problems and _find_separator(header):
+        raise wrong_columns(path, header, expected, "")
     refuse_problems(f"{printable(path)}: rows with another number of cells than the header's {len(header)}", problems)
     return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
 
 
 def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str) -> InputError:
     """Returns the error for a header without the right columns; where it has another separator, that is what to change."""
-    separator = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
-    if separator and len(header) == 1:
+    if separator := _find_separator(header):
         action = f"separate the columns by commas instead of {separator!r}"
     found = shorten([printable(column)[:60] for column in header], 12)
     return InputError.about(printable(path), f"the columns {found}", expected, action)
+
+
+def _find_separator(header: Sequence[str]) -> str | None:
+    """Returns what separates the columns in place of commas, or None."""
+    return next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
 
 
 def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -> float | str:

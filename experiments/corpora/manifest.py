@@ -1,6 +1,7 @@
 """A user's own recordings, named in a CSV file: `file,label` or `file,arousal,valence`, with `speaker` and `split`."""
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,36 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
         problems += [f"line {number}: {fault}" for fault in faults]
         rows.append(row)
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
+    for column in ("label", "speaker"):
+        _refuse_spellings(path, column, [row[column] for row in rows if column in row])
     other = [printable(column) or "one without a name" for column in header if names[column] not in _COLUMNS]
     notes = [f"columns that are not used: {', '.join(other)}"] if other else []
     return build_corpus(path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
+
+
+def _refuse_spellings(path: Path, column: str, names: list[str]) -> None:
+    """Refuses names that look alike, as "Anger" and "anger": they would count as two classes, or one speaker as two."""
+    spellings: dict[str, set[str]] = {}
+    for name in names:
+        spellings.setdefault(normalize_name(name), set()).add(name)
+    if several := [", ".join(sorted(alike)) for alike in spellings.values() if len(alike) > 1]:
+        found = f"names in the column {column} that differ in upper and lower case or in spaces only: {'; '.join(several)}"
+        raise InputError.about(printable(path), found, "one spelling of each", "write them alike")
+
+
+def normalize_name(name: str) -> str:
+    """Returns a name without upper case and repeated spaces, its letters composed in one way."""
+    return " ".join(unicodedata.normalize("NFC", name.casefold()).split())
+
+
+def _say_no_file(folder: Path, file: str) -> str:
+    """Returns what is wrong with the name of a file that is not there, as far as can be told."""
+    found = f"{printable(folder / file)}: {describe_no_file(folder / file)}"
+    if "\\" in file and (folder / file.replace("\\", "/")).is_file():
+        return f"{found}; write / between folders, not \\: {printable(file.replace(chr(92), '/'))}"
+    if "\\" in file:
+        return f"{found}; expected a path of this machine, relative to the CSV file, with / between folders"
+    return found
 
 
 def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -77,7 +105,7 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
         if not file:
             faults.append("file is empty; expected a sound file's path")
         elif not (folder / file).is_file():
-            faults.append(f"{printable(folder / file)}: {describe_no_file(folder / file)}")
+            faults.append(_say_no_file(folder, file))
     except (OSError, ValueError) as error:  # a name that is too long for the file system
         faults.append(f"file {printable(file)[:60]!r}… is not a path ({error})")
     for column in [column for column in ("speaker", "label") if column in cells]:
