@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,8 +59,8 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
-        path: any file that libsndfile reads, at any rate, with any number of channels. Their mean is taken; or, with a note
-            on standard error, the loudest one where they cancel each other (see `_cancel`).
+        path: any file that libsndfile reads, or a part of it (`name_part`), at any rate, with any number of channels. Their
+            mean is taken; or, with a note on standard error, the loudest one where they cancel each other (see `_cancel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
@@ -71,12 +72,47 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
         yield from _resample_blocks(Path(path), file, speed)
 
 
+def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: float) -> str:
+    """Returns the name of a part of a sound file, as a media fragment (W3C 2012, section 4.2.1), which all readers take."""
+    return f"{path}#t={round(start_seconds, 6)},{round(end_seconds, 6)}"
+
+
+def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]:
+    """Returns file, start and end in seconds of what `name_part` named; 0 and None where it is a whole file."""
+    part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", str(path), re.DOTALL)
+    if part is None or Path(path).is_file():  # a file may be called so
+        return Path(path), 0.0, None
+    return Path(part[1]), float(part[2]), float(part[3])
+
+
+class _Part:
+    """A part of an open sound file, in the place of a file: the same attributes and methods, as far as readers use them."""
+
+    def __init__(self, file: soundfile.SoundFile, name: Path, start_seconds: float, end_seconds: float) -> None:
+        self.samplerate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
+        self._file, self._first = file, round(start_seconds * file.samplerate)
+        self.frames = round(end_seconds * file.samplerate) - self._first
+        if not 0 <= self._first < self._first + self.frames <= file.frames:
+            found = f"a file of {file.frames / file.samplerate:g} s"
+            raise InputError.about(name, found, "one that has this part", "correct the part's start and end")
+        self.seek(0)
+
+    def seek(self, frame: int) -> None:
+        self._file.seek(self._first + frame)
+        self._n_left = self.frames - frame
+
+    def read(self, n_frames: int, **options: Any) -> np.ndarray:
+        block = self._file.read(min(n_frames, self._n_left), **options)
+        self._n_left -= len(block)
+        return block
+
+
 @contextmanager
-def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
-    """Opens a sound file for reading forward; everything that is wrong with it, here or later, becomes an InputError."""
+def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile | _Part]:
+    """Opens a sound file, or a part of one, to be read forward; whatever is wrong with it, now or later, is an InputError."""
     import soundfile
 
-    path = Path(path)
+    named, (path, start_seconds, end_seconds) = path, split_part(path)
     if not path.is_file():
         raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
     try:
@@ -89,7 +125,7 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
             if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
                 expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
                 raise InputError.about(path, f"a sample rate of {file.samplerate} Hz", expected, AGAIN)
-            yield file
+            yield file if end_seconds is None else _Part(file, Path(named), start_seconds, end_seconds)
     except soundfile.LibsndfileError as error:
         found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
         action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN
@@ -112,7 +148,7 @@ def measure_seconds(path: str | os.PathLike[str]) -> float:
         return float(n_samples / file.samplerate)
 
 
-def read_blocks(file: soundfile.SoundFile, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
+def read_blocks(file: soundfile.SoundFile | _Part, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
     """Yields the samples of an open file, float32, shape (n_samples, n_channels), as long as there are any."""
     n_samples = max(1, min(round(max_seconds * file.samplerate), BLOCK_VALUES // file.channels, file.frames))
     while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
@@ -124,7 +160,7 @@ def is_silent(block: np.ndarray) -> bool:
     return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
-def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Iterator[np.ndarray]:
+def _resample_blocks(path: Path, file: soundfile.SoundFile | _Part, speed: float) -> Iterator[np.ndarray]:
     n_read, lowest, highest = 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
     undecided = channel is None

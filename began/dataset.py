@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import stream_chunks
+from began.audio import split_part, stream_chunks
 from began.errors import InputError
 from began.files import lock_folder, write_npy, write_text
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
@@ -52,7 +52,7 @@ def prepare_chunk_store(
     """
     folder = Path(folder)
     # By name, not by path: a corpus that moved is still the same corpus.
-    sources = [{"file": Path(path).name, "bytes": Path(path).stat().st_size} for path in paths]
+    sources = [{"file": Path(path).name, "bytes": split_part(path)[0].stat().st_size} for path in paths]
     description = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "sources": sources}
     with lock_folder(folder, wait):
         _claim_folder(folder / "store.json", description)

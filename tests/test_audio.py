@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from began import audio
 from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio, stream_chunks
 from began.errors import InputError
+from experiments.corpora.folders import find_bad_audio
 
 
 def sine(frequency_hz: float, seconds: float, rate_hz: int) -> np.ndarray:
@@ -68,6 +69,27 @@ def test_streaming_equals_whole(tmp_path, monkeypatch, rate_hz):
     assert len(blocks) >= 5
     np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
     np.testing.assert_allclose(np.concatenate(list(stream_chunks(tmp_path / "a.wav"))), chunks, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".aiff", ".caf"])
+def test_parts_of_files(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, np.random.default_rng(1).uniform(-0.9, 0.9, 50_000), 16_000)
+    whole = read_audio(path)
+    for start, end in ((0, 1.5), (0.25, 0.75), (1.123456, 3.125)):
+        part = audio.name_part(path, start, end)
+        np.testing.assert_allclose(read_audio(part), whole[round(start * 16_000) : round(end * 16_000)], atol=1e-4)
+        assert audio.measure_seconds(part) == pytest.approx(end - start, abs=1e-4)
+        assert find_bad_audio([part]) == []
+    with pytest.raises(InputError, match=r"a\.\w+#t=3,4: found a file of 3\.125 s; expected one that has this part"):
+        read_audio(audio.name_part(path, 3, 4))
+    with pytest.raises(InputError, match="no such file"):
+        read_audio(f"{tmp_path}/b.wav#t=0,1")
+
+
+def test_a_file_that_is_called_like_a_part(tmp_path):
+    soundfile.write(tmp_path / "a.wav#t=0,1", np.tile([0.1, -0.1], 16_000), 16_000, format="WAV")
+    assert len(read_audio(tmp_path / "a.wav#t=0,1")) == 32_000
 
 
 @given(

@@ -16,6 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from synthetic_corpora import write_omg, write_savee
 
+from began.audio import read_audio
 from began.errors import InputError
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest, omg, savee, synthetic
@@ -499,8 +500,33 @@ def test_manifest_takes_the_columns_of_audformat_tables(recordings):
     assert corpus.labels == ("anger", "joy")
     assert list(corpus.utterances["sex"]) == ["F", "M"]
     assert corpus.notes == ("columns that are not used: duration",)
-    with pytest.raises(InputError, match=r"(?s)\(2\):.*line 2: start and end.*line 3: start and end.*whole files"):
-        recordings("file,start,end,emotion\na.wav,0 days 00:00:01,NaT,anger\nb.wav,0 days,0 days 00:00:02,joy\nd.wav,,,joy\n")
+
+
+def test_manifest_takes_parts_of_files(recordings, tmp_path):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.random.default_rng(0).uniform(-0.1, 0.1, 32_123), 16_000)
+    rows = ["a.wav,0 days,0 days 00:00:02.007688,x", "b.wav,0.5,1.25,x", "b.wav,0 days 00:00:01.25,NaT,y"]
+    table = recordings("file,start,end,label\n" + "\n".join(rows) + "\n").utterances
+    # The end of the first is its file's own, rounded: it is the whole file.
+    assert list(table["utterance"]) == ["a.wav", "b.wav#t=0.5,1.25", "b.wav#t=1.25,2.007687"]
+    assert [len(read_audio(path)) for path in table["path"]] == [32_123, 12_000, 12_123]
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        ("0,3", r"a\.wav: found start '0' and end '3'; expected a part of its 2 s"),
+        ("1,1", "found start '1' and end '1'"),
+        ("-1,1", "found start '-1' and end '1'"),
+        ("x,1", "found start 'x' and end '1'"),
+        ("0,1\na.wav,x,0.5,2", r"line 3: a\.wav#t=0\.5,2\.0 is already in line 2, wholly or in part"),
+        (",\na.wav,x,0.5,1", "line 3: a.wav#t=0.5,1.0 is already in line 2"),
+    ],
+)
+def test_parts_that_files_do_not_have(recordings, tmp_path, times, found):
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)
+    with pytest.raises(InputError, match=found):
+        recordings(f"file,label,start,end\na.wav,x,{times}\n")
 
 
 @pytest.mark.parametrize(
