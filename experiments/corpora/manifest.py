@@ -35,7 +35,7 @@ ROUNDING_SECONDS = 0.001
 _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end")
 
 
-def load(data_dir: str | os.PathLike[str]) -> Corpus:
+def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpus:
     """Returns the recordings that a CSV file names.
 
     Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it. Columns of
@@ -44,6 +44,7 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
 
     Args:
         data_dir: the CSV file, UTF-8, comma-separated; its paths are relative to itself.
+        unlabelled: take a file without labels, too.
     Raises:
         InputError: columns missing, or lines that cannot be used; all of them are listed.
     """
@@ -56,7 +57,8 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     header = list(lines[0][1])
     meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
     names = dict(zip(header, meanings, strict=True))
-    if not {"file", "label"} <= set(meanings) and not {"file", "arousal", "valence"} <= set(meanings):
+    needed = [{"file", "label"}, {"file", "arousal", "valence"}, *([{"file"}] if unlabelled else [])]
+    if not any(columns <= set(meanings) for columns in needed):
         raise wrong_columns(path, header, expected, "add the missing columns")
     if twice := [column for column, name in names.items() if name and meanings.count(name) > 1]:
         found = f"the columns {', '.join(twice)}, which mean the same"
