@@ -9,6 +9,7 @@ import importlib.util
 import mmap
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -164,11 +165,15 @@ def spark_workers(master: str, workers: int, folder: str | os.PathLike[str] | No
     """Tasks of a Spark cluster, `workers` at a time, whose machines all reach `folder`, where features are kept for them.
 
     Raises:
-        InputError: pyspark is not installed.
+        InputError: pyspark or Java is not installed.
     """
+    expected = "pyspark and a Java runtime"
     if importlib.util.find_spec("pyspark") is None:
-        expected, action = "pyspark and a Java runtime", "install it (pip install pyspark), or use --workers alone"
+        action = "install it (pip install pyspark), or use --workers alone"
         raise InputError.about(f"Spark master {master}", "no pyspark in this Python", expected, action)
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        action = "install it (Debian: apt install default-jre-headless), or use --workers alone"
+        raise InputError.about(f"Spark master {master}", "no Java runtime", expected, action)
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

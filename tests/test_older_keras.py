@@ -73,6 +73,7 @@ print(keras.__version__)
 """
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("version", VERSIONS)
 def test_older_versions_open_them_and_give_the_same(saved, version, tmp_path):
     package = ROOT / "build" / f"keras-{version}"

@@ -483,6 +483,7 @@ def test_onnx_without_its_packages_says_what_to_install(made, tmp_path, monkeypa
         export.export_model(made["categorical"][2], "onnx", tmp_path / "m.onnx")
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("task", TASKS)
 def test_onnx_gives_the_same_numbers(made, tmp_path, task):
     for package in ("tf2onnx", "onnx", "onnxruntime"):

@@ -32,6 +32,7 @@ import fuzz
 import numpy as np
 import pytest
 import soundfile
+import test_older_keras
 from documents import DOCUMENTS, README, ROOT, find_blocks, find_commands, find_parsers
 from packaging.requirements import Requirement
 from synthetic_corpora import write_omg, write_savee
@@ -337,6 +338,16 @@ def try_tensorboard(words: list[str]) -> None:
         assert name in done.stdout, done.stdout
 
 
+def try_extras(words: list[str]) -> None:
+    """Checks the script's syntax, and that all it installs is pinned; it takes minutes, and has tests of its own to run."""
+    assert not words
+    subprocess.run(["bash", "-n", ROOT / ".ci" / "extras"], check=True)
+    text = (ROOT / ".ci" / "extras").read_text(encoding="utf-8")
+    installed = {name for line in re.findall(r"^install (.+)$", text, re.MULTILINE) for name in line.split()}
+    assert installed == set(list_pins(ROOT / "requirements-extras.txt"))
+    assert re.search(r'^older_keras="(.*?)"', text, re.MULTILINE)[1].split() == list(test_older_keras.VERSIONS)
+
+
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "python": try_python,
     "pip": try_pip,
@@ -345,6 +356,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "cat": try_cat,
     "tensorboard": try_tensorboard,
     "touch": try_touch,
+    ".ci/extras": try_extras,
     "ruff": functools.partial(try_lint, "ruff"),
     "mypy": functools.partial(try_lint, "mypy"),
 }
