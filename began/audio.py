@@ -55,13 +55,17 @@ BLOCK_SECONDS, BLOCK_VALUES = 60, 5_760_000
 """How much of a file is in memory at a time: at most a minute, and as many values as one of stereo at 48 kHz has."""
 
 
-def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[np.ndarray]:
+Watch = Callable[[int, np.ndarray], None]
+
+
+def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, watch: Watch | None = None) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
         path: any file that libsndfile reads, or a part of it (`name_part`), at any rate, with any number of channels. Their
             mean is taken; or, with a note on standard error, the loudest one where they cancel each other (see `_cancel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
+        watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
     Raises:
@@ -69,7 +73,7 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
             sample rate that no recording has.
     """
     with open_audio(path) as file:
-        yield from _resample_blocks(Path(path), file, speed)
+        yield from _resample_blocks(Path(path), file, speed, watch)
 
 
 def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: float) -> str:
@@ -160,13 +164,15 @@ def is_silent(block: np.ndarray) -> bool:
     return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
-def _resample_blocks(path: Path, file: soundfile.SoundFile | _Part, speed: float) -> Iterator[np.ndarray]:
+def _resample_blocks(path: Path, file: soundfile.SoundFile | _Part, speed: float, watch: Watch | None) -> Iterator[np.ndarray]:
     n_read, lowest, highest = 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
     undecided = channel is None
     resample = _make_resampler(file.samplerate * speed)
     for block in read_blocks(file, BLOCK_SECONDS):
         n_read += len(block)
+        if watch is not None:
+            watch(file.samplerate, block)
         if not file.subtype.startswith("PCM"):
             _check_samples(path, block, file.subtype)
         if undecided and not is_silent(block):

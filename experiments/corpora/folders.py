@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import UNKNOWN, is_silent, open_audio, read_blocks, stream_audio
+from began.audio import UNKNOWN, Watch, is_silent, open_audio, read_blocks, stream_audio
 from began.errors import InputError
 from began.files import describe_no_file, printable
 from experiments.corpora.record import Corpus
@@ -230,15 +230,24 @@ def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
     refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
 
 
-def find_bad_audio(paths: Iterable[str], *, decode: bool = False) -> list[str]:
-    """Returns one line for each sound file that cannot be used."""
+def find_bad_audio(
+    paths: Iterable[str], *, decode: bool = False, watch: Callable[[str], Watch] = lambda path: None
+) -> list[str]:
+    """Returns one line for each sound file that cannot be used.
+
+    Args:
+        decode: see `check_audio`.
+        watch: returns, for a file that is decoded, what is given its blocks (`began.audio.stream_audio`).
+    """
     from tqdm import tqdm
 
     problems = []
     for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None, leave=False):
         try:
             if decode or not _ends_well(path):
-                for _ in stream_audio(path):  # its message is the one that every other reader gives
+                for _ in stream_audio(
+                    path, watch=watch(path) if decode else None
+                ):  # its message is the one that every other reader gives
                     pass
         except InputError as error:
             problems.append(str(error))
