@@ -43,9 +43,9 @@ def _may_write(folder: str) -> bool:
 
 def count_cores() -> int:
     """Returns how many cores this process may use: fewer than the machine has, under `taskset`, in a container or a job."""
-    import joblib
+    from joblib import cpu_count
 
-    return joblib.cpu_count()
+    return cpu_count()
 
 
 def choose_backend(backends: Sequence[str] = BACKENDS) -> str:
