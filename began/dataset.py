@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from began.audio import split_part
 from began.errors import InputError
 from began.files import lock_folder, write_npy, write_text
 from began.front_end import stream_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
+from began.startup import count_cores
 
 FILES_PER_SHARD = 256
 """Files behind one shard: what an interrupted preparation has to do again at most."""
@@ -51,11 +53,11 @@ def prepare_chunk_store(
     """
     folder = Path(folder)
     # By name, not by path: a corpus that moved is still the same corpus.
-    sources = [{"file": Path(path).name, "bytes": Path(path).stat().st_size} for path in paths]
+    sources = [{"file": Path(path).name, "bytes": split_part(path)[0].stat().st_size} for path in paths]
     description = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "sources": sources}
     with lock_folder(folder, wait):
         _claim_folder(folder / "store.json", description)
-        for _ in progress(_write_shards(folder, paths, config, tail, workers or len(os.sched_getaffinity(0)))):
+        for _ in progress(_write_shards(folder, paths, config, tail, workers or count_cores())):
             pass
     return ChunkStore(folder)
 

@@ -34,6 +34,9 @@ MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 20, 1 << 26
 ones, and Keras holds weights three times while it reads them. The default networks have a tenth of both, those of 128 base
 filters 60 MB."""
 
+NEW_IN_KERAS = ("quantization_config", "input_axes", "output_axes")
+"""Members that layers and initialisers have since Keras 3.5, and that networks of this project leave at null."""
+
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 """What reading JSON from a damaged archive raises; RuntimeError: a password, a later version, JSON nested too deep."""
 
@@ -165,9 +168,9 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[
 def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str, Any]) -> None:
     """Adds `content` as the member `name.json` to a .keras file, which Keras itself ignores.
 
-    So one file carries a network and the settings it was made with, and still loads without this project's code. Dates and
-    memory addresses, which Keras also writes, are taken out: the same network and settings give the same bytes, and so the
-    same hash, by which runs know their encoder.
+    So one file carries a network and the settings it was made with, and still loads without this project's code, in Keras 3.5
+    and later. Dates and memory addresses, which Keras also writes, are taken out: the same network and settings give the same
+    bytes, and so the same hash, by which runs know their encoder.
     """
     with zipfile.ZipFile(keras_file) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
@@ -177,11 +180,17 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
     if "config.json" in members:
         ids: dict[bytes, bytes] = {}
         address = rb'(?<="shared_object_id": )\d+'
-        members["config.json"] = re.sub(address, lambda a: ids.setdefault(a[0], b"%d" % len(ids)), members["config.json"])
+        config = re.sub(address, lambda a: ids.setdefault(a[0], b"%d" % len(ids)), members["config.json"])
+        members["config.json"] = json.dumps(json.loads(config, object_hook=_leave_out_new_members)).encode()
     members[f"{name}.json"] = json.dumps(content, indent=1, sort_keys=True).encode()
     with zipfile.ZipFile(keras_file, "w") as archive:
         for member, data in members.items():
             archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
+
+
+def _leave_out_new_members(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a Keras configuration without members that are null and that Keras 3.5 refuses to know."""
+    return {name: value for name, value in config.items() if name not in NEW_IN_KERAS or value is not None}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A corpus through the frozen encoder, once: heads read the cache, for the encoder never changes (paper, section 2.3)."""
 
+import functools
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES
+from began.audio import CHUNK_SAMPLES, split_part
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
 from began.files import lock_folder, sha256_of, write_atomically, write_npy
@@ -93,7 +94,7 @@ def represent_corpus(
         "spectrogram": encoder.config.to_dict(),
         **chunking,
         "mask_seed": mask_seed,
-        "files": [sha256_of(path) for path in paths],
+        "files": _hash_files(paths),
     }
     folder = _cache_folder(cache_dir, identity)
     with lock_folder(folder, wait=True):  # another run may be computing the same
@@ -132,7 +133,7 @@ def represent_utterances(
         "output": "utterance",
         "spectrogram": encoder.config.to_dict(),
         "speeds": [list(speeds), list(noisy_speeds)],
-        "files": [sha256_of(path) for path in paths],
+        "files": _hash_files(paths),
     }
     shape, folder = (len(speeds) + len(noisy_speeds), *encoder.feature_shape), _cache_folder(cache_dir, identity)
     with lock_folder(folder, wait=True):
@@ -147,6 +148,13 @@ def represent_utterances(
 
 def _cache_folder(cache_dir: str | os.PathLike[str], identity: dict[str, Any]) -> Path:
     return Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _hash_files(paths: Sequence[str | os.PathLike[str]]) -> list[Any]:
+    """Returns the SHA-256 of each file's content, and with parts of files where they start and end."""
+    hash_once = functools.cache(sha256_of)
+    parts = map(split_part, paths)
+    return [hash_once(path) if end is None else [hash_once(path), start, end] for path, start, end in parts]
 
 
 def _compute_features(

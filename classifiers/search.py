@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError
+from began.errors import InputError, name_cause
 from began.files import write_atomically
 from classifiers.heads import resolve_parameters
 from classifiers.spaces import SPACES, compile_space
@@ -152,7 +152,7 @@ def _evaluate(wait: Wait) -> dict[str, Any]:
     try:
         heads = wait()
     except FloatingPointError as failure:
-        error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        error = f"{type(failure).__name__}: {name_cause(failure)}"
         return {"loss": float("nan"), "status": "fail", "epochs": 0, "seconds": 0.0, "error": error}
     # One number of epochs for all folds; a head that stopped early keeps its last score, one that has none yet has no mean.
     of_heads = pd.concat([head.history.set_index("epoch")["validation_score"] for head in heads], axis=1)
@@ -182,7 +182,7 @@ class TrialTable:
         try:
             frame = pd.read_csv(self.path, float_precision="round_trip", **form)
         except (ValueError, OSError) as error:
-            raise self.refuse(str(error).splitlines()[0]) from error
+            raise self.refuse(name_cause(error)) from error
         if not {*self.columns, *resolve_parameters(self.task, kind=self.kind)} <= set(frame):
             raise self.refuse(f"columns {list(frame)}")
         expected = {**self.constants, "trial": np.arange(len(frame))}

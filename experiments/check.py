@@ -3,7 +3,8 @@
     python -m experiments.check emodb data/EmoDB
 
 reads every sound file from beginning to end (LibriSpeech's 100 hours take some minutes; --quick opens them only) and
-ends with exit code 1 when something is missing, surplus or damaged.
+ends with exit code 1 when something is missing, surplus or damaged. It also says how the recordings were made (level, constant
+offset, clipping, bandwidth, sample rate), and which differ from the others: that changes no exit code.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from began.files import printable
 from experiments.corpora import CORPORA, load
 from experiments.corpora.folders import find_bad_audio
 from experiments.corpora.record import Corpus
+from experiments.corpora.recording_quality import Meters
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -38,7 +40,14 @@ def main(arguments: argparse.Namespace) -> int:
     wrong = list(corpus.notes)
     if corpus.missing is not None:
         wrong += [f"missing: {row.split} {row.expected}" for row in corpus.missing.itertuples()]
-    wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick)
+    meters = Meters()
+    wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick, watch=meters.start)
+    speakers, remarks = meters.describe(corpus.utterances)
+    if speakers:
+        print("sound, by speaker:\n" + "\n".join(speakers))
+    if remarks:
+        print("\nWorth a look, for a classifier may learn it in place of emotions:")
+        print("\n".join(f"- {line}" for line in remarks))
     if not wrong:
         print("\nEverything is there and sound" + ("." if name == "manifest" else ": the counts are the published ones."))
         return 0

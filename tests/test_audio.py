@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from began import audio
@@ -73,13 +73,33 @@ def test_streaming_equals_whole(tmp_path, monkeypatch, rate_hz):
     np.testing.assert_allclose(np.concatenate(list(stream_chunks(tmp_path / "a.wav"))), chunks, atol=1e-6)
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".aiff", ".caf"])
+def test_parts_of_files(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, np.random.default_rng(1).uniform(-0.9, 0.9, 50_000), 16_000)
+    whole = read_audio(path)
+    for start, end in ((0, 1.5), (0.25, 0.75), (1.123456, 3.125)):
+        part = audio.name_part(path, start, end)
+        np.testing.assert_allclose(read_audio(part), whole[round(start * 16_000) : round(end * 16_000)], atol=1e-4)
+        assert audio.measure_seconds(part) == pytest.approx(end - start, abs=1e-4)
+        assert find_bad_audio([part]) == []
+    with pytest.raises(InputError, match=r"a\.\w+#t=3,4: found a file of 3\.125 s; expected one that has this part"):
+        read_audio(audio.name_part(path, 3, 4))
+    with pytest.raises(InputError, match="no such file"):
+        read_audio(f"{tmp_path}/b.wav#t=0,1")
+
+
+def test_a_file_that_is_called_like_a_part(tmp_path):
+    soundfile.write(tmp_path / "a.wav#t=0,1", np.tile([0.1, -0.1], 16_000), 16_000, format="WAV")
+    assert len(read_audio(tmp_path / "a.wav#t=0,1")) == 32_000
+
+
 @given(
     n_samples=st.integers(0, 80_000),
     hop=st.sampled_from([1, 4_000, 10_001, 16_000]),
     tail=st.sampled_from(audio.TAILS),
     cuts=st.lists(st.integers(1, 30_000), max_size=6),
 )
-@settings(max_examples=60, deadline=None)
 def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
     if hop == 1:
         n_samples = min(n_samples, 16_050)
@@ -98,7 +118,7 @@ def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
         blocks.append(waveform[position : position + cut])
         position += cut
     blocks.append(waveform[position:])
-    pieces = list(audio._chunk_blocks(blocks, hop, tail))
+    pieces = list(audio.chunk_blocks(blocks, hop, tail))
     together = np.concatenate(pieces) if pieces else np.zeros((0, CHUNK_SAMPLES), np.float32)
     np.testing.assert_array_equal(together, chunks)
 

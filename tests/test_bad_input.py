@@ -788,6 +788,45 @@ OPTIONS = [
         lambda b: b.custom(b.recordings("aaaaab"), "kfold", "--folds", 3),
         (r"classes with few utterances: b \(1\)",),
     ),
+    Case(
+        "custom: two recordings",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("ab"), "kfold", "--folds", 2),
+        ("the split: found 2 recordings; expected at least 3", "Add recordings"),
+    ),
+    Case(
+        "custom: two recordings, one speaker left out",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("ab", "xy"), "loso"),
+        ("the split: found 2 recordings; expected at least 3", "Add recordings"),
+    ),
+    Case(
+        "custom: every speaker has one class, learnt alone",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aaaabbbb", "xxxxyyyy"), "speaker-dependent"),
+        (r"speaker x: found one class only \(a\); expected at least two", "use another protocol"),
+    ),
+    Case(
+        "custom: every speaker has one class, left out",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aabbaabb", "wwxxyyzz"), "loso"),
+        (r"one class only \(.\) to train on in an inner fold; expected at least two", "other classes, from other speakers"),
+    ),
+    Case(
+        "custom: classes of one speaker",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("abcabdabab", "wwwxxxyyzz"), "loso"),
+        (
+            r"found classes of one speaker only: c \(w\), d \(x\); expected at least two speakers per class",
+            "[Aa]dd other speakers",
+        ),
+    ),
+    Case(
+        "custom: labels in upper and lower case",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aAab")),
+        ("mine.csv: found names in the column label that differ in upper and lower case", "A, a", "[Ww]rite them alike"),
+    ),
     Case("custom: one class", CUSTOM, lambda b: b.custom(b.recordings("aaaa")), (r"one class only \(a\)", "at least two")),
     Case(
         "custom: loso without speakers",
@@ -1099,10 +1138,11 @@ def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys
 def test_ten_hours_of_sound_are_read_block_by_block(tmp_path, monkeypatch):
     """As many blocks as a ten-hour file has, of a length that a test can read; no array grows with the file."""
     from began import audio
+    from began.front_end import stream_chunks
 
     soundfile.write(tmp_path / "long.wav", np.tile(LOUD, 80), 2_000, subtype="PCM_16")  # 640 s in place of 10 h
     monkeypatch.setattr(audio, "BLOCK_SECONDS", 1)  # in place of 60
-    sizes = [block.nbytes for block in audio.stream_chunks(tmp_path / "long.wav")]
+    sizes = [block.nbytes for block in stream_chunks(tmp_path / "long.wav")]
     assert len(sizes) >= 400
     assert sum(sizes) == 640 * 16_000 * 4
     assert max(sizes) <= 3 * 16_000 * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -386,6 +387,46 @@ def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is
     assert run("--epochs", 2) == 2
     assert "without the checkpoint to go on from" in capsys.readouterr().err
     assert (folder / "encoder.keras").read_bytes() == before
+
+
+@pytest.mark.parametrize("given", ["a folder", "a manifest"])
+def test_speech_of_ones_own(librispeech, tmp_path, capsys, given):
+    from began.command_line import run_script
+    from experiments import pretrain_librispeech
+
+    paths = sorted(librispeech.rglob("*.flac"))
+    mine = tmp_path / "mine"
+    for number, path in enumerate(paths):
+        (mine / "deep" / str(number)).mkdir(parents=True)
+        shutil.copy(path, mine / "deep" / str(number) / f"take {number}.flac")
+    data = mine
+    if given == "a manifest":
+        data = mine / "mine.csv"
+        data.write_text("file,start,end\n" + "".join(f"deep/{n}/take {n}.flac,0,8\n" for n in range(4)), encoding="utf-8")
+    arguments = script(data, tmp_path / "results", "--epochs", 1)[2:]
+    assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 0
+    assert "mine: 4 utterances; 1 speakers" in capsys.readouterr().out
+    folder = tmp_path / "results" / "pretrain_librispeech" / "began"
+    assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["corpus"] == "mine"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| data | 4 utterances of mine, 16 kHz |" in card and "LibriSpeech" not in card and "CC BY" not in card
+    (mine / "deep" / "voice.m4a").write_bytes(bytes(99))
+    if given == "a folder":
+        arguments = script(data, tmp_path / "others", "--epochs", 1)[2:]
+        assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 2
+        assert "voice.m4a" in capsys.readouterr().err
+
+
+def test_the_published_card_is_what_is_written_today(tmp_path):
+    from experiments.reporting.model_card import write_model_card
+
+    published = ROOT / "results" / "pretrain_librispeech" / "began"
+    for name in ("config.json", "history.csv", "encoder.keras"):
+        (tmp_path / "began").mkdir(exist_ok=True)
+        shutil.copy(published / name, tmp_path / "began" / name)
+    assert write_model_card(tmp_path / "began").read_text(encoding="utf-8") == (published / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):

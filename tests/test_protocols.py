@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from began.errors import InputError
@@ -152,7 +152,7 @@ def test_k_fold_without_speakers_is_stratified():
 def test_a_class_that_only_the_test_part_has_is_refused():
     table = make_table(5)
     table.loc[table["speaker"] == "s0", "label"] = "surprise"
-    with pytest.raises(InputError, match="no training utterance of surprise"):
+    with pytest.raises(InputError, match=r"classes of one speaker only: surprise \(s0\)"):
         protocols.leave_one_speaker_out(table)
 
 
@@ -164,7 +164,6 @@ def test_a_speaker_on_both_sides_is_a_defect():
         protocols.check_split(make_split(np.arange(5), np.arange(4, 8), np.arange(8, 10)), table)
 
 
-@settings(max_examples=25, deadline=None)
 @given(n_speakers=st.integers(4, 9), per_class=st.integers(3, 6), seed=st.integers(0, 1000))
 def test_splits_are_sound_whatever_the_corpus(n_speakers, per_class, seed):
     table = make_table(n_speakers, per_class)

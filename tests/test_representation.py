@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from began.audio import name_part
 from began.errors import InputError
 from began.files import attach_json
 from began.spectrogram import SpectrogramConfig
@@ -66,6 +67,15 @@ def test_another_speed_has_a_cache_of_its_own(encoder_file, sounds, tmp_path):
     slow = represent_corpus(encoder, sounds, tmp_path / "cache", speed=0.5)
     assert slow.utterance.tolist() == [0, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3]
     assert represent_corpus(encoder, sounds, tmp_path / "cache").utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
+
+
+def test_parts_of_a_file_have_caches_of_their_own(encoder_file, sounds, tmp_path):
+    encoder, path = load_frozen_encoder(encoder_file), sounds[2]
+    first, second = (
+        represent_corpus(encoder, [name_part(path, start, start + 1)], tmp_path / "cache").features for start in (0, 1)
+    )
+    whole = represent_corpus(encoder, [path], tmp_path / "cache").features
+    np.testing.assert_allclose(np.concatenate([first, second]), whole[:2], atol=1e-4)
 
 
 def test_masked_copies_have_caches_of_their_own_and_repeat(encoder_file, sounds, tmp_path):

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import UNBOUNDED, UNKNOWN, is_silent, open_audio, read_blocks, stream_audio
+from began.audio import UNBOUNDED, UNKNOWN, Watch, is_silent, open_audio, read_blocks, stream_audio
 from began.errors import InputError
 from began.files import describe_no_file, printable
 from experiments.corpora.record import Corpus
@@ -187,17 +187,23 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     if not lines:
         raise refuse("a header without rows", "write one row per utterance")
     problems = [f"line {number}: {len(cells)} cells" for number, cells in lines if len(cells) != len(header)]
+    if problems and _find_separator(header):
+        raise wrong_columns(path, header, expected, "")
     refuse_problems(f"{printable(path)}: rows with another number of cells than the header's {len(header)}", problems)
     return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
 
 
 def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str) -> InputError:
     """Returns the error for a header without the right columns; where it has another separator, that is what to change."""
-    separator = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
-    if separator and len(header) == 1:
+    if separator := _find_separator(header):
         action = f"separate the columns by commas instead of {separator!r}"
     found = shorten([printable(column)[:60] for column in header], 12)
     return InputError.about(printable(path), f"the columns {found}", expected, action)
+
+
+def _find_separator(header: Sequence[str]) -> str | None:
+    """Returns what separates the columns in place of commas, or None."""
+    return next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
 
 
 def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -> float | str:
@@ -224,15 +230,24 @@ def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
     refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
 
 
-def find_bad_audio(paths: Iterable[str], *, decode: bool = False) -> list[str]:
-    """Returns one line for each sound file that cannot be used."""
+def find_bad_audio(
+    paths: Iterable[str], *, decode: bool = False, watch: Callable[[str], Watch] = lambda path: None
+) -> list[str]:
+    """Returns one line for each sound file that cannot be used.
+
+    Args:
+        decode: see `check_audio`.
+        watch: returns, for a file that is decoded, what is given its blocks (`began.audio.stream_audio`).
+    """
     from tqdm import tqdm
 
     problems = []
     for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None, leave=False):
         try:
             if decode or not _ends_well(path):
-                for _ in stream_audio(path):  # its message is the one that every other reader gives
+                for _ in stream_audio(
+                    path, watch=watch(path) if decode else None
+                ):  # its message is the one that every other reader gives
                     pass
         except InputError as error:
             problems.append(str(error))

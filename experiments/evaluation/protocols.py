@@ -68,6 +68,9 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
     Raises:
         InputError: the utterances are too few for the protocol.
     """
+    if len(utterances) < 3:
+        expected = "at least 3: one each to train, to select and to test on"
+        raise InputError.about("the split", f"{len(utterances)} recordings", expected, "add recordings")
     fixed = seed + run if condition.method == "statistics" else seed
     if condition.protocol == "per_speaker":
         splits = per_speaker(utterances, seed + run)
@@ -109,7 +112,8 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         utterances: the corpus' table.
         disjoint: a column, such as "speaker" or "video", of which no value may lie on both sides of training and test.
     Raises:
-        InputError: a part is empty, or a class of the test part is missing from training.
+        InputError: a part is empty, a class of the test part is missing from training, or an inner fold has one class only
+            to train on.
         AssertionError: an utterance or a value of `disjoint` lies on both sides, or inner folds cover different
             utterances: a defect of the protocol.
     """
@@ -126,9 +130,16 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         values = utterances[column].to_numpy()
         both = set(values[fitting]) & set(values[split.test])
         assert not both, f"{fold}: {column} {sorted(both)} on both sides"
-    if (labels := _strata(utterances)) is not None and (absent := set(labels[split.test]) - set(labels[fitting])):
+    if (labels := _strata(utterances)) is None:
+        return split
+    others = f", from other {disjoint}s" if disjoint else ""
+    if absent := set(labels[split.test]) - set(labels[fitting]):
         found, expected = f"no training utterance of {', '.join(sorted(absent))}", "each class of the test part in training"
-        raise InputError.about(fold, found, expected, "give more utterances of that class")
+        raise InputError.about(fold, found, expected, f"give more utterances of that class{others}")
+    for classes in (set(labels[inner.train]) for inner in split.inner):
+        if len(classes) < 2:
+            found, expected = f"one class only ({', '.join(classes)}) to train on in an inner fold", "at least two"
+            raise InputError.about(fold, found, expected, f"give more utterances of the other classes{others}")
     return split
 
 
@@ -139,12 +150,13 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
     corpus knows the speakers' sex, both sexes are spread evenly.
 
     Raises:
-        InputError: fewer than four speakers.
+        InputError: fewer than four speakers, or a class of one speaker alone.
     """
     speakers = sorted(utterances["speaker"].unique())
     if len(speakers) < INNER_FOLDS + 1:
         expected = f"at least {INNER_FOLDS + 1}: one for the test, the others for the search"
         raise InputError.about("leave one speaker out", f"{len(speakers)} speakers", expected, "use the protocol kfold")
+    _require_two_speakers(utterances, "leave one speaker out")
     speaker_of = utterances["speaker"].to_numpy()
     sexes = utterances.groupby("speaker")["sex"].first() if "sex" in utterances else pd.Series("", index=speakers)
     splits = []
@@ -164,8 +176,11 @@ def per_speaker(utterances: pd.DataFrame, seed: int) -> list[Split]:
     splits = []
     for number, speaker in enumerate(sorted(utterances["speaker"].unique())):
         rows = np.flatnonzero(utterances["speaker"].to_numpy() == speaker)
-        # One each for training, search and test.
-        _require_members(utterances["label"].to_numpy()[rows].astype(str), 3, f"speaker {speaker}")
+        labels = utterances["label"].to_numpy()[rows].astype(str)
+        if len(set(labels)) < 2:
+            found, action = f"one class only ({labels[0]})", "give recordings of other classes, or use another protocol"
+            raise InputError.about(f"speaker {speaker}", found, "at least two, for each speaker is learnt alone", action)
+        _require_members(labels, 3, f"speaker {speaker}")  # one each for training, search and test
         random_states = np.random.default_rng([seed, number]).integers(2**31, size=2)
         fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), 0.4)
         splits.append(check_split(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
@@ -182,6 +197,7 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
     rows, labels, speakers = np.arange(len(utterances)), _strata(utterances), utterances["speaker"].to_numpy()
     by_speaker, at_random = len(np.unique(speakers)) >= n_folds, {"shuffle": True, "random_state": seed}
     if by_speaker:
+        _require_two_speakers(utterances, f"{n_folds} folds of speakers")
         folds = GroupKFold(n_folds, **at_random).split(rows, groups=speakers)
     elif labels is not None:
         _require_members(labels, n_folds, f"{n_folds} folds")
@@ -274,3 +290,13 @@ def _require_members(labels: np.ndarray, needed: int, what: str) -> None:
     if small:
         found, expected = f"classes with few utterances: {', '.join(small)}", f"at least {needed} utterances per class"
         raise InputError.about(what, found, expected, "add utterances, or merge or leave out those classes")
+
+
+def _require_two_speakers(utterances: pd.DataFrame, what: str) -> None:
+    """Refuses classes of one speaker alone, who is never trained on when tested on; all of them are named."""
+    if _strata(utterances) is None:
+        return
+    speakers = utterances.groupby("label")["speaker"].unique()
+    if alone := [f"{label} ({names[0]})" for label, names in speakers.items() if len(names) == 1]:
+        found, action = f"classes of one speaker only: {', '.join(alone)}", "add other speakers, or leave out those classes"
+        raise InputError.about(what, found, "at least two speakers per class", action)
