@@ -13,7 +13,8 @@ import numpy as np
 from began.audio import CHUNK_SAMPLES, stream_chunks
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
-from began.files import lock_folder, sha256_of, write_atomically, write_npy
+from began.files import lock_folder, write_atomically, write_npy
+from began.sounds import SoundHashes
 
 __all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus"]
 
@@ -72,7 +73,7 @@ def represent_corpus(
 ) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
-    The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the content of every file:
+    The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the sound of every file:
     whatever changes, the features are computed afresh. Memory stays flat however many files there are.
 
     Args:
@@ -85,14 +86,16 @@ def represent_corpus(
         InputError: a file cannot be read, or no file gives a chunk.
     """
     chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
+    sounds = SoundHashes(cache_dir)
     identity = {
         "encoder": encoder.sha256,
         "output": encoder.output,
         "spectrogram": encoder.config.to_dict(),
         **chunking,
         "mask_seed": mask_seed,
-        "files": [sha256_of(path) for path in paths],
+        "sounds": [sounds.of(path) for path in paths],
     }
+    sounds.save()
     folder = Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
     with lock_folder(folder):
         # counts.npy is written last: where it lies, the features are whole.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio, stream_chunks
+from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, measure_seconds, read_audio, stream_audio, stream_chunks
 from began.errors import InputError
 
 
@@ -68,6 +69,33 @@ def test_streaming_equals_whole(tmp_path, monkeypatch, rate_hz):
     assert len(blocks) >= 5
     np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
     np.testing.assert_allclose(np.concatenate(list(stream_chunks(tmp_path / "a.wav"))), chunks, atol=1e-6)
+
+
+def test_the_hash_of_a_sound_is_that_of_its_samples(tmp_path):
+    wave = (sine(300, 1.3, 22_050) * 30_000).round().astype(np.int16)
+    forms = {
+        "a.wav": (wave, 22_050, {}),
+        "b.flac": (wave, 22_050, {}),
+        "c.aiff": (wave, 22_050, {}),
+        "float.wav": (wave / 32_768, 22_050, {"subtype": "FLOAT"}),
+        "24.flac": (wave / 32_768, 22_050, {"subtype": "PCM_24"}),
+        "stereo.wav": (np.stack([wave, wave], axis=1), 22_050, {}),
+    }
+    others = {
+        "one sample.wav": (np.where(np.arange(len(wave)) == 20_000, wave + 1, wave), 22_050, {}),
+        "shorter.wav": (wave[:-1], 22_050, {}),
+        "faster.wav": (wave, 24_000, {}),
+        "quieter.wav": (wave // 2, 22_050, {}),
+    }
+    for name, (samples, rate, options) in (forms | others).items():
+        soundfile.write(tmp_path / name, samples, rate, **options)
+    soundfile.write(tmp_path / "resampled.wav", read_audio(tmp_path / "a.wav"), 16_000)
+    assert len({hash_sound(tmp_path / name) for name in forms}) == 1
+    assert len({hash_sound(tmp_path / name) for name in ("a.wav", "resampled.wav", *others)}) == 2 + len(others)
+    for speed in (1.0, 0.9):  # on the way, whatever is made of it
+        digest = hashlib.sha256()
+        list(stream_chunks(tmp_path / "b.flac", speed=speed, tail="drop", digest=digest))
+        assert digest.hexdigest() == hash_sound(tmp_path / "a.wav")
 
 
 @given(

@@ -1082,13 +1082,13 @@ UNUSUAL: dict[str, tuple[str, dict[str, Any]]] = {
 def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys):
     from began.representation import load_frozen_encoder, represent_corpus
     from classifiers import predict
-    from experiments.corpora.folders import find_bad_audio
+    from experiments.corpora.folders import probe, try_each
 
     file_name, options = UNUSUAL[name]
     path = tmp_path / "sounds" / file_name
     path.parent.mkdir()
     soundfile.write(os.fsencode(path), format="WAV", **options)
-    assert find_bad_audio([str(path)]) == []
+    assert try_each([str(path)], probe) == ({str(path): None}, [])
     features = represent_corpus(load_frozen_encoder(tiny_encoder), [path], tmp_path / "cache").features
     assert len(features) == 1
     assert np.isfinite(features).all()

@@ -172,6 +172,15 @@ def test_chunks_as_utterances_keep_speaker_and_label():
     np.testing.assert_array_equal(chunks.utterance, np.arange(len(data.features)))
 
 
+def test_chunks_of_a_sound_are_sounds_of_their_own():
+    data = make_data()
+    sounds = np.arange(len(data.corpus.utterances)) // 2  # each is there twice
+    table = data.corpus.utterances.assign(sound=sounds.astype(str))
+    chunks = replace(data, corpus=replace(data.corpus, utterances=table)).as_chunks()
+    assert chunks.corpus.utterances["sound"].value_counts().eq(2).all()
+    assert chunks.corpus.utterances["sound"].nunique() == len(data.features) // 2
+
+
 # ------------------------------------------------------------------------------------------------- frozen encoder
 
 
@@ -299,6 +308,31 @@ def test_a_run_goes_on_with_its_own_utterances_only(table1, tiny_corpora, tiny_e
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 2
     assert "utterances_sha256" in capsys.readouterr().err
     assert not (results / "table1_savee" / "utterance_split" / "run2").exists()
+
+
+def test_copies_are_named_and_stay_on_one_side(tiny_corpora, tiny_encoder, tmp_path, capsys):
+    """A corpus that was unpacked into itself, with one recording that another speaker has, too."""
+    from experiments import custom
+
+    paths = sorted((tiny_corpora / "EmoDB" / "wav").glob("*.wav"))
+    lines = ["file,label,speaker"]
+    for number, path in enumerate(paths):
+        shutil.copy(path, tmp_path / path.name)
+        shutil.copy(path, tmp_path / f"copy-{path.name}")
+        speaker, label = path.name[:2], path.name[5]
+        lines += [f"{path.name},{label},{speaker}", f"copy-{path.name},{label},{'15' if number == 0 else speaker}"]
+    (tmp_path / "my.csv").write_text("\n".join(lines))
+    options = ["--manifest", tmp_path / "my.csv", "--encoder", tiny_encoder, "--results-dir", tmp_path / "results", "--runs", 1]
+    options += ["--method", "statistics", "--protocol", "kfold", "--folds", 5, "--name", "mine"]
+    assert run_script(custom.main, custom.make_parser(), [str(option) for option in options]) == 0
+    said = capsys.readouterr().out
+    assert "note: 27 sounds are there more than once: " in said and "and 22 more" in said
+    assert f"{paths[0].name} (speaker 03)" in said and f"copy-{paths[0].name} (speaker 15)" in said
+    predictions = read_predictions(tmp_path / "results", "custom", "mine")
+    assert len(predictions) == 2 * len(paths)
+    fold_of = predictions.set_index("utterance")["fold"]
+    assert all(fold_of[path.name] == fold_of[f"copy-{path.name}"] for path in paths[1:])
+    assert "28 recordings hold the same sound as another one" in (tmp_path / "results" / "tables" / "custom.md").read_text()
 
 
 def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_path, capsys):

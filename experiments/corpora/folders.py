@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import UNKNOWN, is_silent, open_audio, read_blocks, stream_audio
+from began.audio import UNKNOWN, hash_sound, is_silent, open_audio, read_blocks
 from began.errors import InputError
 from began.files import describe_no_file, printable
 from experiments.corpora.record import Corpus
@@ -220,23 +220,37 @@ def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
     Raises:
         InputError: lists every file that cannot be used, not the first only.
     """
-    problems = find_bad_audio(corpus.utterances["path"], decode=decode)
+    read_each(corpus, hash_sound if decode else probe)
+
+
+def read_each(corpus: Corpus, read: Callable[[str], Found]) -> list[Found]:
+    """Returns what `read` makes of every sound file of a corpus.
+
+    Raises:
+        InputError: lists every file that `read` refuses, not the first only.
+    """
+    found, problems = try_each(corpus.utterances["path"], read)
     refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
+    return list(found.values())
 
 
-def find_bad_audio(paths: Iterable[str], *, decode: bool = False) -> list[str]:
-    """Returns one line for each sound file that cannot be used."""
+def try_each(paths: Iterable[str], read: Callable[[str], Found]) -> tuple[dict[str, Found], list[str]]:
+    """Returns what `read` makes of each sound file that it takes, and one line for each that it refuses."""
     from tqdm import tqdm
 
-    problems = []
+    found, problems = {}, []
     for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None, leave=False):
         try:
-            if decode or not _ends_well(path):
-                for _ in stream_audio(path):  # its message is the one that every other reader gives
-                    pass
+            found[path] = read(path)
         except InputError as error:
             problems.append(str(error))
-    return problems
+    return found, problems
+
+
+def probe(path: str) -> None:
+    """Raises an InputError where a sound file cannot be used, as far as a look at its beginning and its end tells."""
+    if not _ends_well(path):
+        hash_sound(path)  # its message is the one that every other reader gives
 
 
 def _ends_well(path: str) -> bool:

@@ -47,7 +47,8 @@ class Corpus:
         name: the loader's name.
         utterances: one row per utterance, sorted by `utterance`, with the columns `utterance` (unique), `path`, `speaker`
             and, where they apply, `label`, `arousal` in [0, 1], `valence` in [-1, 1], `split` (train, validation, test),
-            `video`, `clip`, `subset`, `sex` (F, M), `text`.
+            `video`, `clip`, `subset`, `sex` (F, M), `text`; and `sound`, the hash of the samples, where they have been read
+            (`experiments.corpora.sounds`).
         labels: the classes, sorted.
         missing: utterances that the annotations name and the disk does not hold (`utterance`, `split`, `expected`), or None
             where a corpus cannot tell.
@@ -68,9 +69,14 @@ class Corpus:
 
     @property
     def sha256(self) -> str:
-        """Hash of what decides folds and targets: every column except the paths and the spoken text."""
-        table = self.utterances.drop(columns=["path", "text"], errors="ignore")
+        """Hash of the names and what they are labelled with: every column except paths, sounds and the spoken text."""
+        table = self.utterances.drop(columns=["path", "text", "sound"], errors="ignore")
         return hashlib.sha256(table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")).hexdigest()
+
+    @property
+    def sounds_sha256(self) -> str:
+        """Hash of the sounds, in the order of the names; they must have been read."""
+        return hashlib.sha256("\n".join(self.utterances["sound"]).encode()).hexdigest()
 
     def describe(self) -> str:
         """Returns one line: utterances, speakers, labels, and how many are missing."""

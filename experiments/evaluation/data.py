@@ -63,8 +63,9 @@ class Data:
     def as_chunks(self) -> Data:
         """Returns the same data with every chunk as an utterance of its own: what a split of chunks works on."""
         table = self.corpus.utterances.iloc[self.utterance].reset_index(drop=True)
-        number = pd.Series(self.utterance).groupby(self.utterance).cumcount().astype(str)
-        table["utterance"] = table["utterance"] + "#" + number
+        number = "#" + pd.Series(self.utterance).groupby(self.utterance).cumcount().astype(str)
+        for column in table.columns.intersection(["utterance", "sound"]):
+            table[column] += number
         return Data(Corpus(self.corpus.name, table, self.corpus.labels), self.features, np.arange(len(self.utterance)))
 
 
@@ -111,7 +112,7 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
         represent_corpus(
             encoder,
             list(corpus.utterances["path"]),
-            settings.results_dir / "cache" / "features",
+            settings.cache_dir,
             tail=settings.tail,
             hop_samples=round(condition.hop_seconds * SAMPLE_RATE),
             speed=speed,

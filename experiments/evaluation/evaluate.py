@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from began.files import lock_folder
+from began.sounds import SoundHashes
 from classifiers.metrics import CATEGORICAL, aggregate_chunks, evaluate_classification, evaluate_dimensions
+from experiments.corpora.equal_sounds import describe_copies, read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Prepare, Trainer
@@ -26,16 +28,23 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
 
     Args:
         conditions: of one corpus.
-        corpus: its audio has been checked.
+        corpus: its sound files have been looked at; here they are read, unless they have been read before.
         settings: of the command line.
     Returns:
         The models for own recordings that the conditions leave behind (`experiments.evaluation.final_model`).
     Raises:
-        InputError: a split that cannot be made; a run folder that holds a run with other settings, or cannot be written.
+        InputError: a sound file that cannot be read; a split that cannot be made; a run folder that holds a run with other
+            settings, or cannot be written.
     """
+    hashes = SoundHashes(settings.cache_dir)
+    corpus = read_sounds(corpus, hashes)
     for condition in conditions:  # a split that cannot be made is refused before long work starts
         if not condition.chunk_split:
             make_splits(condition, corpus.utterances, settings.seed, run=1)
+    hashes.save()
+    if copies := describe_copies(corpus.utterances):
+        print("\n".join(f"note: {line}" for line in copies))
+        print("note: copies stay on one side of every split; what equals a test recording is not trained on")
     models: list[Path] = []
     prepare_once = lru_cache(maxsize=1)(lambda condition: prepare(condition, corpus, settings))
     # Conditions that differ in these alone have their features in common.
