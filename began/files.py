@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -113,6 +113,12 @@ def describe_no_file(path: Path) -> str:
 def printable(text: object) -> str:
     """Returns a path or text as one line for any terminal: control characters and bytes that are not UTF-8 are escaped."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+
+
+def shorten(items: Sequence[str], limit: int = 5) -> str:
+    """Returns the first items, and how many more there are."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

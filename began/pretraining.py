@@ -66,21 +66,28 @@ def pretrain(
         Path of encoder.keras; None on the other workers.
     Raises:
         InputError: the store is smaller than a batch; the batch cannot be divided among the replicas; the checkpoint is
-            damaged or another network's; a loss stopped being finite (the last checkpoint is kept); a worker was lost.
+            damaged, another network's or of other recordings; a loss stopped being finite (the last checkpoint is kept); a
+            worker was lost.
     """
     cluster = cluster or Cluster()
     steps_per_epoch = store.steps_per_epoch(settings.batch_size)
     schedule = Schedule.of(steps_per_epoch, settings)
     model, loop = _build(settings, store, cluster, report)
-    description = [asdict(settings), store.config.to_dict(), store.n_chunks]
+    description = [asdict(settings), store.config.to_dict(), store.n_chunks, store.sounds_sha256]
     state = _restore(folder / "checkpoint.npz", model, cluster, loop, description)
+    # Of an earlier version, which did not keep it, nothing is known, and it is taken as it is.
+    if state.get("sounds_sha256", store.sounds_sha256) != store.sounds_sha256:
+        action = "restore them, or choose another folder"
+        found, expected = "the checkpoint of a training on other recordings", "the recordings that it was trained on"
+        raise InputError.about(folder / "checkpoint.npz", found, expected, action)
     patience = settings.patience_epochs * schedule.rounds_per_epoch
     plateau = ResumablePlateau(patience, settings.min_learning_rate, state["plateau"])
     callbacks = [plateau, StopWhenNotFinite(folder)]
     if cluster.is_chief:
         examples = store.read(np.linspace(0, store.n_chunks - 1, N_PICTURED).astype(np.int64))
         drawn = [*([draw] if draw else []), *_tensorboard_logs(folder, report)]
-        callbacks.append(RoundReport(folder, schedule, plateau, state["rows"], examples, drawn, report))
+        rows = state["rows"]
+        callbacks.append(RoundReport(folder, schedule, plateau, store.sounds_sha256, rows, examples, drawn, report))
         epochs = f"from epoch {state['round'] / schedule.rounds_per_epoch:.2f} to {settings.epochs}"
         report(f"{store.n_chunks} chunks, {steps_per_epoch} steps per epoch; {epochs}; writing to {folder}")
     else:

@@ -69,6 +69,7 @@ def represent_corpus(
     hop_samples: int = CHUNK_SAMPLES,
     speed: float = 1.0,
     mask_seed: int | None = None,
+    sounds: Sequence[str] | None = None,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
 ) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
@@ -81,26 +82,29 @@ def represent_corpus(
         tail, hop_samples: see `began.audio.cut_chunks`.
         speed: see `began.audio.stream_audio`.
         mask_seed: of the masks on the spectrograms (`began.spectrogram.mask_spectrograms`); None sets none.
+        sounds: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
         progress: wraps the iteration over the files, e.g. tqdm.
     Raises:
-        InputError: a file cannot be read, or no file gives a chunk.
+        InputError: a file cannot be read, or changes meanwhile, or no file gives a chunk.
     """
     chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
-    sounds = SoundHashes(cache_dir)
+    if sounds is None:
+        hashes = SoundHashes(cache_dir)
+        sounds = [hashes.of(path) for path in paths]
+        hashes.save()
     identity = {
         "encoder": encoder.sha256,
         "output": encoder.output,
         "spectrogram": encoder.config.to_dict(),
         **chunking,
         "mask_seed": mask_seed,
-        "sounds": [sounds.of(path) for path in paths],
+        "sounds": [*sounds],
     }
-    sounds.save()
     folder = Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
     with lock_folder(folder):
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
-            _compute_features(encoder, progress(paths), folder, chunking, mask_seed)
+            _compute_features(encoder, zip(progress(paths), sounds, strict=True), folder, chunking, mask_seed)
     counts = _read_cached(folder / "counts.npy", (len(paths),), np.dtype(np.int64))
     if counts.sum() == 0:
         found = f"no chunk in {len(paths)} files with tail={tail}"
@@ -110,18 +114,22 @@ def represent_corpus(
 
 
 def _compute_features(
-    encoder: FrozenEncoder, paths: Iterable[Any], folder: Path, chunking: dict[str, Any], mask_seed: int | None
+    encoder: FrozenEncoder, files: Iterable[tuple[Any, str]], folder: Path, chunking: dict[str, Any], mask_seed: int | None
 ) -> None:
     """Writes features.npy and then counts.npy; chunks of several short files share a step of the encoder."""
     counts: list[int] = []
     masks = None if mask_seed is None else np.random.default_rng(mask_seed)
 
     def pieces() -> Iterator[tuple[Any, np.ndarray]]:
-        for path in paths:
+        for path, sound in files:
             counts.append(0)
-            for chunks in stream_chunks(path, **chunking):
+            digest = hashlib.sha256()
+            for chunks in stream_chunks(path, **chunking, digest=digest):
                 counts[-1] += len(chunks)
                 yield path, chunks
+            if digest.hexdigest() != sound:
+                found, expected = "a recording that was changed since the start", "it to stay as it is meanwhile"
+                raise InputError.about(path, found, expected, "start again")
 
     with write_npy(folder / "features.npy", encoder.dtype, encoder.feature_shape) as append:
         for _, chunks in batch_chunks(pieces()):

@@ -1,12 +1,14 @@
 """What files sound like, as hashes that are kept: no file is read twice for its hash unless it has changed."""
 
+import hashlib
 import json
 import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from began.audio import hash_sound
-from began.files import write_text
+from began.files import lock_folder, write_text
 
 State = list[int]
 """Size, times of the last change of content and of anything, and inode of a file: no change leaves all of them as they were."""
@@ -16,13 +18,14 @@ class SoundHashes:
     """The hashes of sound files (`began.audio.hash_sound`), and a record of them on disk.
 
     Args:
-        folder: of caches, where the record lies. It may be removed at any time; where it is damaged, files are read again.
+        cache_dir: folder of caches, where the record lies. It may be removed at any time; where it is damaged, files are read
+            again.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._path = Path(folder) / "sounds.json"
-        self._known: dict[str, tuple[State, str]] = self._read()
-        self._is_new = False
+    def __init__(self, cache_dir: str | os.PathLike[str]) -> None:
+        self._path = Path(cache_dir) / "sounds" / "hashes.json"
+        self._known = self._read()
+        self._new: dict[str, tuple[State, str]] = {}
 
     def _read(self) -> dict[str, tuple[State, str]]:
         try:
@@ -31,39 +34,33 @@ class SoundHashes:
         except (OSError, ValueError):
             return {}
 
-    def of(self, file: str | os.PathLike[str]) -> str:
-        """Returns the hash of a file, which is read where it is not known; raises as `hash_sound` does."""
-        if (known := self.recall(file)) is not None:
-            return known
-        state = _look_at(file)
-        return self.note(file, state, hash_sound(file))
-
-    def recall(self, file: str | os.PathLike[str]) -> str | None:
-        """Returns the hash of a file that has not changed since it was read; None of any other."""
-        state, digest = self._known.get(_name(file), ([], ""))
-        return digest if state and state == _look_at(file) else None
-
-    def note(self, file: str | os.PathLike[str], state: State, digest: str) -> str:
-        """Notes and returns the hash of a file that was in a state when its reading began."""
-        self._known[_name(file)] = (state, digest)
-        self._is_new = True
+    def of(self, path: str | os.PathLike[str]) -> str:
+        """Returns the hash of a file, which is read where it is not known or has changed; raises as `hash_sound` does."""
+        name, state = str(Path(path).absolute()), look_at(path)
+        known_state, digest = self._known.get(name, ([], ""))
+        if not state or state != known_state:
+            digest = hash_sound(path)
+            self._known[name] = self._new[name] = (state, digest)
         return digest
 
     def save(self) -> None:
-        """Writes the record, if something new is in it; raises an InputError where it cannot be written."""
-        if self._is_new:
-            text = json.dumps(self._known)
-            write_text(self._path, f"{zlib.crc32(text.encode()):08x}\n{text}")
-            self._is_new = False
+        """Adds what is new to the record; raises an InputError where it cannot be written."""
+        if self._new:
+            with lock_folder(self._path.parent, wait=True):
+                text = json.dumps(self._read() | self._new)
+                write_text(self._path, f"{zlib.crc32(text.encode()):08x}\n{text}")
+            self._new = {}
 
 
-def _name(file: str | os.PathLike[str]) -> str:
-    return str(Path(file).absolute())
-
-
-def _look_at(file: str | os.PathLike[str]) -> State:
+def look_at(path: str | os.PathLike[str]) -> State:
+    """Returns the state of a file; an empty one where it cannot be looked at: reading it will say why."""
     try:
-        status = Path(file).stat()
-    except OSError:  # reading it will say what is wrong
+        status = Path(path).stat()
+    except (OSError, ValueError):
         return []
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def hash_together(hashes: Iterable[str]) -> str:
+    """Returns one hash for the hashes of several sounds, in their order."""
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

@@ -19,7 +19,7 @@ import argparse
 import math
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from experiments.corpora import load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
-from experiments.evaluation.runs import RunFolder
+from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 
 if TYPE_CHECKING:
     from began.dataset import ChunkStore
@@ -135,8 +135,10 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
         train()
         print("the training is done; worker 0 has written the encoder")
         return
+    corpus = replace(corpus, utterances=corpus.utterances.assign(sound=store.sounds))
     data = {"n_utterances": len(corpus.utterances), "n_chunks": store.n_chunks, "synthetic": corpus.synthetic}
-    _start(run, {**asdict(settings), "spectrogram": store.config.to_dict(), **data})
+    config = {**asdict(settings), "spectrogram": store.config.to_dict(), **data, "sounds_sha256": corpus.sounds_sha256}
+    _start(run, config, corpus)
     if cluster.n_workers == 1 and _is_complete(run, settings.epochs):
         return
     encoder = train(draw=partial(draw_pretraining, folder=run.path))
@@ -144,12 +146,14 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     print(f"wrote {encoder}")
 
 
-def _start(run: RunFolder, config: dict[str, object]) -> None:
+def _start(run: RunFolder, config: dict[str, object], corpus: Corpus) -> None:
     if not any((run.path / name).exists() for name in ("encoder.keras", "checkpoint.npz")):
         # A run that was refused before its first checkpoint binds nobody to its settings.
         (run.path / "config.json").unlink(missing_ok=True)
+    refuse_other_sounds(run.results_dir, run.path, corpus)
     # More epochs than before is how one goes on with a finished training.
     run.start(config, may_differ=["epochs"])
+    write_sounds(run.results_dir, corpus)
 
 
 def _is_complete(run: RunFolder, epochs: int) -> bool:

@@ -766,7 +766,7 @@ OPTIONS = [
         PRETRAIN,
         lambda b: b.pretrain("--batch-size", 500),
         ("chunks", r"at least a batch \(500\)", "more speech, or a smaller batch"),
-        leaves="cache/.*|.*/(config|environment).json",
+        leaves="cache/.*|.*/(config|environment).json|sounds/.*",
     ),
     Case(
         "table 3: three speakers",
@@ -909,7 +909,7 @@ RESULTS = [
         PRETRAIN,
         lambda b: _with_results(b, lambda r: b.mount(r, "size=600k"), b.pretrain()),
         ("cannot be written", "[Ff]ree some space"),
-        leaves=r"cache/.*|pretrain_librispeech/began/((config|environment)\.json|history\.csv|logs/.*|.*\.png)",
+        leaves=r"cache/.*|sounds/.*|pretrain_librispeech/began/((config|environment)\.json|history\.csv|logs/.*|.*\.png)",
     ),
     Case(
         "table 3: a run of other settings",
@@ -955,7 +955,7 @@ RESULTS = [
         PRETRAIN,
         lambda b: _with_results(b, _checkpoint, b.pretrain()),
         (r"checkpoint\.npz: found a damaged checkpoint", "[Rr]emove it"),
-        leaves=r"cache/.*|.*/(config|environment)\.json|.*/logs/.*",
+        leaves=r"cache/.*|sounds/.*|.*/(config|environment)\.json|.*/logs/.*",
     ),
     Case(
         "demo: output folder is a file",

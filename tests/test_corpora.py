@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from synthetic_corpora import write_omg, write_savee
 
 from began.errors import InputError
+from began.sounds import SoundHashes
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest, omg, savee, synthetic
+from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.folders import check_audio, find_files, printable, read_table
 from experiments.corpora.record import RESERVED_LABELS
 
@@ -654,6 +656,17 @@ def test_check_lists_everything_that_is_wrong(copy, capsys):
     assert f"{other}: found an empty file" in said
     assert "train: 6 annotated utterances, published 2442" in said
     assert "test 3" in said
+
+
+@pytest.mark.parametrize("name", ["EmoDB", "SAVEE", "SAVEE_flat", "OMG"])
+def test_corpora_may_be_compressed_without_loss(copy, tmp_path, name):
+    folder, loader = copy(name), name.split("_")[0].lower()
+    before = read_sounds(load(loader, folder), SoundHashes(tmp_path / "cache"))
+    for path in before.utterances["path"]:
+        soundfile.write(Path(path).with_suffix(".flac"), *soundfile.read(path, dtype="int16"))
+        Path(path).unlink()
+    after = read_sounds(load(loader, folder), SoundHashes(tmp_path / "cache"))
+    assert (after.sha256, after.sounds_sha256) == (before.sha256, before.sounds_sha256)
 
 
 def test_check_names_recordings_that_are_there_twice(copy, recordings, tmp_path, capsys):

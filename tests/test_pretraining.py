@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -379,6 +380,39 @@ def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is
     assert run("--epochs", 2) == 2
     assert "without the checkpoint to go on from" in capsys.readouterr().err
     assert (folder / "encoder.keras").read_bytes() == before
+
+
+def test_a_training_goes_on_with_its_own_recordings_only(librispeech, tmp_path, capsys):
+    """Also after the prepared chunks, and config.json, were removed."""
+    from began.command_line import run_script
+    from experiments import pretrain_librispeech
+
+    corpus, results = Path(shutil.copytree(librispeech, tmp_path / "data")), tmp_path / "results"
+
+    def run(epochs: int) -> int:
+        arguments = script(corpus, results, "--epochs", epochs)[2:]
+        return run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments)
+
+    assert run(1) == 0
+    folder, path = results / "pretrain_librispeech" / "began", next(corpus.rglob("11-21-0001.flac"))
+    config = json.loads((folder / "config.json").read_text())
+    assert len(config["sounds_sha256"]) == 64
+    whole, before = path.read_bytes(), {file: file.read_bytes() for file in folder.glob("*.*")}
+    soundfile.write(path, soundfile.read(path)[0][::-1], 16_000)
+    assert run(2) == 2
+    assert f"changed since: 1 of 4 ({path})" in capsys.readouterr().err
+    shutil.rmtree(results / "cache")
+    assert run(2) == 2
+    assert "began: found a run on recordings that have changed since: 1 of 4 (11-21-0001)" in capsys.readouterr().err
+    (folder / "config.json").unlink()
+    assert run(2) == 2
+    assert "checkpoint.npz: found the checkpoint of a training on other recordings" in capsys.readouterr().err
+    before.pop(folder / "config.json")
+    assert all(file.read_bytes() == content for file, content in before.items() if file.name != "environment.json")
+    path.write_bytes(whole)
+    shutil.rmtree(results / "cache")
+    (folder / "config.json").write_text(json.dumps({key: config[key] for key in config if key != "sounds_sha256"}))
+    assert run(2) == 0  # of an earlier version, which did not know its sounds
 
 
 def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):

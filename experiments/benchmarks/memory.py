@@ -49,11 +49,11 @@ def _link_store(shard: Path, n_shards: int) -> Path:
 
     folder = shard.parent / f"store-{n_shards}"
     folder.mkdir()
-    sources = [{"file": "noise", "bytes": 0}] * (n_shards * FILES_PER_SHARD)
-    description = {"tail": "drop", "files_per_shard": FILES_PER_SHARD, "sources": sources}
+    description = {"files_per_shard": FILES_PER_SHARD, "sources": ["noise"] * (n_shards * FILES_PER_SHARD)}
     (folder / "store.json").write_text(json.dumps({"spectrogram": SpectrogramConfig().to_dict(), **description}))
     for number in range(n_shards):
         os.link(shard, folder / f"shard-{number:05d}.npy")
+        (folder / f"shard-{number:05d}.json").write_text("[]")
     return folder
 
 

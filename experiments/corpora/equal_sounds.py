@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from began.files import printable
+from began.files import printable, shorten
 from began.sounds import SoundHashes
-from experiments.corpora.folders import read_each, shorten
+from experiments.corpora.folders import read_each
 from experiments.corpora.record import Corpus
 
 if TYPE_CHECKING:

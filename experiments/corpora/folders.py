@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from began.audio import UNKNOWN, hash_sound, is_silent, open_audio, read_blocks
 from began.errors import InputError
-from began.files import describe_no_file, printable
+from began.files import describe_no_file, printable, shorten
 from experiments.corpora.record import Corpus
 
 Found = TypeVar("Found")
@@ -21,12 +21,6 @@ PROBED_SECONDS = 0.1
 
 MAX_NEIGHBOURS = 400
 """Folders around a wrong one that are looked at for a hint."""
-
-
-def shorten(items: Sequence[str], limit: int = 5) -> str:
-    """Returns the first items, and how many more there are."""
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
 
 
 def refuse_problems(headline: str, problems: Sequence[str]) -> None:

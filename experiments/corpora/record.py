@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from began.sounds import hash_together
+
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
     import pandas as pd
 
@@ -76,7 +78,7 @@ class Corpus:
     @property
     def sounds_sha256(self) -> str:
         """Hash of the sounds, in the order of the names; they must have been read."""
-        return hashlib.sha256("\n".join(self.utterances["sound"]).encode()).hexdigest()
+        return hash_together(self.utterances["sound"])
 
     def describe(self) -> str:
         """Returns one line: utterances, speakers, labels, and how many are missing."""

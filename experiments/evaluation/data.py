@@ -117,6 +117,7 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
             hop_samples=round(condition.hop_seconds * SAMPLE_RATE),
             speed=speed,
             mask_seed=mask_seed,
+            sounds=list(corpus.utterances["sound"]),
             progress=show_embedding,
         )
         for mask_seed in (None, *range(condition.masked_copies))

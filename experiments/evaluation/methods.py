@@ -79,7 +79,8 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
         config["n_copies"] = n_copies
     if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
         config["backend"] = backend
-    return {**config, "seed": settings.seed, "synthetic": corpus.synthetic, "utterances_sha256": corpus.sha256}
+    bound = {"utterances_sha256": corpus.sha256, "sounds_sha256": corpus.sounds_sha256}
+    return {**config, "seed": settings.seed, "synthetic": corpus.synthetic, **bound}
 
 
 def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, object]:
