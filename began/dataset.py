@@ -7,6 +7,7 @@ import json
 import math
 import os
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ import numpy as np
 
 from began.audio import hash_sound, stream_chunks
 from began.errors import InputError
-from began.files import lock_folder, printable, shorten, write_npy, write_text
+from began.files import lock_folder, open_npy, printable, shorten, write_npy, write_text
 from began.sounds import State, hash_together, look_at
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
@@ -27,7 +28,7 @@ FILES_PER_SHARD = 256
 """Files behind one shard: what an interrupted preparation has to do again at most."""
 
 VERSION = 2
-"""Of the files in a store. Since 2, its shards know the sounds that they were made from."""
+"""Of the files in a store. Since 2, its shards know the sounds that they were made from, and have checksums."""
 
 
 def prepare_chunk_store(
@@ -197,7 +198,8 @@ class ChunkStore:
         checked = [self._check_shard(path) for path in self._paths]
         self.sounds = [sound for path in self._paths for _, sound in _read_sounds(path)]
         self._offsets = [offset for offset, _ in checked]
-        self._first = np.cumsum([0, *(n_chunks for _, n_chunks in checked)])
+        self._checksums = [checksums for _, checksums in checked]
+        self._first = np.cumsum([0, *map(len, self._checksums)])
         self.n_chunks = int(self._first[-1])
         if self.n_chunks == 0:
             found, expected = "no chunk: every utterance is shorter than a second", "at least one second of speech"
@@ -208,31 +210,36 @@ class ChunkStore:
         """Hash of all sounds, in order."""
         return hash_together(self.sounds)
 
-    def _check_shard(self, path: Path) -> tuple[int, int]:
-        """Returns where a shard's chunks begin, and how many there are."""
+    def _check_shard(self, path: Path) -> tuple[int, np.ndarray]:
+        """Returns where a shard's chunks begin, and the checksum of each."""
         action = "run the preparation again; it goes on where it was"
         if not path.is_file():
             raise InputError.about(path, "no such shard", f"{len(self._paths)} finished shards", action)
         try:
-            shard = np.lib.format.open_memmap(path, mode="r")
-            whole = path.stat().st_size == shard.offset + shard.nbytes
-        except (OSError, ValueError):
-            whole = False
-        if not whole or shard.shape[1:] != (self.config.n_bins, self.config.n_frames) or shard.dtype != np.dtype("<f2"):
-            raise InputError.about(path, "a damaged shard", "a whole one", f"remove it and {action}")
-        return shard.offset, len(shard)
+            chunks, checksums = open_npy(path, "<f2", (self.config.n_bins, self.config.n_frames))
+        except (OSError, ValueError) as error:
+            raise InputError.about(path, f"a damaged shard ({error})", "a whole one", f"remove it and {action}") from error
+        return chunks.offset, checksums
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Returns chunks by number: float32, shape (len(indices), n_bins, n_frames, 1).
 
         Plain reads, not a memory map: mapped pages would count as the process's memory, and grow with the store.
+
+        Raises:
+            InputError: a chunk is no longer what was written.
         """
         chunks = np.empty((len(indices), self.config.n_bins, self.config.n_frames, 1), np.float32)
         size = self.config.n_bins * self.config.n_frames
         shards = np.searchsorted(self._first, indices, side="right") - 1
         for chunk, index, shard in zip(chunks, indices, shards, strict=True):
-            offset = self._offsets[shard] + int(index - self._first[shard]) * size * 2
-            chunk.flat[:] = np.fromfile(self._paths[shard], "<f2", size, offset=offset)
+            number = int(index - self._first[shard])
+            stored = np.fromfile(self._paths[shard], "<f2", size, offset=self._offsets[shard] + number * size * 2)
+            if zlib.crc32(stored.data) != self._checksums[shard][number]:
+                found = f"a damaged shard (chunk {number} has another checksum than when it was written)"
+                action = "remove it and run the same command again, which goes on from there"
+                raise InputError.about(self._paths[shard], found, "a whole one", action)
+            chunk.flat[:] = stored
         return chunks
 
     def steps_per_epoch(self, batch_size: int) -> int:

@@ -65,9 +65,9 @@ def pretrain(
     Returns:
         Path of encoder.keras; None on the other workers.
     Raises:
-        InputError: the store is smaller than a batch; the batch cannot be divided among the replicas; the checkpoint is
-            damaged, another network's or of other recordings; a loss stopped being finite (the last checkpoint is kept); a
-            worker was lost.
+        InputError: the store is damaged, or smaller than a batch; the batch cannot be divided among the replicas; the
+            checkpoint is damaged, another network's or of other recordings; a loss stopped being finite (the last checkpoint is
+            kept); a worker was lost.
     """
     cluster = cluster or Cluster()
     steps_per_epoch = store.steps_per_epoch(settings.batch_size)
@@ -97,8 +97,14 @@ def pretrain(
         batches = store.batches(settings.batch_size, settings.seed, first_step, part)
         rounds = {"initial_epoch": state["round"], "epochs": schedule.n_rounds, "steps_per_epoch": schedule.steps_per_round}
         if loop is None:
-            data = _as_dataset(batches, settings.batch_size, store.config)
-            model.fit(data, **rounds, shuffle=False, verbose=0, callbacks=callbacks)
+            failures: list[InputError] = []
+            data = _as_dataset(_keep_failure(batches, failures), settings.batch_size, store.config)
+            try:
+                model.fit(data, **rounds, shuffle=False, verbose=0, callbacks=callbacks)
+            except Exception:
+                if failures:  # which TensorFlow hides in an error of its own
+                    raise failures[0] from None
+                raise
         else:
             loop.fit(batches, **rounds, callbacks=callbacks)
     if not cluster.is_chief:
@@ -131,6 +137,15 @@ def _restore(path: Path, model: BEGAN, cluster: Cluster, loop: DistributedLoop |
         loop.require_same(description)
         content = loop.share(content)
     return read_checkpoint(path, model, content) if content else {"round": 0, "plateau": {}, "rows": []}
+
+
+def _keep_failure(batches: Iterator[np.ndarray], failures: list[InputError]) -> Iterator[np.ndarray]:
+    """Yields batches, and keeps the error that ends them."""
+    try:
+        yield from batches
+    except InputError as error:
+        failures.append(error)
+        raise
 
 
 def _as_dataset(batches: Iterator[np.ndarray], batch_size: int, config: SpectrogramConfig) -> Any:

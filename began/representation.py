@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from began.audio import CHUNK_SAMPLES, stream_chunks
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
-from began.files import lock_folder, write_atomically, write_npy
+from began.files import check_npy, lock_folder, open_npy, write_npy
 from began.sounds import SoundHashes
 
 __all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus"]
@@ -75,7 +75,8 @@ def represent_corpus(
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
     The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the sound of every file:
-    whatever changes, the features are computed afresh. Memory stays flat however many files there are.
+    whatever changes, the features are computed afresh. What the cache holds is compared with its checksums. Memory stays flat
+    however many files there are.
 
     Args:
         cache_dir: where caches lie; they can be removed at any time.
@@ -85,7 +86,7 @@ def represent_corpus(
         sounds: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
         progress: wraps the iteration over the files, e.g. tqdm.
     Raises:
-        InputError: a file cannot be read, or changes meanwhile, or no file gives a chunk.
+        InputError: a file cannot be read, or changes meanwhile, the cache is damaged, or no file gives a chunk.
     """
     chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
     if sounds is None:
@@ -105,11 +106,11 @@ def represent_corpus(
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
             _compute_features(encoder, zip(progress(paths), sounds, strict=True), folder, chunking, mask_seed)
-    counts = _read_cached(folder / "counts.npy", (len(paths),), np.dtype(np.int64))
+    counts = _read_cached(folder / "counts.npy", len(paths), np.dtype("<i8"), ())
     if counts.sum() == 0:
         found = f"no chunk in {len(paths)} files with tail={tail}"
         raise InputError.about("chunking", found, "at least one chunk", "choose tail=overlap or tail=pad")
-    features = _read_cached(folder / "features.npy", (int(counts.sum()), *encoder.feature_shape), encoder.dtype, mmap_mode="r")
+    features = _read_cached(folder / "features.npy", int(counts.sum()), encoder.dtype, encoder.feature_shape)
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
 
 
@@ -134,17 +135,19 @@ def _compute_features(
     with write_npy(folder / "features.npy", encoder.dtype, encoder.feature_shape) as append:
         for _, chunks in batch_chunks(pieces()):
             append(encoder.embed(chunks, masks))
-    with write_atomically(folder / "counts.npy") as temporary:
-        np.save(temporary, np.array(counts, np.int64))
+    with write_npy(folder / "counts.npy", "<i8", ()) as append:
+        append(np.array(counts))
 
 
-def _read_cached(path: Path, shape: tuple[int, ...], dtype: np.dtype, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+def _read_cached(path: Path, n_rows: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns rows that `write_npy` wrote, mapped, after comparing all of them with their checksums."""
     try:
-        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-        found = f"{array.dtype} of shape {array.shape}"
-    except (OSError, ValueError, EOFError) as error:
-        array, found = None, str(error)
-    if array is None or array.shape != shape or array.dtype != dtype:
+        rows, checksums = open_npy(path, dtype, shape)
+        check_npy(path, rows, checksums)
+        found = f"{len(rows)} rows"
+    except (OSError, ValueError) as error:
+        rows, found = None, str(error)
+    if rows is None or len(rows) != n_rows:
         action = "remove its folder: it is computed afresh"
-        raise InputError.about(path, f"a damaged cache ({found})", f"{dtype} of shape {shape}", action)
-    return array
+        raise InputError.about(path, f"a damaged cache ({found})", f"{n_rows} rows of {dtype} and shape {shape}", action)
+    return rows

@@ -166,6 +166,26 @@ def test_damaged_shard_is_refused(tmp_path, speech_files, small_config):
             ChunkStore(tmp_path)
 
 
+def test_a_flipped_bit_in_a_shard_is_found(tmp_path, speech_files, small_config, small_shards):
+    store = prepare_chunk_store(speech_files, tmp_path, small_config)
+    shard = tmp_path / "shard-00001.npy"  # chunks 8 to 11, of the fourth file
+    whole, offset, size = shard.read_bytes(), np.load(shard, mmap_mode="r").offset, 32 * 8 * 2
+    for chunk in range(4):
+        position = offset + chunk * size + 100 * chunk
+        shard.write_bytes(whole[:position] + bytes([whole[position] ^ 64]) + whole[position + 1 :])
+        store = ChunkStore(tmp_path)
+        with pytest.raises(InputError, match=rf"shard-00001.npy: found a damaged shard \(chunk {chunk} has another checksum"):
+            store.read(np.arange(store.n_chunks))
+        others = np.delete(np.arange(store.n_chunks), 8 + chunk)
+        assert len(store.read(others)) == N_CHUNKS - 1
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # the checksum itself
+    with pytest.raises(InputError, match="chunk 3"):
+        ChunkStore(tmp_path).read(np.array([11]))
+    shard.unlink()
+    store = prepare_chunk_store(speech_files, tmp_path, small_config)
+    np.testing.assert_array_equal(store.read(np.arange(store.n_chunks)), directly(speech_files, small_config))
+
+
 def test_no_store(tmp_path):
     with pytest.raises(InputError, match="store.json"):
         ChunkStore(tmp_path)

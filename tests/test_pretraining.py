@@ -255,6 +255,18 @@ def test_warning_is_reported(store, tmp_path, monkeypatch):
     assert any(line.startswith("warning: generated chunks are nearly identical") for line in lines)
 
 
+def test_a_damaged_chunk_ends_the_training_with_its_name(small_store_folder, tmp_path):
+    """Also where TensorFlow reads it, which has errors of its own."""
+    folder = Path(shutil.copytree(small_store_folder, tmp_path / "store"))
+    shard = folder / "shard-00000.npy"
+    content, rows = bytearray(shard.read_bytes()), np.load(shard, mmap_mode="r")
+    content[rows.offset + rows[0].nbytes + 77] ^= 1  # in chunk 1, which is not among the pictured ones
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=r"shard-00000.npy: found a damaged shard \(chunk 1 has another checksum"):
+        pretrain(ChunkStore(folder), tmp_path / "run", SETTINGS, report=lambda line: None)
+    assert not (tmp_path / "run" / "encoder.keras").exists()
+
+
 def test_diversity():
     real = np.random.default_rng(0).normal(size=(8, 4, 4))
     assert measure_diversity({"real": real, "generated": np.repeat(real[:1], 8, axis=0)}) < 1e-9

@@ -141,6 +141,40 @@ def test_files_are_read_once_for_their_hash_and_again_when_anything_changed(soun
         assert hash_all() == second and len(read) == 4
 
 
+@pytest.mark.parametrize("output", ["map", "embedding", "frames"])
+@pytest.mark.parametrize("member", ["features.npy", "counts.npy"])
+def test_a_flipped_bit_in_the_cache_is_found(encoder_file, sounds, tmp_path, member, output):
+    encoder = load_frozen_encoder(encoder_file, output)
+    features = np.array(represent_corpus(encoder, sounds, tmp_path).features)
+    (path,) = tmp_path.rglob(member)
+    whole = path.read_bytes()
+    data = np.lib.format.open_memmap(path, mode="r")
+    for position in {*np.random.default_rng(0).integers(data.offset, len(whole), 20), data.offset, len(whole) - 1}:
+        flipped = bytes([whole[position] ^ 1 << int(position) % 8])
+        path.write_bytes(whole[:position] + flipped + whole[position + 1 :])
+        with pytest.raises(InputError, match=rf"{member}: found a damaged cache \(row \d+ has another checksum"):
+            represent_corpus(encoder, sounds, tmp_path)
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(represent_corpus(encoder, sounds, tmp_path).features, features)
+
+
+def test_a_damaged_cache_is_found_wherever_it_is_damaged(encoder_file, sounds, tmp_path):
+    """Also in its header, and when it is cut, or two rows have changed places."""
+    encoder = load_frozen_encoder(encoder_file, "embedding")
+    represent_corpus(encoder, sounds, tmp_path)
+    (path,) = tmp_path.rglob("features.npy")
+    whole, offset = path.read_bytes(), np.lib.format.open_memmap(path, mode="r").offset
+    text = whole[:offset].rstrip()
+    places = range(len(text))
+    damaged = [whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :] for place in places]
+    damaged += [whole[:-1], whole[:-4], whole + b"\0", whole[: offset + 7], b"", whole[:20]]
+    damaged.append(whole[:offset] + whole[offset + 32 : offset + 64] + whole[offset : offset + 32] + whole[offset + 64 :])
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="features.npy: found a damaged cache"):
+            represent_corpus(encoder, sounds, tmp_path)
+
+
 def test_a_file_that_changes_meanwhile_leaves_no_features(encoder_file, sounds, tmp_path):
     def change(paths):
         yield paths[0]
