@@ -62,5 +62,5 @@ def look_at(path: str | os.PathLike[str]) -> State:
 
 
 def hash_together(hashes: Iterable[str]) -> str:
-    """Returns one hash for the hashes of several sounds, in their order."""
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    """Returns one hash for the hashes of several sounds, with or without their names, in their order."""
+    return hashlib.sha256("\n".join(hashes).encode("utf-8", "surrogateescape")).hexdigest()

@@ -95,6 +95,9 @@ def test_other_sounds_are_named(tmp_path, run):
     other = Corpus("own", table.assign(sound=["0", "2", "3", "1"]), ("y",))
     with pytest.raises(InputError, match=r"run1: found a run on recordings that have changed since: 2 of 4 \(0101, c\)"):
         runs.refuse_other_sounds(tmp_path, run.path, other)
+    runs.write_sounds(tmp_path, Corpus("renamed", table.assign(utterance=list("defg")), ("y",)))  # which are others
+    with pytest.raises(InputError, match=r"2 of 4 \(0101, c\)"):
+        runs.refuse_other_sounds(tmp_path, run.path, other)
     for path in (tmp_path / "sounds").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="found a run on recordings that have changed since; expected the recordings"):

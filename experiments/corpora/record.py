@@ -77,8 +77,8 @@ class Corpus:
 
     @property
     def sounds_sha256(self) -> str:
-        """Hash of the sounds, in the order of the names; they must have been read."""
-        return hash_together(self.utterances["sound"])
+        """Hash of the names and the sound of each, which must have been read."""
+        return hash_together(map(" ".join, self.utterances[["utterance", "sound"]].itertuples(index=False)))
 
     def describe(self) -> str:
         """Returns one line: utterances, speakers, labels, and how many are missing."""

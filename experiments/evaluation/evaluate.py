@@ -38,12 +38,12 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
     """
     hashes = SoundHashes(settings.cache_dir)
     corpus = read_sounds(corpus, hashes)
-    for condition in conditions:  # a split that cannot be made is refused before long work starts
-        if not condition.chunk_split:
-            make_splits(condition, corpus.utterances, settings.seed, run=1)
     if copies := describe_copies(corpus.utterances):
         print("\n".join(f"note: {line}" for line in copies))
         print("note: copies stay on one side of every split; what equals a test recording is not trained on")
+    for condition in conditions:  # a split that cannot be made is refused before long work starts
+        if not condition.chunk_split:
+            make_splits(condition, corpus.utterances, settings.seed, run=1)
     models: list[Path] = []
     prepare_once = lru_cache(maxsize=1)(lambda condition: prepare(condition, corpus, settings))
     # Conditions that differ in these alone have their features in common.

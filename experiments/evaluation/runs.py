@@ -206,10 +206,7 @@ def refuse_other_sounds(results_dir: PathLike, folder: Path, corpus: Corpus) -> 
             was = pd.read_csv(path, dtype=str, keep_default_na=False).set_index("utterance")["sound"]
         changed = [printable(name) for name in now.index.union(was.index) if now.get(name) != was.get(name)]
         found += f": {len(changed)} of {len(was)} ({shorten(changed)})"
-    action = (
-        "restore them, or choose another --results-dir (or another --name, where the command has one), or remove that folder"
-    )
-    raise InputError.about(folder, found, "the recordings that it was made on", action)
+    raise InputError.about(folder, found, "the recordings that it was made on", f"restore them, or {_OTHERWISE}")
 
 
 def _sounds_path(results_dir: PathLike, sounds_sha256: str) -> Path:
