@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import re
 import shlex
@@ -62,7 +63,9 @@ BLOCK_SECONDS, BLOCK_VALUES = 60, 5_760_000
 Watch = Callable[[int, np.ndarray], None]
 
 
-def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, watch: Watch | None = None) -> Iterator[np.ndarray]:
+def stream_audio(
+    path: str | os.PathLike[str], speed: float = 1.0, watch: Watch | None = None, digest: hashlib._Hash | None = None
+) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
@@ -70,6 +73,7 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, watch: Watch 
             mean is taken; or, with a note on standard error, the loudest one where they cancel each other (see `_cancel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
         watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
+        digest: is fed what `hash_sound` hashes, so that a file need not be read again for its hash.
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
     Raises:
@@ -77,7 +81,20 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, watch: Watch 
             sample rate that no recording has.
     """
     with open_audio(path) as file:
-        yield from _resample_blocks(Path(path), file, speed, watch)
+        yield from _resample_blocks(_read_mono(Path(path), file, watch, digest), file, speed)
+
+
+def hash_sound(path: str | os.PathLike[str], watch: Watch | None = None) -> str:
+    """Returns the SHA-256, in hexadecimal, of what a sound file plays: its sample rate, and its samples mixed down to mono.
+
+    The same samples give the same hash in any container that loses none (WAV, FLAC, …), and under any name; a part of a file
+    has the hash of its own samples. `path` and `watch` are those of `stream_audio`, which also says what is raised.
+    """
+    digest = hashlib.sha256()
+    with open_audio(path) as file:
+        for _ in _read_mono(Path(path), file, watch, digest):
+            pass
+    return digest.hexdigest()
 
 
 def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: float) -> str:
@@ -168,11 +185,15 @@ def is_silent(block: np.ndarray) -> bool:
     return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
-def _resample_blocks(path: Path, file: soundfile.SoundFile | _Part, speed: float, watch: Watch | None) -> Iterator[np.ndarray]:
+def _read_mono(
+    path: Path, file: soundfile.SoundFile | _Part, watch: Watch | None, digest: hashlib._Hash | None
+) -> Iterator[np.ndarray]:
+    """Yields an open file mixed down to mono, at its own rate: float32, shape (n_samples,); and checks what it reads."""
     n_read, lowest, highest = 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
     undecided = channel is None
-    resample = _make_resampler(file.samplerate * speed)
+    if digest is not None:
+        digest.update(b"%d Hz" % file.samplerate)
     for block in read_blocks(file, BLOCK_SECONDS):
         n_read += len(block)
         if watch is not None:
@@ -184,20 +205,30 @@ def _resample_blocks(path: Path, file: soundfile.SoundFile | _Part, speed: float
             if _cancel(block):
                 channel = int(block.var(axis=0, dtype=np.float64).argmax())
                 _note(f"{printable(path)}: its channels cancel each other; channel {channel + 1} is taken, not their mean")
-        mono = block.mean(axis=1) if channel is None else block[:, channel]
+        mono = block.mean(axis=1) if channel is None else np.ascontiguousarray(block[:, channel])
         lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
-        resampled = resample(mono, n_read >= file.frames)
-        if len(resampled):
-            yield resampled
+        if digest is not None:
+            digest.update(mono.data)
+        yield mono
     if n_read == 0:
         raise InputError.about(path, "a sound file without samples", "at least one sample", AGAIN)
     if n_read < file.frames < UNKNOWN:
         raise truncated(path, f"{n_read} samples", file.frames)
-    if file.frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
-        yield resampled
     if is_silent(np.stack([lowest, highest])):
         found = f"silence (below {SILENCE:g} of full scale, apart from a constant offset)"
         raise InputError.about(path, found, "speech", "check the recording")
+
+
+def _resample_blocks(blocks: Iterable[np.ndarray], file: soundfile.SoundFile | _Part, speed: float) -> Iterator[np.ndarray]:
+    """Yields the blocks of an open file, mono, at 16 kHz."""
+    n_read, resample = 0, _make_resampler(file.samplerate * speed)
+    for mono in blocks:
+        n_read += len(mono)
+        resampled = resample(mono, n_read >= file.frames)
+        if len(resampled):
+            yield resampled
+    if file.frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
+        yield resampled
 
 
 def _check_samples(path: Path, block: np.ndarray) -> None:
@@ -231,7 +262,7 @@ def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
     import soxr
 
     stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    return lambda block, last: stream.resample_chunk(np.ascontiguousarray(block), last=last)
+    return lambda block, last: stream.resample_chunk(block, last=last)
 
 
 def read_audio(path: str | os.PathLike[str], speed: float = 1.0) -> np.ndarray:

@@ -214,7 +214,11 @@ class TrialTable:
 
 
 def hash_search(jobs: Sequence[HeadJob], settings: Sequence[Any]) -> str:
-    """Hash of all that a search's trials depend on: its settings, as JSON can hold them, and its jobs, of features a sample."""
+    """Hash of what a search's trials depend on: its settings, as JSON can hold them, and its jobs, of features a sample.
+
+    A sample tells another encoder or corpus. That each recording is the same is for the folder of the searches to know: its
+    config.json has the hash of all sounds, and with others they are refused (`experiments.evaluation.runs`).
+    """
     job = jobs[0]
     of_jobs = [job.task, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation, job.class_weight]
     if job.statistics is not None:

@@ -21,7 +21,7 @@ import argparse
 import math
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ from began.startup import BACKENDS, choose_backend
 from experiments.corpora import librispeech, unlabelled
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
-from experiments.evaluation.runs import RunFolder
+from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 
 if TYPE_CHECKING:
     from began.dataset import ChunkStore
@@ -149,14 +149,16 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
         train()
         print("the training is done; worker 0 has written the encoder")
         return
+    corpus = replace(corpus, utterances=corpus.utterances.assign(sound=store.sounds))
     data: dict[str, object] = {
         "n_utterances": len(corpus.utterances),
         "n_chunks": store.n_chunks,
         "synthetic": corpus.synthetic,
+        "sounds_sha256": corpus.sounds_sha256,
     }
     if corpus.name != librispeech.NAME:  # which config.json without a corpus means
         data |= {"corpus": corpus.name}
-    _start(run, {**asdict(settings), "spectrogram": store.config.to_dict(), **data})
+    _start(run, {**asdict(settings), "spectrogram": store.config.to_dict(), **data}, corpus)
     if cluster.n_workers == 1 and _is_complete(run, settings.epochs):
         return
     encoder = train(draw=partial(draw_pretraining, folder=run.path))
@@ -164,12 +166,14 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     print(printable(f"wrote {encoder}"))
 
 
-def _start(run: RunFolder, config: dict[str, object]) -> None:
+def _start(run: RunFolder, config: dict[str, object], corpus: Corpus) -> None:
     if not any((run.path / name).exists() for name in ("encoder.keras", "checkpoint.npz")):
         # A run that was refused before its first checkpoint binds nobody to its settings.
         (run.path / "config.json").unlink(missing_ok=True)
+    refuse_other_sounds(run.results_dir, run.path, corpus)
     # More epochs than before is how one goes on with a finished training.
     run.start(config, may_differ=["epochs"])
+    write_sounds(run.results_dir, corpus)
 
 
 def _is_complete(run: RunFolder, epochs: int) -> bool:

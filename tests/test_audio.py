@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from pathlib import Path
@@ -13,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio
+from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, measure_seconds, read_audio, stream_audio
 from began.errors import InputError
 from began.front_end import stream_chunks
-from experiments.corpora.folders import find_bad_audio
+from experiments.corpora.folders import probe, try_each
 
 
 def sine(frequency_hz: float, seconds: float, rate_hz: int) -> np.ndarray:
@@ -82,7 +83,7 @@ def test_parts_of_files(tmp_path, suffix):
         part = audio.name_part(path, start, end)
         np.testing.assert_allclose(read_audio(part), whole[round(start * 16_000) : round(end * 16_000)], atol=1e-4)
         assert audio.measure_seconds(part) == pytest.approx(end - start, abs=1e-4)
-        assert find_bad_audio([part]) == []
+        assert try_each([part], probe)[1] == []
     with pytest.raises(InputError, match=r"a\.\w+#t=3,4: found a file of 3\.125 s; expected one that has this part"):
         read_audio(audio.name_part(path, 3, 4))
     with pytest.raises(InputError, match="no such file"):
@@ -92,6 +93,33 @@ def test_parts_of_files(tmp_path, suffix):
 def test_a_file_that_is_called_like_a_part(tmp_path):
     soundfile.write(tmp_path / "a.wav#t=0,1", np.tile([0.1, -0.1], 16_000), 16_000, format="WAV")
     assert len(read_audio(tmp_path / "a.wav#t=0,1")) == 32_000
+
+
+def test_the_hash_of_a_sound_is_that_of_its_samples(tmp_path):
+    wave = (sine(300, 1.3, 22_050) * 30_000).round().astype(np.int16)
+    forms = {
+        "a.wav": (wave, 22_050, {}),
+        "b.flac": (wave, 22_050, {}),
+        "c.aiff": (wave, 22_050, {}),
+        "float.wav": (wave / 32_768, 22_050, {"subtype": "FLOAT"}),
+        "24.flac": (wave / 32_768, 22_050, {"subtype": "PCM_24"}),
+        "stereo.wav": (np.stack([wave, wave], axis=1), 22_050, {}),
+    }
+    others = {
+        "one sample.wav": (np.where(np.arange(len(wave)) == 20_000, wave + 1, wave), 22_050, {}),
+        "shorter.wav": (wave[:-1], 22_050, {}),
+        "faster.wav": (wave, 24_000, {}),
+        "quieter.wav": (wave // 2, 22_050, {}),
+    }
+    for name, (samples, rate, options) in (forms | others).items():
+        soundfile.write(tmp_path / name, samples, rate, **options)
+    soundfile.write(tmp_path / "resampled.wav", read_audio(tmp_path / "a.wav"), 16_000)
+    assert len({hash_sound(tmp_path / name) for name in forms}) == 1
+    assert len({hash_sound(tmp_path / name) for name in ("a.wav", "resampled.wav", *others)}) == 2 + len(others)
+    for speed in (1.0, 0.9):  # on the way, whatever is made of it
+        digest = hashlib.sha256()
+        list(stream_chunks(tmp_path / "b.flac", speed=speed, tail="drop", digest=digest))
+        assert digest.hexdigest() == hash_sound(tmp_path / "a.wav")
 
 
 @given(
@@ -188,15 +216,15 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.au", "a.caf", "a.w64", "a.rf64", "a.ogg", "a.opus", "a.mp3"])
 def test_samples_far_beyond_full_scale_are_found_in_every_format_that_can_hold_them(name, tmp_path):
-    """Lossy formats keep them, too; and every command asks `find_bad_audio` before long work, which also looks quickly."""
+    """Lossy formats keep them, too; and every command asks `try_each` before long work, which also looks quickly."""
     options = {"ogg": {}, "mp3": {}, "opus": {"format": "OGG", "subtype": "OPUS"}}.get(name[2:], {"subtype": "FLOAT"})
     noise = np.random.default_rng(0).uniform(-1, 1, 16_000)
     soundfile.write(tmp_path / name, 1000 * noise, 16_000, **options)
-    for decode in (False, True):
-        (problem,) = find_bad_audio([str(tmp_path / name)], decode=decode)
+    for read in (probe, hash_sound):
+        (problem,) = try_each([str(tmp_path / name)], read)[1]
         assert re.search(r"found samples up to \d{3}.*; expected samples from -1 to 1\.", problem)
     soundfile.write(tmp_path / name, noise, 16_000, **options)
-    assert find_bad_audio([str(tmp_path / name)]) == []
+    assert try_each([str(tmp_path / name)], probe)[1] == []
 
 
 def test_librispeech_file(shared_data):

@@ -766,7 +766,7 @@ OPTIONS = [
         PRETRAIN,
         lambda b: b.pretrain("--batch-size", 500),
         ("chunks", r"at least a batch \(500\)", "more speech, or a smaller batch"),
-        leaves="cache/.*|.*/(config|environment).json",
+        leaves="cache/.*|.*/(config|environment).json|sounds/.*",
     ),
     Case(
         "table 3: three speakers",
@@ -948,7 +948,7 @@ RESULTS = [
         PRETRAIN,
         lambda b: _with_results(b, lambda r: b.mount(r, "size=600k"), b.pretrain()),
         ("cannot be written", "[Ff]ree some space"),
-        leaves=r"cache/.*|pretrain_librispeech/began/((config|environment)\.json|history\.csv|logs/.*|.*\.png)",
+        leaves=r"cache/.*|sounds/.*|pretrain_librispeech/began/((config|environment)\.json|history\.csv|logs/.*|.*\.png)",
     ),
     Case(
         "table 3: a run of other settings",
@@ -994,7 +994,7 @@ RESULTS = [
         PRETRAIN,
         lambda b: _with_results(b, _checkpoint, b.pretrain()),
         (r"checkpoint\.npz: found a damaged checkpoint", "[Rr]emove it"),
-        leaves=r"cache/.*|.*/(config|environment)\.json|.*/logs/.*",
+        leaves=r"cache/.*|sounds/.*|.*/(config|environment)\.json|.*/logs/.*",
     ),
     Case(
         "demo: output folder is a file",
@@ -1121,13 +1121,13 @@ UNUSUAL: dict[str, tuple[str, dict[str, Any]]] = {
 def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys):
     from began.representation import load_frozen_encoder, represent_corpus
     from classifiers import predict
-    from experiments.corpora.folders import find_bad_audio
+    from experiments.corpora.folders import probe, try_each
 
     file_name, options = UNUSUAL[name]
     path = tmp_path / "sounds" / file_name
     path.parent.mkdir()
     soundfile.write(os.fsencode(path), format="WAV", **options)
-    assert find_bad_audio([str(path)]) == []
+    assert try_each([str(path)], probe) == ({str(path): None}, [])
     features = represent_corpus(load_frozen_encoder(tiny_encoder), [path], tmp_path / "cache").features
     assert len(features) == 1
     assert np.isfinite(features).all()

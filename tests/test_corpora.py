@@ -18,8 +18,10 @@ from synthetic_corpora import write_omg, write_savee
 
 from began.audio import read_audio
 from began.errors import InputError
+from began.sounds import SoundHashes
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest, omg, savee, synthetic
+from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.folders import check_audio, find_files, printable, read_table
 from experiments.corpora.record import RESERVED_LABELS, build_corpus
 
@@ -713,6 +715,47 @@ def test_check_lists_everything_that_is_wrong(copy, capsys):
     assert f"{other}: found an empty file" in said
     assert "train: 6 annotated utterances, published 2442" in said
     assert "test 3" in said
+
+
+@pytest.mark.parametrize("name", ["EmoDB", "SAVEE", "SAVEE_flat", "OMG"])
+def test_corpora_may_be_compressed_without_loss(copy, tmp_path, name):
+    folder, loader = copy(name), name.split("_")[0].lower()
+    before = read_sounds(load(loader, folder), SoundHashes(tmp_path / "cache"))
+    for path in before.utterances["path"]:
+        soundfile.write(Path(path).with_suffix(".flac"), *soundfile.read(path, dtype="int16"))
+        Path(path).unlink()
+    after = read_sounds(load(loader, folder), SoundHashes(tmp_path / "cache"))
+    assert (after.sha256, after.sounds_sha256) == (before.sha256, before.sounds_sha256)
+
+
+def test_check_names_recordings_that_are_there_twice(copy, recordings, tmp_path, capsys):
+    paths = sorted((copy("EmoDB") / "wav").glob("*.wav"))
+    (tmp_path / "copy").mkdir()
+    lines = ["file,label,speaker"]
+    for number, path in enumerate(paths[:7]):
+        waveform, rate = soundfile.read(path, dtype="int16")
+        soundfile.write(tmp_path / "copy" / f"{number}.flac", waveform, rate)  # the same samples in another container
+        lines += [f"EmoDB/wav/{path.name},x,a", f"copy/{number}.flac,{'y' if number == 6 else 'x'},{'ab'[number == 5]}"]
+    lines.append(f"EmoDB/wav/{paths[7].name},x,a")
+    recordings("\n".join(lines))
+    assert run_check("manifest", tmp_path / "my.csv") == 1
+    said = capsys.readouterr().out.replace(str(tmp_path), "")
+    assert "5 sounds are there more than once: " in said
+    assert f"/EmoDB/wav/{paths[0].name} = /copy/0.flac, " in said
+    assert f"with different speaker: /EmoDB/wav/{paths[5].name} (speaker a) = /copy/5.flac (speaker b)" in said
+    assert f"with different label: /EmoDB/wav/{paths[6].name} (label x) = /copy/6.flac (label y)" in said
+    assert "3 things to look at" in said and paths[7].name not in said
+    assert run_check("manifest", tmp_path / "my.csv", "--quick") == 0  # which compares nothing
+
+
+def test_a_file_that_cannot_be_read_equals_no_other(copy, recordings, tmp_path, capsys):
+    paths = sorted((copy("EmoDB") / "wav").glob("*.wav"))[:3]
+    for path in paths[:2]:
+        path.write_bytes(b"")
+    recordings("\n".join(["file,label", *(f"EmoDB/wav/{path.name},x" for path in paths)]))
+    assert run_check("manifest", tmp_path / "my.csv") == 1
+    said = capsys.readouterr().out
+    assert said.count("an empty file") == 2 and "more than once" not in said
 
 
 def test_check_of_manifests_and_wrong_folders(recordings, tmp_path, capsys):

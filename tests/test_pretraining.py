@@ -262,6 +262,18 @@ def test_warning_is_reported(store, tmp_path, monkeypatch):
     assert any(line.startswith("warning: generated chunks are nearly identical") for line in lines)
 
 
+def test_a_damaged_chunk_ends_the_training_with_its_name(small_store_folder, tmp_path):
+    """Also where TensorFlow reads it, which has errors of its own."""
+    folder = Path(shutil.copytree(small_store_folder, tmp_path / "store"))
+    shard = folder / "shard-00000.npy"
+    content, rows = bytearray(shard.read_bytes()), np.load(shard, mmap_mode="r")
+    content[rows.offset + rows[0].nbytes + 77] ^= 1  # in chunk 1, which is not among the pictured ones
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=r"shard-00000.npy: found a damaged shard \(chunk 1 has another checksum"):
+        pretrain(ChunkStore(folder), tmp_path / "run", SETTINGS, report=lambda line: None)
+    assert not (tmp_path / "run" / "encoder.keras").exists()
+
+
 def test_diversity():
     real = np.random.default_rng(0).normal(size=(8, 4, 4))
     assert measure_diversity({"real": real, "generated": np.repeat(real[:1], 8, axis=0)}) < 1e-9
@@ -427,6 +439,39 @@ def test_the_published_card_is_what_is_written_today(tmp_path):
     assert write_model_card(tmp_path / "began").read_text(encoding="utf-8") == (published / "README.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_a_training_goes_on_with_its_own_recordings_only(librispeech, tmp_path, capsys):
+    """Also after the prepared chunks, and config.json, were removed."""
+    from began.command_line import run_script
+    from experiments import pretrain_librispeech
+
+    corpus, results = Path(shutil.copytree(librispeech, tmp_path / "data")), tmp_path / "results"
+
+    def run(epochs: int) -> int:
+        arguments = script(corpus, results, "--epochs", epochs)[2:]
+        return run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments)
+
+    assert run(1) == 0
+    folder, path = results / "pretrain_librispeech" / "began", next(corpus.rglob("11-21-0001.flac"))
+    config = json.loads((folder / "config.json").read_text())
+    assert len(config["sounds_sha256"]) == 64
+    whole, before = path.read_bytes(), {file: file.read_bytes() for file in folder.glob("*.*")}
+    soundfile.write(path, soundfile.read(path)[0][::-1], 16_000)
+    assert run(2) == 2
+    assert f"changed since: 1 of 4 ({path})" in capsys.readouterr().err
+    shutil.rmtree(results / "cache")
+    assert run(2) == 2
+    assert "began: found a run on recordings that have changed since: 1 of 4 (11-21-0001)" in capsys.readouterr().err
+    (folder / "config.json").unlink()
+    assert run(2) == 2
+    assert "checkpoint.npz: found the checkpoint of a training on other recordings" in capsys.readouterr().err
+    before.pop(folder / "config.json")
+    assert all(file.read_bytes() == content for file, content in before.items() if file.name != "environment.json")
+    path.write_bytes(whole)
+    shutil.rmtree(results / "cache")
+    (folder / "config.json").write_text(json.dumps({key: config[key] for key in config if key != "sounds_sha256"}))
+    assert run(2) == 0  # of an earlier version, which did not know its sounds
 
 
 def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):

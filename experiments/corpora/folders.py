@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import UNBOUNDED, UNKNOWN, Watch, is_silent, open_audio, read_blocks, stream_audio
+from began.audio import UNBOUNDED, UNKNOWN, hash_sound, is_silent, open_audio, read_blocks
 from began.errors import InputError
-from began.files import describe_no_file, printable
+from began.files import describe_no_file, printable, shorten
 from experiments.corpora.record import Corpus
 
 Found = TypeVar("Found")
@@ -21,12 +21,6 @@ PROBED_SECONDS = 0.1
 
 MAX_NEIGHBOURS = 400
 """Folders around a wrong one that are looked at for a hint."""
-
-
-def shorten(items: Sequence[str], limit: int = 5) -> str:
-    """Returns the first items, and how many more there are."""
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
 
 
 def refuse_problems(headline: str, problems: Sequence[str]) -> None:
@@ -226,32 +220,37 @@ def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
     Raises:
         InputError: lists every file that cannot be used, not the first only.
     """
-    problems = find_bad_audio(corpus.utterances["path"], decode=decode)
-    refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
+    read_each(corpus, hash_sound if decode else probe)
 
 
-def find_bad_audio(
-    paths: Iterable[str], *, decode: bool = False, watch: Callable[[str], Watch] = lambda path: None
-) -> list[str]:
-    """Returns one line for each sound file that cannot be used.
+def read_each(corpus: Corpus, read: Callable[[str], Found]) -> list[Found]:
+    """Returns what `read` makes of every sound file of a corpus.
 
-    Args:
-        decode: see `check_audio`.
-        watch: returns, for a file that is decoded, what is given its blocks (`began.audio.stream_audio`).
+    Raises:
+        InputError: lists every file that `read` refuses, not the first only.
     """
+    found, problems = try_each(corpus.utterances["path"], read)
+    refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
+    return [found[path] for path in corpus.utterances["path"]]
+
+
+def try_each(paths: Iterable[str], read: Callable[[str], Found]) -> tuple[dict[str, Found], list[str]]:
+    """Returns what `read` makes of each sound file that it takes, and one line for each that it refuses."""
     from tqdm import tqdm
 
-    problems = []
+    found, problems = {}, []
     for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None, leave=False):
         try:
-            if decode or not _ends_well(path):
-                for _ in stream_audio(
-                    path, watch=watch(path) if decode else None
-                ):  # its message is the one that every other reader gives
-                    pass
+            found[path] = read(path)
         except InputError as error:
             problems.append(str(error))
-    return problems
+    return found, problems
+
+
+def probe(path: str) -> None:
+    """Raises an InputError where a sound file cannot be used, as far as a look at its beginning and its end tells."""
+    if not _ends_well(path):
+        hash_sound(path)  # its message is the one that every other reader gives
 
 
 def _ends_well(path: str) -> bool:

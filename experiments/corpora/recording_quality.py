@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from began.audio import SILENCE
-from began.files import printable
-from experiments.corpora.folders import shorten
+from began.files import printable, shorten
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -90,9 +90,12 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
         config["class_weight"] = condition.class_weight or settings.class_weight
     if corpus.missing is not None:
         config["n_missing"] = len(corpus.missing)
+    if n_copies := int(corpus.utterances.duplicated("sound").sum()):
+        config["n_copies"] = n_copies
     if (backend := choose_backend()) != "tensorflow":
         config["backend"] = backend
-    return {**config, "seed": settings.seed, "synthetic": corpus.synthetic, "utterances_sha256": corpus.sha256}
+    bound = {"utterances_sha256": corpus.sha256, "sounds_sha256": corpus.sounds_sha256}
+    return {**config, "seed": settings.seed, "synthetic": corpus.synthetic, **bound}
 
 
 def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, object]:

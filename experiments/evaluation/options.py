@@ -47,6 +47,11 @@ class Settings:
     workers: int = 1
     spark_master: str | None = None
 
+    @property
+    def cache_dir(self) -> Path:
+        """Where features are kept, and what is known of the sound files."""
+        return self.results_dir / "cache" / "features"
+
     def find_encoder(self, condition: Condition) -> Path | None:
         """Returns the file of a condition's encoder: its own under the results folder, or the one that the user named."""
         if condition.method in WITHOUT_ENCODER:
