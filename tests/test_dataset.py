@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import soundfile
 
 from began import dataset
-from began.audio import cut_chunks, hash_sound, read_audio
+from began.audio import cut_chunks, hash_sound, name_part, read_audio
 from began.dataset import ChunkStore, prepare_chunk_store
 from began.errors import InputError
 from began.files import lock_folder
@@ -41,6 +42,23 @@ def test_store_holds_every_chunk_in_order(tmp_path, speech_files, small_config, 
     np.testing.assert_array_equal(store.read(np.arange(store.n_chunks)), expected)
     assert len(list((tmp_path / "store").glob("shard-*.npy"))) == 5
     assert np.load(tmp_path / "store" / "shard-00000.npy").shape[1:] == (32, 8)  # an ordinary .npy file
+
+
+@pytest.mark.parametrize("front_end", ["literal", "normalized"])
+def test_a_store_of_parts_knows_the_sound_of_each(tmp_path, small_config, monkeypatch, front_end):
+    config = replace(small_config, front_end=front_end)
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(80_000), 16_000)
+    parts = [name_part(tmp_path / "a.wav", start, start + 2.5) for start in (0, 2.5)]
+    store = prepare_chunk_store(parts, tmp_path / "store", config)
+    assert store.sounds == [hash_sound(part) for part in parts] and len(set(store.sounds)) == 2
+    with monkeypatch.context() as patch:  # the file has not changed: nothing is read again
+        patch.setattr(dataset, "hash_sound", lambda path: pytest.fail(f"{path} was read"))
+        assert prepare_chunk_store(parts, tmp_path / "store", config).n_chunks == store.n_chunks
+    with pytest.raises(InputError, match="a chunk store with other sources"):
+        prepare_chunk_store([parts[0], name_part(tmp_path / "a.wav", 2.5, 4)], tmp_path / "store", config)
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(1).standard_normal(80_000), 16_000)
+    with pytest.raises(InputError, match="recordings that have changed since: 2 of 2"):
+        prepare_chunk_store(parts, tmp_path / "store", config)
 
 
 def test_progress_passes_every_file(tmp_path, speech_files, small_config, small_shards):

@@ -103,7 +103,7 @@ DIFFERENCES = {
     "a soft speaker": (only_speaker("d", lambda x: x / 10), r"- speaker d: level -41 dB, of the speakers -21 dB"),
     "an offset": (only_speaker("c", lambda x: x + 0.04), r"- speaker c: offset 4\.0 % of full scale"),
     "a narrow speaker": (
-        only_speaker("a", lambda x: make_noise(7, bandwidth_hz=3_400)),
+        lambda speaker, number, waveform: (make_noise(number, bandwidth_hz=3_400) if speaker == "a" else waveform, RATE),
         r"- speaker a: bandwidth 3\.5 kHz, of the speakers 8\.0 kHz",
     ),
     "a soft recording": (only_one(lambda x: x / 10), r"- 1 recordings of another level than .* 10 dB or more\): b3\.wav"),
