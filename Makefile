@@ -1,13 +1,18 @@
 # make demo    everything once, on a synthetic corpus (about five minutes)
-# make test    the tests
+# make test    the tests, the same every time
+# make fuzz    searches at random, for minutes, for input that is handled wrongly
+# make test-extras  the tests of what is optional: ONNX, JAX, Spark, ffmpeg, older Keras; in build/
 # make lint    ruff and mypy
 # make bench   benchmarks -> results/benchmarks.csv
 # make tables  tables, figures and the README's results from what lies under results/
 # make report  the notebooks as one HTML report
 PYTHON ?= python3
 RESULTS ?= results
+MINUTES ?= 5
+# Printed with the commands of fuzz: make fuzz SEED=N searches there again.
+SEED := $(or $(SEED),$(shell date +%s))
 BIN := .venv/bin
-.PHONY: install demo test lint bench tables report clean
+.PHONY: install demo test fuzz test-extras lint bench tables report clean
 
 install: .venv/installed
 
@@ -22,6 +27,13 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+fuzz: install
+	$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=random --hypothesis-seed=$(SEED) tests
+	$(BIN)/python tests/fuzz.py --minutes $(MINUTES) --seed $(SEED)
+
+test-extras: install
+	.ci/extras
 
 lint: install
 	$(BIN)/ruff check .

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +31,9 @@ CHUNK_SAMPLES = SAMPLE_RATE
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
 """File name endings under which folders are searched for sound."""
 
+FOREIGN_SUFFIXES = (".m4a", ".m4b", ".aac", ".amr", ".3gp", ".webm", ".mka", ".mp4", ".mov", ".wma", ".raw")
+"""Endings of what telephones, browsers and cameras record, and of sound without a header: libsndfile does not open it."""
+
 TAILS = ("overlap", "pad", "drop")
 """What may happen to the samples behind the last full chunk, see `cut_chunks`."""
 
@@ -44,6 +50,9 @@ UNBOUNDED = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II
 SILENCE = 1e-4
 """Amplitude below which a file holds no sound (-80 dB of full scale) in any channel, apart from a constant offset."""
 
+_UNRECOGNISED = 1
+"""libsndfile's error for a format that it does not know."""
+
 UNKNOWN = 1 << 62
 """More samples than any file holds: libsndfile's number for a FLAC file of unknown length."""
 
@@ -51,13 +60,20 @@ BLOCK_SECONDS, BLOCK_VALUES = 60, 5_760_000
 """How much of a file is in memory at a time: at most a minute, and as many values as one of stereo at 48 kHz has."""
 
 
-def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[np.ndarray]:
+Watch = Callable[[int, np.ndarray], None]
+
+
+def stream_audio(
+    path: str | os.PathLike[str], speed: float = 1.0, watch: Watch | None = None, digest: hashlib._Hash | None = None
+) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
-        path: any file that libsndfile reads, at any rate, with any number of channels. Their mean is taken; or, with a note
-            on standard error, the loudest one where they cancel each other (see `_cancel`).
+        path: any file that libsndfile reads, or a part of it (`name_part`), at any rate, with any number of channels. Their
+            mean is taken; or, with a note on standard error, the loudest one where they cancel each other (see `_cancel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
+        watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
+        digest: is fed what `hash_sound` hashes, so that a file need not be read again for its hash.
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
     Raises:
@@ -65,31 +81,89 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
             sample rate that no recording has.
     """
     with open_audio(path) as file:
-        yield from _resample_blocks(Path(path), file, speed)
+        yield from _resample_blocks(_read_mono(Path(path), file, watch, digest), file, speed)
+
+
+def hash_sound(path: str | os.PathLike[str], watch: Watch | None = None) -> str:
+    """Returns the SHA-256, in hexadecimal, of what a sound file plays: its sample rate, and its samples mixed down to mono.
+
+    The same samples give the same hash in any container that loses none (WAV, FLAC, …), and under any name; a part of a file
+    has the hash of its own samples. `path` and `watch` are those of `stream_audio`, which also says what is raised.
+    """
+    digest = hashlib.sha256()
+    with open_audio(path) as file:
+        for _ in _read_mono(Path(path), file, watch, digest):
+            pass
+    return digest.hexdigest()
+
+
+def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: float) -> str:
+    """Returns the name of a part of a sound file, as a media fragment (W3C 2012, section 4.2.1), which all readers take."""
+    return f"{path}#t={round(start_seconds, 6)},{round(end_seconds, 6)}"
+
+
+def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]:
+    """Returns file, start and end in seconds of what `name_part` named; 0 and None where it is a whole file."""
+    part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", str(path), re.DOTALL)
+    if part is None or Path(path).is_file():  # a file may be called so
+        return Path(path), 0.0, None
+    return Path(part[1]), float(part[2]), float(part[3])
+
+
+class _Part:
+    """A part of an open sound file, in the place of a file: the same attributes and methods, as far as readers use them."""
+
+    def __init__(self, file: soundfile.SoundFile, name: Path, start_seconds: float, end_seconds: float) -> None:
+        self.samplerate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
+        self._file, self._first = file, round(start_seconds * file.samplerate)
+        self.frames = round(end_seconds * file.samplerate) - self._first
+        if not 0 <= self._first < self._first + self.frames <= file.frames:
+            found = f"a file of {file.frames / file.samplerate:g} s"
+            raise InputError.about(name, found, "one that has this part", "correct the part's start and end")
+        self.seek(0)
+
+    def seek(self, frame: int) -> None:
+        self._file.seek(self._first + frame)
+        self._n_left = self.frames - frame
+
+    def read(self, n_frames: int, **options: Any) -> np.ndarray:
+        block = self._file.read(min(n_frames, self._n_left), **options)
+        self._n_left -= len(block)
+        return block
 
 
 @contextmanager
-def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
-    """Opens a sound file for reading forward; everything that is wrong with it, here or later, becomes an InputError."""
+def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile | _Part]:
+    """Opens a sound file, or a part of one, to be read forward; whatever is wrong with it, now or later, is an InputError."""
     import soundfile
 
-    path = Path(path)
+    named, (path, start_seconds, end_seconds) = path, split_part(path)
     if not path.is_file():
         raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
     try:
         if path.stat().st_size == 0:
             raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
+        if path.suffix.lower() in FOREIGN_SUFFIXES:
+            found = f"a {path.suffix} file, which libsndfile does not open"
+            raise InputError.about(path, found, UNDAMAGED, _say_how_to_convert(path))
         with open_sound(path) as file:
             if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
                 expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
                 raise InputError.about(path, f"a sample rate of {file.samplerate} Hz", expected, AGAIN)
-            yield file
+            yield file if end_seconds is None else _Part(file, Path(named), start_seconds, end_seconds)
     except soundfile.LibsndfileError as error:
         found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
-        raise InputError.about(path, found, UNDAMAGED, AGAIN) from error
+        action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN
+        raise InputError.about(path, found, UNDAMAGED, action) from error
     except OSError as error:
         found = f"a file that cannot be opened ({error.strerror or error})"
         raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
+
+
+def _say_how_to_convert(path: Path) -> str:
+    options = "-f s16le -ar 16000 -ac 1 " if path.suffix.lower() == ".raw" else ""  # which only its maker knows
+    names = [shlex.quote(printable(name)) for name in (path.name, path.with_suffix(".wav").name)]
+    return f"convert it, for example: ffmpeg {options}-i {' '.join(names)}"
 
 
 def measure_seconds(path: str | os.PathLike[str]) -> float:
@@ -99,7 +173,7 @@ def measure_seconds(path: str | os.PathLike[str]) -> float:
         return float(n_samples / file.samplerate)
 
 
-def read_blocks(file: soundfile.SoundFile, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
+def read_blocks(file: soundfile.SoundFile | _Part, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
     """Yields the samples of an open file, float32, shape (n_samples, n_channels), as long as there are any."""
     n_samples = max(1, min(round(max_seconds * file.samplerate), BLOCK_VALUES // file.channels, file.frames))
     while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
@@ -111,13 +185,19 @@ def is_silent(block: np.ndarray) -> bool:
     return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
-def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Iterator[np.ndarray]:
+def _read_mono(
+    path: Path, file: soundfile.SoundFile | _Part, watch: Watch | None, digest: hashlib._Hash | None
+) -> Iterator[np.ndarray]:
+    """Yields an open file mixed down to mono, at its own rate: float32, shape (n_samples,); and checks what it reads."""
     n_read, lowest, highest = 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
     undecided = channel is None
-    resample = _make_resampler(file.samplerate * speed)
+    if digest is not None:
+        digest.update(b"%d Hz" % file.samplerate)
     for block in read_blocks(file, BLOCK_SECONDS):
         n_read += len(block)
+        if watch is not None:
+            watch(file.samplerate, block)
         if file.subtype in UNBOUNDED:
             _check_samples(path, block)
         if undecided and not is_silent(block):
@@ -125,20 +205,30 @@ def _resample_blocks(path: Path, file: soundfile.SoundFile, speed: float) -> Ite
             if _cancel(block):
                 channel = int(block.var(axis=0, dtype=np.float64).argmax())
                 _note(f"{printable(path)}: its channels cancel each other; channel {channel + 1} is taken, not their mean")
-        mono = block.mean(axis=1) if channel is None else block[:, channel]
+        mono = block.mean(axis=1) if channel is None else np.ascontiguousarray(block[:, channel])
         lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
-        resampled = resample(mono, n_read >= file.frames)
-        if len(resampled):
-            yield resampled
+        if digest is not None:
+            digest.update(mono.data)
+        yield mono
     if n_read == 0:
         raise InputError.about(path, "a sound file without samples", "at least one sample", AGAIN)
     if n_read < file.frames < UNKNOWN:
         raise truncated(path, f"{n_read} samples", file.frames)
-    if file.frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
-        yield resampled
     if is_silent(np.stack([lowest, highest])):
         found = f"silence (below {SILENCE:g} of full scale, apart from a constant offset)"
         raise InputError.about(path, found, "speech", "check the recording")
+
+
+def _resample_blocks(blocks: Iterable[np.ndarray], file: soundfile.SoundFile | _Part, speed: float) -> Iterator[np.ndarray]:
+    """Yields the blocks of an open file, mono, at 16 kHz."""
+    n_read, resample = 0, _make_resampler(file.samplerate * speed)
+    for mono in blocks:
+        n_read += len(mono)
+        resampled = resample(mono, n_read >= file.frames)
+        if len(resampled):
+            yield resampled
+    if file.frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
+        yield resampled
 
 
 def _check_samples(path: Path, block: np.ndarray) -> None:
@@ -172,7 +262,7 @@ def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
     import soxr
 
     stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    return lambda block, last: stream.resample_chunk(np.ascontiguousarray(block), last=last)
+    return lambda block, last: stream.resample_chunk(block, last=last)
 
 
 def read_audio(path: str | os.PathLike[str], speed: float = 1.0) -> np.ndarray:

@@ -77,6 +77,7 @@ class RoundReport(keras.callbacks.Callback):
 
     Args:
         plateau: whose state goes into the checkpoint.
+        sounds_sha256: of the training data, goes into the checkpoint.
         rows: of the history so far; grows by one row per round: the losses' means over the round, and k, learning rate
             and diversity at its end.
         examples: float32, shape (N_PICTURED, n_bins, n_frames, 1), the real chunks that are pictured.
@@ -89,13 +90,14 @@ class RoundReport(keras.callbacks.Callback):
         folder: Path,
         schedule: Schedule,
         plateau: ResumablePlateau,
+        sounds_sha256: str,
         rows: list[dict[str, float]],
         examples: np.ndarray,
         draw: Sequence[Draw],
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self.folder, self.schedule, self.plateau, self.rows = folder, schedule, plateau, rows
+        self.folder, self.schedule, self.plateau, self.sounds_sha256, self.rows = folder, schedule, plateau, sounds_sha256, rows
         self.examples, self.draw, self.report = examples, draw, report
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -131,7 +133,7 @@ class RoundReport(keras.callbacks.Callback):
         history = pd.DataFrame(self.rows)
         write_text(self.folder / "history.csv", history.to_csv(index=False))
         # A run that is killed before this line does the round again; what follows only shows it.
-        state = {"round": n_done, "plateau": self.plateau.state, "rows": self.rows}
+        state = {"round": n_done, "plateau": self.plateau.state, "rows": self.rows, "sounds_sha256": self.sounds_sha256}
         write_checkpoint(self.folder / "checkpoint.npz", self.model, state)
         self._report_round(row, (self.schedule.n_rounds - n_done) * seconds / 3600)
         for draw in self.draw:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 
 from began.errors import InputError, is_full, printable
+from began.startup import set_environment
 
 INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes on from there."
 
@@ -20,20 +21,20 @@ def run_script(
 
     It is what `main` returns; 2 after an InputError; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP, which all end alike.
     """
+    if argv is None:
+        _open_closed_streams()
+    for stream in (sys.stdout, sys.stderr):  # names of files and labels need not fit the terminal, nor our dashes
+        getattr(stream, "reconfigure", lambda **options: None)(errors="backslashreplace")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # descriptions keep their lines
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
-    # TensorFlow reads this once, when it is imported: its start-up notes would bury the progress lines.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    set_environment()
     if arguments.debug:
         return main(arguments) or 0
     if argv is None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # it may be ignored, as under nohup
                 signal.signal(number, _interrupt)
-        _open_closed_streams()
-    # Names of files and labels need not fit the terminal's encoding.
-    getattr(sys.stdout, "reconfigure", lambda **options: None)(errors="backslashreplace")
     try:
         try:
             code = main(arguments) or 0

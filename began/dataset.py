@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,13 +18,19 @@ from typing import Any
 
 import numpy as np
 
+from began.audio import hash_sound, name_part, split_part
 from began.errors import InputError
-from began.files import lock_folder, write_npy, write_text
+from began.files import lock_folder, open_npy, printable, shorten, write_npy, write_text
 from began.front_end import stream_chunks
+from began.sounds import State, hash_together, look_at
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
+from began.startup import count_cores
 
 FILES_PER_SHARD = 256
 """Files behind one shard: what an interrupted preparation has to do again at most."""
+
+VERSION = 2
+"""Of the files in a store. Since 2, its shards know the sounds that they were made from, and have checksums."""
 
 
 def prepare_chunk_store(
@@ -37,7 +45,8 @@ def prepare_chunk_store(
 ) -> ChunkStore:
     """Decodes, cuts and transforms sound files into shards of spectrograms in a folder, and returns them as a store.
 
-    Shards that an interrupted call has finished are kept. Half precision halves the disk (32 kB a second of speech);
+    Shards that an interrupted call has finished are kept, if their files still hold the same sounds: those are read again if
+    they have been changed, moved or copied since. Half precision halves the disk (32 kB a second of speech);
     its rounding, at most 0.0005 of the log range, lies far below the reconstruction error.
 
     Args:
@@ -47,17 +56,22 @@ def prepare_chunk_store(
         wait: while another process prepares this folder, wait instead of refusing.
         progress: wraps an iteration over all files, e.g. `lambda files: tqdm(files, total=len(paths))`.
     Raises:
-        InputError: a file cannot be read; the folder holds a store of other files or settings; no file gives a chunk.
+        InputError: a file cannot be read; the folder holds a store of other files, sounds or settings; no file gives a chunk.
     """
     folder = Path(folder)
-    # By name, not by path: a corpus that moved is still the same corpus.
-    sources = [{"file": Path(path).name, "bytes": Path(path).stat().st_size} for path in paths]
-    description = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "sources": sources}
+    sources = [_name_source(path) for path in paths]
+    settings = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "version": VERSION}
     with lock_folder(folder, wait):
-        _claim_folder(folder / "store.json", description)
-        for _ in progress(_write_shards(folder, paths, config, tail, workers or len(os.sched_getaffinity(0)))):
+        _claim_folder(folder / "store.json", {**settings, "sources": sources})
+        for _ in progress(_write_shards(folder, paths, config, tail, workers or count_cores())):
             pass
     return ChunkStore(folder)
+
+
+def _name_source(path: str | os.PathLike[str]) -> str:
+    """Returns a file's name without path and suffix: a corpus that moved, or was compressed without loss, is still the same."""
+    file, start_seconds, end_seconds = split_part(path)
+    return file.stem if end_seconds is None else name_part(file.stem, start_seconds, end_seconds)
 
 
 def _claim_folder(path: Path, description: dict[str, Any]) -> None:
@@ -93,7 +107,14 @@ def _write_shards(
     firsts = range(0, len(paths), FILES_PER_SHARD)
     shards = {folder / f"shard-{number:05d}.npy": paths[first : first + FILES_PER_SHARD] for number, first in enumerate(firsts)}
     missing = {target: shard for target, shard in shards.items() if not target.exists()}
-    yield from (path for target, shard in shards.items() if target not in missing for path in shard)
+    changed = []
+    for target, shard in shards.items():
+        if target not in missing:
+            changed += _find_changed(target, shard)
+            yield from shard
+    if changed:
+        found = f"a chunk store of recordings that have changed since: {len(changed)} of {len(paths)} ({shorten(changed)})"
+        raise InputError.about(folder, found, "the recordings that it was made from", "restore them, or remove the folder")
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as finisher:
         try:
@@ -103,9 +124,13 @@ def _write_shards(
             for target, shard in missing.items():
                 with ExitStack() as stack:
                     append = stack.enter_context(write_npy(target, "<f2", (config.n_bins, config.n_frames)))
+                    sounds = []
                     for path in shard:
-                        append(next(results).result())
+                        spectrograms, sound = next(results).result()
+                        append(spectrograms)
+                        sounds.append(sound)
                         yield path
+                    _write_sounds(target, sounds)  # before the shard, which counts as finished once it is there
                     finished.result()
                     finished = finisher.submit(stack.pop_all().close)
             finished.result()
@@ -122,18 +147,51 @@ def _start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
         started.extend(islice(jobs, 1))
 
 
-def _read_spectrograms(path: str | os.PathLike[str], config: SpectrogramConfig, tail: str, stop: threading.Event) -> np.ndarray:
-    blocks = [np.zeros((0, config.n_bins, config.n_frames), "<f2")]
-    for chunks in stream_chunks(path, config.front_end, tail=tail):
+def _read_spectrograms(
+    path: str | os.PathLike[str], config: SpectrogramConfig, tail: str, stop: threading.Event
+) -> tuple[np.ndarray, tuple[State, str]]:
+    """Returns the chunks of a file, and which sound it holds."""
+    blocks, state, digest = [np.zeros((0, config.n_bins, config.n_frames), "<f2")], look_at(path), hashlib.sha256()
+    for chunks in stream_chunks(path, config.front_end, tail=tail, digest=digest):
         if stop.is_set():
             break
         blocks.append(compute_spectrograms(chunks, config, dtype="<f2"))
-    return blocks[-1] if len(blocks) <= 2 else np.concatenate(blocks)
+    return blocks[-1] if len(blocks) <= 2 else np.concatenate(blocks), (state, digest.hexdigest())
+
+
+def _write_sounds(shard: Path, sounds: Sequence[tuple[State, str]]) -> None:
+    """Writes, beside a shard, the state of each of its files when it was read, and the hash of its sound."""
+    write_text(shard.with_suffix(".json"), json.dumps(sounds))
+
+
+def _read_sounds(shard: Path) -> list[tuple[State, str]]:
+    path = shard.with_suffix(".json")
+    try:
+        return [(state, str(sound)) for state, sound in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        action = "remove it and its shard, and run the preparation again"
+        raise InputError.about(path, f"a damaged list of a shard's sounds ({error})", "a whole one", action) from error
+
+
+def _find_changed(shard: Path, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Returns the names of files that no longer hold the sound that is in a shard. What was moved or copied is read for it."""
+    known, now = _read_sounds(shard), []
+    for path, (state, sound) in zip(paths, known, strict=True):
+        current = look_at(path)
+        now.append((current, sound if current and current == state else hash_sound(path)))
+    changed = [printable(path) for path, (_, was), (_, sound) in zip(paths, known, now, strict=True) if was != sound]
+    if not changed and now != known:
+        _write_sounds(shard, now)
+    return changed
 
 
 class ChunkStore:
-    """Spectrograms on disk, read a batch at a time: `n_chunks` of them, made with the settings `config`.
+    """Spectrograms on disk, read a batch at a time.
 
+    Attributes:
+        n_chunks: how many.
+        config: the settings that they were made with.
+        sounds: the hash of each file's sound, see `began.audio.hash_sound`.
     Raises:
         InputError: the folder holds no complete store, or one without a chunk.
     """
@@ -145,38 +203,50 @@ class ChunkStore:
         n_shards = math.ceil(len(description["sources"]) / description["files_per_shard"])
         self._paths = [self.folder / f"shard-{number:05d}.npy" for number in range(n_shards)]
         checked = [self._check_shard(path) for path in self._paths]
+        self.sounds = [sound for path in self._paths for _, sound in _read_sounds(path)]
         self._offsets = [offset for offset, _ in checked]
-        self._first = np.cumsum([0, *(n_chunks for _, n_chunks in checked)])
+        self._checksums = [checksums for _, checksums in checked]
+        self._first = np.cumsum([0, *map(len, self._checksums)])
         self.n_chunks = int(self._first[-1])
         if self.n_chunks == 0:
             found, expected = "no chunk: every utterance is shorter than a second", "at least one second of speech"
             raise InputError.about(self.folder, found, expected, "give longer recordings, or another tail")
 
-    def _check_shard(self, path: Path) -> tuple[int, int]:
-        """Returns where a shard's chunks begin, and how many there are."""
+    @property
+    def sounds_sha256(self) -> str:
+        """Hash of all sounds, in order."""
+        return hash_together(self.sounds)
+
+    def _check_shard(self, path: Path) -> tuple[int, np.ndarray]:
+        """Returns where a shard's chunks begin, and the checksum of each."""
         action = "run the preparation again; it goes on where it was"
         if not path.is_file():
             raise InputError.about(path, "no such shard", f"{len(self._paths)} finished shards", action)
         try:
-            shard = np.lib.format.open_memmap(path, mode="r")
-            whole = path.stat().st_size == shard.offset + shard.nbytes
-        except (OSError, ValueError):
-            whole = False
-        if not whole or shard.shape[1:] != (self.config.n_bins, self.config.n_frames) or shard.dtype != np.dtype("<f2"):
-            raise InputError.about(path, "a damaged shard", "a whole one", f"remove it and {action}")
-        return shard.offset, len(shard)
+            chunks, checksums = open_npy(path, "<f2", (self.config.n_bins, self.config.n_frames))
+        except (OSError, ValueError) as error:
+            raise InputError.about(path, f"a damaged shard ({error})", "a whole one", f"remove it and {action}") from error
+        return chunks.offset, checksums
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Returns chunks by number: float32, shape (len(indices), n_bins, n_frames, 1).
 
         Plain reads, not a memory map: mapped pages would count as the process's memory, and grow with the store.
+
+        Raises:
+            InputError: a chunk is no longer what was written.
         """
         chunks = np.empty((len(indices), self.config.n_bins, self.config.n_frames, 1), np.float32)
         size = self.config.n_bins * self.config.n_frames
         shards = np.searchsorted(self._first, indices, side="right") - 1
         for chunk, index, shard in zip(chunks, indices, shards, strict=True):
-            offset = self._offsets[shard] + int(index - self._first[shard]) * size * 2
-            chunk.flat[:] = np.fromfile(self._paths[shard], "<f2", size, offset=offset)
+            number = int(index - self._first[shard])
+            stored = np.fromfile(self._paths[shard], "<f2", size, offset=self._offsets[shard] + number * size * 2)
+            if zlib.crc32(stored.data) != self._checksums[shard][number]:
+                found = f"a damaged shard (chunk {number} has another checksum than when it was written)"
+                action = "remove it and run the same command again, which goes on from there"
+                raise InputError.about(self._paths[shard], found, "a whole one", action)
+            chunk.flat[:] = stored
         return chunks
 
     def steps_per_epoch(self, batch_size: int) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from began.errors import InputError
+from began.errors import InputError, name_cause
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Cluster:
         except tuple(getattr(tf.errors, f"{name}Error") for name in names) as error:
             if not self.workers:
                 raise
-            found = f"that another worker cannot be reached any more ({str(error).strip().splitlines()[0]})"
+            found = f"that another worker cannot be reached any more ({name_cause(error)})"
             expected = f"all of {', '.join(self.workers)} until {of}"
             action = "start every worker again with the command it had: they go on from worker 0's last checkpoint"
             raise InputError.about(f"worker {self.index} of {self.n_workers}", found, expected, action) from error

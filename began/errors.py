@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 
 
@@ -45,3 +46,13 @@ class InputError(ValueError):
         """Returns one error that lists every problem on a line of its own, under a headline."""
         lines = [f"{headline} ({len(problems)}):", *(f"  - {problem}" for problem in problems)]
         return cls(printable("\n".join(lines), keep="\n"))
+
+
+def name_cause(error: BaseException) -> str:
+    """Returns the message of any error on one line, with nothing left out but the lines of code that TensorFlow puts before it.
+
+    Its first line alone may say nothing: "in user code:", "Graph execution error:", "Exception encountered when calling …".
+    """
+    text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras writes in bold
+    text = re.sub(r'(?m)^ +File ".*", line \d+, in .*\n(?: +.*\n)?', "", text)
+    return " ".join(text.replace("in user code:", "").split()) or type(error).__name__

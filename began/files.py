@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
+import math
 import os
 import re
 import shutil
@@ -12,10 +14,10 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from began.errors import InputError
 from began.errors import printable as printable
@@ -33,6 +35,15 @@ MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 20, 1 << 26
 """Largest JSON member, and most bytes of all members together, that are read from a .keras file: a small archive can hold huge
 ones, and Keras holds weights three times while it reads them. The default networks have a tenth of both, those of 128 base
 filters 60 MB."""
+
+NEW_IN_KERAS = ("quantization_config", "input_axes", "output_axes")
+"""Members that layers and initialisers have since Keras 3.5, and that networks of this project leave at null."""
+
+CHECKSUM = "<u4"
+"""How a CRC-32 is stored."""
+
+BLOCK_BYTES = 1 << 20
+"""How much of a file is compared with its checksums at a time."""
 
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 """What reading JSON from a damaged archive raises; RuntimeError: a password, a later version, JSON nested too deep."""
@@ -89,26 +100,70 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 @contextmanager
 def write_npy(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yields a function that appends rows of a dtype and shape to a .npy file, at constant memory; whole or absent."""
+    """Yields a function that appends rows of a dtype and shape to a .npy file, at constant memory; whole or absent.
+
+    Behind the rows, where readers of .npy files do not look, stands the CRC-32 of each, which `open_npy` finds.
+    """
     import numpy as np
 
-    n_rows = 0
-
-    def write_header(file: IO[bytes]) -> None:
-        # NumPy pads it so that a growing first dimension never moves the data.
-        description = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (n_rows, *shape)}
-        np.lib.format.write_array_header_1_0(file, description)
+    checksums: list[int] = []
 
     def append(rows: np.ndarray) -> None:
-        nonlocal n_rows
-        file.write(np.ascontiguousarray(rows, dtype).data)
-        n_rows += len(rows)
+        rows = np.ascontiguousarray(rows, dtype)
+        file.write(rows.data)
+        checksums.extend(map(zlib.crc32, rows))
 
     with write_atomically(path) as temporary, open(temporary, "wb") as file:
-        write_header(file)
+        file.write(_npy_header(dtype, (0, *shape)))
         yield append
+        file.write(np.array(checksums, CHECKSUM).data)
         file.seek(0)
-        write_header(file)
+        file.write(_npy_header(dtype, (len(checksums), *shape)))
+
+
+def _npy_header(dtype: Any, shape: tuple[int, ...]) -> bytes:
+    """Returns how a .npy file begins. NumPy pads it so that a growing first dimension never moves the data."""
+    import numpy as np
+
+    header = io.BytesIO()
+    description = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
+def open_npy(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> tuple[np.memmap, np.ndarray]:
+    """Returns the rows of a file that `write_npy` wrote, mapped, and their checksums, which are yet to be compared.
+
+    Args:
+        dtype, shape: that a row must have.
+    Raises:
+        ValueError: the file is damaged or another.
+        OSError: it cannot be read.
+    """
+    import numpy as np
+
+    row_bytes, offset = np.dtype(dtype).itemsize * math.prod(shape), len(_npy_header(dtype, (0, *shape)))
+    n_rows, surplus = divmod(Path(path).stat().st_size - offset, row_bytes + np.dtype(CHECKSUM).itemsize)
+    with open(path, "rb") as file:  # compared, not parsed: a damaged header may say anything
+        if surplus or n_rows < 0 or file.read(offset) != _npy_header(dtype, (n_rows, *shape)):
+            raise ValueError("another header or size than it was written with")
+    rows = np.memmap(path, dtype, "r", offset, (n_rows, *shape))
+    return rows, np.fromfile(path, CHECKSUM, offset=offset + rows.nbytes)
+
+
+def check_npy(path: str | os.PathLike[str], rows: np.memmap, checksums: np.ndarray) -> None:
+    """Reads all rows that `open_npy` found, at constant memory; raises a ValueError where one is not as it was written."""
+    import numpy as np
+
+    n_together = max(1, BLOCK_BYTES * len(rows) // max(1, rows.nbytes))
+    with open(path, "rb") as file:  # not through the map, whose pages would count as this process' memory
+        file.seek(rows.offset)
+        for first in range(0, len(rows), n_together):
+            shape = rows[first : first + n_together].shape
+            block = np.fromfile(file, rows.dtype, math.prod(shape)).reshape(shape)
+            for number, row in enumerate(block, first):
+                if zlib.crc32(row) != checksums[number]:
+                    raise ValueError(f"row {number} has another checksum than when it was written")
 
 
 def describe_no_file(path: Path) -> str:
@@ -116,6 +171,12 @@ def describe_no_file(path: Path) -> str:
     if path.is_dir():
         return "a folder"
     return "a pipe or device" if path.exists() else "no such file"
+
+
+def shorten(items: Sequence[str], limit: int = 5) -> str:
+    """Returns the first items, and how many more there are."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -165,9 +226,9 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[
 def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str, Any]) -> None:
     """Adds `content` as the member `name.json` to a .keras file, which Keras itself ignores.
 
-    So one file carries a network and the settings it was made with, and still loads without this project's code. Dates and
-    memory addresses, which Keras also writes, are taken out: the same network and settings give the same bytes, and so the
-    same hash, by which runs know their encoder.
+    So one file carries a network and the settings it was made with, and still loads without this project's code, in Keras 3.5
+    and later. Dates and memory addresses, which Keras also writes, are taken out: the same network and settings give the same
+    bytes, and so the same hash, by which runs know their encoder.
     """
     with zipfile.ZipFile(keras_file) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
@@ -177,11 +238,17 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
     if "config.json" in members:
         ids: dict[bytes, bytes] = {}
         address = rb'(?<="shared_object_id": )\d+'
-        members["config.json"] = re.sub(address, lambda a: ids.setdefault(a[0], b"%d" % len(ids)), members["config.json"])
+        config = re.sub(address, lambda a: ids.setdefault(a[0], b"%d" % len(ids)), members["config.json"])
+        members["config.json"] = json.dumps(json.loads(config, object_hook=_leave_out_new_members)).encode()
     members[f"{name}.json"] = json.dumps(content, indent=1, sort_keys=True).encode()
     with zipfile.ZipFile(keras_file, "w") as archive:
         for member, data in members.items():
             archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
+
+
+def _leave_out_new_members(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a Keras configuration without members that are null and that Keras 3.5 refuses to know."""
+    return {name: value for name, value in config.items() if name not in NEW_IN_KERAS or value is not None}
 
 
 @contextmanager

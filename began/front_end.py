@@ -8,6 +8,7 @@ resamplers and codecs, and little of emotion; log spectrograms down to -140 dB s
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,40 +60,45 @@ class Speech:
     gain: float
 
 
-def stream_speech(path: str | os.PathLike[str], front_end: str = "literal", speed: float = 1.0) -> Iterator[np.ndarray]:
+def stream_speech(
+    path: str | os.PathLike[str], front_end: str = "literal", speed: float = 1.0, digest: hashlib._Hash | None = None
+) -> Iterator[np.ndarray]:
     """Yields what a front end leaves of a sound file, block by block: see `began.audio.stream_audio`.
 
     With "normalized" the file is read twice, at constant memory: to measure it, and to cut and scale it.
 
     Args:
-        path, speed: see `began.audio.stream_audio`, also for errors.
+        path, speed, digest: see `began.audio.stream_audio`, also for errors. The file is read to its end, whatever is cut off.
         front_end: one of FRONT_ENDS.
     Yields:
         float32, shape (n_samples,), at 16 kHz; the loud level of "normalized" is `LOUD_LEVEL_DB`, single samples may lie beyond
         full scale.
     """
     if front_end == "literal":
-        return stream_audio(path, speed)
-    return cut_speech(stream_audio(path, speed), find_speech(path, speed))
+        return stream_audio(path, speed, digest=digest)
+    return cut_speech(stream_audio(path, speed, digest=digest), find_speech(path, speed))
 
 
-def stream_noisy_speech(path: str | os.PathLike[str], speed: float, seed: Sequence[int]) -> Iterator[np.ndarray]:
+def stream_noisy_speech(
+    path: str | os.PathLike[str], speed: float, seed: Sequence[int], digest: hashlib._Hash | None = None
+) -> Iterator[np.ndarray]:
     """Yields what "normalized" leaves of a sound file with white noise over all of it: for training on rooms and lines.
 
     Args:
-        path, speed: see `stream_speech`.
+        path, speed, digest: see `stream_speech`.
         seed: of the noise, and of how far it lies below the loud level, see `NOISE_DB`.
     """
     clean = find_speech(path, speed)
 
-    def add_noise() -> Iterator[np.ndarray]:
+    def add_noise(digest: hashlib._Hash | None = None) -> Iterator[np.ndarray]:
         generator = np.random.default_rng(seed)
         level_db = LOUD_LEVEL_DB - generator.uniform(*NOISE_DB)
         amplitude = np.float32(10.0 ** (level_db / 20.0) / clean.gain)
-        return (block + amplitude * generator.standard_normal(len(block), np.float32) for block in stream_audio(path, speed))
+        blocks = stream_audio(path, speed, digest=digest)
+        return (block + amplitude * generator.standard_normal(len(block), np.float32) for block in blocks)
 
     speech = measure_speech(add_noise())
-    return cut_speech(add_noise(), clean if speech is None else speech)
+    return cut_speech(add_noise(digest), clean if speech is None else speech)
 
 
 def stream_chunks(
@@ -102,9 +108,10 @@ def stream_chunks(
     hop_samples: int = CHUNK_SAMPLES,
     tail: str = "overlap",
     speed: float = 1.0,
+    digest: hashlib._Hash | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the 1-s chunks of what `stream_speech` yields, block by block, as `began.audio.cut_chunks` cuts them."""
-    return chunk_blocks(stream_speech(path, front_end, speed), hop_samples, tail)
+    return chunk_blocks(stream_speech(path, front_end, speed, digest), hop_samples, tail)
 
 
 def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from began.errors import InputError, is_full
+from began.errors import InputError, is_full, name_cause
 from began.files import WEIGHTS, open_keras_file, printable
 
 KNOWN_CLASSES = (
@@ -133,8 +133,7 @@ def _check_outputs(model: Any) -> None:
 
 
 def _cannot_load(path: str | os.PathLike[str], error: Exception) -> InputError:
-    reason = [*str(error).strip().splitlines(), type(error).__name__][0]
-    found = f"a model that cannot be loaded ({reason})"
+    found = f"a model that cannot be loaded ({name_cause(error)})"
     action = "copy it again, or make it again; do not load files from strangers"
     return InputError.about(path, found, "an undamaged .keras file with stock Keras layers only", action)
 

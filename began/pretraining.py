@@ -65,22 +65,29 @@ def pretrain(
     Returns:
         Path of encoder.keras; None on the other workers.
     Raises:
-        InputError: the store is smaller than a batch; the batch cannot be divided among the replicas; the checkpoint is
-            damaged or another network's; a loss stopped being finite (the last checkpoint is kept); a worker was lost.
+        InputError: the store is damaged, or smaller than a batch; the batch cannot be divided among the replicas; the
+            checkpoint is damaged, another network's or of other recordings; a loss stopped being finite (the last checkpoint is
+            kept); a worker was lost.
     """
     cluster = cluster or Cluster()
     steps_per_epoch = store.steps_per_epoch(settings.batch_size)
     schedule = Schedule.of(steps_per_epoch, settings)
     model, loop = _build(settings, store, cluster, report)
-    description = [asdict(settings), store.config.to_dict(), store.n_chunks]
+    description = [asdict(settings), store.config.to_dict(), store.n_chunks, store.sounds_sha256]
     state = _restore(folder / "checkpoint.npz", model, cluster, loop, description)
+    # Of an earlier version, which did not keep it, nothing is known, and it is taken as it is.
+    if state.get("sounds_sha256", store.sounds_sha256) != store.sounds_sha256:
+        action = "restore them, or choose another folder"
+        found, expected = "the checkpoint of a training on other recordings", "the recordings that it was trained on"
+        raise InputError.about(folder / "checkpoint.npz", found, expected, action)
     patience = settings.patience_epochs * schedule.rounds_per_epoch
     plateau = ResumablePlateau(patience, settings.min_learning_rate, state["plateau"])
     callbacks = [plateau, StopWhenNotFinite(folder)]
     if cluster.is_chief:
         examples = store.read(np.linspace(0, store.n_chunks - 1, N_PICTURED).astype(np.int64))
         drawn = [*([draw] if draw else []), *_tensorboard_logs(folder, report)]
-        callbacks.append(RoundReport(folder, schedule, plateau, state["rows"], examples, drawn, report))
+        rows = state["rows"]
+        callbacks.append(RoundReport(folder, schedule, plateau, store.sounds_sha256, rows, examples, drawn, report))
         epochs = f"from epoch {state['round'] / schedule.rounds_per_epoch:.2f} to {settings.epochs}"
         report(f"{store.n_chunks} chunks, {steps_per_epoch} steps per epoch; {epochs}; writing to {folder}")
     else:
@@ -90,8 +97,14 @@ def pretrain(
         batches = store.batches(settings.batch_size, settings.seed, first_step, part)
         rounds = {"initial_epoch": state["round"], "epochs": schedule.n_rounds, "steps_per_epoch": schedule.steps_per_round}
         if loop is None:
-            data = _as_dataset(batches, settings.batch_size, store.config)
-            model.fit(data, **rounds, shuffle=False, verbose=0, callbacks=callbacks)
+            failures: list[InputError] = []
+            data = _as_dataset(_keep_failure(batches, failures), settings.batch_size, store.config)
+            try:
+                model.fit(data, **rounds, shuffle=False, verbose=0, callbacks=callbacks)
+            except Exception:
+                if failures:  # which TensorFlow hides in an error of its own
+                    raise failures[0] from None
+                raise
         else:
             loop.fit(batches, **rounds, callbacks=callbacks)
     if not cluster.is_chief:
@@ -132,6 +145,15 @@ def _restore(path: Path, model: BEGAN, cluster: Cluster, loop: DistributedLoop |
         loop.require_same(description)
         content = loop.share(content)
     return read_checkpoint(path, model, content) if content else {"round": 0, "plateau": {}, "rows": []}
+
+
+def _keep_failure(batches: Iterator[np.ndarray], failures: list[InputError]) -> Iterator[np.ndarray]:
+    """Yields batches, and keeps the error that ends them."""
+    try:
+        yield from batches
+    except InputError as error:
+        failures.append(error)
+        raise
 
 
 def _as_dataset(batches: Iterator[np.ndarray], batch_size: int, config: SpectrogramConfig) -> Any:

@@ -6,15 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from began.audio import CHUNK_SAMPLES
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
-from began.files import lock_folder, sha256_of, write_atomically, write_npy
+from began.files import check_npy, lock_folder, open_npy, write_npy
 from began.front_end import stream_chunks
+from began.sounds import SoundHashes
 from began.utterance_encoder import UtteranceEncoder
 
 __all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus", "represent_utterances"]
@@ -70,41 +71,46 @@ def represent_corpus(
     hop_samples: int = CHUNK_SAMPLES,
     speed: float = 1.0,
     mask_seed: int | None = None,
+    sounds: Sequence[str] | None = None,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
 ) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
-    The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the content of every file:
-    whatever changes, the features are computed afresh. Memory stays flat however many files there are.
+    The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the sound of every file:
+    whatever changes, the features are computed afresh. What the cache holds is compared with its checksums. Memory stays flat
+    however many files there are.
 
     Args:
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
         speed: see `began.audio.stream_audio`.
         mask_seed: of the masks on the spectrograms (`began.spectrogram.mask_spectrograms`); None sets none.
+        sounds: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
         progress: wraps the iteration over the files, e.g. tqdm.
     Raises:
-        InputError: a file cannot be read, or no file gives a chunk.
+        InputError: a file cannot be read, or changes meanwhile, the cache is damaged, or no file gives a chunk.
     """
     chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
+    if sounds is None:
+        sounds = _hash_sounds(paths, cache_dir)
     identity = {
         "encoder": encoder.sha256,
         "output": encoder.output,
         "spectrogram": encoder.config.to_dict(),
         **chunking,
         "mask_seed": mask_seed,
-        "files": [sha256_of(path) for path in paths],
+        "sounds": [*sounds],
     }
     folder = _cache_folder(cache_dir, identity)
     with lock_folder(folder, wait=True):  # another run may be computing the same
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
-            _compute_features(encoder, progress(paths), folder, chunking, mask_seed)
-    counts = _read_cached(folder / "counts.npy", (len(paths),), np.dtype(np.int64))
+            _compute_features(encoder, zip(progress(paths), sounds, strict=True), folder, chunking, mask_seed)
+    counts = _read_cached(folder / "counts.npy", len(paths), np.dtype("<i8"), ())
     if counts.sum() == 0:
         found = f"no chunk in {len(paths)} files with tail={tail}"
         raise InputError.about("chunking", found, "at least one chunk", "choose tail=overlap or tail=pad")
-    features = _read_cached(folder / "features.npy", (int(counts.sum()), *encoder.feature_shape), encoder.dtype, mmap_mode="r")
+    features = _read_cached(folder / "features.npy", int(counts.sum()), encoder.dtype, encoder.feature_shape)
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
 
 
@@ -115,6 +121,7 @@ def represent_utterances(
     *,
     speeds: Sequence[float] = (1.0,),
     noisy_speeds: Sequence[float] = (),
+    sounds: Sequence[str] | None = None,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
 ) -> np.ndarray:
     """Returns the statistics of whole utterances, from the cache where they have been computed before, see `represent_corpus`.
@@ -122,61 +129,90 @@ def represent_utterances(
     Args:
         speeds: of the copies of every file, see `began.audio.stream_audio`.
         noisy_speeds: of further copies with noise, see `began.front_end.stream_noisy_speech`.
+        sounds, progress: see `represent_corpus`.
     Returns:
         float16, shape (n_files, n_speeds + n_noisy_speeds, *encoder.feature_shape), mapped from the cache, read-only.
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or changes meanwhile, or the cache is damaged.
     """
+    if sounds is None:
+        sounds = _hash_sounds(paths, cache_dir)
     identity = {
         "encoder": encoder.sha256,
         "output": "utterance",
         "spectrogram": encoder.config.to_dict(),
         "speeds": [list(speeds), list(noisy_speeds)],
-        "files": [sha256_of(path) for path in paths],
+        "sounds": [*sounds],
     }
     shape, folder = (len(speeds) + len(noisy_speeds), *encoder.feature_shape), _cache_folder(cache_dir, identity)
+
+    def embed(path: str | os.PathLike[str], sound: str, speed: float, noise_seed: Sequence[int] | None = None) -> np.ndarray:
+        digest = hashlib.sha256()
+        statistics = encoder.embed_file(path, speed, noise_seed, digest)
+        _refuse_changed(path, digest.hexdigest(), sound)
+        return statistics
+
     with lock_folder(folder, wait=True):
         if not (folder / "features.npy").exists():
             with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
-                for number, path in enumerate(progress(paths)):
-                    copies = [encoder.embed_file(path, speed) for speed in speeds]
-                    copies += [encoder.embed_file(path, speed, (number, n)) for n, speed in enumerate(noisy_speeds)]
+                for number, (path, sound) in enumerate(zip(progress(paths), sounds, strict=True)):
+                    copies = [embed(path, sound, speed) for speed in speeds]
+                    copies += [embed(path, sound, speed, (number, n)) for n, speed in enumerate(noisy_speeds)]
                     append(np.stack(copies)[np.newaxis])
-    return _read_cached(folder / "features.npy", (len(paths), *shape), np.dtype("<f2"), mmap_mode="r")
+    return _read_cached(folder / "features.npy", len(paths), np.dtype("<f2"), shape)
 
 
 def _cache_folder(cache_dir: str | os.PathLike[str], identity: dict[str, Any]) -> Path:
     return Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def _hash_sounds(paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.PathLike[str]) -> list[str]:
+    """Returns the hashes of sound files, read where they are not known, and keeps them."""
+    hashes = SoundHashes(cache_dir)
+    sounds = [hashes.of(path) for path in paths]
+    hashes.save()
+    return sounds
+
+
+def _refuse_changed(path: str | os.PathLike[str], sound: str, before: str) -> None:
+    """Raises an InputError where a file that has just been read does not hold the sound that it held before."""
+    if sound != before:
+        found, expected = "a recording that was changed since the start", "it to stay as it is meanwhile"
+        raise InputError.about(path, found, expected, "start again")
+
+
 def _compute_features(
-    encoder: FrozenEncoder, paths: Iterable[Any], folder: Path, chunking: dict[str, Any], mask_seed: int | None
+    encoder: FrozenEncoder, files: Iterable[tuple[Any, str]], folder: Path, chunking: dict[str, Any], mask_seed: int | None
 ) -> None:
     """Writes features.npy and then counts.npy; chunks of several short files share a step of the encoder."""
     counts: list[int] = []
     masks = None if mask_seed is None else np.random.default_rng(mask_seed)
 
     def pieces() -> Iterator[tuple[Any, np.ndarray]]:
-        for path in paths:
+        for path, sound in files:
             counts.append(0)
-            for chunks in stream_chunks(path, encoder.config.front_end, **chunking):
+            digest = hashlib.sha256()
+            for chunks in stream_chunks(path, encoder.config.front_end, **chunking, digest=digest):
                 counts[-1] += len(chunks)
                 yield path, chunks
+            _refuse_changed(path, digest.hexdigest(), sound)
 
     with write_npy(folder / "features.npy", encoder.dtype, encoder.feature_shape) as append:
         for _, chunks in batch_chunks(pieces()):
             append(encoder.embed(chunks, masks))
-    with write_atomically(folder / "counts.npy") as temporary:
-        np.save(temporary, np.array(counts, np.int64))
+    with write_npy(folder / "counts.npy", "<i8", ()) as append:
+        append(np.array(counts))
 
 
-def _read_cached(path: Path, shape: tuple[int, ...], dtype: np.dtype, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+def _read_cached(path: Path, n_rows: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns rows that `write_npy` wrote, mapped, after comparing all of them with their checksums."""
     try:
-        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-        found = f"{array.dtype} of shape {array.shape}"
-    except (OSError, ValueError, EOFError) as error:
-        array, found = None, str(error)
-    if array is None or array.shape != shape or array.dtype != dtype:
+        rows, checksums = open_npy(path, dtype, shape)
+        check_npy(path, rows, checksums)
+        found = f"{len(rows)} rows"
+    except (OSError, ValueError) as error:
+        rows, found = None, str(error)
+    if rows is None or len(rows) != n_rows:
         action = "remove its folder: it is computed afresh"
-        raise InputError.about(path, f"a damaged cache ({found})", f"{dtype} of shape {shape}", action)
-    return array
+        raise InputError.about(path, f"a damaged cache ({found})", f"{n_rows} rows of {dtype} and shape {shape}", action)
+    return rows

@@ -1,20 +1,81 @@
-"""TensorFlow's start: reproducible, and without its start-up notes on the console."""
+"""The start of every command: settings of the libraries below, and TensorFlow, reproducible and without its start-up notes."""
 
+import atexit
+import importlib.util
 import os
+import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from began.errors import InputError
+
+BACKENDS = ("tensorflow", "jax")
+"""Keras' backends that networks run on; heads are trained by TensorFlow alone."""
 
 _NOTES = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
 """What TensorFlow 2.21 prints at every start, at whatever log level."""
 
 
-def start_backend() -> None:
+def set_environment() -> None:
+    """Sets what TensorFlow and Keras read when they are imported, whatever the user's own defaults are.
+
+    Keras' ~/.keras/keras.json can name another backend, precision, epsilon and order of channels, and KERAS_MAX_EPOCHS ends a
+    training early: results would be others, under the same settings. The backend alone can be chosen, by KERAS_BACKEND.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # start-up notes would bury the progress lines
+    os.environ["KERAS_HOME"] = os.devnull  # below it no keras.json can be, and Keras cannot leave one
+    if "NUMBA_CACHE_DIR" not in os.environ and not _may_write(os.environ.get("XDG_CACHE_HOME") or "~/.cache"):
+        # librosa cannot be imported where Numba finds no place to keep what it compiles. Nobody else may write there.
+        os.environ["NUMBA_CACHE_DIR"] = folder = tempfile.mkdtemp(prefix="numba-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED"):
+        os.environ.pop(name, None)
+
+
+def _may_write(folder: str) -> bool:
+    """Tells whether a folder can be written to, or made where it is missing."""
+    path = Path(folder).expanduser().absolute()
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
+
+
+def count_cores() -> int:
+    """Returns how many cores this process may use: fewer than the machine has, under `taskset`, in a container or a job."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
+def choose_backend(backends: Sequence[str] = BACKENDS) -> str:
+    """Returns the backend that KERAS_BACKEND names, or else TensorFlow, without importing it.
+
+    Args:
+        backends: those that what follows can run on.
+    Raises:
+        InputError: another one, or one that is not installed.
+    """
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    expected, action = " or ".join(backends), "unset that variable (unset KERAS_BACKEND)"
+    if backend not in backends:
+        raise InputError.about("environment variable KERAS_BACKEND", repr(backend), f"{expected} for this", action)
+    if importlib.util.find_spec(backend) is None:
+        found = f"{backend!r}, which is not installed"
+        raise InputError.about("environment variable KERAS_BACKEND", found, expected, f"pip install {backend}, or {action}")
+    return backend
+
+
+def start_backend(backends: Sequence[str] = BACKENDS) -> None:
     """Imports Keras' backend, and makes TensorFlow's operations deterministic (which costs nothing on a CPU here).
 
     To be called once, when the arguments and paths of a script have been checked: the import takes seconds.
+
+    Args:
+        backends: see `choose_backend`, also for errors.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    set_environment()
+    if choose_backend(backends) != "tensorflow":
         import keras  # noqa: F401
 
         return

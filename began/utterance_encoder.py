@@ -7,6 +7,7 @@ Recordings of hours run through block by block: the statistics are sums and extr
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -82,18 +83,22 @@ class UtteranceEncoder:
         return (N_MEL_BANDS, 1, len(name_statistics(self.n_channels)))
 
     def embed_file(
-        self, path: str | os.PathLike[str], speed: float = 1.0, noise_seed: Sequence[int] | None = None
+        self,
+        path: str | os.PathLike[str],
+        speed: float = 1.0,
+        noise_seed: Sequence[int] | None = None,
+        digest: hashlib._Hash | None = None,
     ) -> np.ndarray:
         """Returns the statistics of a sound file, float32, of `feature_shape`; for errors see `began.audio.stream_audio`.
 
         Args:
-            path, speed: see `began.front_end.stream_speech`.
+            path, speed, digest: see `began.front_end.stream_speech`.
             noise_seed: of a noisy copy, see `began.front_end.stream_noisy_speech`; None adds no noise.
         """
         if noise_seed is None:
-            speech = stream_speech(path, self.config.front_end, speed)
+            speech = stream_speech(path, self.config.front_end, speed, digest)
         else:
-            speech = stream_noisy_speech(path, speed, noise_seed)
+            speech = stream_noisy_speech(path, speed, noise_seed, digest)
         return self.embed(stream_spectrogram(speech, self.config))
 
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:

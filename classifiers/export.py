@@ -41,7 +41,7 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     if form == "onnx" and absent:
         action = "install them (pip install tf2onnx onnx onnxruntime), or use --export saved_model"
         raise InputError.about("--export onnx", f"no {', '.join(absent)}", "tf2onnx, onnx and onnxruntime", action)
-    start_backend()
+    start_backend(["tensorflow"])
     import keras
 
     predictor = load_predictor(model_path)

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from began.audio import AUDIO_SUFFIXES
+from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
@@ -198,7 +198,7 @@ def find_sounds(sounds: list[Path]) -> list[Path]:
 
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
-    """Returns the sound files below a folder, sorted; adds folders that cannot be read to `problems`."""
+    """Returns the sound and video files below a folder, sorted; adds folders that cannot be read to `problems`."""
 
     def refuse(error: OSError) -> None:
         problems.append(f"{printable(error.filename)}: a folder that cannot be read ({error.strerror})")
@@ -206,7 +206,9 @@ def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
     found = []
     for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        sounds = [name for name in sorted(names) if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")]
+        # What cannot be opened is found, too, and reported then: nothing is left out without a word.
+        suffixes = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
+        sounds = [name for name in sorted(names) if name.lower().endswith(suffixes) and not name.startswith(".")]
         found += [Path(where, name) for name in sounds]
     return found
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError
+from began.errors import InputError, name_cause
 from began.files import write_atomically
 from classifiers.heads import resolve_parameters
 from classifiers.spaces import SPACES, compile_space
@@ -152,7 +152,7 @@ def _evaluate(wait: Wait) -> dict[str, Any]:
     try:
         heads = wait()
     except FloatingPointError as failure:
-        error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        error = f"{type(failure).__name__}: {name_cause(failure)}"
         return {"loss": float("nan"), "status": "fail", "epochs": 0, "seconds": 0.0, "error": error}
     # One number of epochs for all folds; a head that stopped early keeps its last score, one that has none yet has no mean.
     of_heads = pd.concat([head.history.set_index("epoch")["validation_score"] for head in heads], axis=1)
@@ -182,7 +182,7 @@ class TrialTable:
         try:
             frame = pd.read_csv(self.path, float_precision="round_trip", **form)
         except (ValueError, OSError) as error:
-            raise self.refuse(str(error).splitlines()[0]) from error
+            raise self.refuse(name_cause(error)) from error
         if not {*self.columns, *resolve_parameters(self.task, kind=self.kind)} <= set(frame):
             raise self.refuse(f"columns {list(frame)}")
         expected = {**self.constants, "trial": np.arange(len(frame))}
@@ -214,7 +214,11 @@ class TrialTable:
 
 
 def hash_search(jobs: Sequence[HeadJob], settings: Sequence[Any]) -> str:
-    """Hash of all that a search's trials depend on: its settings, as JSON can hold them, and its jobs, of features a sample."""
+    """Hash of what a search's trials depend on: its settings, as JSON can hold them, and its jobs, of features a sample.
+
+    A sample tells another encoder or corpus. That each recording is the same is for the folder of the searches to know: its
+    config.json has the hash of all sounds, and with others they are refused (`experiments.evaluation.runs`).
+    """
     job = jobs[0]
     of_jobs = [job.task, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation, job.class_weight]
     if job.statistics is not None:

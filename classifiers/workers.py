@@ -9,6 +9,7 @@ import importlib.util
 import mmap
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -116,7 +117,7 @@ def _start_process(folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(ONE_THREAD)
-    start_backend()
+    start_backend(["tensorflow"])
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
@@ -169,11 +170,15 @@ def spark_workers(master: str, workers: int, folder: str | os.PathLike[str] | No
     """Tasks of a Spark cluster, `workers` at a time, whose machines all reach `folder`, where features are kept for them.
 
     Raises:
-        InputError: pyspark is not installed.
+        InputError: pyspark or Java is not installed.
     """
+    expected = "pyspark and a Java runtime"
     if importlib.util.find_spec("pyspark") is None:
-        expected, action = "pyspark and a Java runtime", "install it (pip install pyspark), or use --workers alone"
+        action = "install it (pip install pyspark), or use --workers alone"
         raise InputError.about(f"Spark master {master}", "no pyspark in this Python", expected, action)
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        action = "install it (Debian: apt install default-jre-headless), or use --workers alone"
+        raise InputError.about(f"Spark master {master}", "no Java runtime", expected, action)
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -203,6 +208,7 @@ def _train_on_spark(jobs: Sequence[HeadJob]) -> Any:
     """The results of a Spark task, or an error that no second try would mend, and that Spark should not wrap."""
     os.environ.update(ONE_THREAD, CUDA_VISIBLE_DEVICES="-1")
     try:
+        start_backend(["tensorflow"])
         return _train(jobs)
     except (FloatingPointError, InputError) as error:
         return error

@@ -3,18 +3,22 @@
     python -m experiments.check emodb data/EmoDB
 
 reads every sound file from beginning to end (LibriSpeech's 100 hours take some minutes; --quick opens them only) and
-ends with exit code 1 when something is missing, surplus or damaged.
+ends with exit code 1 when something is missing, surplus, damaged or there twice. It also says how the recordings were made
+(level, constant offset, clipping, bandwidth, sample rate), and which differ from the others: that changes no exit code.
 """
 
 import argparse
 from pathlib import Path
 
+from began.audio import hash_sound
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
 from experiments.corpora import CORPORA, load
-from experiments.corpora.folders import find_bad_audio
+from experiments.corpora.equal_sounds import describe_copies
+from experiments.corpora.folders import probe, try_each
 from experiments.corpora.record import Corpus
+from experiments.corpora.recording_quality import Meters
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -23,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("corpus", choices=tuple(CORPORA))
     parser.add_argument("data_dir", type=Path, metavar="DIR", help="the corpus' folder; for `manifest` the CSV file")
     parser.add_argument("--annotations-dir", type=Path, help="where OMG-Emotion's CSV files lie, if not in DIR")
-    parser.add_argument("--quick", action="store_true", help="open the sound files only, do not decode them")
+    parser.add_argument("--quick", action="store_true", help="open the sound files only: neither decode nor compare them")
     return parser
 
 
@@ -38,7 +42,19 @@ def main(arguments: argparse.Namespace) -> int:
     wrong = list(corpus.notes)
     if corpus.missing is not None:
         wrong += [f"missing: {row.split} {row.expected}" for row in corpus.missing.itertuples()]
-    wrong += find_bad_audio(corpus.utterances["path"], decode=not arguments.quick)
+    meters = Meters()
+    read = probe if arguments.quick else lambda path: hash_sound(path, meters.start(path))
+    sounds, problems = try_each(corpus.utterances["path"], read)
+    wrong += problems
+    if not arguments.quick:
+        table = corpus.utterances.assign(sound=corpus.utterances["path"].map(sounds)).dropna(subset="sound")
+        wrong += describe_copies(table, list_differing=True)
+    speakers, remarks = meters.describe(corpus.utterances)
+    if speakers:
+        print("sound, by speaker:\n" + "\n".join(speakers))
+    if remarks:
+        print("\nWorth a look, for a classifier may learn it in place of emotions:")
+        print("\n".join(f"- {line}" for line in remarks))
     if not wrong:
         print("\nEverything is there and sound" + ("." if name == "manifest" else ": the counts are the published ones."))
         return 0

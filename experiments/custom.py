@@ -3,9 +3,10 @@
     python -m experiments.custom --manifest my.csv --encoder ENCODER --protocol kfold --folds 5 --name mine
 
 The manifest is a CSV file, `file,label[,speaker][,split]` or `file,arousal,valence[,speaker][,split]`, one row per sound file,
-with paths relative to itself. Protocols: `official`, the split that the manifest names; `loso`, leave one speaker out; `kfold`,
-folds without a speaker on both sides where there are as many speakers as folds; `speaker-dependent`, every speaker alone, 60 %
-train, 40 % test. Labels, arousal and valence, or both are learnt: whatever the manifest has.
+with paths relative to itself; `start` and `end`, in seconds, may mark a part of a file. Protocols: `official`, the split that
+the manifest names; `loso`, leave one speaker out; `kfold`, folds without a speaker on both sides where there are as many
+speakers as folds; `speaker-dependent`, every speaker alone, 60 % train, 40 % test. Labels, arousal and valence, or both are
+learnt: whatever the manifest has.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Pre-trains the BEGAN on LibriSpeech, without labels (paper, sections 2.1 and 3.3).
+"""Pre-trains the BEGAN on LibriSpeech, or other speech, without labels (paper, sections 2.1 and 3.3).
 
     python -m experiments.pretrain_librispeech --data-dir LibriSpeech --results-dir results
 
@@ -7,6 +7,8 @@ paper's settings (gamma 0.7, Adam, learning rate 0.00005, batch 16, 100 epochs),
 says. Killed or interrupted, the same command goes on from the last checkpoint; more --epochs go on with a finished
 training. On two CPU cores it handles 65 (AVX2) to 100 (AVX-512) chunks, seconds of speech, a second: 100 epochs of one hour
 of speech take one to one and a half hours.
+
+--data-dir also takes any other folder of sound, or a CSV file with a column `file`: speech of your own.
 
 On several machines, the same command on each, with all addresses and its own number:
 
@@ -19,7 +21,7 @@ import argparse
 import math
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,10 +34,11 @@ from began.files import lock_folder
 from began.front_end import FRONT_ENDS
 from began.settings import PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
-from experiments.corpora import load
+from began.startup import BACKENDS, choose_backend
+from experiments.corpora import librispeech, unlabelled
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
-from experiments.evaluation.runs import RunFolder
+from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 
 if TYPE_CHECKING:
     from began.dataset import ChunkStore
@@ -60,7 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog=f"python -m experiments.{EXPERIMENT}", description=__doc__)
     data = parser.add_argument_group("data").add_argument
-    data("--data-dir", type=Path, required=True, help="the LibriSpeech folder (holds train-clean-100 …)")
+    speech = "the LibriSpeech folder (holds train-clean-100 …), another folder of sound, or a CSV file"
+    data("--data-dir", type=Path, required=True, help=speech)
     data("--subsets", nargs="+", metavar="SUBSET", help="such as train-clean-100; default: all there")
     data("--results-dir", type=Path, default=Path("results"), help="default: results")
     data("--name", default="began", help="folder of this encoder under results/pretrain_librispeech")
@@ -90,11 +94,12 @@ def main(arguments: argparse.Namespace) -> None:
     settings = PretrainingSettings(**{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial")})
     _check_numbers(settings)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)
+    choose_backend(["tensorflow"] if cluster.n_replicas > 1 else BACKENDS)
     for note in cluster.check_network():
         print(note, file=sys.stderr)
     config = SpectrogramConfig.of(arguments.front_end, arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
-    corpus = load("librispeech", arguments.data_dir, subsets=arguments.subsets)
+    corpus = unlabelled.load(arguments.data_dir, arguments.subsets)
     print(corpus.describe(), flush=True)
     with lock_folder(run.path) if cluster.is_chief else nullcontext():
         _pretrain(settings, cluster, corpus, _prepare(corpus, config, run, cluster), run)
@@ -119,7 +124,7 @@ def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster:
     from began.dataset import prepare_chunk_store
 
     name = config.magnitude if config.front_end == "literal" else f"{config.magnitude}-{config.front_end}"
-    folder = run.results_dir / "cache" / f"librispeech-{name}"
+    folder = run.results_dir / "cache" / f"{corpus.name}-{name}"
     if not (folder / "store.json").exists():  # else the files have been read before
         check_audio(corpus)
     paths = list(corpus.utterances["path"])
@@ -144,8 +149,16 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
         train()
         print("the training is done; worker 0 has written the encoder")
         return
-    data = {"n_utterances": len(corpus.utterances), "n_chunks": store.n_chunks, "synthetic": corpus.synthetic}
-    _start(run, {**asdict(settings), "spectrogram": store.config.to_dict(), **data})
+    corpus = replace(corpus, utterances=corpus.utterances.assign(sound=store.sounds))
+    data: dict[str, object] = {
+        "n_utterances": len(corpus.utterances),
+        "n_chunks": store.n_chunks,
+        "synthetic": corpus.synthetic,
+        "sounds_sha256": corpus.sounds_sha256,
+    }
+    if corpus.name != librispeech.NAME:  # which config.json without a corpus means
+        data |= {"corpus": corpus.name}
+    _start(run, {**asdict(settings), "spectrogram": store.config.to_dict(), **data}, corpus)
     if cluster.n_workers == 1 and _is_complete(run, settings.epochs):
         return
     encoder = train(draw=partial(draw_pretraining, folder=run.path))
@@ -153,12 +166,14 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     print(printable(f"wrote {encoder}"))
 
 
-def _start(run: RunFolder, config: dict[str, object]) -> None:
+def _start(run: RunFolder, config: dict[str, object], corpus: Corpus) -> None:
     if not any((run.path / name).exists() for name in ("encoder.keras", "checkpoint.npz")):
         # A run that was refused before its first checkpoint binds nobody to its settings.
         (run.path / "config.json").unlink(missing_ok=True)
+    refuse_other_sounds(run.results_dir, run.path, corpus)
     # More epochs than before is how one goes on with a finished training.
     run.start(config, may_differ=["epochs"])
+    write_sounds(run.results_dir, corpus)
 
 
 def _is_complete(run: RunFolder, epochs: int) -> bool:

@@ -181,12 +181,17 @@ def work(seed: int, folder: Path, progress, minutes: float) -> None:
             progress.send(("taken", reader, ""))
 
 
-def main() -> int:
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
-    arguments = parser.parse_args()
+    parser.add_argument("--keep", type=Path, default=Path("build/fuzz-findings"))
+    return parser
+
+
+def main() -> int:
+    arguments = make_parser().parse_args()
     until, seed = time.monotonic() + 60 * arguments.minutes, arguments.seed
     counts = dict.fromkeys(("taken", "refused", "finding"), 0)
     tasks: set[str] = set()
@@ -217,14 +222,14 @@ def main() -> int:
                         kept = arguments.keep / f"{len(tasks):02d}-{name}"
                         if (Path(folder) / name).exists():
                             kept.write_bytes((Path(folder) / name).read_bytes())
-                        print(f"finding in {event[1]}, kept as {kept}:\n{event[2]}", flush=True)
+                        print(f"finding in {event[1]}, seed {seed}, kept as {kept}:\n{event[2]}", flush=True)
                     if "took over" in event[2] or "died" in event[2]:
                         process.kill()
                         break
             process.kill()
             process.join()
         seed += 1
-    print(f"{sum(counts.values())} inputs in {arguments.minutes:g} minutes: {counts}")
+    print(f"{sum(counts.values())} inputs in {arguments.minutes:g} minutes from seed {arguments.seed} on: {counts}")
     return 1 if tasks else 0
 
 

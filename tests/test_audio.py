@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from pathlib import Path
@@ -9,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import CHUNK_SAMPLES, cut_chunks, measure_seconds, read_audio, stream_audio
+from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, measure_seconds, read_audio, stream_audio
 from began.errors import InputError
 from began.front_end import stream_chunks
-from experiments.corpora.folders import find_bad_audio
+from experiments.corpora.folders import probe, try_each
 
 
 def sine(frequency_hz: float, seconds: float, rate_hz: int) -> np.ndarray:
@@ -73,13 +74,60 @@ def test_streaming_equals_whole(tmp_path, monkeypatch, rate_hz):
     np.testing.assert_allclose(np.concatenate(list(stream_chunks(tmp_path / "a.wav"))), chunks, atol=1e-6)
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".aiff", ".caf"])
+def test_parts_of_files(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, np.random.default_rng(1).uniform(-0.9, 0.9, 50_000), 16_000)
+    whole = read_audio(path)
+    for start, end in ((0, 1.5), (0.25, 0.75), (1.123456, 3.125)):
+        part = audio.name_part(path, start, end)
+        np.testing.assert_allclose(read_audio(part), whole[round(start * 16_000) : round(end * 16_000)], atol=1e-4)
+        assert audio.measure_seconds(part) == pytest.approx(end - start, abs=1e-4)
+        assert try_each([part], probe)[1] == []
+    with pytest.raises(InputError, match=r"a\.\w+#t=3,4: found a file of 3\.125 s; expected one that has this part"):
+        read_audio(audio.name_part(path, 3, 4))
+    with pytest.raises(InputError, match="no such file"):
+        read_audio(f"{tmp_path}/b.wav#t=0,1")
+
+
+def test_a_file_that_is_called_like_a_part(tmp_path):
+    soundfile.write(tmp_path / "a.wav#t=0,1", np.tile([0.1, -0.1], 16_000), 16_000, format="WAV")
+    assert len(read_audio(tmp_path / "a.wav#t=0,1")) == 32_000
+
+
+def test_the_hash_of_a_sound_is_that_of_its_samples(tmp_path):
+    wave = (sine(300, 1.3, 22_050) * 30_000).round().astype(np.int16)
+    forms = {
+        "a.wav": (wave, 22_050, {}),
+        "b.flac": (wave, 22_050, {}),
+        "c.aiff": (wave, 22_050, {}),
+        "float.wav": (wave / 32_768, 22_050, {"subtype": "FLOAT"}),
+        "24.flac": (wave / 32_768, 22_050, {"subtype": "PCM_24"}),
+        "stereo.wav": (np.stack([wave, wave], axis=1), 22_050, {}),
+    }
+    others = {
+        "one sample.wav": (np.where(np.arange(len(wave)) == 20_000, wave + 1, wave), 22_050, {}),
+        "shorter.wav": (wave[:-1], 22_050, {}),
+        "faster.wav": (wave, 24_000, {}),
+        "quieter.wav": (wave // 2, 22_050, {}),
+    }
+    for name, (samples, rate, options) in (forms | others).items():
+        soundfile.write(tmp_path / name, samples, rate, **options)
+    soundfile.write(tmp_path / "resampled.wav", read_audio(tmp_path / "a.wav"), 16_000)
+    assert len({hash_sound(tmp_path / name) for name in forms}) == 1
+    assert len({hash_sound(tmp_path / name) for name in ("a.wav", "resampled.wav", *others)}) == 2 + len(others)
+    for speed in (1.0, 0.9):  # on the way, whatever is made of it
+        digest = hashlib.sha256()
+        list(stream_chunks(tmp_path / "b.flac", speed=speed, tail="drop", digest=digest))
+        assert digest.hexdigest() == hash_sound(tmp_path / "a.wav")
+
+
 @given(
     n_samples=st.integers(0, 80_000),
     hop=st.sampled_from([1, 4_000, 10_001, 16_000]),
     tail=st.sampled_from(audio.TAILS),
     cuts=st.lists(st.integers(1, 30_000), max_size=6),
 )
-@settings(max_examples=60, deadline=None)
 def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
     if hop == 1:
         n_samples = min(n_samples, 16_050)
@@ -98,7 +146,7 @@ def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
         blocks.append(waveform[position : position + cut])
         position += cut
     blocks.append(waveform[position:])
-    pieces = list(audio._chunk_blocks(blocks, hop, tail))
+    pieces = list(audio.chunk_blocks(blocks, hop, tail))
     together = np.concatenate(pieces) if pieces else np.zeros((0, CHUNK_SAMPLES), np.float32)
     np.testing.assert_array_equal(together, chunks)
 
@@ -168,15 +216,15 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.au", "a.caf", "a.w64", "a.rf64", "a.ogg", "a.opus", "a.mp3"])
 def test_samples_far_beyond_full_scale_are_found_in_every_format_that_can_hold_them(name, tmp_path):
-    """Lossy formats keep them, too; and every command asks `find_bad_audio` before long work, which also looks quickly."""
+    """Lossy formats keep them, too; and every command asks `try_each` before long work, which also looks quickly."""
     options = {"ogg": {}, "mp3": {}, "opus": {"format": "OGG", "subtype": "OPUS"}}.get(name[2:], {"subtype": "FLOAT"})
     noise = np.random.default_rng(0).uniform(-1, 1, 16_000)
     soundfile.write(tmp_path / name, 1000 * noise, 16_000, **options)
-    for decode in (False, True):
-        (problem,) = find_bad_audio([str(tmp_path / name)], decode=decode)
+    for read in (probe, hash_sound):
+        (problem,) = try_each([str(tmp_path / name)], read)[1]
         assert re.search(r"found samples up to \d{3}.*; expected samples from -1 to 1\.", problem)
     soundfile.write(tmp_path / name, noise, 16_000, **options)
-    assert find_bad_audio([str(tmp_path / name)]) == []
+    assert try_each([str(tmp_path / name)], probe)[1] == []
 
 
 def test_librispeech_file(shared_data):

@@ -766,7 +766,7 @@ OPTIONS = [
         PRETRAIN,
         lambda b: b.pretrain("--batch-size", 500),
         ("chunks", r"at least a batch \(500\)", "more speech, or a smaller batch"),
-        leaves="cache/.*|.*/(config|environment).json",
+        leaves="cache/.*|.*/(config|environment).json|sounds/.*",
     ),
     Case(
         "table 3: three speakers",
@@ -787,6 +787,45 @@ OPTIONS = [
         CUSTOM,
         lambda b: b.custom(b.recordings("aaaaab"), "kfold", "--folds", 3),
         (r"classes with few utterances: b \(1\)",),
+    ),
+    Case(
+        "custom: two recordings",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("ab"), "kfold", "--folds", 2),
+        ("the split: found 2 recordings; expected at least 3", "Add recordings"),
+    ),
+    Case(
+        "custom: two recordings, one speaker left out",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("ab", "xy"), "loso"),
+        ("the split: found 2 recordings; expected at least 3", "Add recordings"),
+    ),
+    Case(
+        "custom: every speaker has one class, learnt alone",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aaaabbbb", "xxxxyyyy"), "speaker-dependent"),
+        (r"speaker x: found one class only \(a\); expected at least two", "use another protocol"),
+    ),
+    Case(
+        "custom: every speaker has one class, left out",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aabbaabb", "wwxxyyzz"), "loso"),
+        (r"one class only \(.\) to train on in an inner fold; expected at least two", "other classes, from other speakers"),
+    ),
+    Case(
+        "custom: classes of one speaker",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("abcabdabab", "wwwxxxyyzz"), "loso"),
+        (
+            r"found classes of one speaker only: c \(w\), d \(x\); expected at least two speakers per class",
+            "[Aa]dd other speakers",
+        ),
+    ),
+    Case(
+        "custom: labels in upper and lower case",
+        CUSTOM,
+        lambda b: b.custom(b.recordings("aAab")),
+        ("mine.csv: found names in the column label that differ in upper and lower case", "A, a", "[Ww]rite them alike"),
     ),
     Case("custom: one class", CUSTOM, lambda b: b.custom(b.recordings("aaaa")), (r"one class only \(a\)", "at least two")),
     Case(
@@ -909,7 +948,7 @@ RESULTS = [
         PRETRAIN,
         lambda b: _with_results(b, lambda r: b.mount(r, "size=600k"), b.pretrain()),
         ("cannot be written", "[Ff]ree some space"),
-        leaves=r"cache/.*|pretrain_librispeech/began/((config|environment)\.json|history\.csv|logs/.*|.*\.png)",
+        leaves=r"cache/.*|sounds/.*|pretrain_librispeech/began/((config|environment)\.json|history\.csv|logs/.*|.*\.png)",
     ),
     Case(
         "table 3: a run of other settings",
@@ -955,7 +994,7 @@ RESULTS = [
         PRETRAIN,
         lambda b: _with_results(b, _checkpoint, b.pretrain()),
         (r"checkpoint\.npz: found a damaged checkpoint", "[Rr]emove it"),
-        leaves=r"cache/.*|.*/(config|environment)\.json|.*/logs/.*",
+        leaves=r"cache/.*|sounds/.*|.*/(config|environment)\.json|.*/logs/.*",
     ),
     Case(
         "demo: output folder is a file",
@@ -1082,13 +1121,13 @@ UNUSUAL: dict[str, tuple[str, dict[str, Any]]] = {
 def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys):
     from began.representation import load_frozen_encoder, represent_corpus
     from classifiers import predict
-    from experiments.corpora.folders import find_bad_audio
+    from experiments.corpora.folders import probe, try_each
 
     file_name, options = UNUSUAL[name]
     path = tmp_path / "sounds" / file_name
     path.parent.mkdir()
     soundfile.write(os.fsencode(path), format="WAV", **options)
-    assert find_bad_audio([str(path)]) == []
+    assert try_each([str(path)], probe) == ({str(path): None}, [])
     features = represent_corpus(load_frozen_encoder(tiny_encoder), [path], tmp_path / "cache").features
     assert len(features) == 1
     assert np.isfinite(features).all()
@@ -1099,10 +1138,11 @@ def test_unusual_sound_is_taken(name, tmp_path, tiny_encoder, tiny_model, capsys
 def test_ten_hours_of_sound_are_read_block_by_block(tmp_path, monkeypatch):
     """As many blocks as a ten-hour file has, of a length that a test can read; no array grows with the file."""
     from began import audio
+    from began.front_end import stream_chunks
 
     soundfile.write(tmp_path / "long.wav", np.tile(LOUD, 80), 2_000, subtype="PCM_16")  # 640 s in place of 10 h
     monkeypatch.setattr(audio, "BLOCK_SECONDS", 1)  # in place of 60
-    sizes = [block.nbytes for block in audio.stream_chunks(tmp_path / "long.wav")]
+    sizes = [block.nbytes for block in stream_chunks(tmp_path / "long.wav")]
     assert len(sizes) >= 400
     assert sum(sizes) == 640 * 16_000 * 4
     assert max(sizes) <= 3 * 16_000 * 4

@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from synthetic_corpora import write_omg, write_savee
 
+from began.audio import read_audio
 from began.errors import InputError
+from began.sounds import SoundHashes
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest, omg, savee, synthetic
+from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.folders import check_audio, find_files, printable, read_table
 from experiments.corpora.record import RESERVED_LABELS, build_corpus
 
@@ -508,8 +511,33 @@ def test_manifest_takes_the_columns_of_audformat_tables(recordings):
     assert corpus.labels == ("anger", "joy")
     assert list(corpus.utterances["sex"]) == ["F", "M"]
     assert corpus.notes == ("columns that are not used: duration",)
-    with pytest.raises(InputError, match=r"(?s)\(2\):.*line 2: start and end.*line 3: start and end.*whole files"):
-        recordings("file,start,end,emotion\na.wav,0 days 00:00:01,NaT,anger\nb.wav,0 days,0 days 00:00:02,joy\nd.wav,,,joy\n")
+
+
+def test_manifest_takes_parts_of_files(recordings, tmp_path):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.random.default_rng(0).uniform(-0.1, 0.1, 32_123), 16_000)
+    rows = ["a.wav,0 days,0 days 00:00:02.007688,x", "b.wav,0.5,1.25,x", "b.wav,0 days 00:00:01.25,NaT,y"]
+    table = recordings("file,start,end,label\n" + "\n".join(rows) + "\n").utterances
+    # The end of the first is its file's own, rounded: it is the whole file.
+    assert list(table["utterance"]) == ["a.wav", "b.wav#t=0.5,1.25", "b.wav#t=1.25,2.007687"]
+    assert [len(read_audio(path)) for path in table["path"]] == [32_123, 12_000, 12_123]
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        ("0,3", r"a\.wav: found start '0' and end '3'; expected a part of its 2 s"),
+        ("1,1", "found start '1' and end '1'"),
+        ("-1,1", "found start '-1' and end '1'"),
+        ("x,1", "found start 'x' and end '1'"),
+        ("0,1\na.wav,x,0.5,2", r"line 3: a\.wav#t=0\.5,2\.0 is already in line 2, wholly or in part"),
+        (",\na.wav,x,0.5,1", "line 3: a.wav#t=0.5,1.0 is already in line 2"),
+    ],
+)
+def test_parts_that_files_do_not_have(recordings, tmp_path, times, found):
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)
+    with pytest.raises(InputError, match=found):
+        recordings(f"file,label,start,end\na.wav,x,{times}\n")
 
 
 @pytest.mark.parametrize(
@@ -550,7 +578,6 @@ def test_manifest_must_be_a_file(recordings, tmp_path):
         load("manifest", tmp_path / "absent.csv")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(
         st.binary(max_size=200),
@@ -604,7 +631,6 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
         load("omg", tmp_path)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(
@@ -619,6 +645,8 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
     )
 )
 def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
+    labels = {label for label, *_ in rows}
+    assume(len({manifest.normalize_name(label) for label in labels}) == len(labels))
     with open(tmp_path / "all.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "label", "arousal", "valence"])
@@ -627,6 +655,30 @@ def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
             writer.writerow([f"{index}.wav", *row])
     table = load("manifest", tmp_path / "all.csv").utterances
     assert [(row.label, row.arousal, row.valence) for row in table.itertuples()] == rows
+
+
+@pytest.mark.parametrize("column", ["label", "speaker"])
+@pytest.mark.parametrize("names", [["Anger", "anger"], ["a\u0308rger", "\u00e4rger"], ["very  sad", "very sad"]])
+def test_names_that_look_alike_are_one_mistake(recordings, column, names):
+    """They would be two classes, or one speaker on both sides of a split."""
+    lines = {"label": "{file},{name},s\n", "speaker": "{file},x,{name}\n"}[column]
+    rows = [lines.format(file=file, name=name) for file, name in zip(("a.wav", "b.wav"), names, strict=True)]
+    found = f"names in the column {column} that differ in upper and lower case .*: {'.*, '.join(sorted(names))}; expected one"
+    with pytest.raises(InputError, match=found):
+        recordings("file,label,speaker\n" + "".join(rows))
+
+
+def test_paths_of_windows_get_the_right_hint(recordings):
+    with pytest.raises(InputError, match=r"no such file; write / between folders, not \\: sub/c\.flac"):
+        recordings("file,label\nsub\\c.flac,x\n")
+    with pytest.raises(InputError, match="no such file; expected a path of this machine, relative to the CSV file"):
+        recordings("file,label\nC:\\Users\\me\\a.wav,x\n")
+
+
+@pytest.mark.parametrize("text", ["file\tlabel\na.wav\tx\n", "file\tlabel\ttext\na.wav\tx\twell, yes\n"])
+def test_tabs_get_the_right_hint(recordings, text):
+    with pytest.raises(InputError, match=r"Separate the columns by commas instead of '\\t'\.$"):
+        recordings(text)
 
 
 def test_read_table_numbers_lines_as_an_editor_does(tmp_path):
@@ -663,6 +715,47 @@ def test_check_lists_everything_that_is_wrong(copy, capsys):
     assert f"{other}: found an empty file" in said
     assert "train: 6 annotated utterances, published 2442" in said
     assert "test 3" in said
+
+
+@pytest.mark.parametrize("name", ["EmoDB", "SAVEE", "SAVEE_flat", "OMG"])
+def test_corpora_may_be_compressed_without_loss(copy, tmp_path, name):
+    folder, loader = copy(name), name.split("_")[0].lower()
+    before = read_sounds(load(loader, folder), SoundHashes(tmp_path / "cache"))
+    for path in before.utterances["path"]:
+        soundfile.write(Path(path).with_suffix(".flac"), *soundfile.read(path, dtype="int16"))
+        Path(path).unlink()
+    after = read_sounds(load(loader, folder), SoundHashes(tmp_path / "cache"))
+    assert (after.sha256, after.sounds_sha256) == (before.sha256, before.sounds_sha256)
+
+
+def test_check_names_recordings_that_are_there_twice(copy, recordings, tmp_path, capsys):
+    paths = sorted((copy("EmoDB") / "wav").glob("*.wav"))
+    (tmp_path / "copy").mkdir()
+    lines = ["file,label,speaker"]
+    for number, path in enumerate(paths[:7]):
+        waveform, rate = soundfile.read(path, dtype="int16")
+        soundfile.write(tmp_path / "copy" / f"{number}.flac", waveform, rate)  # the same samples in another container
+        lines += [f"EmoDB/wav/{path.name},x,a", f"copy/{number}.flac,{'y' if number == 6 else 'x'},{'ab'[number == 5]}"]
+    lines.append(f"EmoDB/wav/{paths[7].name},x,a")
+    recordings("\n".join(lines))
+    assert run_check("manifest", tmp_path / "my.csv") == 1
+    said = capsys.readouterr().out.replace(str(tmp_path), "")
+    assert "5 sounds are there more than once: " in said
+    assert f"/EmoDB/wav/{paths[0].name} = /copy/0.flac, " in said
+    assert f"with different speaker: /EmoDB/wav/{paths[5].name} (speaker a) = /copy/5.flac (speaker b)" in said
+    assert f"with different label: /EmoDB/wav/{paths[6].name} (label x) = /copy/6.flac (label y)" in said
+    assert "3 things to look at" in said and paths[7].name not in said
+    assert run_check("manifest", tmp_path / "my.csv", "--quick") == 0  # which compares nothing
+
+
+def test_a_file_that_cannot_be_read_equals_no_other(copy, recordings, tmp_path, capsys):
+    paths = sorted((copy("EmoDB") / "wav").glob("*.wav"))[:3]
+    for path in paths[:2]:
+        path.write_bytes(b"")
+    recordings("\n".join(["file,label", *(f"EmoDB/wav/{path.name},x" for path in paths)]))
+    assert run_check("manifest", tmp_path / "my.csv") == 1
+    said = capsys.readouterr().out
+    assert said.count("an empty file") == 2 and "more than once" not in said
 
 
 def test_check_of_manifests_and_wrong_folders(recordings, tmp_path, capsys):

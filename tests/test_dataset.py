@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from began import dataset
-from began.audio import cut_chunks, read_audio
+from began.audio import cut_chunks, hash_sound, name_part, read_audio
 from began.dataset import ChunkStore, prepare_chunk_store
 from began.errors import InputError
 from began.files import lock_folder
@@ -39,6 +42,23 @@ def test_store_holds_every_chunk_in_order(tmp_path, speech_files, small_config, 
     np.testing.assert_array_equal(store.read(np.arange(store.n_chunks)), expected)
     assert len(list((tmp_path / "store").glob("shard-*.npy"))) == 5
     assert np.load(tmp_path / "store" / "shard-00000.npy").shape[1:] == (32, 8)  # an ordinary .npy file
+
+
+@pytest.mark.parametrize("front_end", ["literal", "normalized"])
+def test_a_store_of_parts_knows_the_sound_of_each(tmp_path, small_config, monkeypatch, front_end):
+    config = replace(small_config, front_end=front_end)
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(80_000), 16_000)
+    parts = [name_part(tmp_path / "a.wav", start, start + 2.5) for start in (0, 2.5)]
+    store = prepare_chunk_store(parts, tmp_path / "store", config)
+    assert store.sounds == [hash_sound(part) for part in parts] and len(set(store.sounds)) == 2
+    with monkeypatch.context() as patch:  # the file has not changed: nothing is read again
+        patch.setattr(dataset, "hash_sound", lambda path: pytest.fail(f"{path} was read"))
+        assert prepare_chunk_store(parts, tmp_path / "store", config).n_chunks == store.n_chunks
+    with pytest.raises(InputError, match="a chunk store with other sources"):
+        prepare_chunk_store([parts[0], name_part(tmp_path / "a.wav", 2.5, 4)], tmp_path / "store", config)
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(1).standard_normal(80_000), 16_000)
+    with pytest.raises(InputError, match="recordings that have changed since: 2 of 2"):
+        prepare_chunk_store(parts, tmp_path / "store", config)
 
 
 def test_progress_passes_every_file(tmp_path, speech_files, small_config, small_shards):
@@ -98,6 +118,57 @@ def test_corpus_may_move(tmp_path, speech_files, small_config):
     assert prepare_chunk_store(moved, tmp_path / "store", small_config).n_chunks == N_CHUNKS
 
 
+def rewrite(path: Path) -> None:
+    """Other samples in a file of the same name, size and time of change."""
+    before, size = path.stat(), soundfile.info(path).frames
+    samples = np.random.default_rng(5).integers(-9_000, 9_000, size)
+    soundfile.write(path, samples.astype(np.int16), 16_000)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size and path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_other_sounds_under_the_same_names_are_refused(tmp_path, small_config, small_shards, moved):
+    paths = [tmp_path / f"{number}.wav" for number in range(5)]
+    for number, path in enumerate(paths):
+        samples = np.random.default_rng(number).integers(-9_000, 9_000, 40_000)
+        soundfile.write(path, samples.astype(np.int16), 16_000)
+    prepare_chunk_store(paths, tmp_path / "store", small_config)
+    if moved:
+        (tmp_path / "moved").mkdir()
+        paths = [path.rename(tmp_path / "moved" / path.name) for path in paths]
+    shards = {path: path.read_bytes() for path in (tmp_path / "store").glob("*.npy")}
+    rewrite(paths[1])
+    rewrite(paths[4])
+    with pytest.raises(InputError, match=rf"changed since: 2 of 5 \({paths[1]}, {paths[4]}\)"):
+        prepare_chunk_store(paths, tmp_path / "store", small_config)
+    assert {path: path.read_bytes() for path in (tmp_path / "store").glob("*.npy")} == shards
+
+
+def test_the_same_sounds_in_another_container_are_the_same_corpus(tmp_path, speech_files, small_config, monkeypatch):
+    store = prepare_chunk_store(speech_files, tmp_path / "store", small_config)
+    copies = [tmp_path / f"{path.stem}.wav" for path in speech_files]
+    for path, copy in zip(speech_files, copies, strict=True):
+        soundfile.write(copy, *soundfile.read(path, dtype="int16"))
+    again = prepare_chunk_store(copies, tmp_path / "store", small_config)
+    assert again.sounds == store.sounds == [hash_sound(path) for path in speech_files]
+    monkeypatch.setattr(dataset, "hash_sound", None)  # they have been read once, and not again
+    assert prepare_chunk_store(copies, tmp_path / "store", small_config).n_chunks == N_CHUNKS
+    waveform, _ = soundfile.read(copies[0])
+    soundfile.write(copies[0], waveform[::2], 8_000)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"1 of 9"):
+        prepare_chunk_store(copies, tmp_path / "store", small_config)
+
+
+def test_a_damaged_list_of_sounds_is_named(tmp_path, speech_files, small_config):
+    prepare_chunk_store(speech_files, tmp_path, small_config)
+    for content in ("", "{", "[1]", "null"):
+        (tmp_path / "shard-00000.json").write_text(content)
+        with pytest.raises(InputError, match="shard-00000.json: found a damaged list"):
+            ChunkStore(tmp_path)
+
+
 def test_two_preparations_of_one_folder(tmp_path, speech_files, small_config):
     with lock_folder(tmp_path), pytest.raises(InputError, match="another run"):
         prepare_chunk_store(speech_files, tmp_path, small_config)
@@ -111,6 +182,26 @@ def test_damaged_shard_is_refused(tmp_path, speech_files, small_config):
         shard.write_bytes(damaged)
         with pytest.raises(InputError, match="damaged shard"):
             ChunkStore(tmp_path)
+
+
+def test_a_flipped_bit_in_a_shard_is_found(tmp_path, speech_files, small_config, small_shards):
+    store = prepare_chunk_store(speech_files, tmp_path, small_config)
+    shard = tmp_path / "shard-00001.npy"  # chunks 8 to 11, of the fourth file
+    whole, offset, size = shard.read_bytes(), np.load(shard, mmap_mode="r").offset, 32 * 8 * 2
+    for chunk in range(4):
+        position = offset + chunk * size + 100 * chunk
+        shard.write_bytes(whole[:position] + bytes([whole[position] ^ 64]) + whole[position + 1 :])
+        store = ChunkStore(tmp_path)
+        with pytest.raises(InputError, match=rf"shard-00001.npy: found a damaged shard \(chunk {chunk} has another checksum"):
+            store.read(np.arange(store.n_chunks))
+        others = np.delete(np.arange(store.n_chunks), 8 + chunk)
+        assert len(store.read(others)) == N_CHUNKS - 1
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # the checksum itself
+    with pytest.raises(InputError, match="chunk 3"):
+        ChunkStore(tmp_path).read(np.array([11]))
+    shard.unlink()
+    store = prepare_chunk_store(speech_files, tmp_path, small_config)
+    np.testing.assert_array_equal(store.read(np.arange(store.n_chunks)), directly(speech_files, small_config))
 
 
 def test_no_store(tmp_path):

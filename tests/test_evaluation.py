@@ -25,6 +25,7 @@ from experiments.evaluation.runs import read_metrics, read_predictions, read_tab
 from experiments.evaluation.searched_heads import search_and_train, train_default
 from experiments.reporting.consistency import check_results
 
+ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("anger", "neutral", "sadness")
 SETTINGS = Settings(Path("results"), max_evals=1, epochs=2)
 
@@ -173,6 +174,15 @@ def test_chunks_as_utterances_keep_speaker_and_label():
     np.testing.assert_array_equal(chunks.utterance, np.arange(len(data.features)))
 
 
+def test_chunks_of_a_sound_are_sounds_of_their_own():
+    data = make_data()
+    sounds = np.arange(len(data.corpus.utterances)) // 2  # each is there twice
+    table = data.corpus.utterances.assign(sound=sounds.astype(str))
+    chunks = replace(data, corpus=replace(data.corpus, utterances=table)).as_chunks()
+    assert chunks.corpus.utterances["sound"].value_counts().eq(2).all()
+    assert chunks.corpus.utterances["sound"].nunique() == len(data.features) // 2
+
+
 # ------------------------------------------------------------------------------------------------- frozen encoder
 
 
@@ -274,6 +284,91 @@ def test_a_run_goes_on_with_its_own_utterances_only(table1, tiny_corpora, tiny_e
     assert run_script(module.main, module.make_parser(), [str(word) for word in argv]) == 2
     assert "utterances_sha256" in capsys.readouterr().err
     assert not (results / "table1_savee" / "utterance_split" / "run2").exists()
+
+
+def test_copies_are_named_and_stay_on_one_side(tiny_corpora, tiny_encoder, tmp_path, capsys):
+    """A corpus that was unpacked into itself, with one recording that another speaker has, too."""
+    from experiments import custom
+
+    paths = sorted((tiny_corpora / "EmoDB" / "wav").glob("*.wav"))
+    lines = ["file,label,speaker"]
+    for number, path in enumerate(paths):
+        shutil.copy(path, tmp_path / path.name)
+        shutil.copy(path, tmp_path / f"copy-{path.name}")
+        speaker, label = path.name[:2], path.name[5]
+        lines += [f"{path.name},{label},{speaker}", f"copy-{path.name},{label},{'15' if number == 0 else speaker}"]
+    (tmp_path / "my.csv").write_text("\n".join(lines))
+    options = ["--manifest", tmp_path / "my.csv", "--encoder", tiny_encoder, "--results-dir", tmp_path / "results", "--runs", 1]
+    options += ["--method", "statistics", "--protocol", "kfold", "--folds", 5, "--name", "mine"]
+    assert run_script(custom.main, custom.make_parser(), [str(option) for option in options]) == 0
+    said = capsys.readouterr().out
+    assert "note: 27 sounds are there more than once: " in said and "and 22 more" in said
+    assert f"{paths[0].name} (speaker 03)" in said and f"copy-{paths[0].name} (speaker 15)" in said
+    predictions = read_predictions(tmp_path / "results", "custom", "mine")
+    assert len(predictions) == 2 * len(paths)
+    fold_of = predictions.set_index("utterance")["fold"]
+    assert all(fold_of[path.name] == fold_of[f"copy-{path.name}"] for path in paths[1:])
+    assert "28 recordings hold the same sound as another one" in (tmp_path / "results" / "tables" / "custom.md").read_text()
+
+
+def test_a_run_goes_on_with_its_own_recordings_only(tiny_corpora, tiny_encoder, tmp_path, capsys):
+    from experiments import table3_emodb
+
+    corpus, results = tmp_path / "EmoDB", tmp_path / "results"
+    shutil.copytree(tiny_corpora / "EmoDB", corpus)
+
+    def run(runs: int) -> int:
+        options = ["--data-dir", corpus, "--encoder", tiny_encoder, "--results-dir", results, "--method", "statistics"]
+        arguments = [str(option) for option in [*options, "--runs", runs]]
+        return run_script(table3_emodb.main, table3_emodb.make_parser(), arguments)
+
+    assert run(1) == 0
+    folder = results / "table3_emodb" / "utterance_statistics"
+    files = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    waveforms = {path: soundfile.read(path, dtype="int16") for path in sorted((corpus / "wav").glob("*.wav"))}
+    changed = [path for path in waveforms if path.name[:5] == "08a01"][:2]
+    for path in changed:
+        waveform, rate = waveforms[path]
+        soundfile.write(path, waveform[::-1], rate)
+    capsys.readouterr()
+    for number in (1, 2):
+        assert run(number) == 2
+        names = ", ".join(path.stem for path in changed)
+        message = f"run1: found a run on recordings that have changed since: 2 of 28 ({names}); expected the recordings"
+        assert message in capsys.readouterr().err
+    shutil.rmtree(folder / "run1")
+    assert run(1) == 2  # the searches outlive their runs
+    assert "search: found a run on recordings that have changed since: 2 of 28" in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "search"]
+    for path, content in files.items():
+        if path.parent.name == "run1":
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+    for path, (waveform, rate) in waveforms.items():  # the same samples
+        path.unlink()
+        soundfile.write(path.with_suffix(".flac"), waveform, rate)
+    assert run(1) == 0
+    assert "run 1 of 1: complete in" in capsys.readouterr().out
+    assert (folder / "run1" / "metrics.csv").read_bytes() == files[folder / "run1" / "metrics.csv"]
+    path = corpus / "wav" / f"{changed[0].stem}.flac"
+    soundfile.write(path, waveforms[changed[0]][0][::2], 8_000)
+    assert run(1) == 2  # a resampled one is another sound
+    assert f"1 of 28 ({changed[0].stem})" in capsys.readouterr().err
+
+
+def test_committed_runs_are_bound_to_the_recordings_of_emodb(shared_data, tmp_path):
+    from began.sounds import SoundHashes
+    from experiments.corpora import load
+    from experiments.corpora.equal_sounds import read_sounds
+
+    corpus, results = read_sounds(load("emodb", shared_data / "EmoDB"), SoundHashes(tmp_path)), ROOT / "results"
+    folders = [folder for name in ("table3_emodb", "ablations", "label_efficiency") for folder in (results / name).iterdir()]
+    configs = [json.loads(path.read_text()) for folder in folders for path in folder.glob("*/config.json")]
+    assert len(configs) > 100
+    assert {config["sounds_sha256"] for config in configs} == {corpus.sounds_sha256}
+    (path,) = (results / "sounds").glob("*.csv")
+    assert pd.read_csv(path, dtype=str).equals(corpus.utterances[["utterance", "sound"]])
+    assert not corpus.utterances["sound"].duplicated().any()
 
 
 def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_path, capsys):

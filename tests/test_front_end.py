@@ -1,12 +1,22 @@
 """The front end: speech at one level, without what stands around it, whatever its gain, offset and length."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import soundfile
 
-from began.audio import cut_chunks, read_audio
+from began.audio import cut_chunks, hash_sound, name_part, read_audio
 from began.errors import InputError
-from began.front_end import LOUD_LEVEL_DB, find_speech, measure_speech, stream_chunks, stream_noisy_speech, stream_speech
+from began.front_end import (
+    FRONT_ENDS,
+    LOUD_LEVEL_DB,
+    find_speech,
+    measure_speech,
+    stream_chunks,
+    stream_noisy_speech,
+    stream_speech,
+)
 from began.spectrogram import FLOOR_DB, SpectrogramConfig, compute_spectrograms, stream_spectrogram, to_decibels
 
 NORMALIZED = SpectrogramConfig.of("normalized")
@@ -87,6 +97,24 @@ def test_files_are_cut_and_scaled(tmp_path, speech):
     np.testing.assert_allclose(waveform, read_audio(path)[found.start : found.end] * found.gain, rtol=1e-6)
     np.testing.assert_array_equal(np.concatenate(list(stream_chunks(path, "normalized"))), cut_chunks(waveform))
     np.testing.assert_array_equal(np.concatenate(list(stream_speech(path))), read_audio(path))
+
+
+@pytest.mark.parametrize("front_end", [*FRONT_ENDS, "noisy"])
+@pytest.mark.parametrize("speed", [1.0, 0.9])
+def test_a_part_is_heard_and_hashed_as_a_file_of_its_own(tmp_path, speech, front_end, speed):
+    padded = np.pad(speech, (8_000, 8_000))
+    soundfile.write(tmp_path / "whole.wav", np.concatenate([speech[::-1], padded, speech]), 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "alone.wav", padded, 16_000, subtype="FLOAT")
+    heard = []
+    for path in (tmp_path / "alone.wav", name_part(tmp_path / "whole.wav", 1.5, 4.0)):
+        digest = hashlib.sha256()
+        if front_end == "noisy":
+            blocks = stream_noisy_speech(path, speed, (0, 0), digest)
+        else:
+            blocks = stream_speech(path, front_end, speed, digest)
+        heard.append(np.concatenate(list(blocks)))
+        assert digest.hexdigest() == hash_sound(tmp_path / "alone.wav")
+    np.testing.assert_array_equal(*heard)
 
 
 def test_only_the_band_of_wideband_speech_is_seen(speech):

@@ -7,6 +7,7 @@ import json
 import struct
 import zipfile
 
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
@@ -15,6 +16,8 @@ from fuzz import READERS, make_input, make_sounds
 from began.audio import read_audio
 from began.errors import InputError
 from began.files import MAX_JSON_BYTES, read_attached_json
+from experiments.corpora import load
+from experiments.corpora.record import RESERVED_LABELS
 
 # ------------------------------------------------------------------------------------------------------- .keras files
 
@@ -77,7 +80,24 @@ def test_finite_samples_whose_mean_is_not(tmp_path):
         read_audio(tmp_path / "a.wav")
 
 
+# ---------------------------------------------------------------------------------------------------------- manifests
+
+
+@pytest.mark.parametrize("label", sorted(RESERVED_LABELS))
+def test_labels_that_are_columns_of_results(label, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 800), 16_000)
+    (tmp_path / "my.csv").write_text(f"file,label\na.wav,{label}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"label is '{label}', which is a column of predictions.csv; expected another name"):
+        load("manifest", tmp_path / "my.csv")
+
+
 # ------------------------------------------------------------------------------------------------------- a short fuzz
+
+
+def test_property_tests_draw_the_same_every_time():
+    """Whatever the environment; `make fuzz` asks for the other profile."""
+    assert hypothesis.settings().derandomize and hypothesis.settings().deadline is None
+    assert not hypothesis.settings.get_profile("random").derandomize
 
 
 @pytest.mark.parametrize("seed", range(4))

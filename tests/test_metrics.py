@@ -6,7 +6,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -129,7 +129,6 @@ def test_constant_prediction_shows_no_concordance():
 values = arrays.arrays(np.float64, st.integers(2, 30), elements=st.floats(-1, 1, width=32))
 
 
-@settings(max_examples=50, deadline=None)
 @given(values, st.randoms(use_true_random=False))
 def test_concordance_is_symmetric_bounded_and_below_pearson(target, random):
     prediction = np.array(random.choices(list(target) + [0.0], k=len(target)))
@@ -153,7 +152,6 @@ def test_aggregation_golden():
     assert raw == pytest.approx(np.array([[0.12, -0.5]]))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.sampled_from(metrics.AGGREGATIONS), st.integers(0, 99))
 def test_aggregation_of_probabilities_gives_probabilities_in_any_order(utterance, how, seed):
     generator = np.random.default_rng(seed)

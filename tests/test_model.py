@@ -246,6 +246,7 @@ def test_impossible_settings_are_refused(setting):
         make_model(**setting)
 
 
+@pytest.mark.extras
 def test_jax_backend_takes_the_same_steps(tmp_path):
     """TensorFlow's weights load into JAX, steps there equal TensorFlow's to rounding, and the weights come back."""
     pytest.importorskip("jax", reason="JAX is not installed (pip install jax); it is optional")

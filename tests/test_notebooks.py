@@ -13,7 +13,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from fabricated import classes, emodb, omg, savee, search
+from fabricated import classes, emodb, omg, savee, search, write_run
 from nbformat import v4
 
 from began.command_line import run_script
@@ -155,6 +155,22 @@ def test_notebooks_say_what_has_not_been_run(tmp_path):
         text = (tmp_path / path.name).read_text()
         assert str(tmp_path) not in text and "iopub" not in text
         assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_results_of_arousal_and_valence_alone(tmp_path, monkeypatch, beside):
+    """A data set of one's own may have no classes, or another condition of it may."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the kernel
+    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks", ignore=shutil.ignore_patterns("0[124]*"))
+    dimensions = classes(dimensions=True).drop(columns=["target", "prediction"])
+    scores = {("pooled", "utterance"): {f"concordance_correlation_coefficient_{name}": 0.1 for name in ("arousal", "valence")}}
+    write_run(tmp_path / "results", "custom", "av", 1, scores, predictions=dimensions)
+    if beside:
+        emodb(tmp_path / "results", "words", "custom", predictions=classes())
+    executed = execute_notebooks(tmp_path / "notebooks", tmp_path / "results", tmp_path)
+    shown = outputs(next(notebook for path, notebook in executed.items() if "05" in path.name))
+    assert ("custom, condition words" in shown) == beside
+    assert ("no table has complete runs with emotions as classes" in shown) != beside
 
 
 def test_notebooks_are_clean():

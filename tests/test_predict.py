@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from began import audio
 from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
@@ -257,6 +258,24 @@ def test_bad_files_are_reported_and_skipped(made, bad, capsys, output):
         assert len(json.loads(out)) == 1
 
 
+@pytest.mark.parametrize("how", ["folder", "files"])
+def test_files_of_telephones_and_without_a_header_count_as_failures(made, bad, capsys, how):
+    """One beside the others: whatever is in it, it is named, with what to do."""
+    kept = [path for path in bad.iterdir() if path.name == "good.wav"]
+    for path in set(bad.iterdir()) - set(kept):
+        path.unlink()
+    foreign = [bad / f"my voice{suffix}" for suffix in (*audio.FOREIGN_SUFFIXES, ".RAW", ".M4A")]
+    for path in foreign:
+        path.write_bytes(bytes(3_000))
+    assert run("--model", made["categorical"][2], *([bad] if how == "folder" else [*foreign, *kept])) == 1
+    out, err = capsys.readouterr()
+    assert out.count("good.wav") == 1 and f"{len(foreign)} of {len(foreign) + 1} files" in err
+    for path in foreign:
+        assert re.search(rf"skipped: .*{path.name}: found a {path.suffix} file, which libsndfile does not open; expected", err)
+    assert "Convert it, for example: ffmpeg -i 'my voice.m4a' 'my voice.wav'." in err
+    assert "ffmpeg -f s16le -ar 16000 -ac 1 -i 'my voice.raw' 'my voice.wav'" in err
+
+
 def test_only_bad_files_still_give_a_json_list(made, bad, capsys):
     assert run("--model", made["categorical"][2], bad / "text.wav", "--output", "json") == 1
     assert json.loads(capsys.readouterr().out) == []
@@ -485,6 +504,7 @@ def test_onnx_without_its_packages_says_what_to_install(made, tmp_path, monkeypa
         export.export_model(made["categorical"][2], "onnx", tmp_path / "m.onnx")
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("task", TASKS)
 def test_onnx_gives_the_same_numbers(made, tmp_path, task):
     for package in ("tf2onnx", "onnx", "onnxruntime"):

@@ -193,6 +193,7 @@ def test_bad_input(annotations, videos, fake_ffmpeg, tmp_path, capsys, monkeypat
     assert fake_ffmpeg() == []
 
 
+@pytest.mark.extras
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_with_the_real_ffmpeg(annotations, tmp_path, capsys):
     videos = tmp_path / "videos"

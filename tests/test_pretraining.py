@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,6 +262,18 @@ def test_warning_is_reported(store, tmp_path, monkeypatch):
     assert any(line.startswith("warning: generated chunks are nearly identical") for line in lines)
 
 
+def test_a_damaged_chunk_ends_the_training_with_its_name(small_store_folder, tmp_path):
+    """Also where TensorFlow reads it, which has errors of its own."""
+    folder = Path(shutil.copytree(small_store_folder, tmp_path / "store"))
+    shard = folder / "shard-00000.npy"
+    content, rows = bytearray(shard.read_bytes()), np.load(shard, mmap_mode="r")
+    content[rows.offset + rows[0].nbytes + 77] ^= 1  # in chunk 1, which is not among the pictured ones
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=r"shard-00000.npy: found a damaged shard \(chunk 1 has another checksum"):
+        pretrain(ChunkStore(folder), tmp_path / "run", SETTINGS, report=lambda line: None)
+    assert not (tmp_path / "run" / "encoder.keras").exists()
+
+
 def test_diversity():
     real = np.random.default_rng(0).normal(size=(8, 4, 4))
     assert measure_diversity({"real": real, "generated": np.repeat(real[:1], 8, axis=0)}) < 1e-9
@@ -386,6 +399,79 @@ def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is
     assert run("--epochs", 2) == 2
     assert "without the checkpoint to go on from" in capsys.readouterr().err
     assert (folder / "encoder.keras").read_bytes() == before
+
+
+@pytest.mark.parametrize("given", ["a folder", "a manifest"])
+def test_speech_of_ones_own(librispeech, tmp_path, capsys, given):
+    from began.command_line import run_script
+    from experiments import pretrain_librispeech
+
+    paths = sorted(librispeech.rglob("*.flac"))
+    mine = tmp_path / "mine"
+    for number, path in enumerate(paths):
+        (mine / "deep" / str(number)).mkdir(parents=True)
+        shutil.copy(path, mine / "deep" / str(number) / f"take {number}.flac")
+    data = mine
+    if given == "a manifest":
+        data = mine / "mine.csv"
+        data.write_text("file,start,end\n" + "".join(f"deep/{n}/take {n}.flac,0,8\n" for n in range(4)), encoding="utf-8")
+    arguments = script(data, tmp_path / "results", "--epochs", 1)[2:]
+    assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 0
+    assert "mine: 4 utterances; 1 speakers" in capsys.readouterr().out
+    folder = tmp_path / "results" / "pretrain_librispeech" / "began"
+    assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["corpus"] == "mine"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| data | 4 utterances of mine, 16 kHz |" in card and "LibriSpeech" not in card and "CC BY" not in card
+    (mine / "deep" / "voice.m4a").write_bytes(bytes(99))
+    if given == "a folder":
+        arguments = script(data, tmp_path / "others", "--epochs", 1)[2:]
+        assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 2
+        assert "voice.m4a" in capsys.readouterr().err
+
+
+def test_the_published_card_is_what_is_written_today(tmp_path):
+    from experiments.reporting.model_card import write_model_card
+
+    published = ROOT / "results" / "pretrain_librispeech" / "began"
+    for name in ("config.json", "history.csv", "encoder.keras"):
+        (tmp_path / "began").mkdir(exist_ok=True)
+        shutil.copy(published / name, tmp_path / "began" / name)
+    assert write_model_card(tmp_path / "began").read_text(encoding="utf-8") == (published / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_training_goes_on_with_its_own_recordings_only(librispeech, tmp_path, capsys):
+    """Also after the prepared chunks, and config.json, were removed."""
+    from began.command_line import run_script
+    from experiments import pretrain_librispeech
+
+    corpus, results = Path(shutil.copytree(librispeech, tmp_path / "data")), tmp_path / "results"
+
+    def run(epochs: int) -> int:
+        arguments = script(corpus, results, "--epochs", epochs)[2:]
+        return run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments)
+
+    assert run(1) == 0
+    folder, path = results / "pretrain_librispeech" / "began", next(corpus.rglob("11-21-0001.flac"))
+    config = json.loads((folder / "config.json").read_text())
+    assert len(config["sounds_sha256"]) == 64
+    whole, before = path.read_bytes(), {file: file.read_bytes() for file in folder.glob("*.*")}
+    soundfile.write(path, soundfile.read(path)[0][::-1], 16_000)
+    assert run(2) == 2
+    assert f"changed since: 1 of 4 ({path})" in capsys.readouterr().err
+    shutil.rmtree(results / "cache")
+    assert run(2) == 2
+    assert "began: found a run on recordings that have changed since: 1 of 4 (11-21-0001)" in capsys.readouterr().err
+    (folder / "config.json").unlink()
+    assert run(2) == 2
+    assert "checkpoint.npz: found the checkpoint of a training on other recordings" in capsys.readouterr().err
+    before.pop(folder / "config.json")
+    assert all(file.read_bytes() == content for file, content in before.items() if file.name != "environment.json")
+    path.write_bytes(whole)
+    shutil.rmtree(results / "cache")
+    (folder / "config.json").write_text(json.dumps({key: config[key] for key in config if key != "sounds_sha256"}))
+    assert run(2) == 0  # of an earlier version, which did not know its sounds
 
 
 def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):

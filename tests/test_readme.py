@@ -28,9 +28,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
+import fuzz
 import numpy as np
 import pytest
 import soundfile
+import test_older_keras
 from documents import DOCUMENTS, README, ROOT, find_blocks, find_commands, find_parsers
 from packaging.requirements import Requirement
 from synthetic_corpora import write_omg, write_savee
@@ -194,6 +196,9 @@ def try_python(words: list[str]) -> None:
     if option == "-c":
         subprocess.run([sys.executable, *words], check=True)
         return
+    if option == "tests/fuzz.py":
+        fuzz.make_parser().parse_args(words[1:])
+        return
     assert option == "-m", words
     if module == "venv":
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", *rest], check=True)
@@ -266,12 +271,33 @@ def try_pip(words: list[str]) -> None:
     """Checks that what is to be installed can be named so; nothing is installed."""
     assert words[0] == "install", words
     if words[1] == "-r":
-        pins = re.findall(r"^([\w-]+)==(\S+)$", Path(words[2]).read_text(encoding="utf-8"), re.MULTILINE)
-        installed = {name: importlib.metadata.version(name) for name, _ in pins}
-        assert pins and installed == dict(pins)
+        pins = list_pins(Path(words[2]))
+        assert pins and pins == {name: f"=={importlib.metadata.version(name)}" for name in pins}
         return
     for word in words[1:]:
         Requirement(word)
+
+
+def list_pins(path: Path, **machine: str) -> dict[str, str]:
+    """Returns the packages of a file of requirements, and their versions, for this or another machine."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pins = [Requirement(line) for line in lines if line]
+    return {pin.name: str(pin.specifier) for pin in pins if pin.marker is None or pin.marker.evaluate(machine)}
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "name"),
+    [
+        ("Linux", "x86_64", "tensorflow-cpu"),
+        ("Windows", "AMD64", "tensorflow-cpu"),
+        ("Linux", "aarch64", "tensorflow"),
+        ("Darwin", "arm64", "tensorflow"),
+    ],
+)
+def test_every_machine_gets_a_tensorflow_that_exists(system, machine, name):
+    pins = list_pins(ROOT / "requirements.txt", platform_system=system, platform_machine=machine)
+    assert [pin for pin in pins if pin.startswith("tensorflow")] == [name]
+    assert pins[name] == "==2.21.0"
 
 
 def try_make(words: list[str]) -> None:
@@ -312,6 +338,16 @@ def try_tensorboard(words: list[str]) -> None:
         assert name in done.stdout, done.stdout
 
 
+def try_extras(words: list[str]) -> None:
+    """Checks the script's syntax, and that all it installs is pinned; it takes minutes, and has tests of its own to run."""
+    assert not words
+    subprocess.run(["bash", "-n", ROOT / ".ci" / "extras"], check=True)
+    text = (ROOT / ".ci" / "extras").read_text(encoding="utf-8")
+    installed = {name for line in re.findall(r"^install (.+)$", text, re.MULTILINE) for name in line.split()}
+    assert installed == set(list_pins(ROOT / "requirements-extras.txt"))
+    assert re.search(r'^older_keras="(.*?)"', text, re.MULTILINE)[1].split() == list(test_older_keras.VERSIONS)
+
+
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "python": try_python,
     "pip": try_pip,
@@ -320,6 +356,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "cat": try_cat,
     "tensorboard": try_tensorboard,
     "touch": try_touch,
+    ".ci/extras": try_extras,
     "ruff": functools.partial(try_lint, "ruff"),
     "mypy": functools.partial(try_lint, "mypy"),
 }

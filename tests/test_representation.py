@@ -1,11 +1,16 @@
 """The frozen encoder: refused when it does not fit, cached by everything that decides its output, and never changed."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 
+from began.audio import hash_sound, name_part
 from began.errors import InputError
 from began.files import attach_json
+from began.sounds import SoundHashes
 from began.spectrogram import SpectrogramConfig
 
 keras = pytest.importorskip("keras")
@@ -68,6 +73,15 @@ def test_another_speed_has_a_cache_of_its_own(encoder_file, sounds, tmp_path):
     assert represent_corpus(encoder, sounds, tmp_path / "cache").utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
 
 
+def test_parts_of_a_file_have_caches_of_their_own(encoder_file, sounds, tmp_path):
+    encoder, path = load_frozen_encoder(encoder_file), sounds[2]
+    first, second = (
+        represent_corpus(encoder, [name_part(path, start, start + 1)], tmp_path / "cache").features for start in (0, 1)
+    )
+    whole = represent_corpus(encoder, [path], tmp_path / "cache").features
+    np.testing.assert_allclose(np.concatenate([first, second]), whole[:2], atol=1e-4)
+
+
 def test_masked_copies_have_caches_of_their_own_and_repeat(encoder_file, sounds, tmp_path):
     encoder = load_frozen_encoder(encoder_file)
     plain, first, second = (
@@ -98,6 +112,89 @@ def test_the_cache_is_used_and_is_keyed_by_audio_encoder_and_chunking(encoder_fi
     soundfile.write(sounds[0], np.tile([0.1, -0.1], 4_000), 16_000)
     represent_corpus(encoder, sounds, cache)
     assert len(set(cache.iterdir()) - entries) == 3
+
+
+def test_files_are_read_once_for_their_hash_and_again_when_anything_changed(sounds, tmp_path, monkeypatch):
+    read = []
+
+    def hash_and_count(path):
+        read.append(Path(path).name)
+        return hash_sound(path)
+
+    monkeypatch.setattr("began.sounds.hash_sound", hash_and_count)
+
+    def hash_all():
+        hashes = SoundHashes(tmp_path / "cache")
+        read.clear()
+        found = [hashes.of(path) for path in sounds]
+        hashes.save()
+        return found
+
+    first = hash_all()
+    assert first == [hash_sound(path) for path in sounds] and len(read) == 4
+    assert hash_all() == first and read == []
+    before = sounds[1].stat()
+    soundfile.write(sounds[1], soundfile.read(sounds[1], dtype="int16")[0][::-1], 16_000)  # the same size, and times
+    os.utime(sounds[1], ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hash_all()[1] != first[1] and read == ["1.wav"]
+    os.utime(sounds[2])
+    sounds[3].rename(tmp_path / "3.aside")
+    sounds[0].rename(sounds[3])
+    (tmp_path / "3.aside").rename(sounds[0])
+    second = hash_all()
+    assert [second[0], *second[2:]] == [first[3], first[2], first[0]] and read == ["0.wav", "2.wav", "3.wav"]
+    (record,) = (tmp_path / "cache").rglob("hashes.json")
+    content = record.read_text()
+    for damaged in ("", "[]", content[:-9], content.replace(second[1], second[2])):  # then the files are read again
+        record.write_text(damaged)
+        assert hash_all() == second and len(read) == 4
+
+
+@pytest.mark.parametrize("output", ["map", "embedding", "frames"])
+@pytest.mark.parametrize("member", ["features.npy", "counts.npy"])
+def test_a_flipped_bit_in_the_cache_is_found(encoder_file, sounds, tmp_path, member, output):
+    encoder = load_frozen_encoder(encoder_file, output)
+    features = np.array(represent_corpus(encoder, sounds, tmp_path).features)
+    (path,) = tmp_path.rglob(member)
+    whole = path.read_bytes()
+    data = np.lib.format.open_memmap(path, mode="r")
+    for position in {*np.random.default_rng(0).integers(data.offset, len(whole), 20), data.offset, len(whole) - 1}:
+        flipped = bytes([whole[position] ^ 1 << int(position) % 8])
+        path.write_bytes(whole[:position] + flipped + whole[position + 1 :])
+        with pytest.raises(InputError, match=rf"{member}: found a damaged cache \(row \d+ has another checksum"):
+            represent_corpus(encoder, sounds, tmp_path)
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(represent_corpus(encoder, sounds, tmp_path).features, features)
+
+
+def test_a_damaged_cache_is_found_wherever_it_is_damaged(encoder_file, sounds, tmp_path):
+    """Also in its header, and when it is cut, or two rows have changed places."""
+    encoder = load_frozen_encoder(encoder_file, "embedding")
+    represent_corpus(encoder, sounds, tmp_path)
+    (path,) = tmp_path.rglob("features.npy")
+    whole, offset = path.read_bytes(), np.lib.format.open_memmap(path, mode="r").offset
+    text = whole[:offset].rstrip()
+    places = range(len(text))
+    damaged = [whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :] for place in places]
+    damaged += [whole[:-1], whole[:-4], whole + b"\0", whole[: offset + 7], b"", whole[:20]]
+    damaged.append(whole[:offset] + whole[offset + 32 : offset + 64] + whole[offset : offset + 32] + whole[offset + 64 :])
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="features.npy: found a damaged cache"):
+            represent_corpus(encoder, sounds, tmp_path)
+
+
+def test_a_file_that_changes_meanwhile_leaves_no_features(encoder_file, sounds, tmp_path):
+    def change(paths):
+        yield paths[0]
+        soundfile.write(paths[1], np.tile([0.1, -0.1], 8_000), 16_000)
+        yield from paths[1:]
+
+    encoder = load_frozen_encoder(encoder_file)
+    with pytest.raises(InputError, match=r"1\.wav: found a recording that was changed since the start"):
+        represent_corpus(encoder, sounds, tmp_path / "cache", progress=change)
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+    assert len(represent_corpus(encoder, sounds, tmp_path / "cache").features) == 7
 
 
 def test_an_interrupted_computation_leaves_nothing_that_is_read(encoder_file, sounds, tmp_path):

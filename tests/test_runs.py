@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from began.errors import InputError
+from experiments.corpora.record import Corpus
 from experiments.evaluation import runs
 from experiments.evaluation.environment import describe_environment
 from experiments.evaluation.runs import RunFolder, metrics_rows
@@ -72,6 +73,37 @@ def test_settings_that_change_no_result_may_differ(run):
     with pytest.raises(InputError, match="workers=1"):
         run.start(CONFIG | {"workers": 8})
     assert run.read_config()["workers"] == 1
+
+
+def test_a_run_whose_sounds_are_unknown_is_taken_as_it_is(run):
+    run.start(CONFIG)
+    run.start(CONFIG | {"sounds_sha256": "a" * 64})
+    assert "sounds_sha256" not in run.read_config()  # nothing is claimed of what was made before
+    run.start_searches(CONFIG)
+    run.start_searches(CONFIG | {"sounds_sha256": "a" * 64})
+    with pytest.raises(InputError, match="epochs=100; expected epochs=1"):
+        run.start(CONFIG | {"sounds_sha256": "a" * 64, "epochs": 1})
+
+
+def test_other_sounds_are_named(tmp_path, run):
+    table = pd.DataFrame({"utterance": ["0101", "a", "b", "c"], "path": "x", "label": "y", "sound": list("1234")})
+    corpus = Corpus("own", table, ("y",))
+    run.start(CONFIG | {"sounds_sha256": corpus.sounds_sha256, "utterances_sha256": corpus.sha256})
+    runs.write_sounds(tmp_path, corpus)
+    runs.refuse_other_sounds(tmp_path, run.path, corpus)
+    runs.refuse_other_sounds(tmp_path, run.path.with_name("run2"), corpus)  # which does not exist
+    other = Corpus("own", table.assign(sound=["0", "2", "3", "1"]), ("y",))
+    with pytest.raises(InputError, match=r"run1: found a run on recordings that have changed since: 2 of 4 \(0101, c\)"):
+        runs.refuse_other_sounds(tmp_path, run.path, other)
+    runs.write_sounds(tmp_path, Corpus("renamed", table.assign(utterance=list("defg")), ("y",)))  # which are others
+    with pytest.raises(InputError, match=r"2 of 4 \(0101, c\)"):
+        runs.refuse_other_sounds(tmp_path, run.path, other)
+    for path in (tmp_path / "sounds").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="found a run on recordings that have changed since; expected the recordings"):
+        runs.refuse_other_sounds(tmp_path, run.path, other)
+    with pytest.raises(InputError, match="sounds_sha256="):
+        run.start(CONFIG | {"sounds_sha256": other.sounds_sha256, "utterances_sha256": other.sha256})
 
 
 def test_a_complete_run_is_not_reopened_with_other_settings(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,7 +285,17 @@ def test_spark_without_pyspark_says_what_to_install():
         run_search(spark_master="local[2]")
 
 
+def test_spark_without_java_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(InputError, match="found no Java runtime; expected pyspark and a Java runtime.*default-jre-headless"):
+        run_search(spark_master="local[2]")
+
+
+@pytest.mark.extras
 @pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed (optional)")
+@pytest.mark.skipif(shutil.which("java") is None, reason="no Java runtime (Debian: default-jre-headless)")
 def test_spark_gives_the_same_trials_as_this_machine_and_goes_on(undisturbed, tmp_path):
     path = tmp_path / "search" / "trials.csv"  # the first trial makes the folder
     run_search(spark_master="local[2]", workers=2, max_evals=2, path=path)

@@ -7,7 +7,9 @@ import soundfile
 keras = pytest.importorskip("keras")
 
 from began import utterance_encoder  # noqa: E402
+from began.audio import name_part  # noqa: E402
 from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
+from began.errors import InputError  # noqa: E402
 from began.representation import represent_utterances  # noqa: E402
 from began.spectrogram import compute_spectrograms  # noqa: E402
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, fill_up, name_statistics, pool_bands  # noqa: E402
@@ -86,3 +88,57 @@ def test_a_corpus_is_embedded_once_for_all_speeds(encoder, tmp_path):
     assert first.shape == (2, 2, *encoder.feature_shape) and seen == paths
     np.testing.assert_array_equal(first, again)
     np.testing.assert_allclose(first[1, 1], encoder.embed_file(paths[1], 0.9), rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def noises(tmp_path):
+    """Two files of a second and a half of noise."""
+    paths = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for number, path in enumerate(paths):
+        soundfile.write(path, 0.1 * np.random.default_rng(number).standard_normal(24_000), 16_000)
+    return paths
+
+
+@pytest.mark.parametrize("front_end", ["literal", "normalized"])
+def test_parts_of_a_file_are_utterances_of_their_own(tiny_encoder, noises, tmp_path, front_end):
+    encoder = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), front_end)
+    soundfile.write(tmp_path / "both.wav", np.concatenate([soundfile.read(path)[0] for path in noises]), 16_000)
+    parts = [name_part(tmp_path / "both.wav", 0, 1.5), name_part(tmp_path / "both.wav", 1.5, 3)]
+    options = {"noisy_speeds": (1.0,)} if front_end == "normalized" else {}
+    of_parts = represent_utterances(encoder, parts, tmp_path / "cache", **options)
+    np.testing.assert_array_equal(of_parts, represent_utterances(encoder, noises, tmp_path / "other", **options))
+    assert not np.array_equal(of_parts[0], of_parts[1])
+
+
+def test_the_cache_knows_utterances_by_sound(encoder, noises, tmp_path):
+    seen = []
+    options = {"progress": lambda files: (seen.append(path) or path for path in files)}
+    first = represent_utterances(encoder, noises, tmp_path / "cache", **options)
+    flac = [path.with_suffix(".flac") for path in noises]
+    for path, compressed in zip(noises, flac, strict=True):
+        soundfile.write(compressed, soundfile.read(path)[0], 16_000)
+    np.testing.assert_array_equal(represent_utterances(encoder, flac, tmp_path / "cache", **options), first)
+    assert seen == noises
+    soundfile.write(noises[1], soundfile.read(noises[1])[0][::-1], 16_000)
+    assert not np.array_equal(represent_utterances(encoder, noises, tmp_path / "cache", **options)[1], first[1])
+
+
+def test_an_utterance_that_changes_meanwhile_leaves_no_statistics(encoder, noises, tmp_path):
+    def change(paths):
+        yield paths[0]
+        soundfile.write(paths[1], soundfile.read(paths[1])[0][::-1], 16_000)
+        yield paths[1]
+
+    with pytest.raises(InputError, match=r"b\.wav: found a recording that was changed since the start"):
+        represent_utterances(encoder, noises, tmp_path / "cache", progress=change)
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_a_flipped_bit_among_the_statistics_is_found(encoder, noises, tmp_path):
+    represent_utterances(encoder, noises, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").rglob("features.npy")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"features\.npy: found a damaged cache \(row \d has another checksum"):
+        represent_utterances(encoder, noises, tmp_path / "cache")

@@ -4,13 +4,12 @@ Ours: the corpus is embedded once; all folds' heads train on the cached maps. Th
 and head, and `fit` on spectrograms for every fold. Both get the same chunks, head, epochs, batch size and spectrograms.
 """
 
-import os
 import time
 from typing import Any
 
 import numpy as np
 
-from began.startup import start_backend
+from began.startup import count_cores, start_backend
 from experiments.benchmarks import make_row
 
 
@@ -44,7 +43,7 @@ def benchmark(
     from classifiers.training import HeadJob
     from classifiers.workers import train_heads
 
-    workers = workers or os.cpu_count() or 1
+    workers = workers or count_cores()
     parameters = resolve_parameters("categorical", parameters)
     generator, config = np.random.default_rng(0), SpectrogramConfig()
     chunks = generator.normal(0, 0.1, (n_chunks, 16000)).astype(np.float32)

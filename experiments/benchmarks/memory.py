@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from began.files import write_npy
 from experiments.benchmarks import make_row, peak_memory_gb, run_in_process
 
 BUDGET_GB = 2.5
@@ -27,7 +28,8 @@ def benchmark(repetitions: int = 3) -> list[dict[str, Any]]:
     """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         shard = Path(name) / "shard.npy"
-        np.save(shard, np.random.default_rng(0).uniform(-1.0, 1.0, (CHUNKS_PER_SHARD, 512, 32)).astype("<f2"))
+        with write_npy(shard, "<f2", (512, 32)) as append:
+            append(np.random.default_rng(0).uniform(-1.0, 1.0, (CHUNKS_PER_SHARD, 512, 32)))
         gigabytes = shard.stat().st_size / 1e9
         n_shards = int(np.ceil(10 * BUDGET_GB / gigabytes))
         stores = [_link_store(shard, size) for size in (n_shards, 1)]
@@ -49,11 +51,11 @@ def _link_store(shard: Path, n_shards: int) -> Path:
 
     folder = shard.parent / f"store-{n_shards}"
     folder.mkdir()
-    sources = [{"file": "noise", "bytes": 0}] * (n_shards * FILES_PER_SHARD)
-    description = {"tail": "drop", "files_per_shard": FILES_PER_SHARD, "sources": sources}
+    description = {"files_per_shard": FILES_PER_SHARD, "sources": ["noise"] * (n_shards * FILES_PER_SHARD)}
     (folder / "store.json").write_text(json.dumps({"spectrogram": SpectrogramConfig().to_dict(), **description}))
     for number in range(n_shards):
         os.link(shard, folder / f"shard-{number:05d}.npy")
+        (folder / f"shard-{number:05d}.json").write_text("[]")
     return folder
 
 

@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import UNBOUNDED, UNKNOWN, is_silent, open_audio, read_blocks, stream_audio
+from began.audio import UNBOUNDED, UNKNOWN, hash_sound, is_silent, open_audio, read_blocks
 from began.errors import InputError
-from began.files import describe_no_file, printable
+from began.files import describe_no_file, printable, shorten
 from experiments.corpora.record import Corpus
 
 Found = TypeVar("Found")
@@ -21,12 +21,6 @@ PROBED_SECONDS = 0.1
 
 MAX_NEIGHBOURS = 400
 """Folders around a wrong one that are looked at for a hint."""
-
-
-def shorten(items: Sequence[str], limit: int = 5) -> str:
-    """Returns the first items, and how many more there are."""
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
 
 
 def refuse_problems(headline: str, problems: Sequence[str]) -> None:
@@ -187,17 +181,23 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     if not lines:
         raise refuse("a header without rows", "write one row per utterance")
     problems = [f"line {number}: {len(cells)} cells" for number, cells in lines if len(cells) != len(header)]
+    if problems and _find_separator(header):
+        raise wrong_columns(path, header, expected, "")
     refuse_problems(f"{printable(path)}: rows with another number of cells than the header's {len(header)}", problems)
     return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
 
 
 def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str) -> InputError:
     """Returns the error for a header without the right columns; where it has another separator, that is what to change."""
-    separator = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
-    if separator and len(header) == 1:
+    if separator := _find_separator(header):
         action = f"separate the columns by commas instead of {separator!r}"
     found = shorten([printable(column)[:60] for column in header], 12)
     return InputError.about(printable(path), f"the columns {found}", expected, action)
+
+
+def _find_separator(header: Sequence[str]) -> str | None:
+    """Returns what separates the columns in place of commas, or None."""
+    return next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
 
 
 def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -> float | str:
@@ -220,23 +220,37 @@ def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
     Raises:
         InputError: lists every file that cannot be used, not the first only.
     """
-    problems = find_bad_audio(corpus.utterances["path"], decode=decode)
+    read_each(corpus, hash_sound if decode else probe)
+
+
+def read_each(corpus: Corpus, read: Callable[[str], Found]) -> list[Found]:
+    """Returns what `read` makes of every sound file of a corpus.
+
+    Raises:
+        InputError: lists every file that `read` refuses, not the first only.
+    """
+    found, problems = try_each(corpus.utterances["path"], read)
     refuse_problems(f"{corpus.name}: sound files that cannot be used", problems)
+    return [found[path] for path in corpus.utterances["path"]]
 
 
-def find_bad_audio(paths: Iterable[str], *, decode: bool = False) -> list[str]:
-    """Returns one line for each sound file that cannot be used."""
+def try_each(paths: Iterable[str], read: Callable[[str], Found]) -> tuple[dict[str, Found], list[str]]:
+    """Returns what `read` makes of each sound file that it takes, and one line for each that it refuses."""
     from tqdm import tqdm
 
-    problems = []
+    found, problems = {}, []
     for path in tqdm(list(paths), desc="checking audio", unit="file", disable=None, leave=False):
         try:
-            if decode or not _ends_well(path):
-                for _ in stream_audio(path):  # its message is the one that every other reader gives
-                    pass
+            found[path] = read(path)
         except InputError as error:
             problems.append(str(error))
-    return problems
+    return found, problems
+
+
+def probe(path: str) -> None:
+    """Raises an InputError where a sound file cannot be used, as far as a look at its beginning and its end tells."""
+    if not _ends_well(path):
+        hash_sound(path)  # its message is the one that every other reader gives
 
 
 def _ends_well(path: str) -> bool:

@@ -37,7 +37,7 @@ ARCHIVES = {
     for subset, (_, _, gigabytes, md5) in _PUBLISHED.items()
 }
 _SPLIT = {"train": "train", "dev": "validation", "test": "test"}
-_FILE_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(?:flac|wav)", re.IGNORECASE)
+FILE_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(?:flac|wav)", re.IGNORECASE)
 
 
 def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None) -> Corpus:
@@ -64,7 +64,7 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     paths = {path: subset for subset, folder in folders.items() for path in find_files(folder, [".flac", ".wav"])}
 
     def parse_name(path: Path) -> dict[str, str] | None:
-        if (match := _FILE_NAME.fullmatch(path.name)) is None:
+        if (match := FILE_NAME.fullmatch(path.name)) is None:
             return None
         row = {"utterance": path.stem, "speaker": match[1], "subset": paths[path], "sex": sexes.get(match[1], "")}
         return row | {"split": _SPLIT[paths[path].split("-")[0]]}
@@ -93,7 +93,7 @@ def _find_subsets(data_dir: Path) -> dict[str, Path]:
 
 def _holds_utterances(folder: Path) -> bool:
     """Tells whether FOLDER/SPEAKER/CHAPTER/UTTERANCE lies there, by looking until the first such file."""
-    return any(_FILE_NAME.fullmatch(path.name) for path in folder.glob("[!.]*/[!.]*/*"))
+    return any(FILE_NAME.fullmatch(path.name) for path in folder.glob("[!.]*/[!.]*/*"))
 
 
 def _read_sexes(data_dir: Path) -> dict[str, str]:

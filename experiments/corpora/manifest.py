@@ -1,9 +1,12 @@
 """A user's own recordings, named in a CSV file: `file,label` or `file,arousal,valence`, with `speaker` and `split`."""
 
+import math
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
+from began.audio import measure_seconds, name_part, split_part
 from began.errors import InputError
 from began.files import describe_no_file, printable
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
@@ -17,7 +20,8 @@ CITATION = ""
 LICENCE = "yours"
 LAYOUT = "file,label[,speaker][,split] or file,arousal,valence[,speaker][,split], one row per sound file"
 HOW_TO_OBTAIN = """write a CSV file with the columns file,label or file,arousal,valence, and if known speaker and split
-`file` is relative to the CSV file; arousal lies in [0, 1], valence in [-1, 1]; split is train, validation or test"""
+`file` is relative to the CSV file; arousal lies in [0, 1], valence in [-1, 1]; split is train, validation or test
+`start` and `end`, in seconds, mark a part of a file; empty, they mean its own"""
 
 ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
 ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transcript": "text"}
@@ -25,18 +29,22 @@ ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transc
 _VALIDATION = ("validation", "valid", "val", "dev", "devel", "development")
 SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+NO_TIME = {"", "nat", "nan", "none"}
+ROUNDING_SECONDS = 0.001
+"""How far a time may lie from that of the file's end, or beginning, and still mean it."""
 _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end")
 
 
-def load(data_dir: str | os.PathLike[str]) -> Corpus:
+def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpus:
     """Returns the recordings that a CSV file names.
 
     Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it. Columns of
     other names are left out and noted. Columns of audformat tables are taken where they mean the same: `emotion`,
-    `gender`, `transcription`, and `start` and `end` if they mark whole files.
+    `gender`, `transcription`, and `start` and `end`, which may mark a part of the file.
 
     Args:
         data_dir: the CSV file, UTF-8, comma-separated; its paths are relative to itself.
+        unlabelled: take a file without labels, too.
     Raises:
         InputError: columns missing, or lines that cannot be used; all of them are listed.
     """
@@ -49,23 +57,63 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     header = list(lines[0][1])
     meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
     names = dict(zip(header, meanings, strict=True))
-    if not {"file", "label"} <= set(meanings) and not {"file", "arousal", "valence"} <= set(meanings):
+    needed = [{"file", "label"}, {"file", "arousal", "valence"}, *([{"file"}] if unlabelled else [])]
+    if not any(columns <= set(meanings) for columns in needed):
         raise wrong_columns(path, header, expected, "add the missing columns")
     if twice := [column for column, name in names.items() if name and meanings.count(name) > 1]:
         found = f"the columns {', '.join(twice)}, which mean the same"
         raise InputError.about(printable(path), found, expected, "keep one of them")
-    rows, problems, first_line = [], [], {}
+    rows, problems = [], []
+    spans: dict[str, list[tuple[float, float, int]]] = {}
     for number, cells in lines:
         row, faults = _parse_row(path.parent, {names[column]: cell for column, cell in cells.items()})
-        line = first_line.setdefault(os.path.realpath(row["path"]), number) if not faults else number
-        if line != number:
-            faults = [f"{printable(row['utterance'])} is already in line {line}"]
+        if not faults:
+            file, start, end = split_part(row["path"])
+            known = spans.setdefault(os.path.realpath(file), [])
+            span = start, math.inf if end is None else end, number
+            if line := next(
+                (
+                    line
+                    for first, last, line in known
+                    if first + ROUNDING_SECONDS < span[1] and span[0] + ROUNDING_SECONDS < last
+                ),
+                None,
+            ):
+                faults = [f"{printable(row['utterance'])} is already in line {line}, wholly or in part"]
+            known.append(span)
         problems += [f"line {number}: {fault}" for fault in faults]
         rows.append(row)
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
+    for column in ("label", "speaker"):
+        _refuse_spellings(path, column, [row[column] for row in rows if column in row])
     other = [printable(column) or "one without a name" for column in header if names[column] not in _COLUMNS]
     notes = [f"columns that are not used: {', '.join(other)}"] if other else []
     return build_corpus(path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
+
+
+def _refuse_spellings(path: Path, column: str, names: list[str]) -> None:
+    """Refuses names that look alike, as "Anger" and "anger": they would count as two classes, or one speaker as two."""
+    spellings: dict[str, set[str]] = {}
+    for name in names:
+        spellings.setdefault(normalize_name(name), set()).add(name)
+    if several := [", ".join(sorted(alike)) for alike in spellings.values() if len(alike) > 1]:
+        found = f"names in the column {column} that differ in upper and lower case or in spaces only: {'; '.join(several)}"
+        raise InputError.about(printable(path), found, "one spelling of each", "write them alike")
+
+
+def normalize_name(name: str) -> str:
+    """Returns a name without upper case and repeated spaces, its letters composed in one way."""
+    return " ".join(unicodedata.normalize("NFC", name.casefold()).split())
+
+
+def _say_no_file(folder: Path, file: str) -> str:
+    """Returns what is wrong with the name of a file that is not there, as far as can be told."""
+    found = f"{printable(folder / file)}: {describe_no_file(folder / file)}"
+    if "\\" in file and (folder / file.replace("\\", "/")).is_file():
+        return f"{found}; write / between folders, not \\: {printable(file.replace(chr(92), '/'))}"
+    if "\\" in file:
+        return f"{found}; expected a path of this machine, relative to the CSV file, with / between folders"
+    return found
 
 
 def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -77,7 +125,7 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
         if not file:
             faults.append("file is empty; expected a sound file's path")
         elif not (folder / file).is_file():
-            faults.append(f"{printable(folder / file)}: {describe_no_file(folder / file)}")
+            faults.append(_say_no_file(folder, file))
     except (OSError, ValueError) as error:  # a name that is too long for the file system
         faults.append(f"file {printable(file)[:60]!r}… is not a path ({error})")
     for column in [column for column in ("speaker", "label") if column in cells]:
@@ -102,9 +150,40 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
         row["sex"] = _SEXES.get(cells["sex"].lower(), "")
     if "text" in cells:
         row["text"] = cells["text"]
-    start, end = cells.get("start", "").lower(), cells.get("end", "").lower()
-    no_time = ("", "nat", "nan", "none")
-    if end not in no_time or (start not in no_time and any(digit in start for digit in "123456789")):
-        found = f"{printable(start)!r} and {printable(end)!r}, a part of the file"
-        faults.append(f"start and end are {found}; expected whole files: cut it out into one, and leave `end` empty")
+    if not faults:
+        try:
+            if (span := _find_part(row["path"], cells.get("start", ""), cells.get("end", ""))) is not None:
+                row |= {name: name_part(row[name], *span) for name in ("utterance", "path")}
+        except InputError as error:
+            faults.append(str(error))
     return row, faults
+
+
+def _find_part(path: str, start: str, end: str) -> tuple[float, float] | None:
+    """Returns start and end of a part in seconds, or None where they mark the whole file.
+
+    Raises:
+        InputError: the file cannot be read, or has no such part.
+    """
+    first, last = _parse_time(start) or 0.0, _parse_time(end)
+    if first == 0 and last is None:
+        return None
+    seconds = measure_seconds(path)
+    last = seconds if last is None else last
+    if not 0 <= first < last <= seconds + ROUNDING_SECONDS:
+        found = f"start {printable(start)!r} and end {printable(end)!r}"
+        raise InputError.about(printable(path), found, f"a part of its {seconds:g} s", "correct them, in seconds")
+    last = min(last, seconds)
+    return (first, last) if first > ROUNDING_SECONDS or last < seconds - ROUNDING_SECONDS else None
+
+
+def _parse_time(text: str) -> float | None:
+    """Returns seconds, which may be written as such or as "0 days 00:00:01.5"; None for no time, NaN for what is none."""
+    import pandas as pd
+
+    if text.lower() in NO_TIME:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return pd.to_timedelta(text, errors="coerce").total_seconds()

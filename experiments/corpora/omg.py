@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from began.errors import InputError
-from began.files import printable
+from began.files import printable, shorten
 from experiments.corpora import folders
 from experiments.corpora.record import Corpus, build_corpus
 
@@ -82,7 +82,7 @@ def load(
     if len(there) > len(rows):
         notes.append(f"{len(there) - len(rows)} test utterances have no labels and are left out")
     if surplus:
-        notes.append(f"{len(surplus)} sound files are named in no annotation: {folders.shorten(surplus)}")
+        notes.append(f"{len(surplus)} sound files are named in no annotation: {shorten(surplus)}")
     return build_corpus(NAME, rows, LABELS, missing, notes)
 
 

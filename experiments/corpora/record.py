@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from began.errors import printable
+from began.sounds import hash_together
 
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
     import pandas as pd
@@ -49,7 +50,8 @@ class Corpus:
         name: the loader's name.
         utterances: one row per utterance, sorted by `utterance`, with the columns `utterance` (unique), `path`, `speaker`
             and, where they apply, `label`, `arousal` in [0, 1], `valence` in [-1, 1], `split` (train, validation, test),
-            `video`, `clip`, `subset`, `sex` (F, M), `text`.
+            `video`, `clip`, `subset`, `sex` (F, M), `text`; and `sound`, the hash of the samples, where they have been read
+            (`experiments.corpora.sounds`).
         labels: the classes, sorted.
         missing: utterances that the annotations name and the disk does not hold (`utterance`, `split`, `expected`), or None
             where a corpus cannot tell.
@@ -70,9 +72,14 @@ class Corpus:
 
     @property
     def sha256(self) -> str:
-        """Hash of what decides folds and targets: every column except the paths and the spoken text."""
-        table = self.utterances.drop(columns=["path", "text"], errors="ignore")
+        """Hash of the names and what they are labelled with: every column except paths, sounds and the spoken text."""
+        table = self.utterances.drop(columns=["path", "text", "sound"], errors="ignore")
         return hashlib.sha256(table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")).hexdigest()
+
+    @property
+    def sounds_sha256(self) -> str:
+        """Hash of the names and the sound of each, which must have been read."""
+        return hash_together(map(" ".join, self.utterances[["utterance", "sound"]].itertuples(index=False)))
 
     def describe(self) -> str:
         """Returns one line: utterances, speakers, labels, and how many are missing."""

@@ -86,8 +86,9 @@ class Data:
     def as_chunks(self) -> Data:
         """Returns the same data with every chunk as an utterance of its own: what a split of chunks works on."""
         table = self.corpus.utterances.iloc[self.utterance].reset_index(drop=True)
-        number = pd.Series(self.utterance).groupby(self.utterance).cumcount().astype(str)
-        table["utterance"] = table["utterance"] + "#" + number
+        number = "#" + pd.Series(self.utterance).groupby(self.utterance).cumcount().astype(str)
+        for column in table.columns.intersection(["utterance", "sound"]):
+            table[column] += number
         return Data(Corpus(self.corpus.name, table, self.corpus.labels), self.features, np.arange(len(self.utterance)))
 
 
@@ -137,11 +138,12 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
         represent_corpus(
             encoder,
             list(corpus.utterances["path"]),
-            settings.results_dir / "cache" / "features",
+            settings.cache_dir,
             tail=settings.tail,
             hop_samples=round(condition.hop_seconds * SAMPLE_RATE),
             speed=speed,
             mask_seed=mask_seed,
+            sounds=list(corpus.utterances["sound"]),
             progress=show_embedding,
         )
         for mask_seed in (None, *range(condition.masked_copies))
@@ -159,8 +161,15 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
 
     speeds, noisy_speeds = (SPEEDS, NOISY_SPEEDS) if condition.copies else (SPEEDS[:1], ())
     noisy_speeds = () if condition.front_end == "literal" else noisy_speeds
-    paths, cache = list(corpus.utterances["path"]), settings.results_dir / "cache" / "features"
-    features = represent_utterances(encoder, paths, cache, speeds=speeds, noisy_speeds=noisy_speeds, progress=show_embedding)
+    features = represent_utterances(
+        encoder,
+        list(corpus.utterances["path"]),
+        settings.cache_dir,
+        speeds=speeds,
+        noisy_speeds=noisy_speeds,
+        sounds=list(corpus.utterances["sound"]),
+        progress=show_embedding,
+    )
     rows = features.reshape(-1, *features.shape[2:])  # a view: still mapped
     utterance, number = np.divmod(np.arange(len(rows)), features.shape[1])
     names = name_statistics(encoder.n_channels)

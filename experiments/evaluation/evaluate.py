@@ -11,7 +11,9 @@ import pandas as pd
 
 from began.errors import printable
 from began.files import lock_folder
+from began.sounds import SoundHashes
 from classifiers.metrics import CATEGORICAL, aggregate_chunks, evaluate_classification, evaluate_dimensions
+from experiments.corpora.equal_sounds import describe_copies, read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Prepare, Trainer
@@ -19,7 +21,7 @@ from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import POOLED, RunFolder, metrics_rows
+from experiments.evaluation.runs import POOLED, RunFolder, find_runs, metrics_rows, refuse_other_sounds, write_sounds
 
 
 def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings) -> list[Path]:
@@ -27,13 +29,19 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
 
     Args:
         conditions: of one corpus.
-        corpus: its audio has been checked.
+        corpus: its sound files have been looked at; here they are read, unless they have been read before.
         settings: of the command line.
     Returns:
         The models for own recordings that the conditions leave behind (`experiments.evaluation.final_model`).
     Raises:
-        InputError: a split that cannot be made; a run folder that holds a run with other settings, or cannot be written.
+        InputError: a sound file that cannot be read; a split that cannot be made; a run folder that holds a run with other
+            settings, or cannot be written.
     """
+    hashes = SoundHashes(settings.cache_dir)
+    corpus = read_sounds(corpus, hashes)
+    if copies := describe_copies(corpus.utterances):
+        print("\n".join(f"note: {line}" for line in copies))
+        print("note: copies stay on one side of every split; what equals a test recording is not trained on")
     for condition in conditions:  # a split that cannot be made is refused before long work starts
         if not condition.chunk_split:
             make_splits(condition, corpus.utterances, settings.seed, run=1)
@@ -50,17 +58,23 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
     }
     for condition in conditions:
         print(f"\n{condition.name}: {condition.description or condition.protocol_text}")
-        models += _run_condition(condition, corpus, settings, partial(prepare_once, replace(condition, **common)))
+        models += _run_condition(condition, corpus, settings, hashes, partial(prepare_once, replace(condition, **common)))
     return models
 
 
-def _run_condition(condition: Condition, corpus: Corpus, settings: Settings, prepare_features: Prepare) -> list[Path]:
+def _run_condition(
+    condition: Condition, corpus: Corpus, settings: Settings, hashes: SoundHashes, prepare_features: Prepare
+) -> list[Path]:
     """Does the runs that are not complete; where all are, nothing is prepared, which may take long."""
 
     def prepare_data() -> tuple[Data, Trainer]:
         data, train = prepare_features()
         return data.as_chunks() if condition.chunk_split else data, train
 
+    folder = settings.results_dir / condition.experiment / condition.name
+    begun = [run.path for run in find_runs(settings.results_dir, condition.experiment, condition.name, complete=False)]
+    for made_before in (*begun, folder / "search"):
+        refuse_other_sounds(settings.results_dir, made_before, corpus)
     config = describe_run(condition, corpus, settings)
     settings = replace(settings, class_weight=condition.class_weight or settings.class_weight)
     # No other tail leaves an utterance without a chunk.
@@ -73,9 +87,11 @@ def _run_condition(condition: Condition, corpus: Corpus, settings: Settings, pre
     runs = [RunFolder(settings.results_dir, condition.experiment, condition.name, number) for number in numbers]
     if not all(run.is_complete for run in runs):
         prepare_data()  # before anything is written: an encoder that cannot be used leaves no run behind
-    with lock_folder(runs[0].path.parent):
+    with lock_folder(folder):
+        hashes.save()
         for run in runs:
             run.start(config)
+            write_sounds(settings.results_dir, corpus)
             said = f"run {run.run} of {settings.runs}: "
             if run.is_complete:
                 print(printable(f"{said}complete in {run.path}"))

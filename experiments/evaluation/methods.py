@@ -1,12 +1,12 @@
 """The methods by name, and what a run of each is bound to."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from began.encoder import read_config, read_training
 from began.errors import InputError
 from began.files import sha256_of
+from began.startup import BACKENDS, choose_backend
 from experiments.corpora.record import Corpus
 from experiments.evaluation import baselines, searched_heads, utterance_statistics
 from experiments.evaluation.conditions import CORPORA, METHODS, Condition
@@ -30,8 +30,8 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
         settings: of the command line.
         option: that the conditions were chosen with.
     Raises:
-        InputError: --class-weight where classes are not weighted, --tail drop where every utterance is needed, or an encoder
-            that is missing or damaged.
+        InputError: --class-weight where classes are not weighted, --tail drop where every utterance is needed, an encoder
+            that is missing or damaged, or a KERAS_BACKEND that a method does not run on.
     """
     for condition in conditions:
         found, without = f"it with {condition.name}", f"leave it out, or name {option} without those"
@@ -46,6 +46,8 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
             )
         if (encoder := settings.find_encoder(condition)) is not None:
             describe_encoder(encoder)
+        # All heads are trained by TensorFlow alone.
+        choose_backend(["tensorflow"] if condition.method in ("head", "utterance") else BACKENDS)
     used = {name for condition in conditions for name in METHODS[condition.method]}
     if "max_evals" in used:
         used.add("spark_master")
@@ -88,9 +90,12 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
         config["class_weight"] = condition.class_weight or settings.class_weight
     if corpus.missing is not None:
         config["n_missing"] = len(corpus.missing)
-    if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+    if n_copies := int(corpus.utterances.duplicated("sound").sum()):
+        config["n_copies"] = n_copies
+    if (backend := choose_backend()) != "tensorflow":
         config["backend"] = backend
-    return {**config, "seed": settings.seed, "synthetic": corpus.synthetic, "utterances_sha256": corpus.sha256}
+    bound = {"utterances_sha256": corpus.sha256, "sounds_sha256": corpus.sounds_sha256}
+    return {**config, "seed": settings.seed, "synthetic": corpus.synthetic, **bound}
 
 
 def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """The options that commands share, checked and resolved before anything heavy is imported."""
 
 import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from began.audio import TAILS
 from began.errors import InputError
 from began.front_end import FRONT_ENDS
+from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.conditions import Condition, with_method
 
@@ -46,6 +46,11 @@ class Settings:
     seed: int = 0
     workers: int = 1
     spark_master: str | None = None
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where features are kept, and what is known of the sound files."""
+        return self.results_dir / "cache" / "features"
 
     def find_encoder(self, condition: Condition) -> Path | None:
         """Returns the file of a condition's encoder: its own under the results folder, or the one that the user named."""
@@ -107,7 +112,7 @@ def add_training_options(parser: argparse.ArgumentParser, runs: int = 10) -> Non
     weights = "weight of a class in the loss: the same for all (none, the default), or larger for rare classes"
     add("--class-weight", choices=("none", "balanced"), default="none", help=weights)
     add("--seed", type=int, default=0, help="that the random choices of all runs derive from (default: 0)")
-    add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    add("--workers", type=int, default=count_cores(), help="processes (default: one per core)")
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:

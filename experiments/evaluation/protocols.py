@@ -2,6 +2,10 @@
 
 All of them split utterances; chunks are cut afterwards, so that no chunk of a test utterance is ever trained on. (The one
 exception carries `leaking` in its name and exists to show what it does to a score.)
+
+Recordings that hold the same sound (equal values in the column `sound`, where the table has it) stay on one side of a split.
+Where utterances are assigned at random, copies go where the first of them goes. Where the corpus decides, by speaker, video or
+an official split, and parts them, the test part stays whole, and what equals it is left out of the training part.
 """
 
 import hashlib
@@ -68,6 +72,9 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
     Raises:
         InputError: the utterances are too few for the protocol.
     """
+    if len(utterances) < 3:
+        expected = "at least 3: one each to train, to select and to test on"
+        raise InputError.about("the split", f"{len(utterances)} recordings", expected, "add recordings")
     fixed = seed + run if condition.method == "statistics" else seed
     if condition.protocol == "per_speaker":
         splits = per_speaker(utterances, seed + run)
@@ -109,8 +116,9 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         utterances: the corpus' table.
         disjoint: a column, such as "speaker" or "video", of which no value may lie on both sides of training and test.
     Raises:
-        InputError: a part is empty, or a class of the test part is missing from training.
-        AssertionError: an utterance or a value of `disjoint` lies on both sides, or inner folds cover different
+        InputError: a part is empty, a class of the test part is missing from training, or an inner fold has one class only
+            to train on.
+        AssertionError: an utterance, a sound or a value of `disjoint` lies on both sides, or inner folds cover different
             utterances: a defect of the protocol.
     """
     fold, fitting = f"fold {split.fold}", split.fitting
@@ -122,14 +130,49 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         together = np.concatenate(list(parts.values()))
         assert len(np.unique(together)) == len(together), f"{fold}: an utterance lies in two parts"
         assert np.array_equal(np.sort(np.concatenate(inner)), fitting), f"{fold}: inner folds differ"
-    for column in ("utterance", *([disjoint] if disjoint else [])):
+    for column in utterances.columns.intersection(["utterance", "sound", disjoint]):
         values = utterances[column].to_numpy()
+        for inner in split.inner if column == "sound" else ():
+            assert not np.isin(values[inner.train], values[inner.validation]).any(), f"{fold}: inner folds share a sound"
         both = set(values[fitting]) & set(values[split.test])
         assert not both, f"{fold}: {column} {sorted(both)} on both sides"
-    if (labels := _strata(utterances)) is not None and (absent := set(labels[split.test]) - set(labels[fitting])):
+    if (labels := _strata(utterances)) is None:
+        return split
+    others = f", from other {disjoint}s" if disjoint else ""
+    if absent := set(labels[split.test]) - set(labels[fitting]):
         found, expected = f"no training utterance of {', '.join(sorted(absent))}", "each class of the test part in training"
-        raise InputError.about(fold, found, expected, "give more utterances of that class")
+        raise InputError.about(fold, found, expected, f"give more utterances of that class{others}")
+    for classes in (set(labels[inner.train]) for inner in split.inner):
+        if len(classes) < 2:
+            found, expected = f"one class only ({', '.join(classes)}) to train on in an inner fold", "at least two"
+            raise InputError.about(fold, found, expected, f"give more utterances of the other classes{others}")
     return split
+
+
+def separate_copies(split: Split, utterances: pd.DataFrame) -> Split:
+    """Returns the fold without training utterances that would bring a sound to both sides.
+
+    Left out is what holds the sound of a test utterance; and of a sound on both sides of an inner fold, all but the first
+    utterance.
+    """
+    if "sound" not in utterances:
+        return split
+    sounds, fitting = utterances["sound"].to_numpy(), split.fitting
+    parted = [sound for inner in split.inner for sound in np.intersect1d(*(sounds[rows] for rows in inner))]
+    later = fitting[pd.Series(sounds[fitting]).duplicated()]
+    left_out = np.union1d(fitting[np.isin(sounds[fitting], sounds[split.test])], later[np.isin(sounds[later], parted)])
+    return replace(split, inner=tuple(Inner(*(rows[~np.isin(rows, left_out)] for rows in inner)) for inner in split.inner))
+
+
+def _first_of_each(rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
+    """Returns some rows without those that hold the sound of an earlier one."""
+    return rows[~utterances["sound"].iloc[rows].duplicated()] if "sound" in utterances else rows
+
+
+def _with_copies(chosen: np.ndarray, rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
+    """Returns those of some rows that hold the sound of a chosen one."""
+    sounds = utterances["sound"].to_numpy() if "sound" in utterances else np.arange(len(utterances))
+    return rows[np.isin(sounds[rows], sounds[chosen])]
 
 
 def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split]:
@@ -139,12 +182,13 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
     corpus knows the speakers' sex, both sexes are spread evenly.
 
     Raises:
-        InputError: fewer than four speakers.
+        InputError: fewer than four speakers, or a class of one speaker alone.
     """
     speakers = sorted(utterances["speaker"].unique())
     if len(speakers) < INNER_FOLDS + 1:
         expected = f"at least {INNER_FOLDS + 1}: one for the test, the others for the search"
         raise InputError.about("leave one speaker out", f"{len(speakers)} speakers", expected, "use the protocol kfold")
+    _require_two_speakers(utterances, "leave one speaker out")
     speaker_of = utterances["speaker"].to_numpy()
     sexes = utterances.groupby("speaker")["sex"].first() if "sex" in utterances else pd.Series("", index=speakers)
     splits = []
@@ -155,7 +199,7 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
         is_test = speaker_of == speaker
         held_out = [np.isin(speaker_of, in_order[first::INNER_FOLDS]) for first in range(INNER_FOLDS)]
         inner = tuple(Inner(np.flatnonzero(~is_test & ~part), np.flatnonzero(part)) for part in held_out)
-        splits.append(check_split(Split(speaker, inner, np.flatnonzero(is_test)), utterances, disjoint="speaker"))
+        splits.append(_complete(Split(speaker, inner, np.flatnonzero(is_test)), utterances, disjoint="speaker"))
     return splits
 
 
@@ -164,11 +208,14 @@ def per_speaker(utterances: pd.DataFrame, seed: int) -> list[Split]:
     splits = []
     for number, speaker in enumerate(sorted(utterances["speaker"].unique())):
         rows = np.flatnonzero(utterances["speaker"].to_numpy() == speaker)
-        # One each for training, search and test.
-        _require_members(utterances["label"].to_numpy()[rows].astype(str), 3, f"speaker {speaker}")
+        labels = utterances["label"].to_numpy()[_first_of_each(rows, utterances)].astype(str)
+        if len(set(labels)) < 2:
+            found, action = f"one class only ({labels[0]})", "give recordings of other classes, or use another protocol"
+            raise InputError.about(f"speaker {speaker}", found, "at least two, for each speaker is learnt alone", action)
+        _require_members(labels, 3, f"speaker {speaker}")  # one each for training, search and test
         random_states = np.random.default_rng([seed, number]).integers(2**31, size=2)
         fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), 0.4)
-        splits.append(check_split(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
+        splits.append(_complete(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
     return splits
 
 
@@ -176,24 +223,31 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
     """Returns folds of utterances: by speaker where speakers are known and there are enough, else stratified by label."""
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
-    if n_folds > len(utterances):
-        found = f"{n_folds} for {len(utterances)} recordings"
+    rows, speakers = np.arange(len(utterances)), utterances["speaker"].to_numpy()
+    firsts = _first_of_each(rows, utterances)
+    if n_folds > len(firsts):
+        found = f"{n_folds} for {len(firsts)} recordings"
         raise InputError.about("--folds", found, "at most as many as recordings", "choose fewer")
-    rows, labels, speakers = np.arange(len(utterances)), _strata(utterances), utterances["speaker"].to_numpy()
+    labels = _strata(utterances, firsts)
     by_speaker, at_random = len(np.unique(speakers)) >= n_folds, {"shuffle": True, "random_state": seed}
     if by_speaker:
-        folds = GroupKFold(n_folds, **at_random).split(rows, groups=speakers)
-    elif labels is not None:
-        _require_members(labels, n_folds, f"{n_folds} folds")
-        folds = StratifiedKFold(n_folds, **at_random).split(rows, labels)
+        _require_two_speakers(utterances, f"{n_folds} folds of speakers")
+        folds = [rows[test] for _, test in GroupKFold(n_folds, **at_random).split(rows, groups=speakers)]
     else:
-        folds = KFold(n_folds, **at_random).split(rows)
+        if labels is not None:
+            _require_members(labels, n_folds, f"{n_folds} folds")
+        folder = (KFold if labels is None else StratifiedKFold)(n_folds, **at_random)
+        folds = [_with_copies(firsts[test], rows, utterances) for _, test in folder.split(firsts, labels)]
     splits = []
-    for number, (fitting, test) in enumerate(folds, start=1):
+    for number, test in enumerate(folds, start=1):
         random_state = int(np.random.default_rng([seed, number]).integers(2**31))
-        split = Split(f"fold{number}", _inner_folds(fitting, utterances, random_state), test)
-        splits.append(check_split(split, utterances, disjoint="speaker" if by_speaker else None))
+        split = Split(f"fold{number}", _inner_folds(np.setdiff1d(rows, test), utterances, random_state), test)
+        splits.append(_complete(split, utterances, disjoint="speaker" if by_speaker else None))
     return splits
+
+
+def _complete(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
+    return check_split(separate_copies(split, utterances), utterances, disjoint)
 
 
 def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, test_part: str | None = None) -> list[Split]:
@@ -218,8 +272,8 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
     test = np.flatnonzero(part == test_part)
     held_out = np.flatnonzero(part == "validation") if test_part == "test" else np.array([], dtype=np.int64)
     fitting = np.flatnonzero(part == "train")
-    if disjoint is not None:
-        values = utterances[disjoint].to_numpy()
+    for column in utterances.columns.intersection(["sound", disjoint]):
+        values = utterances[column].to_numpy()
         fitting, held_out = (rows[~np.isin(values[rows], values[test])] for rows in (fitting, held_out))
     if len(fitting) < 2 or len(test) == 0:
         found, action = f"{len(fitting)} training and {len(test)} test utterances", "check the column split, and the audio"
@@ -227,14 +281,15 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
     inner: tuple[Inner, ...] = (Inner(fitting, held_out),)
     if len(held_out) == 0:
         inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))
-    return [check_split(Split(POOLED, inner, test), utterances, disjoint)]
+    return [_complete(Split(POOLED, inner, test), utterances, disjoint)]
 
 
 def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) -> tuple[Inner, ...]:
     """Returns inner folds of training rows, disjoint by video or speaker where that leaves all of them filled."""
     from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, StratifiedKFold
 
-    large, at_random = len(rows) >= ENOUGH_UTTERANCES, {"shuffle": True, "random_state": random_state}
+    firsts = _first_of_each(rows, utterances)
+    large, at_random = len(firsts) >= ENOUGH_UTTERANCES, {"shuffle": True, "random_state": random_state}
     for column in ("video", "speaker"):
         if column in utterances and utterances[column].iloc[rows].nunique() >= 5:
             one_part = GroupShuffleSplit(1, test_size=VALIDATION_FRACTION, random_state=random_state)
@@ -242,24 +297,31 @@ def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) 
             return tuple(Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, groups=groups))
     if large:
         return (Inner(*_stratified_pair(rows, utterances, random_state, VALIDATION_FRACTION)),)
-    n_folds, labels = min(INNER_FOLDS, len(rows)), _strata(utterances, rows)
+    if len(firsts) < 2:
+        found, action = f"{len(firsts)} different recordings in a training part", "give more recordings"
+        raise InputError.about("splits", found, "at least two, to search on", action)
+    n_folds, labels = min(INNER_FOLDS, len(firsts)), _strata(utterances, firsts)
     fits = labels is not None and np.unique(labels, return_counts=True)[1].min() >= n_folds
     splitter = (StratifiedKFold if fits else KFold)(n_folds, **at_random)
-    return tuple(Inner(rows[train], rows[validation]) for train, validation in splitter.split(rows, labels if fits else None))
+    held_out = [_with_copies(firsts[part], rows, utterances) for _, part in splitter.split(firsts, labels if fits else None)]
+    return tuple(Inner(np.setdiff1d(rows, part), part) for part in held_out)
 
 
 def _stratified_pair(
     rows: np.ndarray, utterances: pd.DataFrame, random_state: int, fraction: float
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns some rows in two parts, copies of a sound together."""
     from sklearn.model_selection import train_test_split
 
-    strata = _strata(utterances, rows)
+    firsts = _first_of_each(rows, utterances)
+    strata = _strata(utterances, firsts)
     if strata is not None:
-        counts, n_second = np.unique(strata, return_counts=True)[1], int(np.ceil(fraction * len(rows)))
-        if counts.min() < 2 or not len(counts) <= n_second <= len(rows) - len(counts):
+        counts, n_second = np.unique(strata, return_counts=True)[1], int(np.ceil(fraction * len(firsts)))
+        if counts.min() < 2 or not len(counts) <= n_second <= len(firsts) - len(counts):
             strata = None  # too few utterances to have every class on both sides
-    first, second = train_test_split(rows, test_size=fraction, random_state=random_state, stratify=strata)
-    return np.sort(first), np.sort(second)
+    parts = train_test_split(firsts, test_size=fraction, random_state=random_state, stratify=strata)
+    first, second = (_with_copies(part, rows, utterances) for part in parts)
+    return first, second
 
 
 def _strata(utterances: pd.DataFrame, rows: np.ndarray | slice = slice(None)) -> np.ndarray | None:
@@ -274,3 +336,13 @@ def _require_members(labels: np.ndarray, needed: int, what: str) -> None:
     if small:
         found, expected = f"classes with few utterances: {', '.join(small)}", f"at least {needed} utterances per class"
         raise InputError.about(what, found, expected, "add utterances, or merge or leave out those classes")
+
+
+def _require_two_speakers(utterances: pd.DataFrame, what: str) -> None:
+    """Refuses classes of one speaker alone, who is never trained on when tested on; all of them are named."""
+    if _strata(utterances) is None:
+        return
+    speakers = utterances.groupby("label")["speaker"].unique()
+    if alone := [f"{label} ({names[0]})" for label, names in speakers.items() if len(names) == 1]:
+        found, action = f"classes of one speaker only: {', '.join(alone)}", "add other speakers, or leave out those classes"
+        raise InputError.about(what, found, "at least two speakers per class", action)

@@ -11,6 +11,8 @@ Layout, under one results folder::
             predictions.csv     one row per utterance of the test part
             metrics.csv         tidy scores; written last, so its presence marks a complete run
 
+    results/sounds/<hash>.csv   utterance and hash of its sound: which recordings runs were made on, once for all of them
+
 Each file appears whole or not at all. This module needs pandas only.
 """
 
@@ -26,10 +28,10 @@ from typing import Any
 import pandas as pd
 
 from began.errors import InputError
-from began.files import write_atomically, write_text
+from began.files import printable, shorten, write_atomically, write_text
 from classifiers.metrics import TASKS
 from experiments.corpora.record import POOLED as POOLED
-from experiments.corpora.record import TEXT_COLUMNS
+from experiments.corpora.record import TEXT_COLUMNS, Corpus
 from experiments.evaluation.environment import describe_environment
 from experiments.evaluation.protocols import Split
 
@@ -42,11 +44,12 @@ LEVELS = ("chunk", "recording", "utterance")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(0|[1-9]\d*)")
 RUN_AGAIN = "remove its folder and run the experiment again"
+_OTHERWISE = "choose another --results-dir (or another --name, where the command has one), or remove that folder"
 
 
 _CONFIG_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("corpus", "protocol", "method", "features", "note", "utterances_sha256"), (str,)),
-    **dict.fromkeys(("max_evals", "n_missing", "n_without_chunks"), (int, type(None))),
+    **dict.fromkeys(("corpus", "protocol", "method", "features", "note", "utterances_sha256", "sounds_sha256"), (str,)),
+    **dict.fromkeys(("max_evals", "n_missing", "n_without_chunks", "n_copies"), (int, type(None))),
     **dict.fromkeys(("synthetic", "search", "normalize_speakers", "adversarial"), (bool,)),
     "epochs": (int, float),
     "class_weight": (str, type(None)),
@@ -226,6 +229,43 @@ def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd
     return trials.loc[trials["loss"].idxmin()]
 
 
+# -------------------------------------------------------------------------------------------------------------- sounds
+
+
+def write_sounds(results_dir: PathLike, corpus: Corpus) -> None:
+    """Writes the sounds of a corpus, so that a run that is bound to their hash can tell which have changed."""
+    path = _sounds_path(results_dir, corpus.sounds_sha256)
+    if not path.exists():
+        write_table(path, corpus.utterances[["utterance", "sound"]])
+
+
+def refuse_other_sounds(results_dir: PathLike, folder: Path, corpus: Corpus) -> None:
+    """Raises an InputError that names recordings which are no longer those that a run, or searches, were made on.
+
+    A folder without the hash of its sounds was written before runs had one: nothing is known of them, and it is taken as it is.
+
+    Args:
+        folder: of the run or the searches; need not exist.
+        corpus: as it is now, with its sounds.
+    """
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    before = config.get("sounds_sha256", corpus.sounds_sha256)
+    if before == corpus.sounds_sha256 or config.get("utterances_sha256", corpus.sha256) != corpus.sha256:
+        return  # other names or labels are found when settings are compared
+    path, now = _sounds_path(results_dir, before), corpus.utterances.set_index("utterance")["sound"]
+    found = "a run on recordings that have changed since"
+    if path.is_file():
+        with _refusing(path, "a CSV table"):
+            was = pd.read_csv(path, dtype=str, keep_default_na=False).set_index("utterance")["sound"]
+        changed = [printable(name) for name in now.index.union(was.index) if now.get(name) != was.get(name)]
+        found += f": {len(changed)} of {len(was)} ({shorten(changed)})"
+    raise InputError.about(folder, found, "the recordings that it was made on", f"restore them, or {_OTHERWISE}")
+
+
+def _sounds_path(results_dir: PathLike, sounds_sha256: str) -> Path:
+    return Path(results_dir) / "sounds" / f"{sounds_sha256[:16]}.csv"
+
+
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
@@ -280,10 +320,11 @@ def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
 
 def _check_same(folder: Path, before: Mapping, config: Mapping, may_differ: Collection[str] = ()) -> None:
     missing = object()
+    if before and "sounds_sha256" not in before:  # of a version without: unknown, not other, see `refuse_other_sounds`
+        may_differ = {*may_differ, "sounds_sha256"}
     keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
     if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
-        subject, action = f"{folder} (made with other settings)", "repeat the settings found, or choose another "
-        action += "--results-dir (or another --name, where the command has one), or remove that folder"
+        subject, action = f"{folder} (made with other settings)", f"repeat the settings found, or {_OTHERWISE}"
         raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
 
 

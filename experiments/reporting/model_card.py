@@ -8,13 +8,13 @@ from experiments.evaluation.runs import read_json, read_table
 
 CARD = """# Encoder `{name}`
 
-The encoder of {model} trained without labels on LibriSpeech spectrograms, to be used frozen (paper, section 2.3).
+The encoder of {model} trained without labels on {corpus} spectrograms, to be used frozen (paper, section 2.3).
 
 | | |
 |---|---|
 | file | `encoder.keras`, {megabytes:.1f} MB, {n_weights:,} weights |
 | SHA-256 | `{sha256}` |
-| data | {n_utterances} utterances of LibriSpeech{synthetic}; read English, 16 kHz |
+| data | {n_utterances} utterances of {corpus}{synthetic}{speech}, 16 kHz |
 | input | 1-s chunks, {magnitude} magnitude, (512, 32, 1); settings inside the file (`spectrogram.json`) |
 | networks | n = {base_filters}, h = {latent_size} |
 | training | {balance}Adam {learning_rate:g}, batch {batch_size}, {noise} noise, seed {seed} |
@@ -28,11 +28,22 @@ from began.representation import load_frozen_encoder
 encoder = load_frozen_encoder("encoder.keras")  # or keras.models.load_model("encoder.keras"): stock layers only
 ```
 
-**Limits.** It has heard read English audio books alone: no acted or spontaneous emotion, no noise, no telephone, few
-accents. It sees one second at a time and no phase. It was never meant to identify speakers, and nothing prevents that.
+**Limits.** {limits} It sees one second at a time and no phase. It was never meant to identify speakers, and nothing \
+prevents that.
 
-**Licence.** The weights: MIT, like the code. LibriSpeech: CC BY 4.0 (Panayotov et al. 2015).
+**Licence.** {licence}
 """
+OF_LIBRISPEECH = {
+    "speech": "; read English",
+    "limits": """It has heard read English audio books alone: no acted or spontaneous emotion, no noise, no telephone, few
+accents.""",
+    "licence": "The weights: MIT, like the code. LibriSpeech: CC BY 4.0 (Panayotov et al. 2015).",
+}
+OF_OTHER_SPEECH = {
+    "speech": "",
+    "limits": "It has heard these recordings alone.",
+    "licence": "The weights: as the recordings allow. The code: MIT.",
+}
 
 
 def write_model_card(folder: Path) -> Path:
@@ -48,6 +59,8 @@ def write_model_card(folder: Path) -> Path:
     last, adversarial = history.iloc[-1], training["adversarial"]  # without a generator, gamma, k and M_global mean nothing
     measure = history["convergence_measure" if adversarial else "reconstruction_loss"]
     values = {
+        "corpus": config.get("corpus", "LibriSpeech"),
+        **(OF_OTHER_SPEECH if "corpus" in config else OF_LIBRISPEECH),
         "name": folder.name,
         "model": "a BEGAN" if adversarial else "a BEGAN's autoencoder, without a generator,",
         "megabytes": encoder.stat().st_size / 1e6,

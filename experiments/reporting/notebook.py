@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from began.audio import SAMPLE_RATE, cut_chunks, measure_seconds, read_audio
 from began.errors import InputError
+from began.startup import set_environment
 from experiments.corpora import CORPORA, load
 from experiments.corpora.record import Corpus
 from experiments.reporting.markdown import MADE
@@ -27,8 +28,7 @@ RESULTS_DIR = Path(os.environ.get("RESULTS_DIR", "../results"))
 DATA_DIR = Path(os.environ.get("DATA_DIR", "../data"))
 FOLDERS = {"librispeech": "LibriSpeech", "emodb": "EmoDB", "savee": "SAVEE", "omg": "OMG"}
 """Corpus -> its folder under DATA_DIR, as in the README."""
-# The notes that TensorFlow prints at its start say nothing about results.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+set_environment()  # before Keras is imported
 
 
 def find_corpora(data_dir: str | os.PathLike = DATA_DIR) -> tuple[dict[str, Corpus], list[str]]:

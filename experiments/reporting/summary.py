@@ -189,6 +189,8 @@ class Results:
         for key, why in (("n_missing", "without audio"), ("n_without_chunks", "shorter than a chunk")):
             if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
                 notes.append(f"{n_left_out} utterances {why} left out")
+        if n_copies := max((config.get("n_copies") or 0 for config in settings), default=0):
+            notes.append(f"{n_copies} recordings hold the same sound as another one; none is on both sides of a split")
         notes += sorted({str(config["note"]) for config in settings if config.get("note")})
         first, missing = next(iter(settings), {}), object()
         keys = sorted({key for config in settings for key in config} - {"seed", "note"})

@@ -1,0 +1,69 @@
+"""What files sound like, as hashes that are kept: no file is read twice for its hash unless it has changed."""
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from began.audio import hash_sound, split_part
+from began.files import lock_folder, write_text
+
+State = list[int]
+"""Size, times of the last change of content and of anything, and inode of a file: no change leaves all of them as they were."""
+
+
+class SoundHashes:
+    """The hashes of sound files (`began.audio.hash_sound`), and a record of them on disk.
+
+    Args:
+        cache_dir: folder of caches, where the record lies. It may be removed at any time; where it is damaged, files are read
+            again.
+    """
+
+    def __init__(self, cache_dir: str | os.PathLike[str]) -> None:
+        self._path = Path(cache_dir) / "sounds" / "hashes.json"
+        self._known = self._read()
+        self._new: dict[str, tuple[State, str]] = {}
+
+    def _read(self) -> dict[str, tuple[State, str]]:
+        try:
+            checksum, text = self._path.read_text(encoding="ascii").split("\n", 1)
+            return json.loads(text) if int(checksum, 16) == zlib.crc32(text.encode()) else {}
+        except (OSError, ValueError):
+            return {}
+
+    def of(self, path: str | os.PathLike[str]) -> str:
+        """Returns the hash of a file, which is read where it is not known or has changed; raises as `hash_sound` does."""
+        name, state = str(Path(path).absolute()), look_at(path)
+        known_state, digest = self._known.get(name, ([], ""))
+        if not state or state != known_state:
+            digest = hash_sound(path)
+            self._known[name] = self._new[name] = (state, digest)
+        return digest
+
+    def save(self) -> None:
+        """Adds what is new to the record; raises an InputError where it cannot be written."""
+        if self._new:
+            with lock_folder(self._path.parent, wait=True):
+                text = json.dumps(self._read() | self._new)
+                write_text(self._path, f"{zlib.crc32(text.encode()):08x}\n{text}")
+            self._new = {}
+
+
+def look_at(path: str | os.PathLike[str]) -> State:
+    """Returns the state of a file, also of one that `path` names a part of (`began.audio.name_part`).
+
+    It is empty where the file cannot be looked at: reading it will say why.
+    """
+    try:
+        status = split_part(path)[0].stat()
+    except (OSError, ValueError):
+        return []
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def hash_together(hashes: Iterable[str]) -> str:
+    """Returns one hash for the hashes of several sounds, with or without their names, in their order."""
+    return hashlib.sha256("\n".join(hashes).encode("utf-8", "surrogateescape")).hexdigest()

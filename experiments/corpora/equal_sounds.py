@@ -1,0 +1,67 @@
+"""Recordings that hold the same sound, sample for sample: a copy on the other side of a split is known before it is tested.
+
+Published corpora have them, and a folder that was unpacked into itself. Containers do not count, see `began.audio.hash_sound`;
+what was cut, filtered or resampled is another sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from began.files import printable, shorten
+from began.sounds import SoundHashes
+from experiments.corpora.folders import read_each
+from experiments.corpora.record import Corpus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPARED = ("speaker", "label", "split", "arousal", "valence")
+"""Columns in which a recording and its copy should agree."""
+
+
+def read_sounds(corpus: Corpus, hashes: SoundHashes) -> Corpus:
+    """Returns a corpus with the column `sound`; reads every sound file that is not known, from beginning to end.
+
+    Raises:
+        InputError: lists every file that cannot be used.
+    """
+    return replace(corpus, utterances=corpus.utterances.assign(sound=read_each(corpus, hashes.of)))
+
+
+def find_copies(utterances: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
+    """Returns what is there more than once: columns in which the copies differ -> one text per sound, `FILE = FILE`.
+
+    Args:
+        utterances: a corpus' table with the column `sound`.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    compared = [column for column in COMPARED if column in utterances]
+    for _, copies in utterances[utterances.duplicated("sound", keep=False)].groupby("sound", sort=False):
+        differing = tuple(column for column in compared if copies[column].nunique(dropna=False) > 1)
+        found.setdefault(differing, []).append(" = ".join(_name(row, differing) for row in copies.to_dict("records")))
+    return found
+
+
+def _name(row: Mapping[str, Any], columns: tuple[str, ...]) -> str:
+    values = ", ".join(f"{column} {printable(row[column])}" for column in columns)
+    return printable(row["path"]) + (f" ({values})" if values else "")
+
+
+def describe_copies(utterances: pd.DataFrame, list_differing: bool = False) -> list[str]:
+    """Returns one line per kind of copies: how many recordings are there more than once, and some of them.
+
+    Args:
+        utterances: a corpus' table with the column `sound`.
+        list_differing: give each recording whose copies differ in something a line of its own.
+    """
+    lines = []
+    for differing, texts in sorted(find_copies(utterances).items()):
+        kind = "there more than once" + (f", with different {' and '.join(differing)}" if differing else "")
+        if differing and list_differing:
+            lines += [f"the same sound is {kind}: {text}" for text in texts]
+        else:
+            lines.append(f"{len(texts)} {'sound is' if len(texts) == 1 else 'sounds are'} {kind}: {shorten(texts)}")
+    return lines

@@ -1,0 +1,165 @@
+"""How recordings were made: level, offset, clipping, bandwidth and sample rate, and which of a corpus differ from the others.
+
+A classifier learns such differences in place of emotions, and fails on recordings that were made otherwise. Speakers are
+compared with each other by fixed limits, and each recording with its own speaker's others by median and median absolute
+deviation, which a few odd recordings do not move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from began.audio import SILENCE
+from began.files import printable, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FULL_SCALE = 0.999
+"""Amplitude from which on a sample counts as clipped."""
+
+CLIPPED_PERCENT = 0.1
+"""Share of clipped samples from which on a recording is named."""
+
+LEVEL_DB, OFFSET_PERCENT, BANDWIDTH_OCTAVES = 10.0, 1.0, 0.5
+"""Differences that are named, at least: of level, of constant offset (% of full scale), and of bandwidth."""
+
+ROBUST_DEVIATIONS = 5.0
+"""How many standard deviations, estimated by the median absolute deviation, an odd recording lies from its speaker's median."""
+
+FRAME_SECONDS, FLOOR_DB, LOWEST_HZ = 0.064, 60.0, 60.0
+"""Bandwidth ends where the mean spectrum falls 60 dB below its highest value, which is sought above hum and offset."""
+
+MAX_SPEAKERS, MAX_NAMED = 12, 3
+"""How many speakers and recordings are named, at most, in one place."""
+
+
+class Meter:
+    """Measures one recording, block by block."""
+
+    def __init__(self) -> None:
+        self.rate_hz = self.n_values = self.n_clipped = 0
+        self._sum = self._sum_of_squares = 0.0
+        self._power = np.zeros(1)
+
+    def add(self, rate_hz: int, block: np.ndarray) -> None:
+        """Takes the next samples, float32, shape (n_samples, n_channels), at the recording's own rate."""
+        self.rate_hz, self.n_values = rate_hz, self.n_values + block.size
+        self.n_clipped += int((np.abs(block) >= FULL_SCALE).sum())
+        self._sum += float(block.sum(dtype=np.float64))
+        self._sum_of_squares += float(np.square(block, dtype=np.float64).sum())
+        size = 2 ** round(np.log2(FRAME_SECONDS * rate_hz))
+        mono = block[:, 0] if len(block) >= size else np.pad(block[:, 0], (0, size - len(block)))
+        frames = mono[: len(mono) // size * size].reshape(-1, size) * np.hanning(size)
+        self._power = self._power + np.square(np.abs(np.fft.rfft(frames))).sum(axis=0)
+
+    def read(self) -> dict[str, float] | None:
+        """Returns what was measured, or None of silence.
+
+        Returns:
+            `level` (dB of full scale, without the offset), `offset` and `clipped` (%), `bandwidth` (octaves above 1 Hz), `rate`
+            (Hz).
+        """
+        mean = self._sum / max(self.n_values, 1)
+        variance = self._sum_of_squares / max(self.n_values, 1) - mean**2
+        if variance < SILENCE**2:
+            return None
+        frequencies = np.linspace(0, self.rate_hz / 2, len(self._power))
+        power = np.where(frequencies < LOWEST_HZ, 0, self._power)
+        highest = frequencies[np.flatnonzero(power >= power.max() * 10 ** (-FLOOR_DB / 10))[-1]]
+        return {
+            "level": 10 * np.log10(variance),
+            "offset": 100 * mean,
+            "clipped": 100 * self.n_clipped / self.n_values,
+            "bandwidth": np.log2(highest),
+            "rate": self.rate_hz,
+        }
+
+
+class Meters:
+    """The meters of a corpus' recordings."""
+
+    def __init__(self) -> None:
+        self._meters: dict[str, Meter] = {}
+
+    def start(self, path: str) -> Callable[[int, np.ndarray], None]:
+        """Returns what takes the blocks of a recording (`began.audio.stream_audio`)."""
+        self._meters[path] = Meter()
+        return self._meters[path].add
+
+    def describe(self, utterances: pd.DataFrame) -> tuple[list[str], list[str]]:
+        """Returns a line for each speaker (of many, for those that differ), and a line for each thing to look at.
+
+        Args:
+            utterances: the corpus' table, with `path`, `speaker` and `utterance`; recordings without a meter are left out.
+        """
+        import pandas as pd
+
+        read = {path: meter.read() for path, meter in self._meters.items()}
+        measured = pd.DataFrame({path: values for path, values in read.items() if values}).T
+        if measured.empty:
+            return [], []
+        table = utterances.set_index("path")[["speaker", "utterance"]].join(measured, how="inner")
+        speakers = table.groupby("speaker")[["level", "offset", "bandwidth", "rate"]].median()
+        odd = {name: _compare(values, speakers) for name, values in speakers.iterrows()}
+        shown = list(speakers.index) if len(speakers) <= MAX_SPEAKERS else [name for name in speakers.index if odd[name]]
+        lines = [_summarize(name, table[table["speaker"] == name]) for name in shown[:MAX_SPEAKERS]]
+        differing = [f"speaker {printable(name)}: {', '.join(what)}" for name, what in odd.items() if what]
+        more = [f"{len(differing) - MAX_SPEAKERS} more speakers"] if len(differing) > MAX_SPEAKERS else []
+        return lines, [*differing[:MAX_SPEAKERS], *more, *_find_odd_recordings(table)]
+
+
+def _compare(values: Mapping[str, float], speakers: pd.DataFrame) -> list[str]:
+    """Returns in what a speaker's medians differ from those of the speakers."""
+    middle, found = speakers.median(), []
+    if abs(values["level"] - middle["level"]) >= LEVEL_DB:
+        found.append(f"level {values['level']:.0f} dB, of the speakers {middle['level']:.0f} dB")
+    if abs(values["offset"]) >= OFFSET_PERCENT:
+        found.append(f"offset {values['offset']:.1f} % of full scale")
+    if abs(values["bandwidth"] - middle["bandwidth"]) >= BANDWIDTH_OCTAVES:
+        found.append(f"bandwidth {_khz(values['bandwidth'])}, of the speakers {_khz(middle['bandwidth'])}")
+    if values["rate"] != speakers["rate"].mode()[0]:
+        found.append(f"{values['rate']:.0f} Hz, most speakers {speakers['rate'].mode()[0]:.0f} Hz")
+    return found
+
+
+def _find_odd_recordings(table: pd.DataFrame) -> list[str]:
+    """Returns a line for each kind of recordings that differ from their speaker's others."""
+    by_speaker = table.groupby("speaker")
+    found = {f"clipped ({CLIPPED_PERCENT:g} % of the samples or more)": table["clipped"] >= CLIPPED_PERCENT}
+    limits = {
+        "level": (LEVEL_DB, "dB"),
+        "offset": (OFFSET_PERCENT, "% of full scale"),
+        "bandwidth": (BANDWIDTH_OCTAVES, "octaves"),
+    }
+    for name, (least, unit) in limits.items():
+        distance = table[name] - by_speaker[name].transform("median")
+        spread = 1.4826 * distance.abs().groupby(table["speaker"]).transform(
+            "median"
+        )  # of a normal distribution: one deviation
+        what = f"of another {name} than their speaker's others (by {least:g} {unit} or more)"
+        found[what] = distance.abs() >= np.maximum(least, ROBUST_DEVIATIONS * spread)
+    usual = by_speaker["rate"].transform(lambda rates: rates.mode()[0])
+    found["of another sample rate than their speaker's others"] = table["rate"] != usual
+    return [
+        f"{odd.sum()} recordings {what}: {shorten([printable(name) for name in table['utterance'][odd]], MAX_NAMED)}"
+        for what, odd in found.items()
+        if odd.any()
+    ]
+
+
+def _summarize(speaker: str, table: pd.DataFrame) -> str:
+    level, n_clipped = table["level"], (table["clipped"] >= CLIPPED_PERCENT).sum()
+    rates = ", ".join(f"{rate / 1000:g} kHz" for rate in sorted(table["rate"].unique()))
+    return (
+        f"  {printable(speaker)}: level {level.median():.0f} dB ({level.min():.0f} to {level.max():.0f}), "
+        f"offset {table['offset'].median():.1f} %, bandwidth {_khz(table['bandwidth'].median())} of {rates}, "
+        f"{n_clipped} of {len(table)} clipped"
+    )
+
+
+def _khz(octaves: float) -> str:
+    return f"{2**octaves / 1000:.1f} kHz"

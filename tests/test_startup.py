@@ -1,0 +1,167 @@
+"""Whatever its user's own defaults are, the project computes the same, or says which of them stands in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from began.command_line import run_script
+from began.errors import InputError, name_cause
+from began.startup import choose_backend
+
+ROOT = Path(__file__).resolve().parents[1]
+
+KERAS_JSON = {
+    "of other defaults": json.dumps(
+        {"backend": "torch", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first", "nnx_enabled": True}
+    ),
+    "of impossible values": json.dumps({"floatx": "float8"}),
+    "that is no record": "[]",
+}
+
+
+@pytest.mark.parametrize(("content", "where"), [*((name, "HOME") for name in KERAS_JSON), ("that is no record", "KERAS_HOME")])
+def test_defaults_of_keras_do_not_count(tmp_path, content, where):
+    folder = tmp_path / ".keras" if where == "HOME" else tmp_path
+    folder.mkdir(exist_ok=True)
+    (folder / "keras.json").write_text(KERAS_JSON[content], encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    environment |= {where: str(tmp_path), "KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "1", "KERAS_NNX_ENABLED": "1"}
+    code = (
+        "from began.startup import start_backend\nstart_backend()\nimport keras\n"
+        "print(keras.backend.backend(), keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format(),"
+        " keras.config.max_epochs(), keras.config.max_steps_per_epoch())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["tensorflow", "float32", "1e-07", "channels_last", "None", "None"], done.stderr
+
+
+@pytest.mark.parametrize(("backend", "expected"), [("torch", "tensorflow or jax"), ("nonsense", "tensorflow or jax")])
+def test_a_backend_that_nothing_runs_on(backend, expected, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    found = f"^environment variable KERAS_BACKEND: found '{backend}'; expected {expected} for this. Unset that variable"
+    with pytest.raises(InputError, match=found):
+        choose_backend()
+
+
+def test_a_backend_that_is_not_installed(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="KERAS_BACKEND: found 'jax', which is not installed; .* Pip install jax, or unset"):
+        choose_backend()
+
+
+def test_no_backend_named(monkeypatch):
+    for value in ("", "tensorflow"):
+        monkeypatch.setenv("KERAS_BACKEND", value)
+        assert choose_backend() == "tensorflow"
+
+
+def test_heads_are_refused_on_another_backend_before_the_work_starts(tiny_corpora, tiny_encoder, tmp_path, monkeypatch, capsys):
+    from experiments import table3_emodb
+
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    words = ["--data-dir", str(tiny_corpora / "EmoDB"), "--encoder", str(tiny_encoder), "--results-dir", str(tmp_path / "r")]
+    assert run_script(table3_emodb.main, table3_emodb.make_parser(), words) == 2
+    assert "KERAS_BACKEND: found 'jax'; expected tensorflow" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+# ------------------------------------------------------------------------------------------------ the machine at hand
+
+
+def print_after_start(expression: str, **environment: str) -> str:
+    code = f"import os\nfrom began.startup import set_environment\nset_environment()\nprint({expression})"
+    given = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=given | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_numba_has_a_place_of_its_own_where_home_is_not_writable(tmp_path):
+    """As in a container that runs under any user's number; librosa could not be imported."""
+    variable, elsewhere = "os.environ.get('NUMBA_CACHE_DIR')", "/dev/null/home"
+    assert print_after_start(variable, HOME=str(tmp_path)) == "None"
+    assert print_after_start(variable, HOME=elsewhere, NUMBA_CACHE_DIR=str(tmp_path)) == str(tmp_path)
+    folder = print_after_start(variable, HOME=elsewhere, TMPDIR=str(tmp_path))
+    assert Path(folder).parent == tmp_path and not Path(folder).exists()  # it ends with the command
+    private = f"oct(os.stat({variable}).st_mode)"
+    assert print_after_start(private, HOME=elsewhere, TMPDIR=str(tmp_path)) == "0o40700"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to cores here")
+def test_workers_are_as_many_as_cores_may_be_used():
+    code = (
+        "import os\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nfrom experiments import table3_emodb\n"
+        "print(table3_emodb.make_parser().parse_args(['--data-dir', 'x', '--encoder', 'y']).workers)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr
+
+
+def test_output_that_is_not_utf_8(tmp_path):
+    """Names of files and labels and our own dashes are escaped, not refused."""
+    soundfile.write(tmp_path / "ä.wav", np.tile([0.1, -0.1], 800), 16_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(1600), 16_000)
+    (tmp_path / "my.csv").write_text("file,label\nä.wav,Ärger\nsilent.wav,Ärger\n", encoding="utf-8")
+    command = [sys.executable, "-m", "experiments.check", "manifest", str(tmp_path / "my.csv")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "label: \\xc4rger 2" in done.stdout, done.stderr
+
+
+# ------------------------------------------------------------------------------------------------ the cause of an error
+
+
+def fail_in_graph():
+    import tensorflow as tf
+
+    @tf.function
+    def fail(x):
+        raise ValueError(f"the cause,\nwith shape {x.shape}")
+
+    fail(tf.zeros(3))
+
+
+def fail_in_layer():
+    import keras
+
+    keras.layers.Dense(2)(keras.ops.zeros(3))
+
+
+def fail_in_operation():
+    import tensorflow as tf
+
+    @tf.function
+    def fail(x):
+        tf.debugging.assert_less(x, 0.0, message="the cause")
+        return x
+
+    fail(tf.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("fail", "cause"),
+    [
+        (fail_in_graph, "ValueError: the cause, with shape (3,)"),
+        (fail_in_layer, "expected min_ndim=2, found ndim=1"),
+        (fail_in_operation, "the cause"),
+    ],
+)
+def test_a_cause_is_named_on_one_line(fail, cause):
+    with pytest.raises(Exception) as caught:  # noqa: B017, PT011 - whatever TensorFlow and Keras raise
+        fail()
+    named = name_cause(caught.value)
+    assert cause in named
+    assert named.isprintable() and "user code" not in named and 'File "' not in named
+
+
+def test_an_error_without_a_message_is_named_after_its_kind():
+    assert name_cause(KeyError()) == "KeyError"
