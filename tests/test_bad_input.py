@@ -953,21 +953,23 @@ RESULTS = [
     Case(
         "table 3: a run of other settings",
         TABLE3,
-        lambda b: _with_results(b, _table3_run('{"epochs": 99}'), b.table3()),
+        lambda b: _with_results(b, _table3_run('{"epochs": 99}'), b.table3(None, "--method", "head")),
         (r"run1 \(made with other settings\)", "found .*epochs=99", "expected .*epochs=1"),
         leaves=WHOLE_CACHE,
     ),
     Case(
         "table 3: settings that are no JSON",
         TABLE3,
-        lambda b: _with_results(b, _table3_run('{"epochs'), b.table3()),
+        lambda b: _with_results(b, _table3_run('{"epochs'), b.table3(None, "--method", "head")),
         (r"config\.json: found", "expected a JSON file"),
         leaves=WHOLE_CACHE,
     ),
     Case(
         "table 3: another run is writing",
         TABLE3,
-        lambda b: _with_results(b, lambda r: _hold(b, r / "table3_emodb" / "head_per_second"), b.table3()),
+        lambda b: _with_results(
+            b, lambda r: _hold(b, r / "table3_emodb" / "head_per_second"), b.table3(None, "--method", "head")
+        ),
         ("table3_emodb/head_per_second: found another run that is writing into it", "[Ww]ait for the other run"),
         leaves=WHOLE_CACHE,
     ),
