@@ -124,10 +124,27 @@ class UtteranceEncoder:
         yield self._embed_piece(fill_up(held, self.config), before, None)
 
     def _embed_piece(self, piece: np.ndarray, start: int, end: int | None) -> list[np.ndarray]:
-        blocks = self.model.predict_on_batch(piece[np.newaxis, :, :, np.newaxis])
+        blocks = run_on_any_length(self.model, piece[np.newaxis, :, :, np.newaxis])
         factors = [piece.shape[1] // block.shape[1] for block in blocks]
         ends = [None if end is None else end // factor for factor in factors]
         return [block[0, start // factor : last] for block, factor, last in zip(blocks, factors, ends, strict=True)]
+
+
+def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
+    """Returns a network's outputs, as arrays, for inputs whose size varies: it is traced once for all sizes.
+
+    Keras traces anew for the first sizes, and TensorFlow warns of it.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return model.predict_on_batch(inputs)
+    import tensorflow as tf
+
+    if not hasattr(model, "run_traced"):
+        sizes = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+        model.run_traced = tf.function(lambda batch: model(batch, training=False), [sizes]).get_concrete_function()
+    return keras.tree.map_structure(np.asarray, model.run_traced(tf.constant(inputs)))
 
 
 def fill_up(spectrogram: np.ndarray, config: SpectrogramConfig) -> np.ndarray:

@@ -19,7 +19,7 @@ from began.errors import InputError
 from began.files import printable
 from began.front_end import Speech, cut_speech, find_speech
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics
+from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics, run_on_any_length
 from classifiers.heads import as_columns, choose_statistics
 from classifiers.prediction import Prediction
 
@@ -77,7 +77,7 @@ class UtteranceReader:
 
     def score_file(self, path: str | os.PathLike[str]) -> np.ndarray:
         """Returns the mean scores over the speeds, float64 (d,); for errors see `began.audio.stream_audio`."""
-        return as_columns(self._head.predict_on_batch(self._embed(path) + self._shifts)).mean(axis=0, dtype=np.float64)
+        return as_columns(run_on_any_length(self._head, self._embed(path) + self._shifts)).mean(axis=0, dtype=np.float64)
 
     def score_windows(self, path: str | os.PathLike[str], speech: Speech, window: float, hop: float) -> np.ndarray:
         """Returns the scores of the windows of a file's speech, float32 (n_windows, d); the last one ends with the speech."""
@@ -88,8 +88,8 @@ class UtteranceReader:
             for start in range(0, len(windows), WINDOWS_PER_STEP):
                 some = compute_spectrograms(windows[start : start + WINDOWS_PER_STEP], self.config)
                 filled = np.stack([fill_up(spectrogram, self.config) for spectrogram in some])
-                pooled = self._pool.predict_on_batch(filled[..., np.newaxis])
-                scores.append(as_columns(self._head.predict_on_batch(pooled + self._shifts[0])))
+                pooled = run_on_any_length(self._pool, filled[..., np.newaxis])
+                scores.append(as_columns(run_on_any_length(self._head, pooled + self._shifts[0])))
         return np.concatenate(scores)
 
 

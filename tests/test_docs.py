@@ -182,6 +182,7 @@ def test_the_differences_of_the_readme():
 @pytest.mark.parametrize(
     ("condition", "shown"),
     [
+        ("table3_emodb/utterance_head", "74.7 %"),
         ("table3_emodb/head_per_second", "54.4 %"),
         ("table3_emodb/utterance_statistics", "78.0 %"),
         ("ablations/functionals", "68.2 %"),
@@ -214,7 +215,7 @@ def test_the_prediction_of_the_readme(shared_data, tmp_path, monkeypatch, capsys
     from began.command_line import run_script
     from classifiers import predict
 
-    model, name = ROOT / "results/table3_emodb/head_per_second/model.keras", re.search(r"EmoDB's `(\w+)`", TEXT)[1]
+    model, name = ROOT / "results/table3_emodb/utterance_head/model.keras", re.search(r"EmoDB's `(\w+)`", TEXT)[1]
     shutil.copy(shared_data / "EmoDB" / "wav" / f"{name}.wav", tmp_path / "recording.wav")
     monkeypatch.chdir(tmp_path)
     assert run_script(predict.main, predict.make_parser(), ["--model", str(model), "recording.wav"]) == 0
@@ -233,7 +234,7 @@ def test_the_count_on_savee_of_the_readme(shared_data, capsys):
 
     if not (shared_data / "SAVEE").is_dir():
         pytest.skip("no SAVEE")
-    model = ROOT / "results/table3_emodb/head_per_second/model.keras"
+    model = ROOT / "results/table3_emodb/utterance_head/model.keras"
     words = ["--model", str(model), "--output", "csv", str(shared_data / "SAVEE")]
     assert run_script(predict.main, predict.make_parser(), words) == 0
     table = pd.read_csv(io.StringIO(capsys.readouterr().out))

@@ -215,9 +215,8 @@ class Results:
 
 
 def find_base(experiment: str) -> str:
-    """Returns the condition that others are compared with: that of the record, in Table 3 the first; "" where there is none."""
-    record = EXPERIMENTS.get(experiment)
-    return "" if record is None else next(iter(record.conditions)) if experiment == "table3_emodb" else record.base
+    """Returns the condition that others are compared with; "" where there is none."""
+    return EXPERIMENTS[experiment].base if experiment in EXPERIMENTS else ""
 
 
 def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
