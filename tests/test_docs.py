@@ -172,7 +172,6 @@ def test_the_differences_of_the_readme():
     opening = " ".join(TEXT.split("```bash")[0].split())
     for one, other in (
         ("began_16_epochs", "initial_weights"),
-        ("began", "initial_weights"),
         ("began_16_epochs", "functionals"),
     ):
         mean, interval = difference(f"ablations/{one}", f"ablations/{other}")
