@@ -170,10 +170,7 @@ def difference(one: str, other: str) -> tuple[str, str]:
 
 def test_the_differences_of_the_readme():
     opening = " ".join(TEXT.split("```bash")[0].split())
-    for one, other in (
-        ("began_16_epochs", "initial_weights"),
-        ("began_16_epochs", "functionals"),
-    ):
+    for one, other in (("began_16_epochs", "initial_weights"), ("began_16_epochs", "functionals")):
         mean, interval = difference(f"ablations/{one}", f"ablations/{other}")
         assert mean[1:] in opening and interval in opening, (one, other, mean, interval)
 
@@ -256,3 +253,12 @@ def test_the_scores_of_the_choices():
 def test_the_picture_of_the_readme_is_small():
     """A clone holds it for ever."""
     assert 10_000 < (ROOT / "docs" / "prediction.png").stat().st_size < 200_000
+
+
+def test_the_scores_of_the_method():
+    rendered = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
+    section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## What it scores")[1]
+    scores = re.findall(r"\d\d\.\d ± \d\.\d", section)
+    assert len(scores) == 4 and all(score in rendered for score in scores)
+    difference, low, high = re.search(r"is (\S+) points above .* speakers (\S+) to (\S+)\)", section, re.DOTALL).groups()
+    assert f"+{difference} (+{low} to +{high})" in rendered
