@@ -187,6 +187,8 @@ def start_search(small_run: Path, results: Path, environment: dict[str, str] | N
         small_run / "results" / "pretrain_librispeech" / "began" / "encoder.keras",
         "--results-dir",
         results,
+        "--method",
+        "head",
         "--max-evals",
         500,
         "--epochs",

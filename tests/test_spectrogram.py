@@ -126,8 +126,8 @@ def test_inversion_sounds_alike(config):
 
 
 def test_wrong_shape_is_refused():
-    with pytest.raises(ValueError, match="16000"):
-        compute_spectrograms(np.zeros((2, 8_000), np.float32), LOG)
+    with pytest.raises(ValueError, match="two axes|expected"):
+        compute_spectrograms(np.zeros(16_000, np.float32), LOG)
 
 
 def test_config_as_plain_types():
