@@ -244,7 +244,7 @@ def test_table3_pooled_and_over_speakers(results):
     assert f"| `head_per_second` ³ | {searched} | 72.0 ± 2.0 | 0.0 | 72.0 (67.0 to 77.0) | base | 67.0 ± 2.0 | 3 |" in text
     assert "| 80.0 ± 0.0 | +8.0 | 80.0 (75.0 to 85.0) | +8.0 (+8.0 to +8.0) | 75.0 ± 0.0 | 2 |" in text
     assert "| 03 | 74.0 ± 2.0 | 69.0 ± 2.0 |" in text and "| Pereira et al. 2018 (the paper) |  | 72 |" in text
-    assert f"2. {SPACE_SEEN[0].upper()}{SPACE_SEEN[1:]}." in text and text.count(STATISTICS_SEEN[1:]) == 1
+    assert f"3. {SPACE_SEEN[0].upper()}{SPACE_SEEN[1:]}." in text and text.count(STATISTICS_SEEN[1:]) == 1
 
 
 def test_a_condition_that_the_user_named_has_the_notes_of_its_method(results):
