@@ -247,7 +247,12 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
 
 
 def _leave_out_new_members(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns a Keras configuration without members that are null and that Keras 3.5 refuses to know."""
+    """Returns a Keras configuration without members that are null and that Keras 3.5 refuses to know.
+
+    Nor do operations (such as a mean) know their own name there; it stands beside their configuration, too.
+    """
+    if str(config.get("module")).startswith("keras.src.ops") and isinstance(config.get("config"), dict):
+        config = {**config, "config": {name: value for name, value in config["config"].items() if name != "name"}}
     return {name: value for name, value in config.items() if name not in NEW_IN_KERAS or value is not None}
 
 
