@@ -40,7 +40,7 @@ SPACE_SEEN = "the ranges of the search were narrowed with a look at the test sco
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
 UTTERANCE_SEEN = (
-    "what is pooled was designed with the test scores of EmoDB in view, the rest was chosen on four of its speakers"
+    "pooling and front end were designed with the test scores of EmoDB in view, the rest was chosen on four of its speakers"
 )
 
 ENCODERS = {
