@@ -9,9 +9,9 @@ import json
 import math
 import os
 import re
+import secrets
 import shutil
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -60,12 +60,9 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         InputError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
+    folder = path.parent / f"{UNFINISHED}{secrets.token_hex(4)}"  # named before it is made: Ctrl-C may come right after
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
+        folder.mkdir(parents=True)
         temporary = folder / path.name
         yield temporary
         if temporary.is_file():
@@ -75,7 +72,11 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:  # Ctrl-C, in the midst of it
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:

@@ -26,7 +26,7 @@ import pytest
 from small_results import SMALL_RUN, read_results
 
 from began.errors import InputError
-from began.files import lock_folder
+from began.files import lock_folder, write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("CRASH_KILLS", "3"))
@@ -107,6 +107,27 @@ def test_the_next_run_clears_away_what_a_killed_one_was_writing(tmp_path):
         (tmp_path / folder / "metrics.csv").write_text("half a", encoding="utf-8")
     with lock_folder(tmp_path):
         assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "run1"]
+
+
+@pytest.mark.parametrize("moment", ["made", "cleared"])
+def test_control_c_at_any_moment_of_writing_leaves_nothing(tmp_path, monkeypatch, moment):
+    owner, name = (Path, "mkdir") if moment == "made" else (shutil, "rmtree")
+    original, calls = getattr(owner, name), []
+
+    def interrupt_once(*arguments, **options):
+        calls.append(arguments)
+        if moment == "made":
+            original(*arguments, **options)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        if moment == "cleared":
+            original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, interrupt_once)
+    with pytest.raises(KeyboardInterrupt), write_atomically(tmp_path / "trials.csv") as temporary:
+        temporary.write_text("trial", encoding="utf-8")
+    assert calls
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"] * (moment == "cleared")
 
 
 # ------------------------------------------------------------------------------------------- two at once, Ctrl-C
