@@ -121,6 +121,7 @@ def represent_utterances(
     *,
     speeds: Sequence[float] = (1.0,),
     noisy_speeds: Sequence[float] = (),
+    channel_speeds: Sequence[float] = (),
     sounds: Sequence[str] | None = None,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
 ) -> np.ndarray:
@@ -128,10 +129,12 @@ def represent_utterances(
 
     Args:
         speeds: of the copies of every file, see `began.audio.stream_audio`.
-        noisy_speeds: of further copies with noise, see `began.front_end.stream_noisy_speech`.
+        noisy_speeds, channel_speeds: of further copies with noise, and with noise behind a random channel, see
+            `began.front_end.stream_altered_speech`.
         sounds, progress: see `represent_corpus`.
     Returns:
-        float16, shape (n_files, n_speeds + n_noisy_speeds, *encoder.feature_shape), mapped from the cache, read-only.
+        float16, shape (n_files, n_copies, *encoder.feature_shape), copies in the order of the speeds; mapped from the cache,
+        read-only.
     Raises:
         InputError: a file cannot be read, or changes meanwhile, or the cache is damaged.
     """
@@ -141,14 +144,17 @@ def represent_utterances(
         "encoder": encoder.sha256,
         "output": "utterance",
         "spectrogram": encoder.config.to_dict(),
-        "speeds": [list(speeds), list(noisy_speeds)],
+        "speeds": [list(speeds), list(noisy_speeds), list(channel_speeds)],
         "sounds": [*sounds],
     }
-    shape, folder = (len(speeds) + len(noisy_speeds), *encoder.feature_shape), _cache_folder(cache_dir, identity)
+    altered = [*((speed, False) for speed in noisy_speeds), *((speed, True) for speed in channel_speeds)]
+    shape, folder = (len(speeds) + len(altered), *encoder.feature_shape), _cache_folder(cache_dir, identity)
 
-    def embed(path: str | os.PathLike[str], sound: str, speed: float, noise_seed: Sequence[int] | None = None) -> np.ndarray:
+    def embed(
+        path: str | os.PathLike[str], sound: str, speed: float, seed: Sequence[int] | None = None, channel: bool = False
+    ) -> np.ndarray:
         digest = hashlib.sha256()
-        statistics = encoder.embed_file(path, speed, noise_seed, digest)
+        statistics = encoder.embed_file(path, speed, seed, channel, digest)
         _refuse_changed(path, digest.hexdigest(), sound)
         return statistics
 
@@ -157,7 +163,7 @@ def represent_utterances(
             with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
                 for number, (path, sound) in enumerate(zip(progress(paths), sounds, strict=True)):
                     copies = [embed(path, sound, speed) for speed in speeds]
-                    copies += [embed(path, sound, speed, (number, n)) for n, speed in enumerate(noisy_speeds)]
+                    copies += [embed(path, sound, speed, (number, n), channel) for n, (speed, channel) in enumerate(altered)]
                     append(np.stack(copies)[np.newaxis])
     return _read_cached(folder / "features.npy", len(paths), np.dtype("<f2"), shape)
 

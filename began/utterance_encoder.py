@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from began.encoder import N_MEL_BANDS, FrozenEncoder, mel_filters
-from began.front_end import stream_noisy_speech, stream_speech
+from began.front_end import stream_altered_speech, stream_speech
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, stream_spectrogram
 
 LAYERS = (
@@ -86,19 +86,21 @@ class UtteranceEncoder:
         self,
         path: str | os.PathLike[str],
         speed: float = 1.0,
-        noise_seed: Sequence[int] | None = None,
+        alteration_seed: Sequence[int] | None = None,
+        channel: bool = False,
         digest: hashlib._Hash | None = None,
     ) -> np.ndarray:
         """Returns the statistics of a sound file, float32, of `feature_shape`; for errors see `began.audio.stream_audio`.
 
         Args:
             path, speed, digest: see `began.front_end.stream_speech`.
-            noise_seed: of a noisy copy, see `began.front_end.stream_noisy_speech`; None adds no noise.
+            alteration_seed, channel: of an altered copy, see `began.front_end.stream_altered_speech`; without a seed, the file
+                is heard as it is.
         """
-        if noise_seed is None:
+        if alteration_seed is None:
             speech = stream_speech(path, self.config.front_end, speed, digest)
         else:
-            speech = stream_noisy_speech(path, speed, noise_seed, digest)
+            speech = stream_altered_speech(path, speed, alteration_seed, channel, digest)
         return self.embed(stream_spectrogram(speech, self.config))
 
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:

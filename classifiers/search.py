@@ -2,7 +2,8 @@
 
 The same seed gives the same trials, for one worker or several, on this machine or on Spark, undisturbed or killed and
 started again: trials are suggested in groups of `TOGETHER` whatever the number of workers, and a search that finds its
-file asks TPE for the same suggestions and takes the losses of those already there from the file.
+file asks TPE for the same suggestions and takes the losses of those already there from the file. A space may name points that
+are tried before any suggestion.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pandas as pd
 from began.errors import InputError, name_cause
 from began.files import write_atomically
 from classifiers.heads import resolve_parameters
-from classifiers.spaces import SPACES, compile_space
+from classifiers.spaces import FIRST_POINTS, SPACES, compile_space
 from classifiers.training import HeadJob
 from classifiers.workers import Submit, Wait, head_workers, spark_workers
 
@@ -85,7 +86,9 @@ def search_head(
     if shared := sum(len(np.intersect1d(part.utterance[part.rows], part.utterance[part.validation_rows])) for part in jobs):
         found = f"{shared} utterances in the training and the validation part"
         raise InputError.about("search", found, "none", "split by utterance")
-    search = hash_search(jobs, [fixed, inspect.getsource(SPACES[job.kind, job.task]), TOGETHER, RANDOM_TRIALS])
+    first_points = FIRST_POINTS.get((job.kind, job.task), [])
+    space = [fixed, inspect.getsource(SPACES[job.kind, job.task]), TOGETHER, RANDOM_TRIALS]
+    search = hash_search(jobs, [*space, first_points] if first_points else space)
     table = TrialTable(path, job.kind, job.task, {**(labels or {}), "seed": job.seed, "search": search})
     if len(table.rows) < max_evals:
         folder = table.path and table.path.parent
@@ -108,13 +111,17 @@ def _run_trials(
     table: TrialTable, start: Callable[[dict[str, Any]], Wait], fixed: dict[str, Any], max_evals: int, progress: str | None
 ) -> None:
     """Adds the trials that the table lacks; those of a group, which `start` starts, train at the same time."""
-    from hyperopt import JOB_STATE_DONE, Trials, space_eval, tpe
+    from hyperopt import JOB_STATE_DONE, space_eval, tpe
     from hyperopt.base import Domain, spec_from_misc
+    from hyperopt.fmin import generate_trials_to_calculate
     from tqdm.auto import tqdm
 
     module = compile_space(table.kind, table.task)
-    space, known, generator = module.get_space(), Trials(), np.random.default_rng(table.constants["seed"])
+    space, generator = module.get_space(), np.random.default_rng(table.constants["seed"])
     domain = Domain(None, space)
+    known = generate_trials_to_calculate(FIRST_POINTS.get((table.kind, table.task), []))
+    known.refresh()
+    known.new_trial_ids(len(known.trials))  # those of the points: hyperopt would give them again
     with tqdm(total=max_evals, desc=progress, unit="trial", disable=progress is None) as bar:
         for first in range(0, max_evals, TOGETHER):
             end = min(first + TOGETHER, max_evals)

@@ -476,7 +476,7 @@ def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpo
 
     monkeypatch.setattr(data, "SPEEDS", (1.0, 0.9))
     monkeypatch.setattr("experiments.evaluation.final_model.SPEEDS", (1.0, 0.9))
-    monkeypatch.setattr(data, "NOISY_SPEEDS", (1.1,))
+    monkeypatch.setattr(data, "ALTERED_SPEEDS", (1.1,))
     corpus = tiny_corpora / "EmoDB"
     run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--method", "utterance", "--max-evals", 1)
     metrics, folder = read_metrics(tmp_path, "table3_emodb"), tmp_path / "table3_emodb" / "utterance_head"

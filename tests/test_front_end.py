@@ -9,12 +9,15 @@ import soundfile
 from began.audio import cut_chunks, hash_sound, name_part, read_audio
 from began.errors import InputError
 from began.front_end import (
+    COLOUR_DB,
     FRONT_ENDS,
     LOUD_LEVEL_DB,
+    _filter,
+    draw_channel,
     find_speech,
     measure_speech,
+    stream_altered_speech,
     stream_chunks,
-    stream_noisy_speech,
     stream_speech,
 )
 from began.spectrogram import FLOOR_DB, SpectrogramConfig, compute_spectrograms, stream_spectrogram, to_decibels
@@ -99,7 +102,7 @@ def test_files_are_cut_and_scaled(tmp_path, speech):
     np.testing.assert_array_equal(np.concatenate(list(stream_speech(path))), read_audio(path))
 
 
-@pytest.mark.parametrize("front_end", [*FRONT_ENDS, "noisy"])
+@pytest.mark.parametrize("front_end", [*FRONT_ENDS, "noise", "channel"])
 @pytest.mark.parametrize("speed", [1.0, 0.9])
 def test_a_part_is_heard_and_hashed_as_a_file_of_its_own(tmp_path, speech, front_end, speed):
     padded = np.pad(speech, (8_000, 8_000))
@@ -108,8 +111,8 @@ def test_a_part_is_heard_and_hashed_as_a_file_of_its_own(tmp_path, speech, front
     heard = []
     for path in (tmp_path / "alone.wav", name_part(tmp_path / "whole.wav", 1.5, 4.0)):
         digest = hashlib.sha256()
-        if front_end == "noisy":
-            blocks = stream_noisy_speech(path, speed, (0, 0), digest)
+        if front_end not in FRONT_ENDS:
+            blocks = stream_altered_speech(path, speed, (0, 0), front_end == "channel", digest)
         else:
             blocks = stream_speech(path, front_end, speed, digest)
         heard.append(np.concatenate(list(blocks)))
@@ -147,9 +150,33 @@ def test_noisy_copies_have_noise_below_the_speech(tmp_path, speech):
     path = tmp_path / "speech.wav"
     soundfile.write(path, np.pad(speech, 16_000), 16_000)
     clean = np.concatenate(list(stream_speech(path, "normalized")))
-    copies = [np.concatenate(list(stream_noisy_speech(path, 1.0, (0, number)))) for number in range(8)]
-    again = np.concatenate(list(stream_noisy_speech(path, 1.0, (0, 3))))
+    copies = [np.concatenate(list(stream_altered_speech(path, 1.0, (0, number)))) for number in range(8)]
+    again = np.concatenate(list(stream_altered_speech(path, 1.0, (0, 3))))
     np.testing.assert_array_equal(copies[3], again)
     assert min(map(len, copies)) >= len(clean) and len({copy.std() for copy in copies}) == 8
     loudest = max(10 * np.log10(np.var(copy[:800])) for copy in copies if len(copy) > len(clean) + 16_000)
     assert LOUD_LEVEL_DB - 40 < loudest < LOUD_LEVEL_DB - 9
+
+
+def test_channels_colour_the_sound_and_end_its_band(tmp_path, speech):
+    """A channel changes no level by more than it may, and those with a band leave nothing far outside it."""
+    hz = np.linspace(0, 8_000, 2049)
+    gains_db = [
+        20 * np.log10(np.abs(np.fft.rfft(draw_channel(np.random.default_rng(seed)), 4096)) + 1e-6) for seed in range(40)
+    ]
+    within = np.array([gain_db[(hz > 450) & (hz < 3_200)] for gain_db in gains_db])
+    assert np.abs(within).max() < COLOUR_DB + 1
+    is_coloured = np.ptp(within, axis=1) > 2
+    has_band = np.array([gain_db[hz > 7_500].max() < -30 for gain_db in gains_db])
+    assert 0.3 < is_coloured.mean() < 0.7 and 0.6 < has_band.mean() < 0.9
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, np.pad(speech, 16_000), 16_000)
+    for number in range(6):
+        copy = np.concatenate(list(stream_altered_speech(path, 1.0, (0, number), channel=True)))
+        assert len(copy) >= len(speech) and measure_speech([copy]).gain == pytest.approx(1.0, rel=0.1)
+
+
+def test_a_filter_in_pieces_is_that_of_the_whole(speech):
+    response = draw_channel(np.random.default_rng(2))
+    pieces = np.concatenate(list(_filter(np.array_split(speech, 9), response)))
+    np.testing.assert_allclose(pieces, np.convolve(speech, response)[: len(speech)], atol=1e-5)

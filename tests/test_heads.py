@@ -124,3 +124,19 @@ def test_head_works_with_plain_keras_fit(features):
     head = heads.build_head("categorical", SHAPE, 3)
     head.compile(heads.build_optimizer(heads.resolve_parameters("categorical")), "sparse_categorical_crossentropy")
     assert np.isfinite(head.fit(features, np.arange(30) % 3, shuffle=False, verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize("n_bands", [40, 42])
+def test_windows_of_bands_are_a_strided_convolution(n_bands):
+    import keras
+
+    parameters = heads.resolve_parameters("categorical", {"filters": 6, "kernel_frequency": 4}, "utterance")
+    trunk = heads.build_trunk("categorical", (n_bands, 1, 5), 3, parameters)
+    maps = np.random.default_rng(0).normal(size=(2, n_bands, 1, 5)).astype(np.float32)
+    windows = keras.Model(trunk.input, trunk.get_layer("convolution1").output)(maps)
+    weights, bias = trunk.get_layer("convolution1").get_weights()
+    strided = keras.layers.Conv2D(6, (4, 1), (4, 1), "valid", activation="elu")
+    strided.build(maps.shape)
+    strided.set_weights([weights.reshape(4, 1, 5, 6), bias])
+    filled = np.pad(maps, ((0, 0), (0, -n_bands % 4), (0, 0), (0, 0)))
+    np.testing.assert_allclose(windows, strided(filled), atol=1e-5)

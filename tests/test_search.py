@@ -20,6 +20,7 @@ import pytest
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # so that this process trains as its workers do
 
 from began.errors import InputError
+from began.utterance_encoder import name_statistics
 from classifiers import search
 from classifiers.heads import DEFAULT_PARAMETERS, resolve_parameters
 from classifiers.search import search_head
@@ -267,7 +268,7 @@ def test_every_point_of_a_space_is_a_valid_head(kind, task):
     points = [resolve_parameters(task, module.keras_fmin_fnct(sample(space, generator)), kind) for _ in range(60)]
     if kind == "utterance":
         assert {point["n_convolutions"] for point in points} == {0, 1}
-        assert all(point["kernel_frequency"] >= point["stride_frequency"] for point in points)  # no band is left out
+        assert {point["kernel_frequency"] for point in points} == {5, 8}
         return
     assert {point["momentum"] > 0 for point in points if point["optimizer"] == "sgd"} == {True}
     assert {point["momentum"] for point in points if point["optimizer"] != "sgd"} == {0.0}  # conditional
@@ -308,3 +309,24 @@ def test_spark_gives_the_same_trials_as_this_machine_and_goes_on(undisturbed, tm
         run_search(corpus, spark_master="local[2]", workers=2, max_evals=1)
     with pytest.raises(InputError, match="class index|class indices"):
         run_search(spark_master="local[2]", workers=2, max_evals=1, n_outputs=2)
+
+
+@pytest.mark.parametrize("task", ["categorical", "dimensional"])
+def test_a_search_of_utterance_heads_begins_with_its_first_points(task):
+    """The first of them is the default head, but for the loss of arousal and valence; the second one reads other statistics."""
+    names = name_statistics((2, 2, 2, 2))
+    generator, utterance = np.random.default_rng(0), np.arange(24)
+    targets = utterance % 3 if task == "categorical" else generator.uniform(0, 1, (24, 2)).astype(np.float32)
+    features = generator.normal(size=(24, 40, 1, len(names))).astype(np.float32)
+    parts = {"rows": utterance[:16], "validation_rows": utterance[16:], "statistics": names}
+    n_outputs = 3 if task == "categorical" else 2
+    job = HeadJob(features, targets, utterance, task, {}, 1, 0, n_outputs, **parts)
+    found = search_head([job], max_evals=4, fixed={"n_steps": 2}, progress=None).trials
+    assert found["trial"].tolist() == [0, 1, 2, 3] and set(found["status"]) == {"ok"}
+    defaults = resolve_parameters(task, {"n_steps": 2}, "utterance")
+    if task == "dimensional":
+        defaults["loss_function"] = "ccc"
+    assert {name: found[name][0] for name in defaults} == defaults
+    others = {"statistics": "spread_mean", "blocks": "first", "correlations": "first"}
+    assert {name: found[name][1] for name in defaults} == {**defaults, **others}
+    assert found["dropout"].nunique() == 3

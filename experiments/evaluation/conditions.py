@@ -80,6 +80,7 @@ class Condition:
         class_weight: "balanced", or None.
         search: search the head's parameters; False takes the default ones.
         copies: at other speeds, of the methods "utterance" and "statistics".
+        altered_copies: further ones with noise and behind random channels, for training alone, of the method "utterance".
         normalize_speakers, correlations: of the method "statistics".
         learning_rate: of the method "whole"; None takes its default.
     """
@@ -104,6 +105,7 @@ class Condition:
     search: bool = True
     normalize_speakers: bool = False
     copies: bool = True
+    altered_copies: bool = True
     correlations: bool = True
     learning_rate: float | None = None
 
@@ -133,7 +135,7 @@ class Condition:
     def options(self) -> dict[str, object]:
         """What, beside data, encoder and settings, decides the scores: part of every run's config.json."""
         names = {
-            "utterance": ("front_end", "copies", "search"),
+            "utterance": ("front_end", "copies", "altered_copies", "search"),
             "head": ("features", "hop_seconds", "masked_copies", "search"),
             "statistics": ("normalize_speakers", "copies", "correlations"),
             "whole": ("learning_rate",),

@@ -24,8 +24,8 @@ SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.05, 0.85, 1.15)
 """Of an utterance and its copies. Ko et al. 2015 take three; on EmoDB's inner folds all seven gave two points more."""
 
 
-NOISY_SPEEDS = (1.0, 0.9, 1.1)
-"""Of further copies with noise, for training alone."""
+ALTERED_SPEEDS = SPEEDS
+"""Of further copies with noise, and of as many with noise behind a random channel, for training alone."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Data:
         utterance: int64, shape (n_chunks,); row of the corpus' table that a chunk comes from.
         is_copy: bool, shape (n_chunks,): altered copies of chunks, for training alone; None: there are none.
         statistics: where a "chunk" is a whole utterance, names of the columns of `features`
-            (`began.utterance_encoder.name_statistics`); its copies are then scored with it, but for those with noise.
-        is_noisy: bool, shape (n_chunks,): which copies have noise; None where copies are not scored.
+            (`began.utterance_encoder.name_statistics`); its copies are then scored with it, but for altered ones.
+        is_altered: bool, shape (n_chunks,): which copies have noise; None where copies are not scored.
     """
 
     corpus: Corpus
@@ -47,7 +47,7 @@ class Data:
     utterance: np.ndarray
     is_copy: np.ndarray | None = None
     statistics: np.ndarray | None = None
-    is_noisy: np.ndarray | None = None
+    is_altered: np.ndarray | None = None
 
     @classmethod
     def of_utterances(cls, corpus: Corpus, features: np.ndarray | None = None) -> Data:
@@ -74,9 +74,9 @@ class Data:
 
     def scored_of(self, utterances: np.ndarray) -> np.ndarray:
         """Returns the positions of what is scored of some utterances: their chunks, or they and their copies."""
-        if self.is_noisy is None:
+        if self.is_altered is None:
             return self.chunks_of(utterances)
-        return np.flatnonzero(np.isin(self.utterance, utterances) & ~self.is_noisy)
+        return np.flatnonzero(np.isin(self.utterance, utterances) & ~self.is_altered)
 
     def labelled(self, task: str) -> np.ndarray:
         """Returns the positions of the utterances that have chunks and the targets of a task."""
@@ -159,21 +159,22 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
     from began.representation import represent_utterances
     from began.utterance_encoder import name_statistics
 
-    speeds, noisy_speeds = (SPEEDS, NOISY_SPEEDS) if condition.copies else (SPEEDS[:1], ())
-    noisy_speeds = () if condition.front_end == "literal" else noisy_speeds
+    speeds = SPEEDS if condition.copies else SPEEDS[:1]
+    altered_speeds = ALTERED_SPEEDS if condition.altered_copies and condition.front_end == "normalized" else ()
     features = represent_utterances(
         encoder,
         list(corpus.utterances["path"]),
         settings.cache_dir,
         speeds=speeds,
-        noisy_speeds=noisy_speeds,
+        noisy_speeds=altered_speeds,
+        channel_speeds=altered_speeds,
         sounds=list(corpus.utterances["sound"]),
         progress=show_embedding,
     )
     rows = features.reshape(-1, *features.shape[2:])  # a view: still mapped
     utterance, number = np.divmod(np.arange(len(rows)), features.shape[1])
     names = name_statistics(encoder.n_channels)
-    return Data(corpus, rows, utterance, is_copy=number > 0, is_noisy=number >= len(speeds), statistics=names)
+    return Data(corpus, rows, utterance, is_copy=number > 0, is_altered=number >= len(speeds), statistics=names)
 
 
 def show_embedding(files: Iterable) -> Iterable:
