@@ -133,7 +133,13 @@ class RoundReport(keras.callbacks.Callback):
         history = pd.DataFrame(self.rows)
         write_text(self.folder / "history.csv", history.to_csv(index=False))
         # A run that is killed before this line does the round again; what follows only shows it.
-        state = {"round": n_done, "plateau": self.plateau.state, "rows": self.rows, "sounds_sha256": self.sounds_sha256}
+        state = {
+            "round": n_done,
+            "precision": self.model.precision,
+            "plateau": self.plateau.state,
+            "rows": self.rows,
+            "sounds_sha256": self.sounds_sha256,
+        }
         write_checkpoint(self.folder / "checkpoint.npz", self.model, state)
         self._report_round(row, (self.schedule.n_rounds - n_done) * seconds / 3600)
         for draw in self.draw:
@@ -145,7 +151,8 @@ class RoundReport(keras.callbacks.Callback):
             # Always the same noise: from picture to picture one sees the same points of the latent space.
             latent = np.random.default_rng(0).uniform(-1.0, 1.0, (N_PICTURED, self.model.latent_size)).astype(np.float32)
             pictured["generated"] = self.model.generator(latent)
-        return {name: keras.ops.convert_to_numpy(chunks)[..., 0] for name, chunks in pictured.items()}
+        single = {name: keras.ops.cast(chunks, "float32") for name, chunks in pictured.items()}
+        return {name: keras.ops.convert_to_numpy(chunks)[..., 0] for name, chunks in single.items()}
 
     def _report_round(self, row: dict[str, float], hours_left: float) -> None:
         speed = f"{row['chunks_per_second']:.0f} chunks/s  {hours_left:.1f} h left"

@@ -22,9 +22,9 @@ def reconstruction_loss(target: Tensor, reconstruction: Tensor) -> Tensor:
     """Returns L(v) = mean |v - D(v)|, a scalar.  Source: section 3.1, with the L1 norm (eta = 1).
 
     The mean over chunks, bins and frames keeps its scale independent of batch and chunk size. Gradient flows through
-    both v and D(v), of equal shape: the generator needs the one through the target.
+    both v and D(v), of equal shape: the generator needs the one through the target. Single precision, whatever the networks'.
     """
-    return ops.mean(ops.absolute(target - reconstruction))
+    return ops.mean(ops.absolute(ops.cast(target, "float32") - ops.cast(reconstruction, "float32")))
 
 
 def scale_gradient(weight: Tensor, factor: Tensor) -> Tensor:

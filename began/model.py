@@ -59,6 +59,20 @@ class BEGAN(keras.Model):
         names = ("reconstruction_loss", "generator_loss", "convergence_measure")
         self._trackers = [keras.metrics.Mean(name=name) for name in names]
 
+    @property
+    def precision(self) -> str:
+        """Keras' dtype policy of the networks' layers. Weights, losses and k are float32 whatever it is.
+
+        May be set until the first step, and again after the last; new networks have Keras' default.
+        """
+        return self.encoder.layers[-1].dtype_policy.name
+
+    @precision.setter
+    def precision(self, policy: str) -> None:
+        for network in filter(None, (self.encoder, self.decoder, self.generator)):
+            for layer in network.layers:
+                layer.dtype_policy = policy
+
     def build(self, input_shape: Any) -> None:
         """Nothing to do: the networks come built."""
 

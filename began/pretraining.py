@@ -6,7 +6,8 @@ epoch: after each one the callbacks look at the numbers, halve the learning rate
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from began.errors import InputError
 from began.files import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json, write_atomically
 from began.model import BEGAN
 from began.networks import build_decoder, build_encoder, build_generator
-from began.settings import PretrainingSettings, Schedule
+from began.precision import MIN_STEPS, choose_precision, has_fast_bfloat16, require_precision
+from began.settings import AUTO, FLOAT32, PretrainingSettings, Schedule
 from began.spectrogram import SpectrogramConfig
 
 
 def build_began(settings: PretrainingSettings, input_shape: tuple[int, int, int]) -> BEGAN:
-    """Returns a compiled BEGAN with the initial weights that the settings' seed gives."""
+    """Returns a compiled BEGAN with the initial weights that the settings' seed gives, in single precision."""
     sizes = (input_shape, settings.base_filters, settings.latent_size)
     model = BEGAN(
         build_encoder(*sizes, seed=settings.seed),
@@ -66,20 +68,27 @@ def pretrain(
         Path of encoder.keras; None on the other workers.
     Raises:
         InputError: the store is damaged, or smaller than a batch; the batch cannot be divided among the replicas; the
-            checkpoint is damaged, another network's or of other recordings; a loss stopped being finite (the last checkpoint is
-            kept); a worker was lost.
+            checkpoint is damaged, another network's, of other recordings or of another precision; a loss stopped being finite
+            (the last checkpoint is kept); a worker was lost.
     """
     cluster = cluster or Cluster()
     steps_per_epoch = store.steps_per_epoch(settings.batch_size)
     schedule = Schedule.of(steps_per_epoch, settings)
     model, loop = _build(settings, store, cluster, report)
-    description = [asdict(settings), store.config.to_dict(), store.n_chunks, store.sounds_sha256]
+    description = [settings.to_dict(), store.config.to_dict(), store.n_chunks, store.sounds_sha256]
     state = _restore(folder / "checkpoint.npz", model, cluster, loop, description)
     # Of an earlier version, which did not keep it, nothing is known, and it is taken as it is.
     if state.get("sounds_sha256", store.sounds_sha256) != store.sounds_sha256:
         action = "restore them, or choose another folder"
         found, expected = "the checkpoint of a training on other recordings", "the recordings that it was trained on"
         raise InputError.about(folder / "checkpoint.npz", found, expected, action)
+    precision = state.get("precision", settings.precision)
+    require_precision(folder / "checkpoint.npz", precision, settings.precision)
+    if precision == AUTO:
+        # Several processes could choose differently.
+        measurable = cluster.n_replicas == 1 and schedule.n_rounds * schedule.steps_per_round >= MIN_STEPS
+        precision = _choose_precision(settings, store, report) if measurable and has_fast_bfloat16() else FLOAT32
+    settings, model.precision = replace(settings, precision=precision), precision
     patience = settings.patience_epochs * schedule.rounds_per_epoch
     plateau = ResumablePlateau(patience, settings.min_learning_rate, state["plateau"])
     callbacks = [plateau, StopWhenNotFinite(folder)]
@@ -111,7 +120,7 @@ def pretrain(
         return None
     n_done = max(state["round"], schedule.n_rounds)
     length = {"steps": n_done * schedule.steps_per_round, "epochs_done": n_done / schedule.rounds_per_epoch}
-    return save_networks(model, folder, store.config, {**asdict(settings), **length})
+    return save_networks(model, folder, store.config, {**settings.to_dict(), **length})
 
 
 def _build(
@@ -144,7 +153,14 @@ def _restore(path: Path, model: BEGAN, cluster: Cluster, loop: DistributedLoop |
     if loop is not None:
         loop.require_same(description)
         content = loop.share(content)
-    return read_checkpoint(path, model, content) if content else {"round": 0, "plateau": {}, "rows": []}
+    if not content:
+        return {"round": 0, "plateau": {}, "rows": []}
+    return {"precision": FLOAT32, **read_checkpoint(path, model, content)}
+
+
+def _choose_precision(settings: PretrainingSettings, store: ChunkStore, report: Callable[[str], None]) -> str:
+    batch = store.read(np.arange(settings.batch_size))
+    return choose_precision(partial(build_began, settings, batch.shape[1:]), batch, report)
 
 
 def _keep_failure(batches: Iterator[np.ndarray], failures: list[InputError]) -> Iterator[np.ndarray]:
@@ -177,8 +193,11 @@ def _tensorboard_logs(folder: Path, report: Callable[[str], None]) -> list[Draw]
 def save_networks(model: BEGAN, folder: Path, config: SpectrogramConfig, settings: dict[str, Any]) -> Path:
     """Writes encoder.keras, decoder.keras and generator.keras with their settings inside; returns the encoder's path.
 
+    All are single precision, and so is the model from here on.
+
     The files hold stock Keras layers only: `keras.models.load_model(path, safe_mode=True)` opens them without this project.
     """
+    model.precision = FLOAT32
     for name in ("decoder", "generator", "encoder"):
         if (network := getattr(model, name)) is None:
             continue

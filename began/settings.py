@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+AUTO, FLOAT32, MIXED = "auto", "float32", "mixed_bfloat16"
+PRECISIONS = (AUTO, FLOAT32, MIXED)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class PretrainingSettings:
         min_learning_rate: floor of the halving. Assumption.
         max_steps_per_round: a checkpoint is written at least so often.
         seed: of weights, noise and shuffling.
+        precision: one of PRECISIONS, see `began.precision`; "auto" takes the checkpoint's, or what is faster here.
     """
 
     base_filters: int = 8
@@ -36,6 +41,11 @@ class PretrainingSettings:
     min_learning_rate: float = 2e-6
     max_steps_per_round: int = 300
     seed: int = 0
+    precision: str = FLOAT32
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the settings; without `precision` where it is float32, as in files from before there was another."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("precision", FLOAT32)}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import argparse
 import math
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ from began.encoder import read_training
 from began.errors import InputError, printable
 from began.files import lock_folder
 from began.front_end import FRONT_ENDS
-from began.settings import PretrainingSettings
+from began.settings import AUTO, FLOAT32, PRECISIONS, PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from began.startup import BACKENDS, choose_backend
 from experiments.corpora import librispeech, unlabelled
@@ -79,6 +79,10 @@ def make_parser() -> argparse.ArgumentParser:
     noise = "one noise for both losses, as public implementations (default), or one each, as Berthelot et al. write it"
     training("--noise", choices=("shared", "separate"), default="shared", help=noise)
     training("--no-generator", action="store_false", dest="adversarial", help="train the autoencoder alone (an ablation)")
+    precision = (
+        "of the layers; auto (default) measures and keeps what is faster here; mixed_bfloat16 needs AMX or a GPU to be so"
+    )
+    training("--precision", choices=PRECISIONS, default=AUTO, help=precision)
     devices = parser.add_argument_group("devices and machines").add_argument
     devices("--devices", type=int, default=1, help="GPUs that each process uses (default: 1)")
     devices("--workers", metavar="HOST:PORT,…", help="addresses of all processes, the same on each; worker 0 writes")
@@ -91,7 +95,9 @@ def _option(name: str) -> str:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    settings = PretrainingSettings(**{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial")})
+    settings = PretrainingSettings(
+        **{name: getattr(arguments, name) for name in (*NUMBERS, "noise", "adversarial", "precision")}
+    )
     _check_numbers(settings)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)
     choose_backend(["tensorflow"] if cluster.n_replicas > 1 else BACKENDS)
@@ -158,8 +164,10 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     }
     if corpus.name != librispeech.NAME:  # which config.json without a corpus means
         data |= {"corpus": corpus.name}
-    _start(run, {**asdict(settings), "spectrogram": store.config.to_dict(), **data}, corpus)
-    if cluster.n_workers == 1 and _is_complete(run, settings.epochs):
+    # The precision is kept with the checkpoint and the networks.
+    config = replace(settings, precision=FLOAT32).to_dict()
+    _start(run, {**config, "spectrogram": store.config.to_dict(), **data}, corpus)
+    if cluster.n_workers == 1 and _is_complete(run, settings):
         return
     encoder = train(draw=partial(draw_pretraining, folder=run.path))
     write_model_card(run.path)
@@ -176,13 +184,17 @@ def _start(run: RunFolder, config: dict[str, object], corpus: Corpus) -> None:
     write_sounds(run.results_dir, corpus)
 
 
-def _is_complete(run: RunFolder, epochs: int) -> bool:
+def _is_complete(run: RunFolder, settings: PretrainingSettings) -> bool:
     """Whether there is a finished encoder without its checkpoint, as a clone has the published one."""
     encoder = run.path / "encoder.keras"
     if not encoder.exists() or (run.path / "checkpoint.npz").exists():
         return False
-    done = read_training(encoder).get("epochs_done", 0)
-    if done < epochs:
+    from began.precision import require_precision
+
+    training = read_training(encoder)
+    require_precision(encoder, training.get("precision", FLOAT32), settings.precision)
+    done = training.get("epochs_done", 0)
+    if done < settings.epochs:
         found = f"an encoder after {done:g} epochs without the checkpoint to go on from"
         action = "give another --name or --results-dir, or remove that folder to start again"
         raise InputError.about(run.path, found, "checkpoint.npz beside it", action)

@@ -1,0 +1,59 @@
+"""Single or half precision of a pre-training: measured at its start, and kept from then on.
+
+In mixed precision the layers compute in bfloat16. Weights, moments, losses, k and saved networks are single precision always.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from began.errors import InputError
+from began.settings import AUTO, FLOAT32, MIXED
+
+MIN_STEPS = 1_000
+"""A shorter training is not worth the ten seconds that measuring takes."""
+
+MIN_GAIN = 1.1
+"""How many times as fast mixed precision must be: noise shall not decide."""
+
+
+def require_precision(path: str | os.PathLike[str], stored: str, asked: str) -> None:
+    """Raises InputError where another precision is asked for than a training was begun with."""
+    if asked not in (AUTO, stored):
+        action = f"give --precision {stored} or leave it out, or choose another --name"
+        raise InputError.about(path, f"a training in {stored}", f"one in {asked}, as --precision says", action)
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether there is hardware for bfloat16: an accelerator, or a processor with AMX. Elsewhere it is several times slower."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text():
+        return True
+    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
+
+
+def choose_precision(build: Callable[[], Any], batch: np.ndarray, report: Callable[[str], None]) -> str:
+    """Returns the faster precision for training what `build` makes on this machine; reports which, and the ratio."""
+    report(f"measuring steps in {FLOAT32} and in {MIXED}")
+    gain = measure_gain(build, batch)
+    chosen = MIXED if gain >= MIN_GAIN else FLOAT32
+    report(f"precision {chosen}: a step in {MIXED} is {gain:.2f} times as fast as in {FLOAT32}")
+    return chosen
+
+
+def measure_gain(build: Callable[[], Any], batch: np.ndarray, repetitions: int = 4) -> float:
+    """Returns how many times as fast a mixed step is: of the medians of steps in turn, after two that warm up."""
+    models, seconds = {FLOAT32: build(), MIXED: build()}, {FLOAT32: [], MIXED: []}
+    for repetition in range(2 + repetitions):
+        for precision, model in models.items():
+            model.precision = precision
+            started = time.perf_counter()
+            model.train_on_batch(batch)
+            if repetition >= 2:
+                seconds[precision].append(time.perf_counter() - started)
+    return float(np.median(seconds[FLOAT32]) / np.median(seconds[MIXED]))
