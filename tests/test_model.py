@@ -240,6 +240,31 @@ def test_without_a_generator_it_is_an_autoencoder():
     assert float(model.k) == 0.0
 
 
+@pytest.mark.parametrize("noise", ["shared", "separate"])
+def test_mixed_precision_takes_nearly_the_same_step_on_float32_weights(noise):
+    model, x = make_model(noise), draw_chunks()
+    inject_noise(model)
+    model.k.assign(0.3)
+    expected = our_gradients(model, x)
+    losses = [float(tracker.result()) for tracker in model._trackers]
+    mixed = make_model(noise)
+    inject_noise(mixed)
+    mixed.k.assign(0.3)
+    mixed.precision = "mixed_bfloat16"
+    assert mixed.discriminator(x).dtype == tf.bfloat16
+    for ours, theirs in zip(our_gradients(mixed, x), expected, strict=True):
+        assert all(gradient.dtype == tf.float32 for gradient in ours)
+        a, b = (np.concatenate([np.ravel(gradient) for gradient in gradients]) for gradients in (ours, theirs))
+        assert 0 < np.linalg.norm(a - b) < 0.1 * np.linalg.norm(b)
+    np.testing.assert_allclose([float(tracker.result()) for tracker in mixed._trackers], losses, rtol=0.01)
+    assert float(mixed.k) == pytest.approx(float(model.k), abs=1e-5)
+    inject_noise(mixed, 1)
+    mixed.train_step((tf.constant(x),))
+    assert {variable.dtype for variable in (*mixed.trainable_variables, *mixed.optimizer.variables[2:])} == {"float32"}
+    mixed.precision = "float32"
+    assert mixed.discriminator(x).dtype == tf.float32
+
+
 @pytest.mark.parametrize("setting", [{"gamma": 0.0}, {"gamma": 1.1}, {"lambda_k": -1.0}, {"noise": "none"}])
 def test_impossible_settings_are_refused(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):

@@ -18,14 +18,14 @@ import pandas as pd
 import pytest
 import soundfile
 
-from began import callbacks, checkpoint, pretraining
+from began import callbacks, checkpoint, precision, pretraining
 from began.callbacks import find_trouble, measure_diversity
 from began.checkpoint import read_checkpoint, write_checkpoint
 from began.dataset import ChunkStore
 from began.errors import InputError
 from began.files import read_attached_json
 from began.pretraining import build_began, pretrain
-from began.settings import PretrainingSettings, Schedule
+from began.settings import AUTO, FLOAT32, MIXED, PretrainingSettings, Schedule
 from began.startup import start_backend
 from tests.pretrain_small import SMALL
 
@@ -199,6 +199,76 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
     write_checkpoint(tmp_path / "a.npz", build_began(PretrainingSettings(base_filters=3), (32, 8, 1)), {})
     with pytest.raises(InputError, match="another network"):
         read_checkpoint(tmp_path / "a.npz", build_began(PretrainingSettings(base_filters=2), (32, 8, 1)))
+
+
+# ---------------------------------------------------------------------------------------------------------- precision
+
+
+def stored_precision(folder: Path) -> str:
+    return json.loads(str(np.load(folder / "checkpoint.npz")["state"]))["precision"]
+
+
+def train(store: ChunkStore, folder: Path, precision: str, epochs: int = 1) -> list[str]:
+    """Trains a little, and returns the lines that were reported."""
+    lines = []
+    pretrain(store, folder, PretrainingSettings(**SMALL, epochs=epochs, precision=precision), report=lines.append)
+    return lines
+
+
+def test_mixed_precision_is_kept_and_its_networks_are_float32(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretraining, "choose_precision", None)  # what has begun is never measured
+    monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
+    train(store, tmp_path / "resumed", MIXED)
+    train(store, tmp_path / "resumed", AUTO, epochs=2)
+    train(store, tmp_path / "whole", MIXED, epochs=2)
+    assert stored_precision(tmp_path / "resumed") == MIXED
+    assert_same_state(tmp_path / "resumed", tmp_path / "whole")
+    with pytest.raises(InputError, match="a training in mixed_bfloat16; expected one in float32"):
+        train(store, tmp_path / "resumed", FLOAT32, epochs=3)
+    for name in ("encoder", "decoder", "generator"):
+        path = tmp_path / "resumed" / f"{name}.keras"
+        network = keras.models.load_model(path)
+        assert read_attached_json(path, "pretraining")["precision"] == MIXED
+        assert {layer.dtype_policy.name for layer in network.layers} == {FLOAT32}
+        assert keras.backend.standardize_dtype(network(np.zeros((1, *network.input_shape[1:]))).dtype) == FLOAT32
+        assert MIXED not in json.dumps(network.get_config(), default=str)
+
+
+def test_checkpoint_from_before_there_was_a_choice_is_float32(store, tmp_path):
+    model = build_began(SETTINGS, (32, 8, 1))
+    write_checkpoint(tmp_path / "checkpoint.npz", model, {"round": 1, "plateau": {}, "rows": []})
+    with pytest.raises(InputError, match="a training in float32; expected one in mixed_bfloat16"):
+        train(store, tmp_path, MIXED)
+    train(store, tmp_path, AUTO)
+    assert stored_precision(tmp_path) == FLOAT32
+    assert "precision" not in read_attached_json(tmp_path / "encoder.keras", "pretraining")
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(2.0, MIXED), (1.05, FLOAT32), (None, FLOAT32)])
+def test_auto_takes_the_faster_and_measures_only_where_it_may_pay(store, tmp_path, monkeypatch, gain, expected):
+    monkeypatch.setattr(pretraining, "has_fast_bfloat16", lambda: gain is not None)
+    monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
+    monkeypatch.setattr(precision, "measure_gain", lambda build, batch: 1 / (1 / gain))
+    lines = train(store, tmp_path, AUTO)
+    assert stored_precision(tmp_path) == expected
+    said = [line for line in lines if line.startswith("precision")]
+    assert said == (
+        [f"precision {expected}: a step in mixed_bfloat16 is {gain:.2f} times as fast as in float32"] if gain else []
+    )
+
+
+def test_measuring_leaves_no_trace(store, tmp_path, monkeypatch):
+    gains = []
+    monkeypatch.setattr(pretraining, "has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
+    measure = precision.measure_gain
+    monkeypatch.setattr(precision, "measure_gain", lambda *arguments: gains.append(measure(*arguments)) or 2.0)
+    train(store, tmp_path / "measured", AUTO)
+    train(store, tmp_path / "told", MIXED)
+    assert gains[0] > 0
+    assert_same_state(tmp_path / "measured", tmp_path / "told")
+    first, second = (tmp_path / name / "encoder.keras" for name in ("measured", "told"))
+    assert first.read_bytes() == second.read_bytes()
 
 
 # ---------------------------------------------------------------------------------------------------- what goes wrong
@@ -395,6 +465,9 @@ def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is
     before = (folder / "encoder.keras").read_bytes()
     assert run() == 0
     assert "complete after 1 epochs; nothing to do" in capsys.readouterr().out
+    assert run("--precision", "float32") == 0
+    assert run("--precision", "mixed_bfloat16") == 2
+    assert "a training in float32; expected one in mixed_bfloat16" in capsys.readouterr().err
     assert (folder / "encoder.keras").read_bytes() == before
     assert run("--epochs", 2) == 2
     assert "without the checkpoint to go on from" in capsys.readouterr().err
@@ -475,7 +548,7 @@ def test_a_training_goes_on_with_its_own_recordings_only(librispeech, tmp_path, 
 
 
 def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):
-    process = start(*script(librispeech, tmp_path, "--epochs", 5000), stderr=subprocess.PIPE)
+    process = start(*script(librispeech, tmp_path, "--epochs", 5000, "--precision", "float32"), stderr=subprocess.PIPE)
     for line in process.stdout:
         if line.startswith("epoch"):
             break
