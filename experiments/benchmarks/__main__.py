@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks --results-dir results
 
-takes about nine minutes on two cores that do nothing else. With other work on the machine the figures are lower, and the
+takes about ten minutes on two cores that do nothing else. With other work on the machine the figures are lower, and the
 ratios less certain.
 """
 

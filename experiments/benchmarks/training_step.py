@@ -1,4 +1,4 @@
-"""The BEGAN's training step: ours, the standard formulation in plain Keras, and what the machine can do.
+"""The BEGAN's training step: ours in both precisions, the standard formulation in plain Keras, and what the machine can do.
 
 The standard formulation is the equations as they stand: L_D with D(x) and D(G(z)), L_G with D(G(z)) once more, one gradient
 tape and one optimiser for each network. Both train the same networks on the same batch.
@@ -6,6 +6,8 @@ tape and one optimiser for each network. Both train the same networks on the sam
 
 import math
 import os
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from experiments.benchmarks import alternate, make_row
 
 BASE_FILTERS, LATENT_SIZE, BATCH_SIZE, SHAPE = 16, 64, 16, (512, 32, 1)
 GAMMA, LAMBDA_K, RATE = 0.7, 0.001, 5e-5
+MIXED_GOALS = {8: 1.25, 16: 2.0, 32: 3.0}
+"""Filters n -> how many times as fast a mixed step is to be, where the processor has AMX."""
 
 
 def benchmark(repetitions: int = 9) -> list[dict[str, Any]]:
@@ -37,7 +41,26 @@ def benchmark(repetitions: int = 9) -> list[dict[str, Any]]:
     return [
         make_row("training step vs plain Keras", chunks["ours"], chunks["plain"], "chunks/s", passes),
         make_row("training step vs matrix product", achieved, possible, "GFLOP/s", counted),
+        *(_compare_precisions(n, goal, batch, repetitions) for n, goal in MIXED_GOALS.items()),
     ]
+
+
+def _compare_precisions(base_filters: int, goal: float, batch: np.ndarray, repetitions: int) -> dict[str, Any]:
+    from began.pretraining import build_began
+    from began.settings import FLOAT32, MIXED, PretrainingSettings
+
+    settings, steps = PretrainingSettings(base_filters=base_filters, learning_rate=RATE), {}
+    for precision in (MIXED, FLOAT32):
+        model = build_began(settings, SHAPE)
+        model.precision = precision
+        steps[precision], _ = _make_ours(model, batch)
+    chunks = {name: BATCH_SIZE / seconds for name, seconds in alternate(steps, repetitions).items()}
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    processor = re.search(r"model name\s*: (.*)|$", cpuinfo)[1] or "unknown processor"
+    has_amx = "with AMX (amx_bf16)" if "amx_bf16" in cpuinfo else "without AMX"
+    note = f"batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores, {processor}, {has_amx}; goal {goal:g} with AMX"
+    name = f"training step in mixed bfloat16 vs float32, n = {base_filters}"
+    return make_row(name, chunks[MIXED], chunks[FLOAT32], "chunks/s", note)
 
 
 def _count_flops(model: Any) -> tuple[int, int]:
