@@ -265,6 +265,19 @@ def test_mixed_precision_takes_nearly_the_same_step_on_float32_weights(noise):
     assert mixed.discriminator(x).dtype == tf.float32
 
 
+def test_mixed_gradients_of_biases_are_summed_in_single_precision():
+    """TensorFlow's own BiasAddGrad would return a hundredth of this on a CPU."""
+    model = BEGAN(build_encoder((256, 64, 1), 2, H, seed=1), build_decoder((256, 64, 1), 2, H, seed=2), None)
+    model.precision = "mixed_bfloat16"
+    layer = model.encoder.get_layer("block1_conv1")
+    x = tf.ones((16, 256, 64, 1))
+    with tf.GradientTape() as tape:
+        outputs = layer(x)
+        total = tf.reduce_sum(tf.cast(outputs, tf.float32))
+    slopes = tf.where(outputs > 0, 1.0, 1.0 + tf.cast(outputs, tf.float32))
+    np.testing.assert_allclose(tape.gradient(total, layer.bias), tf.reduce_sum(slopes, (0, 1, 2)), rtol=0.01)
+
+
 @pytest.mark.parametrize("setting", [{"gamma": 0.0}, {"gamma": 1.1}, {"lambda_k": -1.0}, {"noise": "none"}])
 def test_impossible_settings_are_refused(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
