@@ -69,15 +69,13 @@ def run_network(model: Any, spectrograms: np.ndarray) -> np.ndarray:
 
     Every step has the same shape: one trace, and rounding that does not depend on the neighbours.
     """
-    import keras
-
     n_chunks = len(spectrograms)
     n_steps = max(1, math.ceil(n_chunks / CHUNKS_PER_STEP))  # one, too, where there are no chunks: the result has its shape
     padded = np.pad(spectrograms, ((0, n_steps * CHUNKS_PER_STEP - n_chunks), (0, 0), (0, 0)))[..., np.newaxis]
-    steps = [
-        np.concatenate(keras.tree.flatten(model.predict_on_batch(step)), axis=-1)
-        for step in padded.reshape(n_steps, CHUNKS_PER_STEP, *padded.shape[1:])
-    ]
+    steps = []
+    for step in padded.reshape(n_steps, CHUNKS_PER_STEP, *padded.shape[1:]):
+        outputs = model.predict_on_batch(step)
+        steps.append(np.concatenate(outputs if isinstance(outputs, list) else [outputs], axis=-1))
     return np.concatenate(steps)[:n_chunks]
 
 

@@ -6,7 +6,9 @@ import math
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +34,10 @@ Weights = Counter[tuple[tuple[int, ...], int]]
 """Shape and bytes per number of the weights of a network -> how many there are."""
 
 
+class UnknownLayer(Exception):
+    """A layer, or a setting of one, that can do no harm but that a reader other than Keras does not know."""
+
+
 def load_network(path: str | os.PathLike[str]) -> Any:
     """Returns the Keras model of a .keras file; code inside the file is never run (allow-list of layers, Keras' safe mode).
 
@@ -42,25 +48,43 @@ def load_network(path: str | os.PathLike[str]) -> Any:
         InputError: the file is damaged, holds layers that no network of this project has, fewer weights than its network
             needs, or weights that are not finite.
     """
-    try:
-        if Path(path).suffix != ".keras":  # Keras opens files of other names in other ways, which are not checked here
-            raise ValueError("its name does not end in .keras")
-        with open_keras_file(path) as archive:
-            config = json.loads(archive.read("config.json"))
-            if foreign := sorted(_find_foreign(config)):
-                expected = "only layers that this project's networks have"
-                raise InputError.about(path, f"the layers {foreign}", expected, "do not trust this file")
-            weights = io.BytesIO()
-            with archive.open(WEIGHTS) as member:
-                shutil.copyfileobj(member, weights)
-        if missing := _list_shapes(config) - _check_weights(weights):
+    with refuse_damaged(path):
+        config, weights = read_network(path)
+        if missing := _list_shapes(config) - check_weights(weights):
             (shape, _), count = next(iter(missing.items()))
             raise ValueError(f"its network needs weights of shape {shape}, of which {count} are not in the file")
         del weights
         import keras
 
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except InputError:
+
+
+def read_network(path: str | os.PathLike[str]) -> tuple[dict[str, Any], io.BytesIO]:
+    """Returns Keras' configuration of the network in a .keras file, of known layers alone, and its weights, an HDF5 file.
+
+    Raises:
+        InputError: the file holds layers that no network of this project has.
+        Exception: whatever a damaged file leads to, for `refuse_damaged`.
+    """
+    if Path(path).suffix != ".keras":  # Keras opens files of other names in other ways, which are not checked here
+        raise ValueError("its name does not end in .keras")
+    with open_keras_file(path) as archive:
+        config = json.loads(archive.read("config.json"))
+        if foreign := sorted(_find_foreign(config)):
+            expected = "only layers that this project's networks have"
+            raise InputError.about(path, f"the layers {foreign}", expected, "do not trust this file")
+        weights = io.BytesIO()
+        with archive.open(WEIGHTS) as member:
+            shutil.copyfileobj(member, weights)
+    return config, weights
+
+
+@contextmanager
+def refuse_damaged(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Makes one InputError about a .keras file of whatever goes wrong while it is opened."""
+    try:
+        yield
+    except (InputError, UnknownLayer):
         raise
     except OSError as error:
         raise error if is_full(error) else _cannot_load(path, error) from error
@@ -69,7 +93,7 @@ def load_network(path: str | os.PathLike[str]) -> Any:
         raise _cannot_load(path, error) from error
 
 
-def _check_weights(file: IO[bytes]) -> Weights:
+def check_weights(file: IO[bytes]) -> Weights:
     """Returns the shapes of the weights in an HDF5 file, reading one set after the other.
 
     Raises:

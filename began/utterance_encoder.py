@@ -17,6 +17,7 @@ import numpy as np
 
 from began.encoder import N_MEL_BANDS, FrozenEncoder, mel_filters
 from began.front_end import stream_altered_speech, stream_speech
+from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, stream_spectrogram
 
 LAYERS = (
@@ -75,7 +76,7 @@ class UtteranceEncoder:
     @property
     def n_channels(self) -> tuple[int, ...]:
         """Channels of the blocks: n, 2n, 3n, 4n."""
-        return tuple(output.shape[-1] for output in self.model.outputs)
+        return tuple(shape[-1] for shape in self.model.output_shape)
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:
@@ -137,6 +138,8 @@ def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
 
     Keras traces anew for the first sizes, and TensorFlow warns of it.
     """
+    if isinstance(model, OnnxNetwork):
+        return model.predict_on_batch(inputs)
     import keras
 
     if keras.backend.backend() != "tensorflow":

@@ -1,6 +1,5 @@
 """A predictor for programs that do not speak Keras: ONNX, or TensorFlow's SavedModel, through Keras' own export."""
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from began.errors import InputError
 from began.files import write_atomically
+from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
 from began.startup import start_backend
 from began.utterance_encoder import STEP
 from classifiers.predictor import Predictor, load_predictor
@@ -37,10 +37,9 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     to = Path(to) if to is not None else model_path.with_name(model_path.stem + SUFFIXES[form])
     if to.exists():
         raise InputError.about(to, "that it exists already", "a free place", "remove it, or choose another with --export-to")
-    absent = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-    if form == "onnx" and absent:
-        action = "install them (pip install tf2onnx onnx onnxruntime), or use --export saved_model"
-        raise InputError.about("--export onnx", f"no {', '.join(absent)}", "tf2onnx, onnx and onnxruntime", action)
+    if form == "onnx" and not has_onnx():
+        action = f"install them (pip install {' '.join(PACKAGES)}), or use --export saved_model"
+        raise InputError.about("--export onnx", "it without its packages", " and ".join(PACKAGES), action)
     start_backend(["tensorflow"])
     import keras
 
@@ -50,7 +49,7 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     expected = keras.tree.flatten(predictor.model(spectrograms, training=False))
     export, run = (_export_onnx, _run_onnx) if form == "onnx" else (_export_saved_model, _run_saved_model)
     with write_atomically(to) as temporary:
-        export(predictor, temporary)
+        export(model_path, predictor, temporary)
         found = run(temporary, spectrograms)
         same_shapes = [tuple(output.shape) for output in found] == [tuple(output.shape) for output in expected]
         largest = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True)) if same_shapes else np.inf
@@ -59,22 +58,17 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     return to
 
 
-def _export_saved_model(predictor: Predictor, folder: Path) -> None:
+def _export_saved_model(model_path: Path, predictor: Predictor, folder: Path) -> None:
     predictor.model.export(folder, format="tf_saved_model", verbose=False)
     (folder / "head.json").write_text(json.dumps(predictor.metadata, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def _export_onnx(predictor: Predictor, path: Path) -> None:
+def _export_onnx(model_path: Path, predictor: Predictor, path: Path) -> None:
     import onnx
 
-    # Normalization's statistics are tensors, which the converter would turn into further inputs; arrays become constants.
-    for layer in predictor.model._flatten_layers():
-        if type(layer).__name__ == "Normalization":
-            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
-    predictor.model.export(path, format="onnx", verbose=False)
-    exported = onnx.load(path)
-    onnx.helper.set_model_props(exported, {"head": json.dumps(predictor.metadata, sort_keys=True)})
-    onnx.save(exported, path)
+    graph = load_onnx_network(model_path).model
+    onnx.helper.set_model_props(graph, {"head": json.dumps(predictor.metadata, sort_keys=True)})
+    onnx.save(graph, path)
 
 
 def _run_onnx(path: Path, spectrograms: np.ndarray) -> list[Any]:

@@ -29,12 +29,16 @@ from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
-from began.startup import start_backend
+from began.network_file import UnknownLayer
+from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
+from began.startup import BACKENDS, start_backend
 from classifiers.heads import UTTERANCE
 from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
 from classifiers.utterance_predictor import HOP_SECONDS, WINDOW_SECONDS
 
 DIGITS = 4
+
+RUNTIMES = ("auto", "onnx", "tensorflow")
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """How cells begin that spreadsheets run as a formula."""
@@ -61,6 +65,11 @@ def make_parser() -> argparse.ArgumentParser:
     add("--about", action="store_true", help="print what the model is, and stop")
     add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
     add("--plot", type=Path, metavar="DIR", help="save a PNG picture of each file: waveform, spectrogram, emotion over time")
+    runtime = (
+        "what runs the model: onnx, ONNX Runtime, which starts in a fraction of the time, or tensorflow; auto (default): onnx, "
+        "where it is installed and KERAS_BACKEND is not set"
+    )
+    add("--runtime", choices=RUNTIMES, default="auto", help=runtime)
     add("--export", choices=("onnx", "saved_model"), help="write the model in another format")
     add("--export-to", type=Path, metavar="PATH", help="where (default: beside the model)")
     return parser
@@ -93,8 +102,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"wrote {printable(exported)}, which gives the same numbers", file=sys.stderr)
         if not paths:
             return 0
-    start_backend()
-    predictor = load_predictor(arguments.model)
+    predictor = open_predictor(arguments.model, arguments.runtime)
     if arguments.labels:
         predictor = predictor.restrict(arguments.labels)
     adapt_to = find_sounds([arguments.adapt]) if arguments.adapt else None
@@ -105,6 +113,26 @@ def main(arguments: argparse.Namespace) -> int:
     if pictures:
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
     return 1 if n_bad else 0
+
+
+def open_predictor(path: Path, runtime: str = "auto") -> Predictor:
+    """Returns a saved predictor, on one of RUNTIMES.
+
+    Raises:
+        InputError: see `load_predictor`; or ONNX Runtime was asked for, and is not installed or cannot run the model.
+    """
+    if runtime == "onnx" and not has_onnx():
+        found, action = "it without its packages", f"pip install {' '.join(PACKAGES)}, or leave it out"
+        raise InputError.about("--runtime onnx", found, f"{' and '.join(PACKAGES)}", action)
+    if runtime == "onnx" or (runtime == "auto" and has_onnx() and "KERAS_BACKEND" not in os.environ):
+        try:
+            return load_predictor(path, load_onnx_network)
+        except UnknownLayer as error:
+            if runtime == "onnx":
+                found = f"a network with {error}, which it cannot run"
+                raise InputError.about(path, found, "layers that it knows", "leave --runtime out") from error
+    start_backend(["tensorflow"] if runtime == "tensorflow" else BACKENDS)
+    return load_predictor(path)
 
 
 def _predict(

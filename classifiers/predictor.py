@@ -37,7 +37,7 @@ EXPECTED = "model.keras as the tables write it"
 
 @dataclass(frozen=True)
 class Predictor:
-    """Sound files to emotions: a Keras model and what `read_description` returns of it.
+    """Sound files to emotions: a Keras model, or its `OnnxNetwork`, and what `read_description` returns of it.
 
     The model maps float32 (n_chunks, n_bins, n_frames, 1) to the head's output or outputs. Where `allowed` names some of the
     classes, the others get no probability.
@@ -277,16 +277,19 @@ def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
         attach_json(temporary, "head", predictor.metadata)
 
 
-def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+def load_predictor(path: str | os.PathLike[str], load: Callable[[Any], Any] = load_network) -> Predictor:
     """Returns a saved predictor; a stranger's file cannot run code.
 
+    Args:
+        load: opens the network: with Keras, or `began.onnx_network.load_onnx_network`.
     Raises:
         InputError: no such file, damaged, not a predictor of this project, or holding layers that none has.
     """
     metadata = read_description(path)
-    predictor = Predictor(load_network(path), metadata)
+    predictor = Predictor(load(path), metadata)
     config, n_columns = predictor.spectrogram, len(predictor.columns)
-    inputs, outputs = tuple(predictor.model.input_shape), [tuple(output.shape) for output in predictor.model.outputs]
+    inputs, outputs = tuple(predictor.model.input_shape), predictor.model.output_shape
+    outputs = outputs if isinstance(outputs, list) else [outputs]
     expected = (None, config.n_bins, None if predictor.kind == UTTERANCE else config.n_frames, 1)
     if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(shape[-1] for shape in outputs) != n_columns:
         found, wanted = f"a network from {inputs} to {outputs}", f"one from a spectrogram {expected} to {n_columns} scores"

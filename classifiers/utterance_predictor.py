@@ -18,6 +18,7 @@ from began.encoder import N_MEL_BANDS
 from began.errors import InputError
 from began.files import printable
 from began.front_end import Speech, cut_speech, find_speech
+from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics, run_on_any_length
 from classifiers.heads import as_columns, choose_statistics
@@ -55,12 +56,10 @@ class UtteranceReader:
         speeds: Sequence[float] = (1.0,),
         adapt_to: Sequence[Path] | None = None,
     ) -> None:
-        import keras
-
         self._head, self.config, self._speeds = model.get_layer("head"), config, speeds
         self._encoder = UtteranceEncoder(model.get_layer("bands"), config, "")
         self._columns = choose_statistics(parameters, name_statistics(self._encoder.n_channels))
-        self._pool = keras.Model(model.inputs, model.get_layer("utterance").output)
+        self._pool = _until_statistics(model)
         self._shifts = np.zeros((len(speeds), 1, 1, 1), np.float32) if adapt_to is None else self._measure_shifts(adapt_to)
 
     def _measure_shifts(self, paths: Sequence[Path]) -> np.ndarray:
@@ -68,8 +67,8 @@ class UtteranceReader:
         if len(paths) < ENOUGH_TO_ADAPT:
             found, expected = f"{len(paths)} recordings", f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean"
             raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
-        normalization = self._head.get_layer("normalization")
-        trained = np.asarray(normalization.mean).reshape(N_MEL_BANDS, 1, len(self._columns))
+        mean, *_ = self._head.get_layer("normalization").get_weights()
+        trained = mean.reshape(N_MEL_BANDS, 1, len(self._columns))
         return trained - np.mean([self._embed(path) for path in paths], axis=0)
 
     def _embed(self, path: str | os.PathLike[str]) -> np.ndarray:
@@ -91,6 +90,15 @@ class UtteranceReader:
                 pooled = run_on_any_length(self._pool, filled[..., np.newaxis])
                 scores.append(as_columns(run_on_any_length(self._head, pooled + self._shifts[0])))
         return np.concatenate(scores)
+
+
+def _until_statistics(model: Any) -> Any:
+    """Returns the part of a predictor's network before the head: from spectrograms to statistics."""
+    if isinstance(model, OnnxNetwork):
+        return model.until("utterance")
+    import keras
+
+    return keras.Model(model.inputs, model.get_layer("utterance").output)
 
 
 def predict_utterances(
