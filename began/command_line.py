@@ -24,7 +24,8 @@ def run_script(
     if argv is None:
         _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # names of files and labels need not fit the terminal, nor our dashes
-        getattr(stream, "reconfigure", lambda **options: None)(errors="backslashreplace")
+        # Whoever follows a log file sees a line when it is printed, not when 8 kB of them are.
+        getattr(stream, "reconfigure", lambda **options: None)(errors="backslashreplace", line_buffering=True)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # descriptions keep their lines
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from began.errors import InputError
@@ -29,21 +28,28 @@ def require_precision(path: str | os.PathLike[str], stored: str, asked: str) -> 
         raise InputError.about(path, f"a training in {stored}", f"one in {asked}, as --precision says", action)
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether there is hardware for bfloat16: an accelerator, or a processor with AMX. Elsewhere it is several times slower."""
+def expect_precision() -> tuple[str, str]:
+    """Returns the precision that trainings on this machine take or, where it is mixed, measure; and why. Without measuring."""
+    if has_amx():
+        return MIXED, "the processor has AMX (amx_bf16); measured when a training begins"
+    import keras
+
+    if any(not device.startswith("cpu") for device in keras.distribution.list_devices()):
+        return MIXED, "there is an accelerator; measured when a training begins"
+    return FLOAT32, "no AMX (amx_bf16) and no accelerator here: bfloat16 would be several times slower"
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices of bfloat16, as Linux tells it."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text():
-        return True
-    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
+    return cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text(encoding="utf-8", errors="replace")
 
 
-def choose_precision(build: Callable[[], Any], batch: np.ndarray, report: Callable[[str], None]) -> str:
-    """Returns the faster precision for training what `build` makes on this machine; reports which, and the ratio."""
+def choose_precision(build: Callable[[], Any], batch: np.ndarray, report: Callable[[str], None]) -> tuple[str, str]:
+    """Returns the faster precision for training what `build` makes on this machine, and why."""
     report(f"measuring steps in {FLOAT32} and in {MIXED}")
     gain = measure_gain(build, batch)
-    chosen = MIXED if gain >= MIN_GAIN else FLOAT32
-    report(f"precision {chosen}: a step in {MIXED} is {gain:.2f} times as fast as in {FLOAT32}")
-    return chosen
+    return MIXED if gain >= MIN_GAIN else FLOAT32, f"a step in {MIXED} is {gain:.2f} times as fast as in {FLOAT32}"
 
 
 def measure_gain(build: Callable[[], Any], batch: np.ndarray, repetitions: int = 4) -> float:

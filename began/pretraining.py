@@ -22,7 +22,7 @@ from began.errors import InputError
 from began.files import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json, write_atomically
 from began.model import BEGAN
 from began.networks import build_decoder, build_encoder, build_generator
-from began.precision import MIN_STEPS, choose_precision, has_fast_bfloat16, require_precision
+from began.precision import MIN_STEPS, choose_precision, expect_precision, require_precision
 from began.settings import AUTO, FLOAT32, PretrainingSettings, Schedule
 from began.spectrogram import SpectrogramConfig
 
@@ -82,12 +82,10 @@ def pretrain(
         action = "restore them, or choose another folder"
         found, expected = "the checkpoint of a training on other recordings", "the recordings that it was trained on"
         raise InputError.about(folder / "checkpoint.npz", found, expected, action)
-    precision = state.get("precision", settings.precision)
+    n_steps = schedule.n_rounds * schedule.steps_per_round
+    precision, reason = _settle_precision(state.get("precision"), settings, store, cluster, n_steps, report)
     require_precision(folder / "checkpoint.npz", precision, settings.precision)
-    if precision == AUTO:
-        # Several processes could choose differently.
-        measurable = cluster.n_replicas == 1 and schedule.n_rounds * schedule.steps_per_round >= MIN_STEPS
-        precision = _choose_precision(settings, store, report) if measurable and has_fast_bfloat16() else FLOAT32
+    report(f"precision {precision}: {reason}")
     settings, model.precision = replace(settings, precision=precision), precision
     patience = settings.patience_epochs * schedule.rounds_per_epoch
     plateau = ResumablePlateau(patience, settings.min_learning_rate, state["plateau"])
@@ -158,7 +156,26 @@ def _restore(path: Path, model: BEGAN, cluster: Cluster, loop: DistributedLoop |
     return {"precision": FLOAT32, **read_checkpoint(path, model, content)}
 
 
-def _choose_precision(settings: PretrainingSettings, store: ChunkStore, report: Callable[[str], None]) -> str:
+def _settle_precision(
+    begun: str | None,
+    settings: PretrainingSettings,
+    store: ChunkStore,
+    cluster: Cluster,
+    n_steps: int,
+    report: Callable[[str], None],
+) -> tuple[str, str]:
+    """Returns the precision of a training, that it was begun with where it was, and why."""
+    if begun is not None:
+        return begun, "as this training began"
+    if settings.precision != AUTO:
+        return settings.precision, "as --precision says"
+    possible, reason = expect_precision()
+    if possible == FLOAT32:
+        return possible, reason
+    if cluster.n_replicas > 1:
+        return FLOAT32, "on several devices, which could choose differently"
+    if n_steps < MIN_STEPS:
+        return FLOAT32, f"measuring does not pay for {n_steps} steps"
     batch = store.read(np.arange(settings.batch_size))
     return choose_precision(partial(build_began, settings, batch.shape[1:]), batch, report)
 

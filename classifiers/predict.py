@@ -122,7 +122,7 @@ def open_predictor(path: Path, runtime: str = "auto") -> Predictor:
         InputError: see `load_predictor`; or ONNX Runtime was asked for, and is not installed or cannot run the model.
     """
     if runtime == "onnx" and not has_onnx():
-        found, action = "it without its packages", f"pip install {' '.join(PACKAGES)}, or leave it out"
+        found, action = "it without its packages", f"install them (pip install {' '.join(PACKAGES)}), or leave it out"
         raise InputError.about("--runtime onnx", found, f"{' and '.join(PACKAGES)}", action)
     if runtime == "onnx" or (runtime == "auto" and has_onnx() and "KERAS_BACKEND" not in os.environ):
         try:

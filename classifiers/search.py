@@ -123,6 +123,7 @@ def _run_trials(
     known.refresh()
     known.new_trial_ids(len(known.trials))  # those of the points: hyperopt would give them again
     with tqdm(total=max_evals, desc=progress, unit="trial", disable=progress is None) as bar:
+        bar.set_postfix_str("the first trials train")
         for first in range(0, max_evals, TOGETHER):
             end = min(first + TOGETHER, max_evals)
             while len(known.trials) < end:  # TPE makes one at a time

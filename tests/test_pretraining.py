@@ -244,22 +244,36 @@ def test_checkpoint_from_before_there_was_a_choice_is_float32(store, tmp_path):
     assert "precision" not in read_attached_json(tmp_path / "encoder.keras", "pretraining")
 
 
-@pytest.mark.parametrize(("gain", "expected"), [(2.0, MIXED), (1.05, FLOAT32), (None, FLOAT32)])
-def test_auto_takes_the_faster_and_measures_only_where_it_may_pay(store, tmp_path, monkeypatch, gain, expected):
-    monkeypatch.setattr(pretraining, "has_fast_bfloat16", lambda: gain is not None)
-    monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
+NONE = "no AMX (amx_bf16) and no accelerator here: bfloat16 would be several times slower"
+
+
+@pytest.mark.parametrize(
+    ("has_amx", "min_steps", "gain", "expected"),
+    [
+        (True, 0, 2.0, f"{MIXED}: a step in mixed_bfloat16 is 2.00 times as fast as in float32"),
+        (True, 0, 1.05, f"{FLOAT32}: a step in mixed_bfloat16 is 1.05 times as fast as in float32"),
+        (True, 1000, None, f"{FLOAT32}: measuring does not pay for 9 steps"),
+        (False, 0, None, f"{FLOAT32}: {NONE}"),
+    ],
+)
+def test_auto_takes_the_faster_says_so_and_measures_only_where_it_may_pay(
+    store, tmp_path, monkeypatch, has_amx, min_steps, gain, expected
+):
+    monkeypatch.setattr(precision, "has_amx", lambda: has_amx)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    monkeypatch.setattr(pretraining, "MIN_STEPS", min_steps)
     monkeypatch.setattr(precision, "measure_gain", lambda build, batch: 1 / (1 / gain))
     lines = train(store, tmp_path, AUTO)
-    assert stored_precision(tmp_path) == expected
-    said = [line for line in lines if line.startswith("precision")]
-    assert said == (
-        [f"precision {expected}: a step in mixed_bfloat16 is {gain:.2f} times as fast as in float32"] if gain else []
-    )
+    assert stored_precision(tmp_path) == expected.partition(":")[0]
+    assert [line for line in lines if line.startswith("precision")] == [f"precision {expected}"]
+    again = train(store, tmp_path, AUTO, epochs=2)
+    begun = f"precision {stored_precision(tmp_path)}: as this training began"
+    assert [line for line in again if line.startswith("precision")] == [begun]
 
 
 def test_measuring_leaves_no_trace(store, tmp_path, monkeypatch):
     gains = []
-    monkeypatch.setattr(pretraining, "has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "has_amx", lambda: True)
     monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
     measure = precision.measure_gain
     monkeypatch.setattr(precision, "measure_gain", lambda *arguments: gains.append(measure(*arguments)) or 2.0)

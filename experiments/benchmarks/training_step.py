@@ -6,8 +6,6 @@ tape and one optimiser for each network. Both train the same networks on the sam
 
 import math
 import os
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +44,7 @@ def benchmark(repetitions: int = 9) -> list[dict[str, Any]]:
 
 
 def _compare_precisions(base_filters: int, goal: float, batch: np.ndarray, repetitions: int) -> dict[str, Any]:
+    from began.precision import has_amx
     from began.pretraining import build_began
     from began.settings import FLOAT32, MIXED, PretrainingSettings
 
@@ -55,10 +54,8 @@ def _compare_precisions(base_filters: int, goal: float, batch: np.ndarray, repet
         model.precision = precision
         steps[precision], _ = _make_ours(model, batch)
     chunks = {name: BATCH_SIZE / seconds for name, seconds in alternate(steps, repetitions).items()}
-    cpuinfo = Path("/proc/cpuinfo").read_text()
-    processor = re.search(r"model name\s*: (.*)|$", cpuinfo)[1] or "unknown processor"
-    has_amx = "with AMX (amx_bf16)" if "amx_bf16" in cpuinfo else "without AMX"
-    note = f"batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores, {processor}, {has_amx}; goal {goal:g} with AMX"
+    amx = "with AMX (amx_bf16)" if has_amx() else "without AMX"
+    note = f"batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores {amx}; goal {goal:g} with AMX"
     name = f"training step in mixed bfloat16 vs float32, n = {base_filters}"
     return make_row(name, chunks[MIXED], chunks[FLOAT32], "chunks/s", note)
 

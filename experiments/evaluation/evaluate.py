@@ -86,6 +86,7 @@ def _run_condition(
     numbers = range(1, settings.runs + 1)
     runs = [RunFolder(settings.results_dir, condition.experiment, condition.name, number) for number in numbers]
     if not all(run.is_complete for run in runs):
+        print("preparing the features")
         prepare_data()  # before anything is written: an encoder that cannot be used leaves no run behind
     with lock_folder(folder):
         hashes.save()

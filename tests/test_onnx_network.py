@@ -1,0 +1,285 @@
+"""Networks as ONNX graphs give what Keras gives, of every kind of model and for every length, and start without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import keras  # noqa: E402
+
+from began.command_line import run_script  # noqa: E402
+from began.encoder import load_frozen_encoder, run_network  # noqa: E402
+from began.errors import InputError  # noqa: E402
+from began.files import attach_json  # noqa: E402
+from began.network_file import UnknownLayer, load_network  # noqa: E402
+from began.networks import build_decoder, build_encoder  # noqa: E402
+from began.onnx_network import load_onnx_network  # noqa: E402
+from began.spectrogram import SpectrogramConfig  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder, name_statistics, run_on_any_length  # noqa: E402
+from classifiers import predict  # noqa: E402
+from classifiers.heads import KINDS, SECOND, UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "results" / "table3_emodb" / "utterance_head" / "model.keras"
+HEADS = {
+    SECOND: [
+        {},
+        {"input_dropout": 0.1, "dense_units": 4, "dense_dropout": 0.1, "pooling": "mean_max_time", "input_pool_time": 3},
+        {"n_convolutions": 0, "pooling": "max_time"},
+    ],
+    UTTERANCE: [
+        {},
+        {"n_convolutions": 0, "input_dropout": 0.0, "dropout": 0.0},
+        {"correlations": "first", "statistics": "spread_mean"},
+        {"blocks": "first", "kernel_frequency": 9},
+    ],
+}
+CASES = [(kind, task, parameters) for kind in KINDS for task in ("categorical", "dimensional") for parameters in HEADS[kind]]
+
+
+def fill_with_noise(model: keras.Model) -> keras.Model:
+    """Gives every weight a value, so that none of them can be forgotten without a trace."""
+    generator = np.random.default_rng(0)
+    for layer in model._flatten_layers():
+        if type(layer).__name__ in ("Conv2D", "Dense"):
+            layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
+    fill_with_noise(build_encoder(base_filters=3, latent_size=8, seed=1)).save(path)
+    attach_json(path, "spectrogram", SpectrogramConfig.of("normalized").to_dict())
+    return load_frozen_encoder(path)
+
+
+def save_model(encoder, path: Path, kind: str, task: str, parameters: dict) -> Path:
+    resolved = resolve_parameters(task, parameters, kind)
+    metadata = {"task": task, "kind": kind, "parameters": resolved, "tail": "overlap", "aggregation": "mean"}
+    if kind == UTTERANCE:
+        encoder = UtteranceEncoder.of(encoder)
+        shape = (40, 1, len(choose_statistics(resolved, name_statistics(encoder.n_channels))))
+        metadata["speeds"] = [1.0, 0.9]
+    else:
+        shape = encoder.feature_shape
+    if task == "categorical":
+        metadata["labels"] = ["anger", "joy", "neutral"]
+    generator = np.random.default_rng(0)
+    sizes = shape[0], shape[2]
+    normalization = generator.normal(size=sizes), generator.uniform(0.5, 2.0, sizes)
+    head = fill_with_noise(build_head(task, shape, 3 if task == "categorical" else 2, parameters, 1, normalization, kind))
+    save_predictor(path, build_predictor(encoder, head, metadata))
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(encoder, tmp_path_factory):
+    return save_model(encoder, tmp_path_factory.mktemp("model") / "model.keras", UTTERANCE, "categorical", {})
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Twelve recordings of one to six seconds."""
+    folder, generator = tmp_path_factory.mktemp("sounds"), np.random.default_rng(0)
+    for number in range(12):
+        n = 16_000 + number * 7_001
+        speech = (0.02 + np.abs(np.sin(np.arange(n) / (500 + 50 * number)))) * generator.standard_normal(n) / 10
+        soundfile.write(folder / f"{number}.wav", speech, 16_000)
+    return folder
+
+
+def as_list(outputs) -> list[np.ndarray]:
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+@pytest.mark.parametrize(("kind", "task", "parameters"), CASES)
+def test_a_graph_gives_what_keras_gives(encoder, tmp_path, kind, task, parameters):
+    path = save_model(encoder, tmp_path / "m.keras", kind, task, parameters)
+    network, expected = load_onnx_network(path), load_network(path)
+    assert network.input_shape == expected.input_shape
+    assert as_list(network.output_shape) == as_list(expected.output_shape)
+    for n_frames in (32,) if kind == SECOND else (8, 96, 200):
+        x = np.random.default_rng(n_frames).uniform(-1, 1, (2, 512, n_frames, 1)).astype(np.float32)
+        for ours, theirs in zip(as_list(network.predict_on_batch(x)), as_list(expected.predict_on_batch(x)), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    if kind == SECOND:
+        np.testing.assert_allclose(run_network(network, x[..., 0]), run_network(expected, x[..., 0]), atol=1e-5)
+
+
+def test_parts_of_a_network(model):
+    network, expected = load_onnx_network(model), load_network(model)
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 512, 104, 1)).astype(np.float32)
+    bands, theirs = network.get_layer("bands"), expected.get_layer("bands")
+    assert bands.output_shape == theirs.output_shape
+    for a, b in zip(run_on_any_length(bands, x), run_on_any_length(theirs, x), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    pooled = network.until("utterance")
+    part = keras.Model(expected.inputs, expected.get_layer("utterance").output)
+    np.testing.assert_allclose(pooled.predict_on_batch(x), part.predict_on_batch(x), atol=1e-5)
+    for a, b in zip(
+        network.get_layer("head").get_layer("normalization").get_weights(),
+        expected.get_layer("head").get_layer("normalization").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_published_encoder():
+    path = ROOT / "results" / "pretrain_librispeech" / "began" / "encoder.keras"
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 512, 32, 1)).astype(np.float32)
+    np.testing.assert_allclose(
+        load_onnx_network(path).predict_on_batch(x), load_network(path).predict_on_batch(x), atol=1e-4, rtol=1e-5
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- predict
+
+
+def run(*words) -> int:
+    return run_script(predict.main, predict.make_parser(), [str(word) for word in words])
+
+
+def predict_both(capsys, *words) -> list[list[dict]]:
+    """Returns what both runtimes say."""
+    said = []
+    for runtime in ("onnx", "tensorflow"):
+        assert run(*words, "--output", "json", "--runtime", runtime) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    return said
+
+
+def assert_equal_predictions(ours: list[dict], theirs: list[dict]) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        rows = [(a, b), *zip(a.get("timeline", []), b.get("timeline", []), strict=True)]
+        for x, y in rows:
+            assert x["probabilities"] == pytest.approx(y["probabilities"], abs=1e-4)
+
+
+@pytest.mark.parametrize("options", [(), ("--timeline", "--window", 1), ("--single-pass",), ("--adapt",)])
+def test_both_runtimes_say_the_same(model, sounds, capsys, options):
+    options = (*options, sounds) if options == ("--adapt",) else options
+    ours, theirs = predict_both(capsys, "--model", model, sounds, *options)
+    assert len(ours) == 12
+    assert_equal_predictions(ours, theirs)
+
+
+def test_a_head_on_seconds_says_the_same(encoder, sounds, tmp_path, capsys):
+    path = save_model(encoder, tmp_path / "m.keras", SECOND, "categorical", {})
+    assert_equal_predictions(*predict_both(capsys, "--model", path, sounds, "--timeline"))
+
+
+def test_real_recordings_get_the_same_scores(shared_data, capsys):
+    paths = sorted((shared_data / "EmoDB" / "wav").glob("*.wav"))[::20]
+    assert len(paths) > 20
+    assert_equal_predictions(*predict_both(capsys, "--model", PUBLISHED, *paths, "--timeline"))
+
+
+def test_predicting_imports_neither_tensorflow_nor_keras(model, sounds):
+    code = (
+        "import sys; from classifiers import predict; from began.command_line import run_script; "
+        "code = run_script(predict.main, predict.make_parser(), sys.argv[1:]); "
+        "assert not {'tensorflow', 'keras', 'librosa', 'matplotlib', 'pandas'} & set(sys.modules); sys.exit(code)"
+    )
+    words = ["--model", model, sounds / "1.wav", "--timeline", "--window", "1"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "" and "1.wav" in done.stdout
+
+
+def test_keras_runs_what_no_graph_is_made_of(model, sounds, monkeypatch, capsys):
+    def refuse(path):
+        raise UnknownLayer("LayerOfTomorrow")
+
+    monkeypatch.setattr(predict, "load_onnx_network", refuse)
+    assert run("--model", model, sounds / "1.wav") == 0
+    assert run("--model", model, sounds / "1.wav", "--runtime", "onnx") == 2
+    assert "a network with LayerOfTomorrow, which it cannot run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("why", ["no packages", "KERAS_BACKEND"])
+def test_auto_takes_keras(model, sounds, monkeypatch, capsys, why):
+    monkeypatch.setattr(predict, "load_onnx_network", None)
+    if why == "KERAS_BACKEND":
+        monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    else:
+        monkeypatch.setattr(predict, "has_onnx", lambda: False)
+    assert run("--model", model, sounds / "1.wav") == 0
+    if why == "no packages":
+        assert run("--model", model, sounds / "1.wav", "--runtime", "onnx") == 2
+        assert "pip install onnx onnxruntime" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------- strangers' files
+
+
+def alter(source: Path, target: Path, change) -> Path:
+    """Copies a .keras file with another configuration."""
+    with zipfile.ZipFile(source) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    change(config["config"])
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return target
+
+
+def find(config: dict, name: str) -> dict:
+    return next(layer for layer in config["layers"] if layer["name"] == name)
+
+
+def double_forever(config: dict) -> None:
+    """Forty layers, each of which puts what came before it twice side by side."""
+    pooled = find(config, "pooled")
+    reference = {"class_name": "__keras_tensor__", "config": {"shape": [None, 40, 120], "keras_history": ["pooled", 0, 0]}}
+    for number in range(40):
+        reference["config"]["keras_history"][0] = f"twice{number - 1}" if number else "pooled"
+        layer = {**pooled, "name": f"twice{number}", "config": {**pooled["config"], "name": f"twice{number}"}}
+        layer["inbound_nodes"] = [{"args": [[json.loads(json.dumps(reference))] * 2], "kwargs": {}}]
+        config["layers"].insert(config["layers"].index(find(config, "utterance")), layer)
+
+
+def name_another_layer(config: dict) -> None:
+    find(config, "pooled")["class_name"] = "Lambda"
+
+
+def name_another_weight(config: dict) -> None:
+    find(config, "bands")["config"]["layers"].pop(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (double_forever, "in the middle of its network"),
+        (name_another_layer, r"the layers \['Lambda'\]"),
+        (name_another_weight, "cannot be loaded"),
+    ],
+)
+def test_hostile_networks_are_refused(model, tmp_path, change, said):
+    path = alter(model, tmp_path / "m.keras", change)
+    with pytest.raises(InputError, match=said):
+        load_predictor(path, load_onnx_network)
+
+
+def test_settings_that_no_graph_is_made_of_are_named(model, tmp_path):
+    def dilate(config: dict) -> None:
+        find(find(config, "bands")["config"], "map")["config"]["dilation_rate"] = [2, 2]
+
+    with pytest.raises(UnknownLayer, match=r"dilation_rate \[2, 2\]"):
+        load_onnx_network(alter(model, tmp_path / "m.keras", dilate))
+    build_decoder((32, 8, 1), 2, 4).save(tmp_path / "decoder.keras")
+    with pytest.raises(UnknownLayer, match="UpSampling2D"):
+        load_onnx_network(tmp_path / "decoder.keras")
