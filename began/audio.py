@@ -80,8 +80,40 @@ def stream_audio(
         InputError: missing, unreadable, not sound, truncated, empty, silent (known at its end), or with samples or a
             sample rate that no recording has.
     """
+    if isinstance(path, Recording):
+        yield from path.play(speed)
+        return
     with open_audio(path) as file:
         yield from _resample_blocks(_read_mono(Path(path), file, watch, digest), file, speed)
+
+
+class Recording:
+    """A sound file in memory, in the place of its path: it is read once, and resampled once for each speed."""
+
+    def __init__(self, path: str | os.PathLike[str], file: soundfile.SoundFile | _Part, digest: hashlib._Hash) -> None:
+        self._path, self._file = os.fspath(path), file
+        self._mono = list(_read_mono(Path(path), file, None, digest))
+        self._played: dict[float, list[np.ndarray]] = {}
+        self.speech: dict[float, Any] = {}  # where it lies at each speed, which `began.front_end` finds once
+
+    def __fspath__(self) -> str:
+        return self._path
+
+    def play(self, speed: float) -> list[np.ndarray]:
+        """Returns the blocks that `stream_audio` yields."""
+        if speed not in self._played:
+            self._played[speed] = list(_resample_blocks(self._mono, self._file, speed))
+        return self._played[speed]
+
+
+def hold_audio(path: str | os.PathLike[str], digest: hashlib._Hash) -> str | os.PathLike[str] | Recording:
+    """Returns a sound file in memory, or its path where it lasts more than a minute, or an unknown time.
+
+    Args:
+        path, digest: see `stream_audio`, also for errors; the path is returned without feeding the digest.
+    """
+    with open_audio(path) as file:
+        return Recording(path, file, digest) if file.frames <= BLOCK_SECONDS * file.samplerate else path
 
 
 def hash_sound(path: str | os.PathLike[str], watch: Watch | None = None) -> str:

@@ -119,7 +119,7 @@ def _write_shards(
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as finisher:
         try:
             jobs = (pool.submit(_read_spectrograms, path, config, tail, stop) for shard in missing.values() for path in shard)
-            results = _start_ahead(jobs, 2 * workers + 2)
+            results = start_ahead(jobs, 2 * workers + 2)
             finished = finisher.submit(int)
             for target, shard in missing.items():
                 with ExitStack() as stack:
@@ -139,7 +139,7 @@ def _write_shards(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
+def start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
     """Yields jobs in order, having started `n_ahead` of them ahead."""
     started = deque(islice(jobs, n_ahead))
     while started:

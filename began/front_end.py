@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, chunk_blocks, stream_audio
+from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, stream_audio
 from began.errors import InputError
 
 FRONT_ENDS = ("literal", "normalized")
@@ -105,7 +105,11 @@ def stream_altered_speech(
     response = draw_channel(generator) if channel else None
     level_db, noise_seed = LOUD_LEVEL_DB - generator.uniform(*NOISE_DB), generator.integers(2**31)
 
-    def transmit(digest: hashlib._Hash | None = None) -> Iterator[np.ndarray]:
+    sent: list[np.ndarray] = []  # of a recording in memory
+
+    def transmit(digest: hashlib._Hash | None = None) -> Iterable[np.ndarray]:
+        if sent:
+            return sent
         blocks = stream_audio(path, speed, digest=digest)
         return blocks if response is None else _filter(blocks, response)
 
@@ -113,8 +117,14 @@ def stream_altered_speech(
         noise = np.random.default_rng(noise_seed)
         return (block + amplitude * noise.standard_normal(len(block), np.float32) for block in transmit(digest))
 
-    speech = measure_speech(transmit()) or find_speech(path, speed)  # a channel may leave nothing of whistles
+    if isinstance(path, Recording):
+        sent += transmit()
+    # A channel may leave nothing of whistles.
+    speech = (measure_speech(transmit()) if channel else None) or find_speech(path, speed)
     amplitude = np.float32(10.0 ** (level_db / 20.0) / speech.gain)
+    if isinstance(path, Recording):
+        noisy = list(add_noise())
+        return cut_speech(noisy, measure_speech(noisy) or speech)
     return cut_speech(add_noise(digest), measure_speech(add_noise()) or speech)
 
 
@@ -160,11 +170,14 @@ def stream_chunks(
 
 def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
     """Returns where a sound file's speech lies; raises as `began.audio.stream_audio` does."""
-    speech = measure_speech(stream_audio(path, speed))
-    if speech is None:
-        action = "check the recording"
-        raise InputError.about(Path(path), "silence, but for single clicks", "speech", action)
-    return speech
+    found: dict[float, Speech] = path.speech if isinstance(path, Recording) else {}
+    if speed not in found:
+        speech = measure_speech(stream_audio(path, speed))
+        if speech is None:
+            action = "check the recording"
+            raise InputError.about(Path(path), "silence, but for single clicks", "speech", action)
+        found[speed] = speech
+    return found[speed]
 
 
 def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:

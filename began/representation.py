@@ -4,18 +4,23 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES
+from began.audio import CHUNK_SAMPLES, Recording, hold_audio
+from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
 from began.files import check_npy, lock_folder, open_npy, write_npy
 from began.front_end import stream_chunks
 from began.sounds import SoundHashes
+from began.startup import count_cores
 from began.utterance_encoder import UtteranceEncoder
 
 __all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus", "represent_utterances"]
@@ -150,22 +155,44 @@ def represent_utterances(
     altered = [*((speed, False) for speed in noisy_speeds), *((speed, True) for speed in channel_speeds)]
     shape, folder = (len(speeds) + len(altered), *encoder.feature_shape), _cache_folder(cache_dir, identity)
 
-    def embed(
-        path: str | os.PathLike[str], sound: str, speed: float, seed: Sequence[int] | None = None, channel: bool = False
-    ) -> np.ndarray:
-        digest = hashlib.sha256()
-        statistics = encoder.embed_file(path, speed, seed, channel, digest)
-        _refuse_changed(path, digest.hexdigest(), sound)
-        return statistics
-
     with lock_folder(folder, wait=True):
         if not (folder / "features.npy").exists():
-            with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
-                for number, (path, sound) in enumerate(zip(progress(paths), sounds, strict=True)):
-                    copies = [embed(path, sound, speed) for speed in speeds]
-                    copies += [embed(path, sound, speed, (number, n), channel) for n, (speed, channel) in enumerate(altered)]
-                    append(np.stack(copies)[np.newaxis])
+            embed = partial(_embed_copies, encoder, speeds, altered)
+            # While one file goes through the network, another is heard: no thread has enough to do for all cores.
+            pool = ThreadPoolExecutor(count_cores())
+            try:
+                jobs = start_ahead(map(partial(pool.submit, embed), count(), paths, sounds), 2 * count_cores())
+                with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
+                    for _, job in zip(progress(paths), jobs, strict=True):
+                        append(job.result()[np.newaxis])
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
     return _read_cached(folder / "features.npy", len(paths), np.dtype("<f2"), shape)
+
+
+def _embed_copies(
+    encoder: UtteranceEncoder,
+    speeds: Sequence[float],
+    altered: Sequence[tuple[float, bool]],
+    number: int,
+    path: str | os.PathLike[str],
+    sound: str,
+) -> np.ndarray:
+    """Returns the statistics of all copies of a file, whose number is part of the seed of what alters them."""
+    digest = hashlib.sha256()
+    held = hold_audio(path, digest)
+    if isinstance(held, Recording):
+        _refuse_changed(path, digest.hexdigest(), sound)
+
+    def embed(speed: float, seed: Sequence[int] | None = None, channel: bool = False) -> np.ndarray:
+        digest = hashlib.sha256()
+        statistics = encoder.embed_file(held, speed, seed, channel, digest)
+        if not isinstance(held, Recording):
+            _refuse_changed(path, digest.hexdigest(), sound)
+        return statistics
+
+    copies = [embed(speed) for speed in speeds]
+    return np.stack([*copies, *(embed(speed, (number, n), channel) for n, (speed, channel) in enumerate(altered))])
 
 
 def _cache_folder(cache_dir: str | os.PathLike[str], identity: dict[str, Any]) -> Path:

@@ -7,6 +7,7 @@ Recordings of hours run through block by block: the statistics are sums and extr
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -106,7 +107,7 @@ class UtteranceEncoder:
 
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:
         """Returns the statistics of a spectrogram given as consecutive pieces, float32 (n_bins, n_frames) each."""
-        pooled = [_Sums(n_channels) for n_channels in self.n_channels]
+        pooled = [_Sums(n_channels, with_products=number == 0) for number, n_channels in enumerate(self.n_channels)]
         for blocks in self._stream_bands(spectrogram):
             for sums, frames in zip(pooled, blocks, strict=True):
                 sums.add(frames)
@@ -154,9 +155,14 @@ def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
 
 def fill_up(spectrogram: np.ndarray, config: SpectrogramConfig) -> np.ndarray:
     """Returns a spectrogram, float32 (n_bins, n_frames), with silence behind it up to a multiple of STEP frames."""
-    silence = compute_spectrograms(np.zeros((1, 1), np.float32), config).max()
+    silence = _silence(config)
     n_frames = max(STEP, -(-spectrogram.shape[1] // STEP) * STEP)
     return np.pad(spectrogram, ((0, 0), (0, n_frames - spectrogram.shape[1])), constant_values=silence)
+
+
+@functools.cache
+def _silence(config: SpectrogramConfig) -> float:
+    return compute_spectrograms(np.zeros((1, 1), np.float32), config).max()
 
 
 def build_band_model(encoder: Any) -> Any:
@@ -225,27 +231,25 @@ def pool_bands(bands: Sequence[Any], chosen: Sequence[str]) -> Any:
 class _Sums:
     """Sums and extremes of a block's frames, from which its statistics follow; frames come in any number of pieces."""
 
-    def __init__(self, n_channels: int) -> None:
-        self.n_frames, self.sums = 0, np.zeros((N_MEL_BANDS, n_channels))
-        self.products = np.zeros((n_channels, N_MEL_BANDS, N_MEL_BANDS))
+    def __init__(self, n_channels: int, with_products: bool) -> None:
+        self.n_frames, self.sums, self.squares = 0, *np.zeros((2, N_MEL_BANDS, n_channels))
+        self.products = np.zeros((n_channels, N_MEL_BANDS, N_MEL_BANDS)) if with_products else None
         self.highest, self.lowest = np.full((2, N_MEL_BANDS, n_channels), [[[-np.inf]], [[np.inf]]])
 
     def add(self, frames: np.ndarray) -> None:
         """Adds frames, float32 (n_frames, 40, n_channels)."""
         self.n_frames += len(frames)
-        self.sums += frames.sum(axis=0, dtype=np.float64)
-        by_channel = frames.transpose(2, 1, 0).astype(np.float64)  # (n_channels, 40, n_frames)
-        self.products += by_channel @ by_channel.transpose(0, 2, 1)
         self.highest = np.maximum(self.highest, frames.max(axis=0))
         self.lowest = np.minimum(self.lowest, frames.min(axis=0))
-
-    @property
-    def _covariances(self) -> np.ndarray:
-        mean = (self.sums / self.n_frames).T
-        return self.products / self.n_frames - mean[:, :, np.newaxis] * mean[:, np.newaxis]
+        frames = frames.astype(np.float64)
+        self.sums += frames.sum(axis=0)
+        self.squares += np.einsum("tkc,tkc->kc", frames, frames)
+        if self.products is not None:
+            by_channel = frames.transpose(2, 1, 0)  # (n_channels, 40, n_frames)
+            self.products += by_channel @ by_channel.transpose(0, 2, 1)
 
     def _deviations(self) -> np.ndarray:
-        variances = np.diagonal(self._covariances, axis1=1, axis2=2).T
+        variances = self.squares / self.n_frames - np.square(self.sums / self.n_frames)
         return np.sqrt(np.maximum(variances, 0.0))
 
     def statistics(self) -> np.ndarray:
@@ -255,6 +259,7 @@ class _Sums:
 
     def correlations(self) -> np.ndarray:
         """Returns the correlations of every band and channel with all bands of its channel, (40, 40 n_channels)."""
-        deviations = self._deviations().T + EPSILON
-        correlations = self._covariances / (deviations[:, :, np.newaxis] * deviations[:, np.newaxis])
+        mean, deviations = (self.sums / self.n_frames).T, self._deviations().T + EPSILON
+        covariances = self.products / self.n_frames - mean[:, :, np.newaxis] * mean[:, np.newaxis]
+        correlations = covariances / (deviations[:, :, np.newaxis] * deviations[:, np.newaxis])
         return correlations.transpose(1, 0, 2).reshape(N_MEL_BANDS, -1)

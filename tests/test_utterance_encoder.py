@@ -6,7 +6,7 @@ import soundfile
 
 keras = pytest.importorskip("keras")
 
-from began import utterance_encoder  # noqa: E402
+from began import audio, utterance_encoder  # noqa: E402
 from began.audio import name_part  # noqa: E402
 from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
 from began.errors import InputError  # noqa: E402
@@ -124,10 +124,9 @@ def test_the_cache_knows_utterances_by_sound(encoder, noises, tmp_path):
 
 
 def test_an_utterance_that_changes_meanwhile_leaves_no_statistics(encoder, noises, tmp_path):
-    def change(paths):
-        yield paths[0]
+    def change(paths):  # after the hashes were taken, and before the first file is read again
         soundfile.write(paths[1], soundfile.read(paths[1])[0][::-1], 16_000)
-        yield paths[1]
+        yield from paths
 
     with pytest.raises(InputError, match=r"b\.wav: found a recording that was changed since the start"):
         represent_utterances(encoder, noises, tmp_path / "cache", progress=change)
@@ -142,3 +141,26 @@ def test_a_flipped_bit_among_the_statistics_is_found(encoder, noises, tmp_path):
     path.write_bytes(whole)
     with pytest.raises(InputError, match=r"features\.npy: found a damaged cache \(row \d has another checksum"):
         represent_utterances(encoder, noises, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("front_end", ["literal", "normalized"])
+def test_copies_of_a_file_that_is_read_once_are_those_that_are_streamed(tiny_encoder, noises, tmp_path, monkeypatch, front_end):
+    encoder, opened = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), front_end), []
+    altered = [(1.1, False), (0.9, False), (0.9, True)] if front_end == "normalized" else []
+    expected = [
+        [encoder.embed_file(path, speed) for speed in (1.0, 0.9)]
+        + [encoder.embed_file(path, speed, (number, n), channel) for n, (speed, channel) in enumerate(altered)]
+        for number, path in enumerate(noises)
+    ]
+    sounds = [audio.hash_sound(path) for path in noises]
+    open_audio = audio.open_audio
+    monkeypatch.setattr(audio, "open_audio", lambda path: opened.append(path) or open_audio(path))
+    copies = {"speeds": (1.0, 0.9), "sounds": sounds}
+    copies |= {"noisy_speeds": (1.1, 0.9), "channel_speeds": (0.9,)} if altered else {}
+    found = represent_utterances(encoder, noises, tmp_path / "cache", **copies)
+    np.testing.assert_array_equal(found, np.array(expected, np.float16))
+    assert sorted(opened) == noises
+    monkeypatch.setattr(audio, "BLOCK_SECONDS", 1)  # a long file is streamed, as often as it is heard
+    streamed = represent_utterances(encoder, noises, tmp_path / "other", **copies)
+    np.testing.assert_allclose(streamed, found, rtol=2e-3, atol=1e-3)
+    assert len(opened) > 2 * len(noises) + 2
