@@ -1,9 +1,9 @@
 # make demo    everything once, on a synthetic corpus (about five minutes)
 # make test    the tests, the same every time
 # make fuzz    searches at random, for minutes, for input that is handled wrongly
-# make test-extras  the tests of what is optional: ONNX, JAX, Spark, ffmpeg, older Keras; in build/
+# make test-extras  the tests of what is optional: JAX, Spark, ffmpeg, older Keras; in build/
 # make lint    ruff and mypy
-# make bench   benchmarks -> results/benchmarks.csv
+# make bench   benchmarks -> results/benchmarks.csv; AGAINST=COMMIT also predicts with the command of an earlier commit
 # make tables  tables, figures and the README's results from what lies under results/
 # make report  the notebooks as one HTML report
 PYTHON ?= python3
@@ -41,7 +41,7 @@ lint: install
 	$(BIN)/mypy
 
 bench: install
-	$(BIN)/python -m experiments.benchmarks --results-dir $(RESULTS)
+	$(BIN)/python -m experiments.benchmarks --results-dir $(RESULTS) $(if $(AGAINST),--against $(AGAINST))
 
 tables: install
 	$(BIN)/python -m experiments.report tables --results-dir $(RESULTS) --readme README.md

@@ -39,3 +39,19 @@ def test_benchmark_of_many_files_in_miniature():
     for row in rows:
         assert row["ours"] > 0 and row["alternative"] > 0
         assert row["ratio"] == pytest.approx(row["ours"] / row["alternative"], rel=1e-2)
+
+
+def test_benchmark_of_predicting_in_miniature():
+    pytest.importorskip("onnxruntime")
+    from experiments.benchmarks.predicting import benchmark
+
+    (row,) = benchmark(repetitions=1)
+    assert row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=1e-2)
+    assert row["ratio"] > 1.5
+
+
+def test_benchmark_of_embedding_in_miniature():
+    from experiments.benchmarks.embedding import benchmark
+
+    (row,) = benchmark(repetitions=1, n_files=4, base_filters=2)
+    assert row["ratio"] == pytest.approx(row["ours"] / row["alternative"], rel=1e-2)

@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks --results-dir results
 
-takes about ten minutes on two cores that do nothing else. With other work on the machine the figures are lower, and the
+takes about twelve minutes on two cores that do nothing else. With other work on the machine the figures are lower, and the
 ratios less certain.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from began.command_line import run_script
 from began.files import write_atomically
 
-PARTS = ("preparation", "memory", "many_files", "training_step", "leave_one_speaker_out")
+PARTS = ("preparation", "memory", "many_files", "predicting", "embedding", "training_step", "leave_one_speaker_out")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -23,6 +23,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks", description=__doc__)
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure; default: all")
+    against = "commit whose command predicts beside ours; default: ours with TensorFlow"
+    parser.add_argument("--against", metavar="COMMIT", help=against)
     return parser
 
 
@@ -34,7 +36,8 @@ def main(arguments: argparse.Namespace) -> None:
     rows = []
     for part in arguments.only:
         print(f"measuring: {part.replace('_', ' ')}", flush=True)
-        rows += importlib.import_module(f"experiments.benchmarks.{part}").benchmark()
+        benchmark = importlib.import_module(f"experiments.benchmarks.{part}").benchmark
+        rows += benchmark(against=arguments.against) if part == "predicting" else benchmark()
     table = pd.DataFrame(rows)
     path = arguments.results_dir / "benchmarks.csv"
     if set(arguments.only) < set(PARTS) and path.exists():  # the other parts' rows stay

@@ -1,0 +1,49 @@
+"""Embedding utterances with all their copies: ours beside one copy after the other, each from its file."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from began.startup import count_cores, start_backend
+from experiments.benchmarks import alternate, make_row
+from experiments.evaluation.data import NOISY_SPEEDS, SPEEDS
+
+
+def benchmark(repetitions: int = 3, n_files: int = 40, base_filters: int = 8) -> list[dict[str, Any]]:
+    """Returns the row: files per second, for files of two to four seconds."""
+    import soundfile
+
+    start_backend()
+
+    from began.encoder import freeze
+    from began.networks import build_encoder
+    from began.representation import represent_utterances
+    from began.spectrogram import SpectrogramConfig
+    from began.utterance_encoder import UtteranceEncoder
+
+    frozen = freeze(build_encoder(base_filters=base_filters, seed=0), SpectrogramConfig.of("normalized"), "untrained")
+    encoder, generator = UtteranceEncoder.of(frozen), np.random.default_rng(0)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        paths = [Path(folder) / f"{number}.wav" for number in range(n_files)]
+        for path in paths:
+            n_samples = int(generator.uniform(2, 4) * 16_000)
+            speech = generator.normal(0, 0.1, n_samples) * np.abs(np.sin(np.arange(n_samples) / 2000))
+            soundfile.write(path, speech, 16_000)
+
+        def ours() -> None:
+            with tempfile.TemporaryDirectory(dir=folder) as cache_dir:
+                represent_utterances(encoder, paths, cache_dir, speeds=SPEEDS, noisy_speeds=NOISY_SPEEDS)
+
+        def one_by_one() -> None:
+            for number, path in enumerate(paths):
+                for speed in SPEEDS:
+                    encoder.embed_file(path, speed)
+                for n, speed in enumerate(NOISY_SPEEDS):
+                    encoder.embed_file(path, speed, (number, n))
+
+        seconds = alternate({"ours": ours, "one by one": one_by_one}, repetitions)
+    rates = {side: n_files / taken for side, taken in seconds.items()}
+    note = f"{len(SPEEDS)} speeds and {len(NOISY_SPEEDS)} copies with noise, n = {base_filters}, {count_cores()} cores; goal 2"
+    return [make_row("embedding utterances and their copies", rates["ours"], rates["one by one"], "files/s", note)]

@@ -1,0 +1,60 @@
+"""What a user waits for: the emotion of one short file, from the start of the command to its end.
+
+Ours: ONNX Runtime. The alternative: TensorFlow, or the same command of another commit with the model that it had published.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.benchmarks import alternate, make_row
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 3
+
+
+def benchmark(repetitions: int = 5, against: str | None = None) -> list[dict[str, Any]]:
+    """Returns the row: seconds for one file.
+
+    Args:
+        against: a commit whose command is the alternative; None: ours with --runtime tensorflow.
+    """
+    import soundfile
+
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, _check_out(against) as other:
+        sound = Path(folder) / "speech.wav"
+        noise = np.random.default_rng(0).normal(0, 0.1, SECONDS * 16_000)
+        soundfile.write(sound, noise * np.abs(np.sin(np.arange(len(noise)) / 2000)), 16_000)
+        ours = _make_command(ROOT, sound, "--runtime", "onnx")
+        alternative = _make_command(other, sound, *([] if against else ["--runtime", "tensorflow"]))
+        seconds = alternate({"ours": ours, "alternative": alternative}, repetitions)
+    note = f"a file of {SECONDS} s; the alternative: {f'commit {against}' if against else 'TensorFlow'}; goal 3"
+    return [make_row("predicting one short file", seconds["ours"], seconds["alternative"], "s", note, inverse=True)]
+
+
+@contextmanager
+def _check_out(commit: str | None) -> Iterator[Path]:
+    """Gives a folder with the files of a commit; without one, this folder."""
+    if commit is None:
+        yield ROOT
+        return
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", f"{folder}/other", commit], check=True)
+        try:
+            yield Path(folder) / "other"
+        finally:
+            subprocess.run([*git, "remove", "--force", f"{folder}/other"], check=True)
+
+
+def _make_command(root: Path, sound: Path, *options: str) -> Callable[[], Any]:
+    """Returns what predicts a file with a published model of Table 3, that which reads whole utterances where there is one."""
+    model = max((root / "results" / "table3_emodb").glob("*/model.keras"), key=lambda path: "utterance" in path.parent.name)
+    command = [sys.executable, "-m", "classifiers.predict", "--model", str(model), str(sound), *options]
+    return lambda: subprocess.run(command, cwd=root, check=True, capture_output=True)
