@@ -137,6 +137,26 @@ def evaluate_classification(
     }
 
 
+def expected_calibration_error(
+    target: Sequence[str], labels: Sequence[str], probabilities: np.ndarray, n_bins: int = 15
+) -> float:
+    """How far the probability of the most probable class lies from how often it is right, in [0, 1].
+
+    The absolute difference of the two means in equally wide bins of that probability, averaged over the predictions.
+    Source: Guo et al. 2017, equation 3.
+
+    Args:
+        target, labels, probabilities: see `validate_classification`, also for errors.
+        n_bins: number of bins; theirs is 15.
+    """
+    most_probable = np.asarray(labels)[np.argmax(probabilities, axis=1)]
+    true, predicted, scores = validate_classification(target, most_probable, labels, probabilities)
+    confidence, right = scores.max(axis=1), true == predicted
+    bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=n_bins)
+    return float(np.abs(gaps).sum() / len(true))
+
+
 def validate_dimension(name: str, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Target and prediction of one dimension as float64, shape (n,).
 

@@ -78,6 +78,18 @@ class Predictor:
         allowed = scores * np.isin(self.columns, self.allowed)
         return allowed / np.maximum(allowed.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
 
+    def restrict_prediction(self, prediction: Prediction) -> Prediction:
+        """Returns what this predictor says, from what it says where all classes can occur."""
+        if self.allowed is None:
+            return prediction
+        chunk_scores = self._restrict(prediction.chunk_scores)
+        scores = self._restrict(prediction.scores) if self.kind == UTTERANCE else self._aggregate(chunk_scores)
+        return replace(prediction, chunk_scores=chunk_scores, scores=scores)
+
+    def _aggregate(self, chunk_scores: np.ndarray) -> np.ndarray:
+        one_file = np.zeros(len(chunk_scores))
+        return aggregate_chunks(chunk_scores, one_file, self.metadata["aggregation"], self.metadata["task"])[0]
+
     def label_of(self, scores: np.ndarray) -> str | None:
         """Returns the class with the highest probability; None where there are no classes."""
         return self.columns[int(np.argmax(scores))] if self.is_categorical else None
@@ -122,10 +134,7 @@ class Predictor:
             speeds = self.metadata["speeds"] if average_speeds else (1.0,)
             reader = UtteranceReader(self.model, self.spectrogram, self.metadata["parameters"], speeds, adapt_to)
             for path, outcome in predict_utterances(reader, paths, windows, on_chunks):
-                if isinstance(outcome, Prediction):
-                    chunk_scores, scores = self._restrict(outcome.chunk_scores), self._restrict(outcome.scores)
-                    outcome = replace(outcome, chunk_scores=chunk_scores, scores=scores)
-                yield path, outcome
+                yield path, self.restrict_prediction(outcome) if isinstance(outcome, Prediction) else outcome
             return
         files: deque[_File] = deque()
 
@@ -150,9 +159,9 @@ class Predictor:
         if file.error is not None:
             return file.error
         chunk_scores = self._restrict(np.concatenate(file.scores))
-        start, one_file = np.arange(len(chunk_scores), dtype=np.float64), np.zeros(len(chunk_scores))
+        start = np.arange(len(chunk_scores), dtype=np.float64)
         try:
-            (scores,) = aggregate_chunks(chunk_scores, one_file, self.metadata["aggregation"], self.metadata["task"])
+            scores = self._aggregate(chunk_scores)
         except InputError as error:  # scores that are not finite
             return InputError(f"{printable(file.path)}: {error}")
         if self.metadata["tail"] == "overlap":  # the last chunk ends where the file ends

@@ -195,9 +195,28 @@ def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encod
 
     check_results(results)
     models = sorted((results / "custom" / "mine").glob("*.keras"))
-    assert [model.name for model in models] == ["model-dimensional.keras", "model.keras"]
-    arousal, valence = load_predictor(models[0]).predict_file(load("manifest", path).utterances["path"][0]).scores
+    names = ["model-dimensional-training-part.keras", "model-dimensional.keras", "model-training-part.keras", "model.keras"]
+    assert [model.name for model in models] == names
+    arousal, valence = load_predictor(models[1]).predict_file(load("manifest", path).utterances["path"][0]).scores
     assert 0 <= arousal <= 1 and -1 <= valence <= 1
+
+    # The models of the training part score the test part as run 1 did: they have seen no other recordings.
+    tested = read_table(results / "custom" / "mine" / "run1" / "predictions.csv").set_index("utterance")
+    paths = load("manifest", path).utterances.set_index("utterance").loc[tested.index, "path"]
+    for model, columns in ((models[2], EMOTIONS), (models[0], ["arousal_prediction", "valence_prediction"])):
+        scores = [outcome.scores for _, outcome in load_predictor(model).predict_files(paths)]
+        np.testing.assert_allclose(scores, tested[[*columns]], atol=2e-3)
+    sizes = [read_attached_json(model, "head")["n_utterances"] for model in models]
+    assert sizes == [27, 36, 27, 36]
+    before = [model.read_bytes() for model in models]
+    assert run(*argv) == 0  # trains nothing again
+    assert [model.read_bytes() for model in models] == before
+
+
+def test_protocols_of_several_folds_leave_no_model_of_a_training_part(manifest, encoder, tmp_path):
+    argv = small(manifest("label", "speaker"), encoder, tmp_path, "--protocol", "kfold", "--folds", 2, "--max-evals", 1)
+    assert run(*argv) == 0
+    assert [model.name for model in (tmp_path / "custom" / "mine").glob("*.keras")] == ["model.keras"]
 
 
 def test_no_model_where_none_can_be_made(tmp_path):

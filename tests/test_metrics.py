@@ -90,6 +90,24 @@ def test_invalid_classification_names_the_value(arguments, found):
     assert found in str(caught.value)
 
 
+def test_calibration_error_golden():
+    # Two bins of a half: 0.6 and 0.8 (right, wrong) in one; 0.5, which belongs to the lower one (right), in the other.
+    scores = np.array([[0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.25, 0.25, 0.5]])
+    target = ["anger", "anger", "neutral"]
+    expected = (abs(0.6 + 0.8 - 1) + abs(0.5 - 1)) / 3
+    assert metrics.expected_calibration_error(target, LABELS, scores, n_bins=2) == pytest.approx(expected)
+    # With a bin for each, all gaps count.
+    apart = metrics.expected_calibration_error(target, LABELS, scores, n_bins=10)
+    assert apart == pytest.approx((0.4 + 0.8 + 0.5) / 3)
+
+
+def test_calibration_error_of_certainty_is_the_share_of_errors():
+    scores = np.eye(3)[[0, 0, 1, 1, 2, 2]]
+    assert metrics.expected_calibration_error(TARGET, LABELS, scores) == pytest.approx(2 / 6)
+    with pytest.raises(InputError, match="0 labels"):
+        metrics.expected_calibration_error([], LABELS, np.zeros((0, 3)))
+
+
 def test_dimensions_golden():
     target, prediction = np.array([0.0, 0.5, 1.0, 0.5]), np.array([0.2, 0.4, 0.8, 0.8])
     result = metrics.evaluate_dimensions(target, prediction, target, target, video=["a", "a", "b", "b"])

@@ -3,6 +3,9 @@
 The scores come from heads that never saw their test part; this one has seen every labelled utterance, with the parameters and
 the number of epochs of the best validation trial over all the searches of the condition. Nothing is measured on it. It is
 trained in this process, with all its threads: on another number of them its weights may differ in their last bits.
+
+Where one part of a corpus is the test part, a second model is left behind that has seen the training part alone, as the head of
+run 1 had: its scores on the test part, and on other corpora, are scores on what it was not trained on.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from began.errors import InputError, printable
@@ -21,7 +25,9 @@ from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import SPEEDS
 from experiments.evaluation.options import Settings
+from experiments.evaluation.protocols import make_splits
 from experiments.evaluation.runs import POOLED, plain, read_metrics, read_trials
+from experiments.evaluation.searched_heads import draw_seed, head_job
 
 if TYPE_CHECKING:
     from experiments.evaluation.data import Data, Prepare
@@ -29,11 +35,14 @@ if TYPE_CHECKING:
 FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-dimensional.keras"}
 """Task -> file in the condition's folder."""
 
+OF_TRAINING_PART = "-training-part"
+"""How the name of the model ends that has seen the training part alone."""
+
 
 def write_final_models(
     condition: Condition, data: Data, prepare: Prepare, settings: Settings, config: Mapping[str, Any]
 ) -> list[Path]:
-    """Writes the models of a condition whose runs are complete, and returns their paths.
+    """Writes the models of a condition whose runs are complete, and returns the paths of those trained on everything.
 
     Only searched heads on whole utterances leave one: nothing else can be saved as a model for sound files.
 
@@ -48,34 +57,50 @@ def write_final_models(
     written = []
     for task in condition.tasks:
         best = find_best_trial(settings.results_dir, condition, task)
-        metadata = _describe(condition, data, task, best, settings, config)
         path = settings.results_dir / condition.experiment / condition.name / FILES[task]
-        if not _is_current(path, metadata):
-            print(f"training the {task} model on all labelled utterances")
-            _train(path, prepare()[0], condition, settings, metadata)
-            print(printable(f"wrote {path}, for own recordings: trained on all {metadata['n_utterances']} labelled utterances"))
+        rows = data.labelled(task)
+        metadata = _describe(condition, data, task, best, settings, config) | {"n_utterances": len(rows)}
+        _write(path, rows, prepare, condition, settings, metadata, settings.seed)
         written.append(path)
+        split, *others = make_splits(condition, data.corpus.utterances, settings.seed, run=1)
+        if not others and split.fold == POOLED:
+            metadata |= {"n_utterances": len(split.fitting), "trained_on": "training part"}
+            part = path.with_stem(path.stem + OF_TRAINING_PART)
+            _write(part, split.fitting, prepare, condition, settings, metadata, draw_seed(settings.seed, run=1, fold=0))
     return written
 
 
-def _train(path: Path, data: Data, condition: Condition, settings: Settings, metadata: dict[str, Any]) -> None:
-    """Trains one head on all labelled utterances and writes it, behind its encoder, as one .keras file."""
+def _write(
+    path: Path,
+    utterances: np.ndarray,
+    prepare: Prepare,
+    condition: Condition,
+    settings: Settings,
+    metadata: dict[str, Any],
+    seed: int,
+) -> None:
+    """Trains one head on some utterances and writes it, behind its encoder, as one .keras file, unless it is there."""
     from began.encoder import load_frozen_encoder
     from began.utterance_encoder import UtteranceEncoder
     from classifiers.predictor import build_predictor, save_predictor
     from classifiers.training import train_head
-    from experiments.evaluation.searched_heads import head_job
 
-    task = metadata["task"]
+    if _is_current(path, metadata):
+        return
+    task, trained_on = metadata["task"], f"the {metadata.get('trained_on', f'{len(utterances)} labelled utterances')}"
+    print(f"training the {task} model on {trained_on}")
+    data = prepare()[0]
     job = replace(
         head_job(data, task, settings),
         parameters=metadata["parameters"],
         epochs=metadata["best_epoch"] if data.statistics is None else 1,
-        rows=data.chunks_of(data.labelled(task), copies=True),
+        seed=seed,
+        rows=data.chunks_of(utterances, copies=True),
     )
     frozen = load_frozen_encoder(settings.find_encoder(condition), condition.features)
     encoder = UtteranceEncoder.of(frozen, condition.front_end) if condition.method == "utterance" else frozen
     save_predictor(path, build_predictor(encoder, train_head(job).model, metadata))
+    print(printable(f"wrote {path}, for own recordings: trained on {trained_on}"))
 
 
 def find_best_trial(results_dir: Path, condition: Condition, task: str) -> dict[str, Any]:
@@ -116,7 +141,6 @@ def _describe(
         "task": task,
         "experiment": condition.experiment,
         "condition": condition.name,
-        "n_utterances": len(data.labelled(task)),
         "aggregation": "mean" if condition.method == "utterance" else settings.pooling[task],
         "class_weight": settings.class_weight,
         "parameters": best["parameters"],

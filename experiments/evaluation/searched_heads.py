@@ -62,7 +62,7 @@ def search_and_train(
             labels={"fold": split.fold, "task": task},
         )
         losses[split.fold] = float(result.trials["loss"].min())
-        seed = int(np.random.default_rng([settings.seed, run_number, number]).integers(2**31))
+        seed = draw_seed(settings.seed, run_number, number)
         rows, test_rows = data.chunks_of(split.fitting, copies=True), data.scored_of(split.test)
         best = {"parameters": result.parameters, "epochs": result.epochs}
         jobs.append(replace(job, **best, seed=seed, rows=rows, test_rows=test_rows))
@@ -73,6 +73,11 @@ def search_and_train(
 
 train_default = partial(search_and_train, search=False)
 """The same with the default parameters."""
+
+
+def draw_seed(seed: int, run: int, fold: int) -> int:
+    """Returns the seed of the head of a run and a fold, both by their number."""
+    return int(np.random.default_rng([seed, run, fold]).integers(2**31))
 
 
 def head_job(data: Data, task: str, settings: Settings):

@@ -13,8 +13,12 @@ from experiments.figures.style import BLACK, BLUE, COLOURS, GREY, MARKERS, PURPL
 
 
 def plot_confusion(counts: pd.DataFrame, **options: Any) -> Figure:
-    """Draws a confusion matrix of counts: rows true classes (of which the percent are), columns predicted ones."""
-    shares = (100 * counts.div(counts.sum(axis=1), axis=0)).fillna(0.0)
+    """Draws a confusion matrix of counts: rows true classes (of which the percent are), columns predicted ones.
+
+    Classes that nothing belongs to have no row.
+    """
+    counts = counts[counts.sum(axis=1) > 0]
+    shares = 100 * counts.div(counts.sum(axis=1), axis=0)
     size = max(4.2, 1.9 + 0.68 * len(counts))
     with make_figure((size + 0.6, size), **options) as (figure, axes):
         _draw_by_class(axes, shares, counts, "% of the true class (below: count over all runs)", rotation=35)

@@ -1,0 +1,75 @@
+"""Writes a manifest of a published corpus: a CSV file with what its file names say of emotion, speaker, sex and split.
+
+    python -m experiments.manifest ravdess data/RAVDESS
+
+writes data/RAVDESS/manifest.csv. Emotions get this project's names (anger, happiness, sadness, …). Files that are not named as
+the corpus names its own are listed and left out, and the exit code is then 1. Whether files are sound, and which hold the same
+sound, is for `python -m experiments.check manifest` to say.
+"""
+
+import argparse
+import csv
+import io
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from began.command_line import run_script
+from began.errors import InputError
+from began.files import printable, shorten, write_text
+from experiments.corpora import load
+from experiments.corpora.file_names import NAMINGS, list_recordings
+
+COLUMNS = ("file", "label", "speaker", "sex", "split")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    corpora = "\n".join(f"    {name:<8} {naming.title}: {naming.example}" for name, naming in NAMINGS.items())
+    parser = argparse.ArgumentParser(prog="python -m experiments.manifest", description=f"{__doc__}\ncorpora:\n{corpora}")
+    parser.add_argument("corpus", choices=tuple(NAMINGS), metavar="CORPUS", help=f"one of {', '.join(NAMINGS)}")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that holds the corpus, in folders of any depth")
+    parser.add_argument("--output", type=Path, metavar="CSV", help="file to write (default: FOLDER/manifest.csv)")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    naming = NAMINGS[arguments.corpus]
+    rows, others, unlabelled = list_recordings(naming, arguments.folder)
+    output = arguments.output or arguments.folder / "manifest.csv"
+    text = to_csv(rows, output.parent)
+    if output.exists() and (not output.is_file() or output.read_text(encoding="utf-8", errors="replace") != text):
+        action = "remove it, or choose another --output"
+        raise InputError.about(output, "another file there", "none, so that no manifest of yours is lost", action)
+    write_text(output, text)
+    print(load("manifest", output).describe())
+    for label, names in sorted(unlabelled.items()):
+        print(printable(f"note: {len(names)} recordings left out, labelled {label}: {shorten(names)}"))
+    if others:
+        names = [path.relative_to(arguments.folder).as_posix() for path in others]
+        print(printable(f"note: {len(others)} files left out, not named as {naming.example}: {shorten(names)}"))
+    print(printable(f"wrote {output}"))
+    print(printable(f"check it: python -m experiments.check manifest {output}"))
+    return 1 if others else 0
+
+
+def to_csv(rows: Sequence[dict[str, str]], folder: Path) -> str:
+    """Returns rows of `experiments.corpora.file_names.list_recordings` as CSV, with paths relative to a folder."""
+    known = Counter(name for row in rows for name in row)
+    # A split of some recordings alone is none.
+    columns = [name for name in COLUMNS if known[name] == len(rows)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        path = Path(row["file"])
+        # Of real folders: behind a link, ".." leads elsewhere.
+        relative = os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
+        writer.writerow({**row, "file": Path(relative).as_posix()})
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, make_parser()))

@@ -1,0 +1,215 @@
+"""Models on other corpora: which classes are shared, what is scored, and what is written and said."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from documents import ROOT
+
+from began.command_line import run_script
+from classifiers.metrics import evaluate_classification, expected_calibration_error
+from experiments import evaluate
+from experiments.corpora import savee, synthetic
+from experiments.evaluation.runs import read_table
+from experiments.reporting.summary import t_interval
+
+LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]
+
+
+@pytest.fixture(scope="module")
+def models(tiny_encoder, tmp_path_factory):
+    """Kind and task -> file of a model with initial weights, trained on nothing."""
+    from began.encoder import load_frozen_encoder
+    from began.utterance_encoder import UtteranceEncoder, name_statistics
+    from classifiers import heads
+    from classifiers.predictor import build_predictor, save_predictor
+
+    folder, made = tmp_path_factory.mktemp("models"), {}
+    frozen = load_frozen_encoder(tiny_encoder)
+    whole = UtteranceEncoder.of(frozen, "normalized")
+    common = {"tail": "overlap", "aggregation": "mean", "corpus": "toy", "experiment": "custom", "condition": "toy"}
+    for kind, task in (("second", "categorical"), ("utterance", "categorical"), ("utterance", "dimensional")):
+        parameters, shape = heads.resolve_parameters(task, kind=kind), frozen.feature_shape
+        if kind == "utterance":
+            columns = heads.choose_statistics(parameters, name_statistics(whole.n_channels))
+            shape = (40, 1, len(columns))
+        n_outputs = len(LABELS) if task == "categorical" else 2
+        normalization = np.zeros((shape[0], shape[-1]), np.float32), np.ones((shape[0], shape[-1]), np.float32)
+        head = heads.build_head(task, shape, n_outputs, parameters, 3, normalization, kind)
+        metadata = {**common, "task": task, "kind": kind, "parameters": parameters, "speeds": [1.0, 0.9], "n_utterances": 5}
+        metadata |= {"labels": LABELS} if task == "categorical" else {}
+        path = folder / f"{kind}-{task}" / "model.keras"
+        save_predictor(path, build_predictor(whole if kind == "utterance" else frozen, head, metadata))
+        made[kind, task] = path
+    return made
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Rows of a manifest in other words than the models': 3 speakers, 4 emotions, 2 sentences."""
+    words = {"W": "angry", "N": "neutral", "T": "sad", "F": "amused"}
+    emotions = ("anger", "neutral", "sadness", "happiness")
+    folder = synthetic.write_emodb(tmp_path_factory.mktemp("own"), speakers=3, n_texts=2, emotions=emotions, seconds=1.2)
+    rows = []
+    for number, path in enumerate(sorted((folder / "wav").glob("*.wav"))):
+        rows.append({"file": str(path), "label": words[path.name[5]], "speaker": f"voice {path.name[:2]}"})
+        rows[-1] |= {"arousal": (number % 5) / 4, "valence": (number % 3) - 1, "split": ("train", "test")[number // 4 % 2]}
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def manifest(recordings, tmp_path):
+    def write(*columns):
+        recordings[["file", *columns]].to_csv(tmp_path / "other.csv", index=False)
+        return tmp_path / "other.csv"
+
+    return write
+
+
+def run(*argv):
+    return run_script(evaluate.main, evaluate.make_parser(), [str(word) for word in argv])
+
+
+MAP = ("--map", "angry=anger", "sad=sadness")
+
+
+@pytest.mark.parametrize("kind", ["second", "utterance"])
+def test_scores_are_those_of_predict_with_and_without_labels(models, manifest, tmp_path, kind, capsys):
+    from classifiers.predictor import load_predictor
+
+    model = models[kind, "categorical"]
+    path = manifest("label", "speaker")
+    assert run("--model", model, "--manifest", path, *MAP, "--results-dir", tmp_path) == 0
+    said = capsys.readouterr().out
+    folder = tmp_path / "evaluate" / "custom_toy_on_other"
+    assert json.loads((folder / "config.json").read_text())["map"] == {"angry": "anger", "sad": "sadness"}
+
+    table = read_table(folder / "predictions.csv")
+    assert len(table) == 18 and set(table["target"]) == {"anger", "neutral", "sadness"}
+    predictor = load_predictor(model)
+    shared = predictor.restrict(["anger", "neutral", "sadness"])
+    for name, one in (("predictions", predictor), ("predictions_restricted", shared)):
+        found = read_table(folder / f"{name}.csv")
+        for row in found.sample(4, random_state=0).to_dict("records"):
+            expected = one.predict_file(row["utterance"])
+            np.testing.assert_allclose([row[label] for label in LABELS], expected.scores, atol=1e-6)
+            assert row["prediction"] == one.label_of(expected.scores)
+    assert set(read_table(folder / "predictions_restricted.csv")["prediction"]) <= {"anger", "neutral", "sadness"}
+
+    metrics = read_table(folder / "metrics.csv")
+    values = metrics.set_index(["fold", "metric"])["value"]
+    assert set(metrics["fold"]) == {"pooled", "voice 03", "voice 08", "voice 09"}
+    for prefix, name in (("", "predictions"), ("restricted_", "predictions_restricted")):
+        found = read_table(folder / f"{name}.csv")
+        expected = evaluate_classification(found["target"], found["prediction"], LABELS, found[LABELS].to_numpy())
+        for metric, value in expected.items():
+            assert values["pooled", prefix + metric] == pytest.approx(value)
+        error = expected_calibration_error(found["target"], LABELS, found[LABELS].to_numpy())
+        assert values["pooled", f"{prefix}expected_calibration_error"] == pytest.approx(error)
+
+    assert "6 utterances are left out, for the model has no such class: amused 6" in said
+    assert "the corpus has no boredom, disgust, fear, happiness" in said
+    mean, low, high, n = t_interval([values[f"voice {name}", "unweighted_average_recall"] for name in ("03", "08", "09")], 0, 1)
+    assert n == 3 and f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})" in said
+    assert re.search(r"always anger +33\.3 +33\.3", said)
+    for name in ("confusion", "confusion_restricted", "calibration", "calibration_restricted"):
+        assert (folder / f"{name}.png").stat().st_size > 5000
+
+
+def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_path, capsys, monkeypatch):
+    argv = ["--model", models["utterance", "categorical"], "--manifest", manifest("label", "speaker"), *MAP]
+    assert run(*argv, "--results-dir", tmp_path) == 0
+    first = capsys.readouterr().out
+    monkeypatch.setattr("experiments.evaluation.transfer.predict_corpus", None)
+    assert run(*argv, "--results-dir", tmp_path) == 0
+    assert capsys.readouterr().out == first
+    assert run(*argv[:-1], "--results-dir", tmp_path) == 2  # another map
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_a_corpus_with_all_classes_is_scored_once(models, tmp_path, capsys):
+    folder = synthetic.write_emodb(tmp_path / "EmoDB", speakers=3, n_texts=1, seconds=0.5)
+    argv = ["--model", models["utterance", "categorical"], "--corpus", "emodb", "--data-dir", folder, "--name", "mine"]
+    assert run(*argv, "--results-dir", tmp_path) == 0
+    assert sorted(path.name for path in (tmp_path / "evaluate" / "mine").glob("*.csv")) == ["metrics.csv", "predictions.csv"]
+    assert not read_table(tmp_path / "evaluate" / "mine" / "metrics.csv")["metric"].str.startswith("restricted").any()
+    assert "shared classes" not in capsys.readouterr().out
+
+
+def test_arousal_and_valence_get_concordance(models, manifest, tmp_path, capsys):
+    argv = ["--model", models["utterance", "dimensional"], "--manifest", manifest("arousal", "valence", "speaker")]
+    assert run(*argv, "--results-dir", tmp_path) == 0
+    folder = tmp_path / "evaluate" / "custom_toy_on_other"
+    values = read_table(folder / "metrics.csv").set_index(["fold", "metric"])["value"]
+    found = f"{values['pooled', 'concordance_correlation_coefficient_valence']:.3f}".replace("-", "−")
+    assert found in capsys.readouterr().out
+    assert (folder / "arousal_valence.png").is_file()
+
+
+def test_one_part_of_the_corpus_is_scored_alone(models, manifest, recordings, tmp_path):
+    argv = ["--model", models["utterance", "categorical"], "--manifest", manifest("label", "split"), *MAP, "--split", "test"]
+    assert run(*argv, "--results-dir", tmp_path) == 0
+    folder = tmp_path / "evaluate" / "custom_toy_on_other_test"
+    expected = recordings[(recordings["split"] == "test") & (recordings["label"] != "amused")]["file"]
+    assert set(read_table(folder / "predictions.csv")["utterance"]) == set(expected)
+    assert set(read_table(folder / "metrics.csv")["fold"]) == {"pooled"}  # no speakers are known
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "more", "said"),
+    [
+        ("categorical", ["label"], ["--map", "angry"], "expected LABEL=CLASS"),
+        ("categorical", ["label"], ["--map", "angry=anger", "angry=fear"], "angry twice"),
+        ("categorical", ["label"], ["--map", "cross=anger"], "a label of the corpus: amused, angry, neutral, sad"),
+        ("categorical", ["label"], ["--map", "angry=rage"], "a class of the model: anger, boredom"),
+        ("categorical", ["label"], [], "at least two classes of the model"),
+        ("categorical", ["arousal", "valence"], [], "no column label"),
+        ("categorical", ["label"], [*MAP, "--split", "test"], "no column split"),
+        ("categorical", ["label"], [*MAP, "--data-dir", "data"], "--data-dir"),
+        ("dimensional", ["label"], [], "no columns arousal and valence"),
+        ("dimensional", ["label", "arousal", "valence"], MAP, "no --map"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(models, manifest, tmp_path, capsys, task, columns, more, said):
+    argv = [
+        "--model",
+        models["utterance", task],
+        "--manifest",
+        manifest(*columns),
+        *more,
+        "--results-dir",
+        tmp_path / "results",
+    ]
+    assert run(*argv) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
+    from experiments.corpora import load
+    from experiments.evaluation.transfer import describe_warnings
+
+    folder = synthetic.write_emodb(tmp_path / "EmoDB", speakers=3, n_texts=1, seconds=0.3)
+    corpus, known = load("emodb", folder), {"corpus": "EmoDB", "labels": LABELS}
+    assert "was trained on EmoDB" in describe_warnings(corpus, known, {}, None)[0]
+    assert describe_warnings(corpus, known | {"corpus": "SAVEE"}, {}, None) == []
+    of_training_part = known | {"trained_on": "training part"}
+    assert describe_warnings(corpus, of_training_part, {}, "test") == []
+    assert len(describe_warnings(corpus, of_training_part, {}, "train")) == 1
+
+
+def test_emodbs_model_on_savee(shared_data, tmp_path):
+    """A part of the 67 of 420 that the README gives."""
+    if not (shared_data / "SAVEE").is_dir():
+        pytest.skip("no SAVEE")
+    corpus = savee.load(shared_data / "SAVEE").utterances
+    chosen = corpus[(corpus["speaker"] == "JK") & corpus["label"].isin(["happiness", "neutral"])]
+    chosen.rename(columns={"path": "file"})[["file", "label", "speaker"]].to_csv(tmp_path / "jk.csv", index=False)
+    model = ROOT / "results" / "table3_emodb" / "utterance_head" / "model.keras"
+    assert run("--model", model, "--manifest", tmp_path / "jk.csv", "--results-dir", tmp_path) == 0
+    table = read_table(tmp_path / "evaluate" / "table3_emodb_utterance_head_on_jk" / "predictions.csv")
+    assert len(table) == 45 and (table["target"] == table["prediction"]).sum() == 23
