@@ -55,6 +55,8 @@ class MediaFile:
     """
 
     frames, subtype = UNKNOWN, "MEDIA"
+    samplerate: int
+    channels: int
 
     def __init__(self, path: Path, container: str) -> None:
         try:
