@@ -1,7 +1,7 @@
 # make demo    everything once, on a synthetic corpus (about five minutes)
 # make test    the tests, the same every time
 # make fuzz    searches at random, for minutes, for input that is handled wrongly
-# make test-extras  the tests of what is optional: JAX, Spark, ffmpeg, older Keras; in build/
+# make test-extras  the tests of what is optional: JAX, Spark, PyAV, ffmpeg, older Keras; in build/
 # make lint    ruff and mypy
 # make bench   benchmarks -> results/benchmarks.csv; AGAINST=COMMIT also predicts with the command of an earlier commit
 # make tables  tables, figures and the README's results from what lies under results/

@@ -1,4 +1,4 @@
-"""Sound files to 1-s chunks: any file that libsndfile reads, mixed down to mono at 16 kHz (paper, section 3.2)."""
+"""Sound files to 1-s chunks: whatever libsndfile or PyAV reads, mixed down to mono at 16 kHz (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import functools
 import hashlib
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from began.containers import AGAIN, UNDAMAGED, open_sound, truncated
+from began.containers import AGAIN, UNDAMAGED, UNKNOWN, open_sound, truncated
 from began.errors import InputError
 from began.files import describe_no_file, printable
-
-if TYPE_CHECKING:
-    import soundfile
+from began.media import MediaFile, find_container, say_how_to_convert
 
 SAMPLE_RATE = 16_000
 """Sample rate of everything behind `read_audio`, in Hz (paper, section 3.2)."""
@@ -32,7 +29,7 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".a
 """File name endings under which folders are searched for sound."""
 
 FOREIGN_SUFFIXES = (".m4a", ".m4b", ".aac", ".amr", ".3gp", ".webm", ".mka", ".mp4", ".mov", ".wma", ".raw")
-"""Endings of what telephones, browsers and cameras record, and of sound without a header: libsndfile does not open it."""
+"""Endings of what telephones, browsers and cameras record, which needs PyAV (`began.media`), and of sound without a header."""
 
 TAILS = ("overlap", "pad", "drop")
 """What may happen to the samples behind the last full chunk, see `cut_chunks`."""
@@ -44,7 +41,7 @@ MAX_AMPLITUDE = 2.0
 """Largest sample that is taken; floats, and what MP3, Vorbis and Opus made of them, may exceed full scale a little, but
 integers in float samples are a mistake."""
 
-UNBOUNDED = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+UNBOUNDED = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "MEDIA")
 """Encodings whose samples can have any value."""
 
 SILENCE = 1e-4
@@ -53,14 +50,24 @@ SILENCE = 1e-4
 _UNRECOGNISED = 1
 """libsndfile's error for a format that it does not know."""
 
-UNKNOWN = 1 << 62
-"""More samples than any file holds: libsndfile's number for a FLAC file of unknown length."""
-
 BLOCK_SECONDS, BLOCK_VALUES = 60, 5_760_000
 """How much of a file is in memory at a time: at most a minute, and as many values as one of stereo at 48 kHz has."""
 
 
 Watch = Callable[[int, np.ndarray], None]
+
+
+class SoundFile(Protocol):
+    """An open file, as `soundfile.SoundFile`: what all readers below use of it."""
+
+    samplerate: int
+    channels: int
+    frames: int
+    subtype: str
+
+    def seek(self, frame: int) -> Any: ...
+
+    def read(self, n_frames: int, **options: Any) -> np.ndarray: ...
 
 
 def stream_audio(
@@ -69,8 +76,8 @@ def stream_audio(
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
-        path: any file that libsndfile reads, or a part of it (`name_part`), at any rate, with any number of channels. Their
-            mean is taken; or, with a note on standard error, the loudest one where they cancel each other (see `_cancel`).
+        path: any file that libsndfile or PyAV reads, or a part (`name_part`) or channel (`name_channel`) of it, at any rate.
+            The mean of its channels is taken; or, with a note on standard error, the loudest where they cancel (see `_cancel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
         watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
         digest: is fed what `hash_sound` hashes, so that a file need not be read again for its hash.
@@ -142,10 +149,47 @@ def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]
     return Path(part[1]), float(part[2]), float(part[3])
 
 
+CHANNELS = ("left", "right")
+"""Channels of a stereo file, in their order."""
+
+
+def name_channel(path: str | os.PathLike[str], channel: str) -> str:
+    """Returns the name of one of CHANNELS of a stereo file, as a media fragment (W3C 2012, section 4.2.3)."""
+    return f"{path}#track={channel}"
+
+
+def split_channel(path: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Returns file and channel of what `name_channel` named; "" where it is all of a file."""
+    part = re.fullmatch(rf"(.*)#track=({'|'.join(CHANNELS)})", str(path), re.DOTALL)
+    if part is None or Path(path).is_file():  # a file may be called so
+        return Path(path), ""
+    return Path(part[1]), part[2]
+
+
+class _Channel:
+    """A channel of an open stereo file, in the place of a file of one channel."""
+
+    channels = 1
+
+    def __init__(self, file: SoundFile, name: Path, channel: str) -> None:
+        if file.channels != len(CHANNELS):
+            found = f"{file.channels} channel{'s' * (file.channels > 1)}"
+            action = "leave out --channel, or give a stereo recording"
+            raise InputError.about(name, found, "two, a left and a right one", action)
+        self.samplerate, self.frames, self.subtype = file.samplerate, file.frames, file.subtype
+        self._file, self._index = file, CHANNELS.index(channel)
+
+    def seek(self, frame: int) -> None:
+        self._file.seek(frame)
+
+    def read(self, n_frames: int, **options: Any) -> np.ndarray:
+        return self._file.read(n_frames, **options)[:, self._index : self._index + 1]
+
+
 class _Part:
     """A part of an open sound file, in the place of a file: the same attributes and methods, as far as readers use them."""
 
-    def __init__(self, file: soundfile.SoundFile, name: Path, start_seconds: float, end_seconds: float) -> None:
+    def __init__(self, file: SoundFile, name: Path, start_seconds: float, end_seconds: float) -> None:
         self.samplerate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
         self._file, self._first = file, round(start_seconds * file.samplerate)
         self.frames = round(end_seconds * file.samplerate) - self._first
@@ -165,24 +209,28 @@ class _Part:
 
 
 @contextmanager
-def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile | _Part]:
-    """Opens a sound file, or a part of one, to be read forward; whatever is wrong with it, now or later, is an InputError."""
+def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
+    """Opens a sound file, or a part or channel of it, to be read forward; what is wrong, now or later, is an InputError."""
     import soundfile
 
-    named, (path, start_seconds, end_seconds) = path, split_part(path)
+    named, (whole, channel) = Path(path), split_channel(path)
+    path, start_seconds, end_seconds = split_part(whole)
     if not path.is_file():
         raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
     try:
         if path.stat().st_size == 0:
             raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
-        if path.suffix.lower() in FOREIGN_SUFFIXES:
-            found = f"a {path.suffix} file, which libsndfile does not open"
-            raise InputError.about(path, found, UNDAMAGED, _say_how_to_convert(path))
-        with open_sound(path) as file:
+        if path.suffix.lower() == ".raw":
+            action = say_how_to_convert(path, "-f s16le -ar 16000 -ac 1 ")  # which only its maker knows
+            raise InputError.about(path, "samples without a header, which no reader understands", UNDAMAGED, action)
+        with open(path, "rb") as beginning:
+            container = find_container(path, beginning.read(16))
+        with MediaFile(path, container) if container else open_sound(path) as file:
             if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
                 expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
                 raise InputError.about(path, f"a sample rate of {file.samplerate} Hz", expected, AGAIN)
-            yield file if end_seconds is None else _Part(file, Path(named), start_seconds, end_seconds)
+            chosen: SoundFile = file if end_seconds is None else _Part(file, named, start_seconds, end_seconds)
+            yield _Channel(chosen, named, channel) if channel else chosen
     except soundfile.LibsndfileError as error:
         found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
         action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN
@@ -192,12 +240,6 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile | _
         raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
 
 
-def _say_how_to_convert(path: Path) -> str:
-    options = "-f s16le -ar 16000 -ac 1 " if path.suffix.lower() == ".raw" else ""  # which only its maker knows
-    names = [shlex.quote(printable(name)) for name in (path.name, path.with_suffix(".wav").name)]
-    return f"convert it, for example: ffmpeg {options}-i {' '.join(names)}"
-
-
 def measure_seconds(path: str | os.PathLike[str]) -> float:
     """Returns how long a sound file is; it is read where neither header nor frames tell."""
     with open_audio(path) as file:
@@ -205,7 +247,7 @@ def measure_seconds(path: str | os.PathLike[str]) -> float:
         return float(n_samples / file.samplerate)
 
 
-def read_blocks(file: soundfile.SoundFile | _Part, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
+def read_blocks(file: SoundFile, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
     """Yields the samples of an open file, float32, shape (n_samples, n_channels), as long as there are any."""
     n_samples = max(1, min(round(max_seconds * file.samplerate), BLOCK_VALUES // file.channels, file.frames))
     while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
@@ -217,9 +259,7 @@ def is_silent(block: np.ndarray) -> bool:
     return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
-def _read_mono(
-    path: Path, file: soundfile.SoundFile | _Part, watch: Watch | None, digest: hashlib._Hash | None
-) -> Iterator[np.ndarray]:
+def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib._Hash | None) -> Iterator[np.ndarray]:
     """Yields an open file mixed down to mono, at its own rate: float32, shape (n_samples,); and checks what it reads."""
     n_read, lowest, highest = 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
@@ -251,7 +291,7 @@ def _read_mono(
         raise InputError.about(path, found, "speech", "check the recording")
 
 
-def _resample_blocks(blocks: Iterable[np.ndarray], file: soundfile.SoundFile | _Part, speed: float) -> Iterator[np.ndarray]:
+def _resample_blocks(blocks: Iterable[np.ndarray], file: SoundFile, speed: float) -> Iterator[np.ndarray]:
     """Yields the blocks of an open file, mono, at 16 kHz."""
     n_read, resample = 0, _make_resampler(file.samplerate * speed)
     for mono in blocks:

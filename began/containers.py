@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 UNDAMAGED, AGAIN = "an undamaged sound file (WAV, FLAC, OGG, MP3, AIFF, …)", "copy, download or export it again"
 
+UNKNOWN = 1 << 62
+"""More samples than any file holds: the number of `frames` where only reading all of a file tells it, libsndfile's for FLAC."""
+
 PLACEHOLDERS, NEAR = (0x7F000000, 0x80000000, 0x100000000), 0x20000
 """Near these lengths is what SoX, arecord, espeak-ng, lame, opusdec, GStreamer and ffmpeg write into a pipe; or it is 0."""
 
@@ -59,7 +62,7 @@ _LAYOUTS = {
 
 
 def open_sound(path: Path) -> soundfile.SoundFile:
-    """Opens a sound file to be read from beginning to end; `frames` is exact, or enormous where only reading can tell.
+    """Opens a sound file to be read from beginning to end; `frames` is exact, or UNKNOWN.
 
     Raises:
         InputError: something of the file is missing.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from began import spectrogram
-from began.audio import SAMPLE_RATE, stream_audio
+from began.audio import SAMPLE_RATE, split_channel, stream_audio
 from began.files import printable, write_atomically
 from began.front_end import LOUD_LEVEL_DB, find_speech, stream_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, to_decibels
@@ -94,7 +94,8 @@ def _label_time(axes: Axes, seconds: float) -> None:
 
 
 def _title(prediction: Prediction, predictor: Predictor) -> str:
-    name = printable(prediction.path.name)
+    file, channel = split_channel(prediction.path)
+    name = printable(f"{file.name}, {channel}" if channel else file.name)
     name = name if len(name) <= 60 else f"{name[:40]}…{name[-19:]}"
     if predictor.is_categorical:
         return f"{name}: {predictor.label_of(prediction.scores)} ({100 * prediction.scores.max():.0f} %)"

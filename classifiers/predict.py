@@ -5,9 +5,9 @@
 prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds how it goes on, in
 windows of a few seconds (of one second where the model's head reads one second at a time); --output csv or json is for programs
 (notes go to stderr), --plot DIR saves one picture per file. In CSV, names that a spreadsheet would run as a formula get ./
-(files) or ' (labels) in front. Any format that libsndfile reads will do: WAV, FLAC, OGG, MP3, AIFF and more, at any rate and
-length. A file that cannot be used is reported and skipped, and the exit code is then 1. A path that does not exist stops the
-command before the first prediction.
+(files) or ' (labels) in front. WAV, FLAC, OGG, MP3, AIFF and more are read, at any rate and length; m4a, webm and what else
+telephones and browsers record after `pip install av`. A file that cannot be used is reported and skipped, and the exit code is
+then 1. A path that does not exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
@@ -20,12 +20,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
+from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, split_channel
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
@@ -34,6 +34,16 @@ from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
 from began.startup import BACKENDS, start_backend
 from classifiers.heads import UTTERANCE
 from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
+from classifiers.recordings import (
+    BOTH,
+    CHOICES,
+    LONG_SECONDS,
+    MIX,
+    adapt_by_speaker,
+    choose_channels,
+    group_by_speaker,
+    name_source,
+)
 from classifiers.utterance_predictor import HOP_SECONDS, WINDOW_SECONDS
 
 DIGITS = 4
@@ -61,6 +71,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--single-pass", action="store_true", help=single)
     adapt = "recordings of the same speaker or the same room, at least ten, without labels: the model adapts to their mean"
     add("--adapt", type=Path, metavar="FOLDER", help=adapt)
+    folders = "adapt to each speaker: every folder within those that are named holds at least ten recordings of one"
+    add("--speakers-from-folders", action="store_true", help=folders)
+    channel = "of stereo recordings, such as calls: read one, or give an answer for each (default: mix)"
+    add("--channel", choices=CHOICES, default=MIX, help=channel)
     add("--labels", type=_split_labels, metavar="A,B,…", help="answers that can occur: the others' probabilities are left out")
     add("--about", action="store_true", help="print what the model is, and stop")
     add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
@@ -90,10 +104,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
     description = read_description(arguments.model)
     check_labels(arguments.labels, description)
-    if arguments.adapt and description.get("kind") != UTTERANCE:
-        expected = "one that reads whole utterances"
-        raise InputError.about("--adapt", "a model that reads one second at a time", expected, "leave it out, or give another")
-    paths = find_sounds(arguments.sounds)
+    check_adaptation(arguments, description)
+    files = find_sounds(arguments.sounds)
+    paths = choose_channels(files, arguments.channel)
     pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
     if arguments.export:
         from classifiers.export import export_model
@@ -105,11 +118,11 @@ def main(arguments: argparse.Namespace) -> int:
     predictor = open_predictor(arguments.model, arguments.runtime)
     if arguments.labels:
         predictor = predictor.restrict(arguments.labels)
-    adapt_to = find_sounds([arguments.adapt]) if arguments.adapt else None
+    adapt_to = choose_channels(find_sounds([arguments.adapt]), arguments.channel) if arguments.adapt else None
     n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
     if n_bad:
-        print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
+        print(f"{n_bad} of {len(files)} files could not be used and were skipped.", file=sys.stderr)
     if pictures:
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
     return 1 if n_bad else 0
@@ -142,7 +155,7 @@ def _predict(
     adapt_to: list[Path] | None,
     arguments: argparse.Namespace,
 ) -> int:
-    """Writes and draws the predictions as they come, and returns how many files could not be used."""
+    """Writes and draws the predictions as they come, and returns how many files could not be used, in whole or in part."""
     from tqdm import tqdm
 
     from classifiers.picture import plot_prediction
@@ -153,7 +166,7 @@ def _predict(
         else:
             sys.stdout.write(text)
 
-    n_bad = n_seconds = 0
+    n_seconds, bad, long = 0, set(), []
     with tqdm(total=len(paths), unit="file", desc="predicting", file=sys.stderr, delay=1.0, leave=False, disable=None) as bar:
 
         def count(n_chunks: int) -> None:
@@ -162,21 +175,32 @@ def _predict(
             bar.set_postfix_str(f"{n_seconds} s of sound")
 
         def good_ones() -> Iterator[Prediction]:
-            nonlocal n_bad
             windows = (arguments.window, arguments.hop) if arguments.timeline or pictures else None
-            for path, outcome in predictor.predict_files(paths, count, windows, not arguments.single_pass, adapt_to):
-                bar.update()
-                if isinstance(outcome, InputError):
-                    n_bad += 1
-                    tqdm.write(f"skipped: {outcome}", file=sys.stderr)
-                    continue
-                if path in pictures:
-                    plot_prediction(outcome, predictor, pictures[path])
-                yield outcome
+            groups: Iterable[tuple[list[Path], list[Path] | None, str]] = [(paths, adapt_to, "")]
+            if arguments.speakers_from_folders:
+                groups = adapt_by_speaker(group_by_speaker(arguments.sounds, paths))
+            for group, adapting, note in groups:
+                if note:
+                    tqdm.write(f"note: {note}", file=sys.stderr)
+                for path, outcome in predictor.predict_files(group, count, windows, not arguments.single_pass, adapting):
+                    bar.update()
+                    if isinstance(outcome, InputError):
+                        bad.add(split_channel(path)[0])
+                        tqdm.write(f"skipped: {outcome}", file=sys.stderr)
+                        continue
+                    if path in pictures:
+                        plot_prediction(outcome, predictor, pictures[path])
+                    if outcome.seconds > LONG_SECONDS and windows is None:
+                        long.append(outcome)
+                    yield outcome
 
-        for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline):
+        for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline, arguments.channel):
             write(text)
-    return n_bad
+    if long:
+        what = f"{printable(long[0].path)} lasts" if len(long) == 1 else f"{len(long)} recordings last"
+        answers = "a single answer" if len(long) == 1 else "a single answer each"
+        print(f"note: {what} over {LONG_SECONDS:.0f} s, and got {answers}; --timeline tells how it goes on", file=sys.stderr)
+    return len(bad)
 
 
 def _split_labels(text: str) -> list[str]:
@@ -193,6 +217,23 @@ def check_labels(labels: list[str] | None, description: dict[str, Any]) -> None:
     if labels and (len(set(labels)) < 2 or not set(labels) <= set(known)):
         expected = f"at least two of {', '.join(known)}" if known else "a model of emotion classes"
         raise InputError.about("--labels", printable(", ".join(labels)), expected, "correct or leave it out")
+
+
+def check_adaptation(arguments: argparse.Namespace, description: dict[str, Any]) -> None:
+    """Checks that the model can adapt, if it is asked to, and to one speaker at a time.
+
+    Raises:
+        InputError: it reads single seconds, both options are given, or both channels.
+    """
+    options = [name for name in ("--adapt", "--speakers-from-folders") if getattr(arguments, name[2:].replace("-", "_"))]
+    if len(options) == 2:
+        raise InputError.about(" and ".join(options), "both", "one: each says whom to adapt to", "leave one out")
+    if options and description.get("kind") != UTTERANCE:
+        found, expected = "a model that reads one second at a time", "one that reads whole utterances"
+        raise InputError.about(options[0], found, expected, "leave it out, or give another")
+    if options and arguments.channel == BOTH:
+        action = "predict --channel left and --channel right one after the other"
+        raise InputError.about(options[0], "it with --channel both", "one speaker", action)
 
 
 def describe(description: dict[str, Any]) -> Iterator[str]:
@@ -257,10 +298,12 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     pictures: dict[Path, Path] = {}
     taken: set[str] = set()
     for path in paths:
-        number, name = 1, path.stem
+        file, channel = split_channel(path)
+        stem = f"{file.stem}-{channel}" if channel else file.stem
+        number, name = 1, stem
         while name.lower() in taken:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{stem}-{number}"
         taken.add(name.lower())
         pictures[path] = folder / f"{name}.png"
     return pictures
@@ -269,10 +312,11 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
 # ---------------------------------------------------------------------------------------------------------- output
 
 
-def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
+def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
     """Yields lines for people: one per file, and with `timeline` an indented one for each second."""
     for prediction in predictions:
-        yield f"{printable(prediction.path)}  {_describe(predictor, prediction.scores)}\n"
+        source = ", ".join(filter(None, name_source(prediction.path, channels)))
+        yield f"{printable(source)}  {_describe(predictor, prediction.scores)}\n"
         rows = list(_seconds(prediction)) if timeline else []
         times = [f"{start:.1f}–{end:.1f} s" for start, end, _ in rows]
         for time, (_, _, scores) in zip(times, rows, strict=True):
@@ -293,18 +337,32 @@ def _seconds(prediction: Prediction) -> Iterator[tuple]:
     return zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, strict=True)
 
 
-def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
-    """Yields a table: one row per file (level `utterance`) and with `timeline` one for each second (level `chunk`)."""
+def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
+    """Yields a table: one row per file (level `utterance`) and with `timeline` one for each second (level `chunk`).
+
+    Where a channel was chosen, it has a column of its own.
+    """
     classes = ["prediction"] if predictor.is_categorical else []
     line = csv.writer(SimpleNamespace(write=str), lineterminator="\n").writerow  # which returns what `write` returns
-    yield line(["file", "level", "start_seconds", "end_seconds", *classes, *map(_without_formula, predictor.columns)])
+    yield line(
+        [
+            "file",
+            *["channel"] * (channels != MIX),
+            "level",
+            "start_seconds",
+            "end_seconds",
+            *classes,
+            *map(_without_formula, predictor.columns),
+        ]
+    )
     for prediction in predictions:
         rows = [("utterance", 0.0, prediction.seconds, prediction.scores)]
         rows += [("chunk", *row) for row in _seconds(prediction)] if timeline else []
         for level, start, end, scores in rows:
             label = [_without_formula(predictor.columns[scores.argmax()])] if classes else []
             times, numbers = (round(float(start), 3), round(float(end), 3)), [round(float(score), DIGITS) for score in scores]
-            yield line([_without_formula(str(prediction.path), mark="./"), level, *times, *label, *numbers])
+            file, *channel = filter(None, name_source(prediction.path, channels))
+            yield line([_without_formula(file, mark="./"), *channel, level, *times, *label, *numbers])
 
 
 def _without_formula(name: str, mark: str = "'") -> str:
@@ -312,8 +370,8 @@ def _without_formula(name: str, mark: str = "'") -> str:
     return mark + name if name.startswith(FORMULA_STARTS) else name
 
 
-def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool) -> Iterator[str]:
-    """Yields a list with one object per file; with `timeline` it holds a list of seconds."""
+def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
+    """Yields a list with one object per file (and channel); with `timeline` it holds a list of seconds."""
 
     def describe(scores) -> dict[str, Any]:
         named = {name: round(float(score), DIGITS) for name, score in zip(predictor.columns, scores, strict=True)}
@@ -321,7 +379,8 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
 
     separator = "[\n"
     for prediction in predictions:
-        entry = {"file": str(prediction.path), "seconds": round(prediction.seconds, 3), **describe(prediction.scores)}
+        source = dict(zip(("file", "channel"), filter(None, name_source(prediction.path, channels)), strict=False))
+        entry = {**source, "seconds": round(prediction.seconds, 3), **describe(prediction.scores)}
         if timeline:
             entry["timeline"] = [
                 {"start_seconds": round(float(start), 3), "end_seconds": round(float(end), 3), **describe(scores)}

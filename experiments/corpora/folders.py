@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from began.audio import UNBOUNDED, UNKNOWN, hash_sound, is_silent, open_audio, read_blocks
+from began.audio import UNBOUNDED, hash_sound, is_silent, open_audio, read_blocks
+from began.containers import UNKNOWN
 from began.errors import InputError
 from began.files import describe_no_file, printable, shorten
 from experiments.corpora.record import Corpus
