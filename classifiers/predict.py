@@ -5,9 +5,10 @@
 prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds how it goes on, in
 windows of a few seconds (of one second where the model's head reads one second at a time); --output csv or json is for programs
 (notes go to stderr), --plot DIR saves one picture per file. In CSV, names that a spreadsheet would run as a formula get ./
-(files) or ' (labels) in front. WAV, FLAC, OGG, MP3, AIFF and more are read, at any rate and length; m4a, webm and what else
-telephones and browsers record after `pip install av`. A file that cannot be used is reported and skipped, and the exit code is
-then 1. A path that does not exist stops the command before the first prediction.
+(files) or ' (labels) in front. A model that was calibrated notes answers that are more likely wrong than right ("unsure") and
+recordings that lie far from what it was trained on. WAV, FLAC, OGG, MP3, AIFF and more are read, at any rate and length; m4a,
+webm and what else telephones and browsers record after `pip install av`. A file that cannot be used is reported and skipped,
+and the exit code is then 1. A path that does not exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
@@ -316,7 +317,8 @@ def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
     """Yields lines for people: one per file, and with `timeline` an indented one for each second."""
     for prediction in predictions:
         source = ", ".join(filter(None, name_source(prediction.path, channels)))
-        yield f"{printable(source)}  {_describe(predictor, prediction.scores)}\n"
+        notes = "".join(f"  — {note}" for note in predictor.notes_on(prediction))
+        yield f"{printable(source)}  {_describe(predictor, prediction.scores)}{notes}\n"
         rows = list(_seconds(prediction)) if timeline else []
         times = [f"{start:.1f}–{end:.1f} s" for start, end, _ in rows]
         for time, (_, _, scores) in zip(times, rows, strict=True):
@@ -344,25 +346,17 @@ def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bo
     """
     classes = ["prediction"] if predictor.is_categorical else []
     line = csv.writer(SimpleNamespace(write=str), lineterminator="\n").writerow  # which returns what `write` returns
-    yield line(
-        [
-            "file",
-            *["channel"] * (channels != MIX),
-            "level",
-            "start_seconds",
-            "end_seconds",
-            *classes,
-            *map(_without_formula, predictor.columns),
-        ]
-    )
+    where = ["file", *["channel"] * (channels != MIX), "level", "start_seconds", "end_seconds"]
+    yield line([*where, *classes, *map(_without_formula, predictor.columns), "notes"])
     for prediction in predictions:
-        rows = [("utterance", 0.0, prediction.seconds, prediction.scores)]
-        rows += [("chunk", *row) for row in _seconds(prediction)] if timeline else []
-        for level, start, end, scores in rows:
+        notes = "; ".join(predictor.notes_on(prediction))
+        rows = [("utterance", notes, 0.0, prediction.seconds, prediction.scores)]
+        rows += [("chunk", "", *row) for row in _seconds(prediction)] if timeline else []
+        for level, note, start, end, scores in rows:
             label = [_without_formula(predictor.columns[scores.argmax()])] if classes else []
             times, numbers = (round(float(start), 3), round(float(end), 3)), [round(float(score), DIGITS) for score in scores]
             file, *channel = filter(None, name_source(prediction.path, channels))
-            yield line([_without_formula(file, mark="./"), *channel, level, *times, *label, *numbers])
+            yield line([_without_formula(file, mark="./"), *channel, level, *times, *label, *numbers, note])
 
 
 def _without_formula(name: str, mark: str = "'") -> str:
@@ -381,6 +375,7 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
     for prediction in predictions:
         source = dict(zip(("file", "channel"), filter(None, name_source(prediction.path, channels)), strict=False))
         entry = {**source, "seconds": round(prediction.seconds, 3), **describe(prediction.scores)}
+        entry["notes"] = predictor.notes_on(prediction)
         if timeline:
             entry["timeline"] = [
                 {"start_seconds": round(float(start), 3), "end_seconds": round(float(end), 3), **describe(scores)}

@@ -19,6 +19,8 @@ class Prediction:
         chunk_scores: float32, shape (n_chunks, d), probabilities, or arousal in [0, 1] and valence in [-1, 1].
         scores: float64, shape (d,), of the file from beginning to end.
         chunk_seconds, hop_seconds: length of a chunk, and distance of two chunks' starts.
+        distance: how far the recording lies from the training data (`classifiers.calibration.measure_distances`), where the
+            head reads whole utterances.
     """
 
     path: Path
@@ -28,6 +30,7 @@ class Prediction:
     scores: np.ndarray
     chunk_seconds: float = CHUNK_SAMPLES / SAMPLE_RATE
     hop_seconds: float = CHUNK_SAMPLES / SAMPLE_RATE
+    distance: float | None = None
 
     @property
     def end_seconds(self) -> np.ndarray:

@@ -26,6 +26,7 @@ from began.network_file import load_network
 from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, name_statistics, pool_bands
+from classifiers.calibration import UNSURE_BELOW
 from classifiers.heads import KINDS, SECOND, UTTERANCE, choose_statistics, resolve_parameters
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, TASKS, aggregate_chunks
 from classifiers.prediction import Prediction as Prediction
@@ -33,6 +34,10 @@ from classifiers.utterance_predictor import UtteranceReader, predict_utterances
 
 DIMENSIONS = ("arousal", "valence")
 EXPECTED = "model.keras as the tables write it"
+
+UNSURE, FAR = "unsure", "unlike the training recordings"
+"""Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
+95 % of the corpus' own recordings do when their speakers are held out."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,15 @@ class Predictor:
     def label_of(self, scores: np.ndarray) -> str | None:
         """Returns the class with the highest probability; None where there are no classes."""
         return self.columns[int(np.argmax(scores))] if self.is_categorical else None
+
+    def notes_on(self, prediction: Prediction) -> list[str]:
+        """Returns what to beware of in a prediction; only models that were calibrated know."""
+        calibration, notes = self.metadata.get("calibration"), []
+        if calibration and self.is_categorical and prediction.scores.max() < UNSURE_BELOW:
+            notes.append(UNSURE)
+        if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:
+            notes.append(FAR)
+        return notes
 
     def predict_chunks(self, chunks: np.ndarray) -> np.ndarray:
         """Returns the scores, float32 (n_chunks, d), of chunks, float32 (n_chunks, 16000), in [-1, 1], at 16 kHz."""
@@ -230,6 +244,9 @@ def _check_utterance_head(found: dict[str, Any]) -> list[str]:
         found["parameters"] = resolve_parameters(found["task"], found.get("parameters"), UTTERANCE)
     except (InputError, TypeError, AttributeError) as error:
         problems.append(f"parameters that cannot be used ({error})")
+    calibration = found.get("calibration")
+    if calibration is not None and not (isinstance(calibration, dict) and isinstance(calibration.get("far_distance"), float)):
+        problems.append("a calibration that cannot be used")
     return problems
 
 

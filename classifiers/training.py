@@ -178,11 +178,17 @@ def train_head(job: HeadJob) -> TrainedHead:
     return TrainedHead(model, job.parameters, pd.DataFrame(history), best_epoch, seconds, scores)
 
 
+def choose_columns(job: HeadJob) -> ChosenColumns:
+    """Returns the statistics that a head of the kind UTTERANCE reads."""
+    parameters = heads.resolve_parameters(job.task, job.parameters, job.kind)
+    return ChosenColumns(job.features, heads.choose_statistics(parameters, job.statistics))
+
+
 def _check(job: HeadJob) -> HeadJob:
     """The job with all parameters, and arrays of the types that the training needs."""
     parameters = heads.resolve_parameters(job.task, job.parameters, job.kind)
     if job.statistics is not None:
-        features = ChosenColumns(job.features, heads.choose_statistics(parameters, job.statistics))
+        features = choose_columns(job)
         n_epochs = math.ceil(parameters["n_steps"] / math.ceil(len(job.rows) / parameters["batch_size"]))
         job = replace(job, features=features, epochs=n_epochs, patience=None)
     parts = (job.rows, job.validation_rows, job.test_rows)

@@ -21,6 +21,7 @@ from began.front_end import Speech, cut_speech, find_speech
 from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics, run_on_any_length
+from classifiers.calibration import measure_distances
 from classifiers.heads import as_columns, choose_statistics
 from classifiers.prediction import Prediction
 
@@ -60,6 +61,7 @@ class UtteranceReader:
         self._encoder = UtteranceEncoder(model.get_layer("bands"), config, "")
         self._columns = choose_statistics(parameters, name_statistics(self._encoder.n_channels))
         self._pool = _until_statistics(model)
+        self._normalization = self._head.get_layer("normalization").get_weights()[:2]  # mean and variance
         self._shifts = np.zeros((len(speeds), 1, 1, 1), np.float32) if adapt_to is None else self._measure_shifts(adapt_to)
 
     def _measure_shifts(self, paths: Sequence[Path]) -> np.ndarray:
@@ -67,16 +69,20 @@ class UtteranceReader:
         if len(paths) < ENOUGH_TO_ADAPT:
             found, expected = f"{len(paths)} recordings", f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean"
             raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
-        mean, *_ = self._head.get_layer("normalization").get_weights()
-        trained = mean.reshape(N_MEL_BANDS, 1, len(self._columns))
+        trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
         return trained - np.mean([self._embed(path) for path in paths], axis=0)
 
     def _embed(self, path: str | os.PathLike[str]) -> np.ndarray:
         return np.stack([self._encoder.embed_file(path, speed) for speed in self._speeds])[..., self._columns]
 
-    def score_file(self, path: str | os.PathLike[str]) -> np.ndarray:
-        """Returns the mean scores over the speeds, float64 (d,); for errors see `began.audio.stream_audio`."""
-        return as_columns(run_on_any_length(self._head, self._embed(path) + self._shifts)).mean(axis=0, dtype=np.float64)
+    def score_file(self, path: str | os.PathLike[str]) -> tuple[np.ndarray, float]:
+        """Returns the mean scores over the speeds, float64 (d,), and the distance of the file as recorded.
+
+        For errors see `began.audio.stream_audio`; for the distance, `classifiers.calibration.measure_distances`.
+        """
+        statistics = self._embed(path) + self._shifts
+        scores = as_columns(run_on_any_length(self._head, statistics)).mean(axis=0, dtype=np.float64)
+        return scores, float(measure_distances(statistics[:1], *self._normalization)[0])
 
     def score_windows(self, path: str | os.PathLike[str], speech: Speech, window: float, hop: float) -> np.ndarray:
         """Returns the scores of the windows of a file's speech, float32 (n_windows, d); the last one ends with the speech."""
@@ -117,7 +123,7 @@ def predict_utterances(
         try:
             seconds = measure_seconds(path)
             speech = Speech(0, round(seconds * SAMPLE_RATE), 1.0) if reader.config.front_end == "literal" else find_speech(path)
-            scores = reader.score_file(path)
+            scores, distance = reader.score_file(path)
             if not np.isfinite(scores).all():
                 raise InputError.about(printable(path), "scores that are not finite", "numbers", "check the model")
             length = (speech.end - speech.start) / SAMPLE_RATE
@@ -130,4 +136,4 @@ def predict_utterances(
             yield path, error
             continue
         on_seconds(round(seconds))
-        yield path, Prediction(path, seconds, start, timeline, scores, window, hop)
+        yield path, Prediction(path, seconds, start, timeline, scores, window, hop, distance)

@@ -1,8 +1,9 @@
 """The model that a table leaves behind for its users: one head, trained on everything, after all scores are written.
 
 The scores come from heads that never saw their test part; this one has seen every labelled utterance, with the parameters and
-the number of epochs of the best validation trial over all the searches of the condition. Nothing is measured on it. It is
-trained in this process, with all its threads: on another number of them its weights may differ in their last bits.
+the number of epochs that were best in the mean over all the searches of the condition. No score is measured on it. It is
+trained in this process, with all its threads: on another number of them its weights may differ in their last bits. Heads of a
+few folds, trained in the same way, tell how certain it may be (`classifiers.calibration`).
 
 Where one part of a corpus is the test part, a second model is left behind that has seen the training part alone, as the head of
 run 1 had: its scores on the test part, and on other corpora, are scores on what it was not trained on.
@@ -16,20 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from began.errors import InputError, printable
 from began.files import read_attached_json
 from began.spectrogram import SpectrogramConfig
+from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, soften_head
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import SPEEDS
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import make_splits
+from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
 from experiments.evaluation.runs import POOLED, plain, read_metrics, read_trials
 from experiments.evaluation.searched_heads import draw_seed, head_job
 
 if TYPE_CHECKING:
+    from classifiers.training import HeadJob
     from experiments.evaluation.data import Data, Prepare
 
 FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-dimensional.keras"}
@@ -56,7 +58,7 @@ def write_final_models(
         return []
     written = []
     for task in condition.tasks:
-        best = find_best_trial(settings.results_dir, condition, task)
+        best = choose_parameters(settings.results_dir, condition, task)
         path = settings.results_dir / condition.experiment / condition.name / FILES[task]
         rows = data.labelled(task)
         metadata = _describe(condition, data, task, best, settings, config) | {"n_utterances": len(rows)}
@@ -99,29 +101,85 @@ def _write(
     )
     frozen = load_frozen_encoder(settings.find_encoder(condition), condition.features)
     encoder = UtteranceEncoder.of(frozen, condition.front_end) if condition.method == "utterance" else frozen
-    save_predictor(path, build_predictor(encoder, train_head(job).model, metadata))
+    head = train_head(job).model
+    if data.statistics is not None and (calibration := _calibrate(job, data, utterances, settings)):
+        metadata = plain({**metadata, "calibration": calibration})
+        if task == CATEGORICAL:
+            soften_head(head, calibration["temperature"])
+    save_predictor(path, build_predictor(encoder, head, metadata))
     print(printable(f"wrote {path}, for own recordings: trained on {trained_on}"))
 
 
-def find_best_trial(results_dir: Path, condition: Condition, task: str) -> dict[str, Any]:
-    """Returns the trial with the lowest validation loss over all the searches of a condition; the first of equals.
+def _calibrate(job: HeadJob, data: Data, utterances: np.ndarray, settings: Settings) -> dict[str, Any] | None:
+    """Returns what held-out utterances tell of a head's certainty, or None where there are too few to hold some out.
+
+    Speakers are held out, where they are known.
+    """
+    from classifiers.training import choose_columns
+    from classifiers.workers import train_heads
+
+    table = data.corpus.utterances.iloc[utterances].reset_index(drop=True)
+    try:
+        splits = k_fold(table, INNER_FOLDS, settings.seed)
+    except InputError as error:
+        print(f"not calibrated: {error}")
+        return None
+    parts = [(utterances[split.fitting], utterances[split.test]) for split in splits]
+    jobs = [
+        replace(job, rows=data.chunks_of(fitting, copies=True), test_rows=data.scored_of(held_out))
+        for fitting, held_out in parts
+    ]
+    columns = choose_columns(job)
+    distances = [
+        measure_distances(columns[data.chunks_of(held_out)], *columns.measure_normalization(fold.rows))
+        for fold, (_, held_out) in zip(jobs, parts, strict=True)
+    ]
+    far = float(np.quantile(np.concatenate(distances), FAR_SHARE))
+    found: dict[str, Any] = {"folds": len(splits), "far_distance": far}
+    if job.task == CATEGORICAL:
+        folds = []
+        for fold, trained in zip(jobs, train_heads(jobs, settings.workers, progress="calibration"), strict=True):
+            n_utterances = len(np.unique(data.utterance[fold.test_rows]))
+            folds.append((trained.scores.reshape(n_utterances, -1, job.n_outputs), job.targets[fold.test_rows]))
+        folds = [(scores, targets[:: scores.shape[1]]) for scores, targets in folds]  # rows of an utterance follow one another
+        found |= calibrate(folds, data.corpus.labels)
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
+
+
+def choose_parameters(results_dir: Path, condition: Condition, task: str) -> dict[str, Any]:
+    """Returns the parameters with the lowest validation loss in the mean over all the searches of a condition.
+
+    Searches have other training parts, and so losses that cannot be compared: only parameters that every search has tried
+    count, such as the points that all begin with.
 
     Returns:
-        `parameters` of the head, `epochs` after which its score was best, `loss`, and the `fold` whose search found it.
+        `parameters` of the head, `epochs` after which its score was best (the median), `loss`, and `n_searches`.
     Raises:
-        InputError: there is no successful trial.
+        InputError: no parameters were tried with success by all the searches.
     """
     from classifiers.heads import resolve_parameters
 
     trials = read_trials(results_dir, condition.experiment, condition.name)
-    good = trials[(trials["task"] == task) & (trials["status"] == "ok")] if len(trials) else trials
+    of_task = trials[trials["task"] == task] if len(trials) else trials
+    good = of_task[of_task["status"] == "ok"] if len(of_task) else of_task
+    kind = "utterance" if condition.method == "utterance" else "second"
+    names = list(resolve_parameters(task, kind=kind))
+    n_searches = of_task["search"].nunique() if len(of_task) else 0
+    if len(good):
+        means = (
+            good.astype({"loss": float})
+            .groupby(names, sort=False)
+            .agg(loss=("loss", "mean"), epochs=("epochs", "median"), n=("search", "nunique"))
+        )
+        good = means[means["n"] == n_searches].reset_index()
     if good.empty:
         folder = results_dir / condition.experiment / condition.name / "search"
-        raise InputError.about(folder, f"no successful trial of a {task} head", "one", "run the table again")
-    row = good.loc[pd.to_numeric(good["loss"]).idxmin()]
-    kind = "utterance" if condition.method == "utterance" else "second"
-    parameters = resolve_parameters(task, {name: row[name] for name in resolve_parameters(task, kind=kind)}, kind)
-    return {"parameters": parameters, "epochs": int(row["epochs"]), "loss": float(row["loss"]), "fold": row["fold"]}
+        raise InputError.about(
+            folder, f"no trial of a {task} head that succeeded in all searches", "one", "run the table again"
+        )
+    row = good.loc[good["loss"].idxmin()]
+    parameters = resolve_parameters(task, {name: row[name] for name in names}, kind)
+    return {"parameters": parameters, "epochs": round(row["epochs"]), "loss": float(row["loss"]), "n_searches": n_searches}
 
 
 def _describe(
@@ -145,7 +203,7 @@ def _describe(
         "class_weight": settings.class_weight,
         "parameters": best["parameters"],
         "best_epoch": best["epochs"],
-        "search_fold": best["fold"],
+        "n_searches": best["n_searches"],
         "search_loss": best["loss"],
     }
     return plain({**labels, **kept, **own})
@@ -165,6 +223,8 @@ def _summarise_tests(results_dir: Path, condition: Condition, task: str) -> dict
 def _is_current(path: Path, metadata: Mapping[str, Any]) -> bool:
     """Whether a whole model of the same description is there already."""
     try:
-        return read_attached_json(path, "head") == metadata
+        found = read_attached_json(path, "head")
+        found.pop("calibration", None)  # which follows from the rest
+        return found == metadata
     except InputError:
         return False
