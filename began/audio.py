@@ -97,7 +97,7 @@ def stream_audio(
 class Recording:
     """A sound file in memory, in the place of its path: it is read once, and resampled once for each speed."""
 
-    def __init__(self, path: str | os.PathLike[str], file: soundfile.SoundFile | _Part, digest: hashlib._Hash) -> None:
+    def __init__(self, path: str | os.PathLike[str], file: SoundFile | _Part, digest: hashlib._Hash) -> None:
         self._path, self._file = os.fspath(path), file
         self._mono = list(_read_mono(Path(path), file, None, digest))
         self._played: dict[float, list[np.ndarray]] = {}

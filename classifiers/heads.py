@@ -237,9 +237,9 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
     kernel, strides = (p["kernel_frequency"], p["kernel_time"]), (p.get("stride_frequency", 1), 1)
     if "stride_frequency" not in p and p["n_convolutions"]:
         # Windows side by side become channels: a convolution of size 1 over them is the same, and three times as fast.
-        n_filled = -(-x.shape[1] // kernel[0]) * kernel[0]
-        filled = layers.ZeroPadding2D(((0, n_filled - x.shape[1]), (0, 0)), name="whole_windows")(x)
-        x = layers.Reshape((n_filled // kernel[0], 1, kernel[0] * x.shape[3]), name="windows")(filled)
+        if n_left := -x.shape[1] % kernel[0]:
+            x = layers.ZeroPadding2D(((0, n_left), (0, 0)), name="whole_windows")(x)
+        x = layers.Reshape((x.shape[1] // kernel[0], 1, kernel[0] * x.shape[3]), name="windows")(x)
         kernel = (1, 1)
     for number in range(1, p["n_convolutions"] + 1):
         name, start = f"convolution{number}", initializer()

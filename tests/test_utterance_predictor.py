@@ -1,5 +1,8 @@
 """Predictors that read whole utterances: one file, any length, and the same scores whether streamed or given as a whole."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -8,6 +11,7 @@ keras = pytest.importorskip("keras")
 
 from began import utterance_encoder  # noqa: E402
 from began.encoder import load_frozen_encoder  # noqa: E402
+from began.errors import InputError  # noqa: E402
 from began.files import attach_json  # noqa: E402
 from began.front_end import stream_speech  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
@@ -127,7 +131,7 @@ def run(*argv):
 def test_answers_are_restricted_to_the_labels_that_can_occur(model, sound, capsys):
     assert run("--model", model, sound, "--labels", "joy, neutral", "--output", "csv") == 0
     header, row = (line.split(",") for line in capsys.readouterr().out.splitlines())
-    scores = dict(zip(header[-3:], map(float, row[-3:]), strict=True))
+    scores = dict(zip(header[-4:-1], map(float, row[-4:-1]), strict=True))
     assert scores["anger"] == 0 and scores["joy"] + scores["neutral"] == pytest.approx(1, abs=1e-3)
     assert run("--model", model, sound, "--labels", "joy,rage") == 2
     assert "at least two of anger, joy, neutral" in capsys.readouterr().err
@@ -181,3 +185,29 @@ def test_adapting_takes_the_recordings_mean_for_that_of_the_training_part(model,
     paths[0].unlink()
     assert run("--model", model, sound, "--adapt", tmp_path) == 2
     assert "found 9 recordings; expected at least 10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("far_distance", "notes"), [(1e9, []), (0.0, ["unlike the training recordings"])])
+def test_recordings_far_from_the_training_data_are_noted(model, sound, tmp_path, capsys, far_distance, notes):
+    described = load_predictor(model)
+    described.metadata["calibration"] = {"far_distance": far_distance}
+    save_predictor(tmp_path / "model.keras", described)
+    loaded = load_predictor(tmp_path / "model.keras")
+    prediction = loaded.predict_file(sound)
+    assert prediction.distance > 0 and [note for note in loaded.notes_on(prediction) if note != "unsure"] == notes
+    even, certain = np.full(3, 1 / 3), np.array([0.0, 0.4, 0.6])
+    assert "unsure" in loaded.notes_on(replace(prediction, scores=even))
+    assert "unsure" not in loaded.notes_on(replace(prediction, scores=certain))
+    assert load_predictor(model).notes_on(replace(prediction, scores=even)) == []  # it was not calibrated
+    assert run("--model", tmp_path / "model.keras", sound, "--output", "json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["notes"] == loaded.notes_on(prediction)
+    assert run("--model", tmp_path / "model.keras", sound) == 0
+    assert ("unlike the training recordings" in capsys.readouterr().out) == bool(notes)
+
+
+def test_a_strangers_calibration_is_refused(model, tmp_path):
+    described = load_predictor(model)
+    described.metadata["calibration"] = {"far_distance": "near"}
+    save_predictor(tmp_path / "model.keras", described)
+    with pytest.raises(InputError, match="calibration that cannot be used"):
+        load_predictor(tmp_path / "model.keras")
