@@ -239,6 +239,7 @@ BASE_ENCODER = "began-16-epochs"
 """The encoder of the ablations: every encoder that is compared with it has trained for 16 epochs, too."""
 
 _NORMALIZED = {"method": "statistics", "normalize_speakers": True}
+_UTTERANCE = {"method": "utterance", "front_end": "normalized"}
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
     "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
@@ -258,6 +259,9 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "fine_tuned": ("BEGAN, fine-tuned together with the head", {"method": "whole"}),
     "fine_tuned_0.0002": ("fine-tuned at a rate of 0.0002 in place of 0.0005", {"method": "whole", "learning_rate": 2e-4}),
     "from_scratch": ("the same network, trained from scratch", {"method": "whole", "initial_weights": True}),
+    "utterance_head": ("default head on the whole utterance", _UTTERANCE),
+    "utterance_head_initial_weights": ("… of initial weights", {**_UTTERANCE, "initial_weights": True}),
+    "utterance_head_without_altered_copies": ("… without altered copies", {**_UTTERANCE, "altered_copies": False}),
     "utterance_statistics": ("statistics over the utterance, linear SVM", {"method": "statistics"}),
     "utterance_statistics_without_copies": ("… without copies at other speeds", {"method": "statistics", "copies": False}),
     "utterance_statistics_without_correlations": ("… without correlations", {"method": "statistics", "correlations": False}),
