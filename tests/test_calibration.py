@@ -28,11 +28,22 @@ def test_the_error_after_is_measured_on_other_folds(overconfident):
     parts = np.split(np.arange(3000), 3)
     found = calibrate([(probabilities[part], target[part]) for part in parts], LABELS)
     assert found["expected_calibration_error_before"] > 0.1
-    assert found["expected_calibration_error"] < 0.04
+    assert found["expected_calibration_error_after"] < 0.04
     assert found["temperature"] == pytest.approx(3.0, rel=0.1)
     # A fold of its own kind: what the others learn must not fit it, or it was measured on itself.
     wrong = [(probabilities[part], target[part] if number else (target[part] + 1) % 3) for number, part in enumerate(parts)]
-    assert calibrate(wrong, LABELS)["expected_calibration_error"] > 0.1
+    assert calibrate(wrong, LABELS)["expected_calibration_error_after"] > 0.1
+
+
+def test_certainty_that_is_right_stays_as_it_is(overconfident):
+    probabilities, target = overconfident
+    parts = np.split(np.arange(3000), 3)
+    # Folds that err in opposite directions: the temperature of the others makes each of them worse.
+    powers = (3.0, 1.0, 9.0)
+    folds = [(soften(probabilities[part], power), target[part]) for part, power in zip(parts, powers, strict=True)]
+    found = calibrate(folds, LABELS)
+    assert found["expected_calibration_error_after"] >= found["expected_calibration_error_before"]
+    assert found["temperature"] == 1.0
 
 
 def test_softening_keeps_the_order_and_the_sum(overconfident):
