@@ -20,7 +20,7 @@ from began.files import WEIGHTS, open_keras_file, printable
 KNOWN_CLASSES = (
     {"Functional", "InputLayer", "DTypePolicy", "__keras_tensor__", "GlorotUniform", "Zeros"}
     | {"Conv2D", "UpSampling2D", "AveragePooling2D", "MaxPooling2D", "Dense", "Flatten", "Reshape", "Concatenate"}
-    | {"Normalization", "Rescaling", "Dropout", "SpatialDropout2D", "Identity", "EinsumDense"}
+    | {"Normalization", "Rescaling", "Dropout", "SpatialDropout2D", "Identity", "EinsumDense", "ZeroPadding2D"}
     | {"Mean", "Subtract", "Square", "Sqrt", "Squeeze", "Max", "Min", "OnesLike", "Sum", "Add", "Multiply", "ExpandDims"}
     | {"TrueDivide", "Divide", "Einsum"}
 )

@@ -312,6 +312,12 @@ def _rescaling(graph: _Graph, config: dict[str, Any], inputs: list[Any], _: list
     return graph.add("Add", graph.add("Mul", inputs[0], config["scale"]), config["offset"])
 
 
+def _zero_padding(graph: _Graph, config: dict[str, Any], inputs: list[Any], _: list[np.ndarray]) -> str:
+    _require(config, data_format="channels_last")
+    (top, bottom), (left, right) = config["padding"]
+    return graph.add("Pad", inputs[0], np.array([0, top, left, 0, 0, bottom, right, 0]))
+
+
 def _reshape(graph: _Graph, config: dict[str, Any], inputs: list[Any], _: list[np.ndarray]) -> str:
     return graph.add("Reshape", inputs[0], np.array([0, *config["target_shape"]]))  # 0: as it is, the batch
 
@@ -344,6 +350,7 @@ _LAYERS: dict[str, _Convert] = {
     "EinsumDense": _einsum_dense,
     "Normalization": _normalization,
     "Rescaling": _rescaling,
+    "ZeroPadding2D": _zero_padding,
     "Reshape": _reshape,
     "Flatten": lambda graph, config, inputs, _: graph.add("Flatten", inputs[0]),
     "Concatenate": lambda graph, config, inputs, _: graph.add("Concat", *inputs, axis=config["axis"]),

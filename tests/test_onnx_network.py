@@ -42,7 +42,7 @@ HEADS = {
         {},
         {"n_convolutions": 0, "input_dropout": 0.0, "dropout": 0.0},
         {"correlations": "first", "statistics": "spread_mean"},
-        {"blocks": "first", "kernel_frequency": 9},
+        {"blocks": "first", "kernel_frequency": 9},  # whose last window is filled up
     ],
 }
 CASES = [(kind, task, parameters) for kind in KINDS for task in ("categorical", "dimensional") for parameters in HEADS[kind]]
