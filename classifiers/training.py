@@ -146,6 +146,18 @@ class TrainedHead:
     seconds: float
     scores: np.ndarray | None
 
+    def score(self, features: np.ndarray, rows: np.ndarray, statistics: np.ndarray | None = None) -> np.ndarray:
+        """Returns the scores of some rows of any features, float32 (len(rows), n_outputs), where the head has its model.
+
+        Args:
+            features, statistics: see `HeadJob`; others than it was trained on.
+            rows: int, shape (n,).
+        """
+        if statistics is None:
+            return _apply(self.model, features, rows)
+        chosen = ChosenColumns(features, heads.choose_statistics(self.parameters, statistics))
+        return _apply(self.model, chosen, rows)
+
 
 def train_head(job: HeadJob) -> TrainedHead:
     """Trains one head in this process, with its thread count; the same job gives the same weights.

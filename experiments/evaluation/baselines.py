@@ -41,17 +41,10 @@ def classify_functionals(
     data: Data, task: str, splits: Sequence[Split], settings: Settings, run_number: int, search_folder: Path
 ) -> Outcome:
     """Fits a linear support vector machine on functionals; its C has the best mean UAR on the inner folds."""
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
     targets = data.targets(task)
 
-    def make(penalty: float) -> Any:
-        return make_pipeline(StandardScaler(), SVC(kernel="linear", C=penalty, break_ties=True))
-
     def score(penalty: float, inner: Inner) -> float:
-        model = make(penalty).fit(data.features[inner.train], targets[inner.train])
+        model = make_classifier(penalty).fit(data.features[inner.train], targets[inner.train])
         return unweighted_average_recall(targets[inner.validation], model.predict(data.features[inner.validation]))
 
     def search(split: Split) -> pd.DataFrame:
@@ -62,9 +55,18 @@ def classify_functionals(
     for split in splits:
         best = record_search(search_folder, split, task, partial(search, split))
         losses[split.fold] = float(best["loss"])
-        model = make(best["C"]).fit(data.features[split.fitting], targets[split.fitting])
+        model = make_classifier(best["C"]).fit(data.features[split.fitting], targets[split.fitting])
         scores.append(score_classes(model, data.features[split.test], data.n_outputs(task)))
     return Outcome(scores, losses)
+
+
+def make_classifier(penalty: float) -> Any:
+    """Returns a linear support vector machine with a C, behind a standardisation; not fitted."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    return make_pipeline(StandardScaler(), SVC(kernel="linear", C=penalty, break_ties=True))
 
 
 def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarray:

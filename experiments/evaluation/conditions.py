@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
+from experiments.evaluation.alterations import ALTERATIONS
 
 PROTOCOLS = {
     "per_speaker": "each speaker alone, about 60 % of the utterances for training and 40 % for testing, stratified by emotion, "
@@ -319,6 +320,31 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (_TABLE1, _TABLE2, 
 """Every experiment of a full reproduction, by name."""
 
 
+ROBUST_METHODS: dict[str, dict[str, Any]] = {
+    "utterance_head": {"method": "utterance", "front_end": "normalized"},
+    "head_per_second": {"method": "head"},
+    "functionals": {"method": "functionals"},
+}
+"""What is compared on altered recordings: name -> method. All with default parameters, without a search."""
+
+
+def on_altered(method: str, alteration: str) -> Condition:
+    """Returns the condition of a key of ROBUST_METHODS on recordings altered as `experiments.evaluation.alterations` says."""
+    name, title = f"{method}_{alteration}", ALTERATIONS[alteration].title
+    return Condition("robustness", name, title, search=False, **ROBUST_METHODS[method])
+
+
+_ALTERED = [on_altered(method, alteration) for method in ROBUST_METHODS for alteration in ALTERATIONS]
+ROBUSTNESS = Experiment(
+    "robustness",
+    "Robustness: EmoDB, leave one speaker out",
+    _ACCURACY_AND_UAR,
+    {condition.name: condition for condition in _ALTERED},
+)
+"""Not among EXPERIMENTS: the paper has no such table."""
+
+
 def find_condition(experiment: str, name: str) -> Condition | None:
     """Returns the record of a condition; None for an own data set, or a condition that the user named."""
-    return EXPERIMENTS[experiment].conditions.get(name) if experiment in EXPERIMENTS else None
+    experiments = {**EXPERIMENTS, ROBUSTNESS.name: ROBUSTNESS}
+    return experiments[experiment].conditions.get(name) if experiment in experiments else None

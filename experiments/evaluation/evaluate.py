@@ -1,6 +1,6 @@
 """The one evaluation loop, for every method: split, train, test once, write; ten times (paper, sections 2.2 and 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from classifiers.metrics import CATEGORICAL, aggregate_chunks, evaluate_classifi
 from experiments.corpora.equal_sounds import describe_copies, read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
-from experiments.evaluation.data import Data, Prepare, Trainer
+from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
 from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
@@ -113,6 +113,18 @@ def _execute(condition: Condition, data: Data, train: Trainer, settings: Setting
     splits = make_splits(condition, data.corpus.utterances, settings.seed, run.run)
     search_folder = run.path.parent / "search"
     outcomes = {task: train(data, task, splits, settings, run.run, search_folder) for task in condition.tasks}
+    return finish_run(run, condition, data, splits, outcomes, settings)
+
+
+def finish_run(
+    run: RunFolder,
+    condition: Condition,
+    data: Data,
+    splits: Sequence[Split],
+    outcomes: Mapping[str, Outcome],
+    settings: Settings,
+) -> pd.DataFrame:
+    """Writes what training gave, by task, and its metrics, which it returns."""
     histories = [outcome.history.assign(task=task) for task, outcome in outcomes.items() if outcome.history is not None]
     if histories:
         run.write_table("history", pd.concat(histories, ignore_index=True))

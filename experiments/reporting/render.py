@@ -9,10 +9,12 @@ import pandas as pd
 
 from began.files import write_atomically, write_text
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.evaluation.conditions import EXPERIMENTS, ROBUSTNESS
 from experiments.evaluation.runs import POOLED
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
+from experiments.reporting.robustness import make_robustness_table
+from experiments.reporting.robustness import to_markdown as robustness_to_markdown
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
 from experiments.reporting.tables import FILES, accuracies, make_table, to_markdown
 
@@ -26,10 +28,25 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     folder, results = Path(results_dir), Results(results_dir)
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     written = write_tables(tables, folder / "tables") + draw_figures(results, tables, folder / "figures")
+    if results.conditions(ROBUSTNESS.name):
+        written += _write_robustness(results, folder / "tables")
     if readme is not None:
         update_readme(readme, readme_section(tables, folder, readme))
         written.append(Path(readme))
     return written
+
+
+def _write_robustness(results: Results, folder: Path) -> list[Path]:
+    table, path = make_robustness_table(results), folder / "robustness.md"
+    _write_csv(path.with_suffix(".csv"), table)
+    write_text(path, robustness_to_markdown(results, table))
+    return [path.with_suffix(".csv"), path]
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    with write_atomically(path) as temporary:
+        # Rounded so that the last bits of a sum cannot change a file that is under version control.
+        table.round(6).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
@@ -37,9 +54,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]
     written = []
     for experiment, table in tables.items():
         written.append(folder / f"{FILES[experiment]}.csv")
-        with write_atomically(written[-1]) as temporary:
-            # Rounded so that the last bits of a sum cannot change a file that is under version control.
-            table.round(6).to_csv(temporary, index=False, lineterminator="\n")
+        _write_csv(written[-1], table)
         if experiment != "label_efficiency":
             written.append(folder / f"{FILES[experiment]}.md")
             write_text(written[-1], to_markdown(experiment, table))

@@ -1,0 +1,67 @@
+"""The table of altered recordings: accuracy, and in how many of them the answer changed."""
+
+import pandas as pd
+
+from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
+from experiments.evaluation.conditions import ROBUST_METHODS, ROBUSTNESS, on_altered
+from experiments.reporting import markdown as md
+from experiments.reporting.summary import RECALL, Interval, Results, select
+
+_ABOUT = (
+    "Accuracy of all utterances, and the share of them that get another answer than the recording as it is. One classifier per "
+    "speaker, with default parameters, was trained on the other speakers' recordings as they are; whole utterances are read "
+    "once, at their own speed. The differences with their intervals over speakers are in robustness.csv."
+)
+
+
+def make_robustness_table(results: Results) -> pd.DataFrame:
+    """Returns one row per method and alteration that has been run, shares in percent.
+
+    `difference` is that of the accuracies to the recordings as they are, paired over the speakers, with its 95 % interval.
+    """
+    rows = []
+    for method in ROBUST_METHODS:
+        base = on_altered(method, UNALTERED).name
+        before = results.predictions(ROBUSTNESS.name, base)
+        for alteration in ALTERATIONS:
+            name = on_altered(method, alteration).name
+            scores = select(results.scores, experiment=ROBUSTNESS.name, condition=name, scope="pooled", level="utterance")
+            if scores.empty or before.empty:
+                continue
+            both = before.merge(results.predictions(ROBUSTNESS.name, name), on=["run", "utterance"], suffixes=("", "_after"))
+            values = scores.set_index("metric")["mean"]
+            paired = results.compare(ROBUSTNESS.name, name, base) if name != base else Interval()
+            rows.append(
+                {
+                    "method": method,
+                    "alteration": alteration,
+                    "accuracy": 100 * values["accuracy"],
+                    "unweighted_average_recall": 100 * values[RECALL],
+                    "changed": 100 * (both["prediction"] != both["prediction_after"]).mean(),
+                    "difference": 100 * paired.mean,
+                    "difference_ci_low": 100 * paired.low,
+                    "difference_ci_high": 100 * paired.high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def to_markdown(results: Results, table: pd.DataFrame) -> str:
+    """Returns the table as Markdown: one row per alteration, two columns per method."""
+    found = table.set_index(["alteration", "method"])
+    methods = [method for method in ROBUST_METHODS if method in set(table["method"])]
+    rows = []
+    for alteration in [name for name in ALTERATIONS if name in set(table["alteration"])]:
+        cells = [ALTERATIONS[alteration].title]
+        for method in methods:
+            row = found.loc[(alteration, method)] if (alteration, method) in found.index else None
+            values = ["", ""] if row is None else [row["accuracy"], row["changed"] if alteration != UNALTERED else float("nan")]
+            cells += [value if isinstance(value, str) else md.number(value) for value in values]
+        rows.append(cells)
+    heads = ["", *(head for method in methods for head in (f"`{method}`", "changed"))]
+    footnotes = md.Footnotes()
+    for method in methods:
+        notes = results.notes(ROBUSTNESS.name, on_altered(method, UNALTERED).name)
+        heads[1 + 2 * methods.index(method)] += footnotes.marks("; ".join(notes))
+    lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
+    return "\n".join([*lines, *footnotes.lines()])

@@ -1,0 +1,209 @@
+"""Altered recordings: each alteration does what it says, and the table of what they do to the methods."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+
+from began.audio import SAMPLE_RATE, read_audio
+from began.command_line import run_script
+from classifiers import heads
+from experiments import robustness
+from experiments.corpora import synthetic
+from experiments.evaluation import alterations
+from experiments.evaluation.alterations import ALTERATIONS
+from experiments.evaluation.runs import find_runs, read_json, read_table
+from experiments.reporting.consistency import check_results
+
+
+@pytest.fixture(scope="module")
+def speech():
+    return synthetic.synthesize_utterance("03", "M", "neutral", seconds=4.0, seed=0)
+
+
+def tone(frequency_hz: float) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * frequency_hz * np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE)).astype(np.float32)
+
+
+def level_db(waveform: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(waveform, dtype=np.float64))))
+
+
+def random():
+    return np.random.default_rng(5)
+
+
+def test_gain_changes_the_level(speech):
+    assert level_db(alterations.change_gain(speech, -12.0)) == pytest.approx(level_db(speech) - 12, abs=1e-3)
+
+
+@pytest.mark.parametrize("snr_db", [20.0, 10.0, 0.0])
+def test_noise_has_its_ratio_and_is_white(speech, snr_db):
+    noise = alterations.add_noise(speech, random(), snr_db).astype(np.float64) - speech
+    assert level_db(speech) - level_db(noise) == pytest.approx(snr_db, abs=0.01)
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    bands = [10 * np.log10(part.mean()) for part in np.array_split(power, 8)]
+    assert np.ptp(bands) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("frequency_hz", "low_db", "high_db"), [(1000, -0.2, 0.2), (2500, -0.2, 0.2), (100, -999, -60), (5000, -999, -60)]
+)
+def test_the_telephone_keeps_its_band_alone(frequency_hz, low_db, high_db):
+    before, after = tone(frequency_hz), alterations.limit_to_telephone_band(tone(frequency_hz))
+    assert len(after) == len(before) // 2
+    middle = slice(len(after) // 4, -len(after) // 4)  # behind the onset
+    assert low_db < level_db(after[middle]) - level_db(before) < high_db
+
+
+def test_the_edges_of_the_telephone_band_lie_3_db_down():
+    for frequency_hz in alterations.TELEPHONE_HZ:
+        after = alterations.limit_to_telephone_band(tone(frequency_hz))
+        assert level_db(after[4000:-4000]) - level_db(tone(frequency_hz)) == pytest.approx(-3, abs=0.5)
+
+
+def test_reverberation_decays_by_60_db_in_its_time():
+    click = np.zeros(4000, np.float32)
+    click[100] = 1.0
+    response = alterations.reverberate(click, random(), seconds=0.6).astype(np.float64)
+    assert len(response) == 4000 + round(0.6 * SAMPLE_RATE)
+    direct, tail = response[100], response[101:]
+    assert np.abs(response[:100]).max() < 1e-6
+    assert direct**2 == pytest.approx(0.5, abs=1e-3) and np.sum(tail**2) == pytest.approx(0.5, abs=1e-3)
+    decay_db = 10 * np.log10(np.cumsum(tail[::-1] ** 2)[::-1] / np.sum(tail**2))  # Schroeder's backward integration
+    (first,), (last,) = (np.flatnonzero(decay_db < limit)[:1] for limit in (-5, -25))
+    assert 60 * (last - first) / SAMPLE_RATE / 20 == pytest.approx(0.6, abs=0.05)
+
+
+def test_reverberation_keeps_the_level(speech):
+    after = alterations.reverberate(speech, random())
+    assert np.sum(after.astype(np.float64) ** 2) == pytest.approx(np.sum(speech.astype(np.float64) ** 2), rel=0.4)
+
+
+def test_silence_stands_around(speech):
+    after = alterations.surround_with_silence(speech, 1.0)
+    np.testing.assert_array_equal(after[SAMPLE_RATE:-SAMPLE_RATE], speech)
+    assert not after[:SAMPLE_RATE].any() and not after[-SAMPLE_RATE:].any()
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_speed_changes_tempo_and_pitch(factor):
+    after = alterations.change_speed(tone(440), factor)
+    assert len(after) == pytest.approx(2 * SAMPLE_RATE / factor, abs=2)
+    peak_hz = np.abs(np.fft.rfft(after)).argmax() * SAMPLE_RATE / len(after)
+    assert peak_hz == pytest.approx(440 * factor, abs=1)
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_files_can_be_read_and_are_the_same_every_time(speech, name, tmp_path):
+    alteration = ALTERATIONS[name]
+    paths = [tmp_path / f"{number}{alteration.suffix}" for number in range(3)]
+    for path, seed in zip(paths, (1, 1, 2), strict=True):
+        alteration.write(path, speech, seed)
+    assert soundfile.info(paths[0]).samplerate == alteration.rate_hz
+    first, again, other = map(read_audio, paths)
+    np.testing.assert_array_equal(first, again)
+    assert np.array_equal(first, other) != alteration.is_random
+    if name == "unaltered":
+        np.testing.assert_array_equal(first, speech)
+    elif name == "rate_48_khz":  # but for the edge of the band, where the resampler's filter falls
+        assert len(first) == len(speech) and level_db(first - speech) < level_db(speech) - 25
+    elif name != "gain_minus_12_db":
+        assert not np.allclose(first[: len(speech) // 2], speech[: len(speech) // 2], atol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "kbit", "tolerance"), [("mp3_32_kbit", 32, 1.5), ("opus_16_kbit", 16, 3)])
+def test_codecs_have_their_rate(speech, name, kbit, tolerance, tmp_path):
+    path = tmp_path / f"speech{ALTERATIONS[name].suffix}"
+    ALTERATIONS[name].write(path, speech, 0)
+    assert 8 * path.stat().st_size / (len(speech) / SAMPLE_RATE) / 1000 == pytest.approx(kbit, abs=tolerance)
+
+
+# ------------------------------------------------------------------------------------------------------------- the table
+
+
+@pytest.fixture(scope="module")
+def done(tiny_encoder, tmp_path_factory):
+    """The results of a small run, and the command that made them."""
+    folder = tmp_path_factory.mktemp("robustness")
+    emotions = ("anger", "neutral", "sadness")
+    data = synthetic.write_emodb(folder / "EmoDB", speakers=4, n_texts=1, emotions=emotions, seconds=0.8)
+    argv = ["--data-dir", data, "--encoder", tiny_encoder, "--results-dir", folder / "results"]
+    argv += ["--alterations", "gain_minus_12_db", "noise_0_db", "opus_16_kbit"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+        patch.setattr(robustness, "EPOCHS", 2)
+        assert run(*argv) == 0
+    return folder / "results", argv
+
+
+def run(*argv):
+    return run_script(robustness.main, robustness.make_parser(), [str(word) for word in argv])
+
+
+def test_every_method_has_a_run_of_each_alteration(done):
+    results, _ = done
+    names = [f"{method}_{name}" for method in ("utterance_head", "head_per_second", "functionals") for name in ALTERATIONS]
+    chosen = [name for name in names if name.endswith(("unaltered", "gain_minus_12_db", "noise_0_db", "opus_16_kbit"))]
+    assert sorted(run.condition for run in find_runs(results)) == sorted(chosen)
+    check_results(results)  # the metrics are those of the predictions, by speaker
+    config = read_json(results / "robustness" / "utterance_head_noise_0_db" / "run1" / "config.json")
+    assert config["alteration"] == "noise_0_db" and config["protocol"] == "leave one speaker out"
+
+
+def test_the_table_has_accuracies_and_changed_answers(done):
+    results, _ = done
+    table = read_table(results / "tables" / "robustness.csv").set_index(["method", "alteration"])
+    for method in ("utterance_head", "head_per_second", "functionals"):
+        before, after = (
+            read_table(results / "robustness" / f"{method}_{name}" / "run1" / "predictions.csv").set_index("utterance")
+            for name in ("unaltered", "noise_0_db")
+        )
+        assert table.loc[(method, "noise_0_db"), "changed"] == pytest.approx(
+            100 * (before["prediction"] != after["prediction"]).mean()
+        )
+        assert table.loc[(method, "noise_0_db"), "accuracy"] == pytest.approx(
+            100 * (after["prediction"] == after["target"]).mean()
+        )
+        assert table.loc[(method, "unaltered"), "changed"] == 0
+    # The front end brings speech to one level.
+    assert table.loc[("utterance_head", "gain_minus_12_db"), "changed"] == 0
+    text = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
+    assert "| 12 dB less gain |" in text and "| white noise, SNR 0 dB |" in text and "synthetic speech" in text.lower()
+    assert "telephone" not in text
+
+
+def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
+    results, argv = done
+    before = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
+    monkeypatch.setattr("experiments.evaluation.robustness._train", None)
+    monkeypatch.setattr(robustness, "EPOCHS", 2)
+    assert run(*argv) == 0
+    assert capsys.readouterr().out.count("complete in") == 12
+    assert (results / "tables" / "robustness.md").read_text(encoding="utf-8") == before
+
+
+def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
+    from experiments.evaluation import robustness as machinery
+
+    _, argv = done
+    heard = []
+    real = machinery._fit_classifier
+
+    def watch(data, split, settings, number):
+        speakers = data.corpus.utterances["speaker"]
+        heard.append((set(speakers.iloc[split.fitting]), set(speakers.iloc[split.test])))
+        return real(data, split, settings, number)
+
+    monkeypatch.setattr(machinery, "_fit_classifier", watch)
+    argv = [*argv[:4], "--results-dir", tmp_path, "--methods", "functionals", "--alterations", "unaltered"]
+    assert run(*argv) == 0
+    assert len(heard) == 4 and all(len(test) == 1 and not test & fitting for fitting, test in heard)
+
+
+def test_an_encoder_that_is_not_there_is_refused_at_once(done, tmp_path, capsys):
+    _, argv = done
+    assert run(*argv[:2], "--encoder", tmp_path / "nowhere.keras", "--results-dir", tmp_path / "results") == 2
+    assert "nowhere.keras" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
