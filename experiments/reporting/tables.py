@@ -1,12 +1,14 @@
 """The paper's tables, ablations, label efficiency and own data sets: one tidy table each, and the same in Markdown."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from experiments.evaluation import paper
+from experiments.evaluation.conditions import HEADS
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -17,6 +19,7 @@ from experiments.reporting.summary import (
     RECORDS,
     SYNTHETIC_NOTICE,
     Results,
+    TestPart,
     find_base,
     select,
 )
@@ -87,7 +90,7 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     """
     present, ours = results.conditions(experiment), select(results.scores, experiment=experiment)
     known = RECORDS[experiment].conditions
-    listed = [name for name in known if experiment == "table3_emodb" or known[name].method in ("utterance", "head")]
+    listed = [name for name in known if experiment == "table3_emodb" or known[name].method in HEADS]
     absent = [name for name in listed if name not in present] if experiment.startswith("table") else []
     if experiment in ("ablations", "label_efficiency"):
         ours = ours[ours["metric"].isin(("accuracy", RECALL)) & ours["scope"].isin(_SCOPES)]
@@ -125,8 +128,11 @@ def accuracies(table: pd.DataFrame, scope: str = MEAN_OVER_SPEAKERS) -> pd.DataF
     return chosen.assign(encoder=parts["encoder"], percent=pd.to_numeric(parts["percent"]))
 
 
-def to_markdown(experiment: str, table: pd.DataFrame) -> str:
-    """Returns a table as Markdown: the paper's numbers beside ours, then all that was measured."""
+def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPart] | None = None) -> str:
+    """Returns a table as Markdown: the paper's numbers beside ours, then all that was measured.
+
+    `parts` are what conditions of own data sets were tested on.
+    """
     lines = [f"# {RECORDS[experiment].title}{name_unit(table)}", "", md.MADE, ""]
     if table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False).any():
         lines += [f"**{SYNTHETIC_NOTICE.capitalize()}** (rows marked so).", ""]
@@ -140,7 +146,7 @@ def to_markdown(experiment: str, table: pd.DataFrame) -> str:
         missing = [f"`{name}`" for name in RECORDS[experiment].conditions if name not in set(table["condition"])]
         lines += [f"{md.NOT_RUN.capitalize()}: {', '.join(missing)}.", ""] if missing else []
     else:
-        lines += _readings(experiment, table) + _measures(table, footnotes)
+        lines += _readings(experiment, table) + _measures(table, footnotes, parts or {})
     if not RECORDS[experiment].columns:
         lines += footnotes.lines()
     protocols = select(table, system=OURS).drop_duplicates("condition").groupby("protocol", sort=False)["condition"]
@@ -217,7 +223,7 @@ def _readings(experiment: str, table: pd.DataFrame) -> list[str]:
     return lines if rows else []
 
 
-def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
+def _measures(table: pd.DataFrame, footnotes: md.Footnotes, parts: Mapping[str, TestPart]) -> list[str]:
     """Returns all measures of each condition, and the main ones of each fold."""
     lines: list[str] = []
     for condition, block in table[(table["system"] == OURS) & table["mean"].notna()].groupby("condition", sort=False):
@@ -236,6 +242,12 @@ def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
         main = [name for name in _MAIN if any((name, level, fold) in found for fold in folds)]
         rows = [[md.escape(fold), *(md.mean_sd(found.get((name, level, fold))) for name in main)] for fold in folds]
         heads = [f"fold, {level} level", *(f"{METRIC_NAMES[name]} ± over runs" for name in main)]
+        if part := parts.get(condition):
+            rows = [[*row, str(part.sizes.get(fold, ""))] for row, fold in zip(rows, folds, strict=True)]
+            heads.append("utterances")
+            if part.lines:
+                known = (f"{md.escape(name)}: {md.number(value)} %" for name, value in part.lines.items())
+                lines += [f"Without listening, accuracy is: {', '.join(known)}.", ""]
         lines += [md.markdown_table(heads, rows), ""] if rows else []
     return lines
 
