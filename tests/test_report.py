@@ -393,6 +393,8 @@ def test_synthetic_runs_are_marked_and_never_reach_the_readme(results, tmp_path)
     for name in ("table1", "table2", "table3", "ablations"):
         assert "**Synthetic speech: not comparable with the paper**" in (results / "tables" / f"{name}.md").read_text()
         assert "synthetic speech" in (results / "tables" / f"{name}.csv").read_text()
+        assert pd.read_csv(results / "tables" / f"{name}.csv")["difference_to_paper"].isna().all()
+        assert "away." not in (results / "tables" / f"{name}.md").read_text()
     assert "72.0" not in section and "ynthetic" not in section and "blations" not in section
 
 

@@ -95,8 +95,8 @@ def plot_speakers(
             axes.axhline(value, color=colour, linestyle=line, linewidth=1.2, label=f"{name}, {value:.1f} %")
         axes.set(xlabel=xlabel, ylabel=ylabel)
         slanted = axes.get_xticklabels()[0].get_rotation() > 0  # names of any length stand below the bars, the legend above
-        place, anchor = ("lower center", (0.5, 1)) if slanted else ("upper center", (0.5, -0.17))
-        axes.legend(loc=place, bbox_to_anchor=anchor, ncols=1 if len(speakers) < 6 else 2)
+        location, anchor = ("lower center", (0.5, 1)) if slanted else ("upper center", (0.5, -0.17))
+        axes.legend(loc=location, bbox_to_anchor=anchor, ncols=1 if len(speakers) < 6 else 2)
     return figure
 
 

@@ -81,7 +81,8 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
             folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
             if folds.shape[1] > 1:
                 one = "speaker" if results.has_speakers_as_folds(experiment, condition) else "fold"
-                marks, lines = paper.marks_and_lines(experiment)
+                synthetic = results.is_synthetic(experiment, condition)
+                marks, lines = ({}, {}) if synthetic else paper.marks_and_lines(experiment)
                 if experiment == "custom":
                     part = results.test_part(experiment, condition)
                     lines = part.lines

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import HEADS
+from experiments.evaluation.conditions import EXPERIMENTS, HEADS
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -106,7 +106,8 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     ours["notes"] = ours["condition"].map({name: "; ".join(results.notes(experiment, name)) for name in (*present, *absent)})
     with_paper = ours["scope"].isin((POOLED, MEAN_OVER_SPEAKERS)) | (ours["scope"] == ours["column"])
     ours["paper"] = ours["column"].map(lambda name: paper.paper_value(experiment, name)).where(with_paper).astype(float)
-    ours["difference_to_paper"] = ours["mean"] - ours["paper"]
+    synthetic = ours["notes"].astype(str).str.contains(SYNTHETIC_NOTICE, regex=False)
+    ours["difference_to_paper"] = (ours["mean"] - ours["paper"]).where(~synthetic)
 
     published = pd.DataFrame(paper.published(experiment)).rename(columns=_PUBLISHED)
     table = pd.concat([published, ours], ignore_index=True).reindex(columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
@@ -197,6 +198,30 @@ def compare_in_words(table: pd.DataFrame) -> str:
             ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
             found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
     return f"Paired over the speakers, `{find_base('ablations')}` lies {' and '.join(found)}." if found else ""
+
+
+def list_findings(results: Results) -> list[str]:
+    """Returns what the runs under a results folder say, a line of Markdown for each experiment, and what has not been run."""
+    lines, absent = [], []
+    for experiment, record in RECORDS.items():
+        if not results.conditions(experiment):
+            absent += [record.title] if experiment in EXPERIMENTS else []
+            continue
+        table = make_table(results, experiment)
+        if experiment == "ablations":
+            said = compare_in_words(table)
+        elif experiment == "label_efficiency":
+            continue
+        else:
+            rows = select(table, system=OURS, scope=POOLED, level="utterance")
+            main = "accuracy" if (rows["metric"] == "accuracy").any() else _MAIN[-1]
+            scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in select(rows, metric=main).itertuples()]
+            published = paper.paper_value(experiment, main)
+            known = [] if published is None else [f"the paper {100 * published:g}"]
+            said = f"{METRIC_NAMES[main]}{name_unit(table)}: {', '.join([*scores, *known])}."
+        synthetic = f"**{SYNTHETIC_NOTICE.capitalize()}.** " if results.is_synthetic(experiment) else ""
+        lines += [f"**{record.title}.** {synthetic}{said}"] if said else []
+    return [*lines, f"Not run: {'; '.join(absent)}."] if absent else lines
 
 
 def name_unit(table: pd.DataFrame) -> str:
