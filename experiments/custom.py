@@ -30,16 +30,19 @@ EXPERIMENT = "custom"
 PROTOCOLS = {"official": "official", "loso": "leave_one_speaker_out", "kfold": "k_fold", "speaker-dependent": "per_speaker"}
 """Name on the command line -> key of `experiments.evaluation.conditions.PROTOCOLS`."""
 DEFAULT_FOLDS = 5
+DEFAULT_RESULTS = Path("my-results")
+"""Not the folder of the project's own results: git ignores it, so that no clone publishes its user's data by mistake."""
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = options.make_base_parser("experiments.custom", __doc__)
+    parser.set_defaults(results_dir=DEFAULT_RESULTS)
     add = parser.add_argument_group("own data set").add_argument
     add("--manifest", type=Path, required=True, metavar="CSV", help="names your recordings")
     add("--protocol", choices=tuple(PROTOCOLS), required=True, help="what is trained on and tested on")
     add("--folds", type=int, help=f"of the protocol kfold (default: {DEFAULT_FOLDS})")
-    add("--name", required=True, help=f"folder of these runs under results/{EXPERIMENT}")
+    add("--name", required=True, help=f"folder of these runs, in {EXPERIMENT}/ under the results folder")
     options.add_method_options(parser)
     options.add_training_options(parser)
     return parser
@@ -54,10 +57,12 @@ def main(arguments: argparse.Namespace) -> None:
     for note in corpus.notes:
         print(f"note: {note}")
     models = evaluate([condition], corpus, settings)
-    render(settings.results_dir)
-    print(printable(f"wrote {folder} and {settings.results_dir / 'tables'}"))
+    written = render(settings.results_dir)
+    print(printable(f"wrote {folder} and {settings.results_dir / 'tables' / 'custom.md'}"))
     for model in models:
         print(printable(f"try it: python -m classifiers.predict --model {model} FILE_OR_FOLDER"))
+    if pictures := [path for path in written if path.name.startswith(f"{EXPERIMENT}_{arguments.name}_")]:
+        print(printable(f"{len(pictures)} pictures: {pictures[0].parent / f'{EXPERIMENT}_{arguments.name}_*.png'}"))
 
 
 def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Condition:

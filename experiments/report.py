@@ -18,6 +18,8 @@ from began.command_line import run_script
 from began.errors import InputError, printable
 from experiments.reporting.consistency import check_results
 from experiments.reporting.render import render
+from experiments.reporting.summary import Results
+from experiments.reporting.tables import list_findings
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,7 +59,8 @@ def main(arguments: argparse.Namespace) -> None:
             save_notebook(notebook, path)
         print(printable(f"Wrote {len(executed)} notebooks: {arguments.notebooks_dir}"))
     else:
-        print(printable(f"Wrote {render_html(executed, arguments.out_dir or results_dir / 'html')}"))
+        out_dir = arguments.out_dir or results_dir / "html"
+        print(printable(f"Wrote {render_html(executed, out_dir, list_findings(Results(results_dir)))}"))
 
 
 if __name__ == "__main__":

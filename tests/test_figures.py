@@ -1,5 +1,6 @@
 """Pictures of plain data: the same data give the same file, nothing is cut off, awkward data are drawn, too."""
 
+import itertools
 import math
 
 import numpy as np
@@ -81,6 +82,21 @@ def test_spectrogram_grid_and_pictures_of_a_pre_training(tmp_path):
     assert all(path.stat().st_size > 5000 for path in drawn)
     drawn = figures.draw_pretraining(rows, pd.concat([HISTORY] * 3), tmp_path)
     assert [path.name for path in drawn] == ["latest.png", "convergence.png"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("names", [["x" * 230, "corpus/ben", "03"], [f"speaker {number}" for number in range(30)]])
+def test_names_of_any_length_and_number_leave_room_for_the_bars(names):
+    scores = pd.DataFrame([np.linspace(20, 90, len(names))], columns=names)
+    figure = figures.plot_speakers(scores, lines={"chance, 4 classes": 25.0, "always “neutral”": 40.0})
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    inside, (width, height) = axes.get_window_extent(), figure.get_size_inches() * figure.dpi
+    assert inside.width > 0.7 * width and inside.height > 0.4 * height and width < 12 * figure.dpi
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert len(boxes) == len(names) and min(box.y0 for box in boxes) > 0
+    if len(names) == 30:  # upright, none runs into the next
+        assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_the_best_so_far_of_two_searches():

@@ -22,6 +22,8 @@ from experiments import report
 from experiments.reporting import encoders
 from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers
 from experiments.reporting.pages import execute_notebooks, read_notebooks, render_html, save_notebook
+from experiments.reporting.summary import Results
+from experiments.reporting.tables import list_findings
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -199,6 +201,40 @@ def test_failing_and_damaged_notebooks(tmp_path):
     (tmp_path / "a.ipynb").write_text("{")
     with pytest.raises(InputError, match="no readable notebook"):
         execute_notebooks(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_only_recordings_show_is_kept_where_they_are_missing(tmp_path, same):
+    """Of the same encoder alone; what needs no recordings is made anew, and a note that is no longer true goes."""
+    for name in ("results", "copy"):
+        path = tmp_path / name / "pretrain_librispeech" / "began" / "encoder.keras"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"encoder" if same or name == "results" else b"another")
+    picture = v4.new_output("display_data", {"image/png": "cGljdHVyZQ=="})
+    left_out = v4.new_output("display_data", {"text/markdown": "Left out: EmoDB"})
+    show = "from IPython.display import HTML, display; display(HTML('<b>new</b>'))"
+    cells = [
+        v4.new_code_cell("pass", outputs=[left_out]),
+        v4.new_code_cell("pass", outputs=[picture]),
+        v4.new_code_cell(show, outputs=[picture]),
+    ]
+    path = tmp_path / "notebooks" / "a.ipynb"
+    path.parent.mkdir()
+    save_notebook(v4.new_notebook(cells=cells), path)
+    for _ in range(2):  # what was kept is kept again, with a single note
+        executed = execute_notebooks(path.parent, tmp_path / "copy")[path]
+        assert [len(cell.outputs) for cell in executed.cells] == [0, 2 if same else 0, 1]
+        assert "<b>new</b>" in outputs(executed)
+        assert outputs(executed).count("Kept from an earlier run") == same == outputs(executed).count("<image>")
+        save_notebook(executed, path)
+
+
+def test_the_contents_begin_with_the_findings(tmp_path):
+    emodb(tmp_path / "results")
+    findings = list_findings(Results(tmp_path / "results"))
+    page = render_html({tmp_path / "a.ipynb": v4.new_notebook()}, tmp_path / "html", findings).read_text()
+    assert page.index("Findings") < page.index("72.0\u00a0±\u00a02.0") < page.index("Pages")
+    assert "Table 1" in findings[-1] and findings[-1].startswith("Not run: ")
 
 
 def test_html_pages(tmp_path):

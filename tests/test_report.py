@@ -343,6 +343,28 @@ def test_own_data_sets(results):
     text = (results / "tables" / "custom.md").read_text()
     assert "## `my_corpus`" in text and "| accuracy | utterance | 72.0 ± 2.0 | 72.0 (67.0 to 77.0) |" in text
     assert "nan" not in text
+    assert "paper" not in (results / "tables" / "custom.csv").read_text().partition("\n")[0]
+
+
+def test_own_data_sets_stand_beside_guessing(results):
+    """Chance, the most frequent class, and how many utterances each fold has: of the first run, not of all together."""
+    table = pd.concat([classes(12).assign(fold=fold, speaker=fold) for fold in ("03", "08", "09")]).iloc[:-2]
+    table["target"] = ["anger"] * 4 + ["sadness"] * 10 + ["neutral"] * 20
+    emodb(results, "mine", "custom", predictions=table)
+    part = Results(results).test_part("custom", "mine")
+    text = tables.to_markdown("custom", table_of(results, "custom"), {"mine": part})
+    assert "Without listening, accuracy is: chance, 3 classes: 33.3 %, always “neutral”: 58.8 %." in text
+    assert "| fold, utterance level | accuracy ± over runs | UAR ± over runs | utterances |" in text
+    assert "| 08 | 70.0 ± 2.0 | 65.0 ± 2.0 | 12 |" in text and "| 09 | 72.0 ± 2.0 | 67.0 ± 2.0 | 10 |" in text
+
+
+def test_searches_of_heads_alone_are_drawn(results):
+    """Of heads on whole utterances, too; other methods try all of a grid, in no order."""
+    for method in ("utterance", "head", "statistics"):
+        emodb(results, method, "custom", config={"method": method}, trials=search())
+    render(results)
+    drawn = {path.stem for path in (results / "figures").glob("custom_*_search*.png")}
+    assert drawn == {f"custom_{name}_{kind}" for name in ("utterance", "head") for kind in ("search", "search_parameters")}
 
 
 def test_own_data_sets_with_dimensions_alone_and_with_chunks_alone(results):
@@ -371,6 +393,8 @@ def test_synthetic_runs_are_marked_and_never_reach_the_readme(results, tmp_path)
     for name in ("table1", "table2", "table3", "ablations"):
         assert "**Synthetic speech: not comparable with the paper**" in (results / "tables" / f"{name}.md").read_text()
         assert "synthetic speech" in (results / "tables" / f"{name}.csv").read_text()
+        assert pd.read_csv(results / "tables" / f"{name}.csv")["difference_to_paper"].isna().all()
+        assert "away." not in (results / "tables" / f"{name}.md").read_text()
     assert "72.0" not in section and "ynthetic" not in section and "blations" not in section
 
 

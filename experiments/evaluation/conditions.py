@@ -35,6 +35,9 @@ METHODS = {
 }
 """Method (`experiments.evaluation.methods.prepare`) -> the settings that, beside the seed, decide what it gives."""
 
+HEADS = ("utterance", "head")
+"""Methods of heads whose parameters are searched: the others try all of a small grid, or nothing."""
+
 LEAKING = "LEAKING: chunks of one utterance lie in the training and in the test part"
 SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, are standardised together, without their labels"
 SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"

@@ -67,7 +67,7 @@ def make_base_parser(module: str, description: str, data_dir: str | None = None)
     data = parser.add_argument_group("data").add_argument
     if data_dir is not None:
         data("--data-dir", type=Path, required=True, help=f"the folder of {data_dir}")
-    data("--results-dir", type=Path, default=Path("results"), help="default: results")
+    data("--results-dir", type=Path, default=Path("results"), help="default: %(default)s")
     return parser
 
 

@@ -52,6 +52,11 @@ class Split:
     test: np.ndarray
 
     @property
+    def title(self) -> str:
+        """The fold as messages name it: "fold 03" of a speaker, "fold1" of one that only has a number."""
+        return self.fold if self.fold.startswith("fold") else f"fold {self.fold}"
+
+    @property
     def fitting(self) -> np.ndarray:
         """The whole training part: what the final heads are fitted on."""
         return np.sort(np.concatenate(self.inner[0]))
@@ -121,7 +126,7 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
         AssertionError: an utterance, a sound or a value of `disjoint` lies on both sides, or inner folds cover different
             utterances: a defect of the protocol.
     """
-    fold, fitting = f"fold {split.fold}", split.fitting
+    fold, fitting = split.title, split.fitting
     for inner in split.inner:
         parts = {"training": inner.train, "validation": inner.validation, "test": split.test}
         for name in [name for name, part in parts.items() if len(part) == 0]:

@@ -169,7 +169,7 @@ class _Fold:
             return np.stack(columns, axis=1).astype(np.float32)
         if len(np.unique(targets)) < 2:
             found, action = "one class only in an inner fold's training part", "give more utterances, or use --method head"
-            raise InputError.about(f"fold {self.split.fold}", found, "at least two", action)
+            raise InputError.about(self.split.title, found, "at least two", action)
         machine = SVC(kernel="precomputed", C=penalty, class_weight=self.class_weight).fit(kernel, targets)
         return score_classes(machine, tested, self.n_labels)
 

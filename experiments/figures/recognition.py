@@ -9,7 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from classifiers.metrics import concordance_correlation_coefficient
-from experiments.figures.style import BLACK, BLUE, COLOURS, GREY, MARKERS, PURPLE, RED, SKY, draw_heat_map, make_figure, words
+from experiments.figures.style import (
+    BLACK,
+    BLUE,
+    COLOURS,
+    GREY,
+    MARKERS,
+    PURPLE,
+    RED,
+    SKY,
+    draw_heat_map,
+    make_figure,
+    shorten_name,
+    words,
+)
+
+MANY_SPEAKERS = 12
+"""More bars than this stand close together, their names upright."""
 
 
 def plot_confusion(counts: pd.DataFrame, **options: Any) -> Figure:
@@ -63,7 +79,8 @@ def plot_speakers(
     """
     speakers = [str(name) for name in scores.columns]
     styles = ((BLACK, "^", "--"), (RED, "D", ":"), (PURPLE, "v", "-."))
-    with make_figure((max(6.2, 1.6 + 0.72 * len(speakers)), 4.6), **options) as (figure, axes):
+    width = 0.72 if len(speakers) <= MANY_SPEAKERS else 0.3
+    with make_figure((max(6.2, 1.6 + width * len(speakers)), 4.6), **options) as (figure, axes):
         label = f"ours (mean ± sd, {len(scores)} runs)" if len(scores) > 1 else "ours (1 run)"
         _draw_bars(axes, speakers, scores.mean(), scores.std(), label)
         for position, (system, values) in enumerate((marks or {}).items()):
@@ -77,7 +94,9 @@ def plot_speakers(
             colour, _, line = styles[position % 3]
             axes.axhline(value, color=colour, linestyle=line, linewidth=1.2, label=f"{name}, {value:.1f} %")
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=1 if len(speakers) < 6 else 2)
+        slanted = axes.get_xticklabels()[0].get_rotation() > 0  # names of any length stand below the bars, the legend above
+        location, anchor = ("lower center", (0.5, 1)) if slanted else ("upper center", (0.5, -0.17))
+        axes.legend(loc=location, bbox_to_anchor=anchor, ncols=1 if len(speakers) < 6 else 2)
     return figure
 
 
@@ -130,7 +149,7 @@ def plot_levels(table: pd.DataFrame, **options: Any) -> Figure:
         axes.hlines(table.index, table["chunk"], table["utterance"], color=GREY, linewidth=1.4)
         for level, colour in (("chunk", "white"), ("utterance", BLUE)):
             axes.plot(table[level], table.index, "o", color=colour, markeredgecolor=BLUE, markersize=7, label=level)
-        axes.set_yticks(table.index, table["fold"])
+        axes.set_yticks(table.index, map(shorten_name, table["fold"]))
         axes.set(xlabel="accuracy (%), mean over runs", ylabel="held-out speaker")
         axes.grid(False, axis="y")
         axes.margins(y=0.08)
@@ -152,13 +171,24 @@ def _draw_bars(axes: Axes, names: Sequence[str], percent: pd.Series, spread: pd.
     """Draws a bar for every name, with ± `spread` where that is no NaN."""
     thin = {"ecolor": "#4A4A4A", "elinewidth": 1.1}
     axes.bar(range(len(names)), percent, width=0.62, color=SKY, yerr=spread, error_kw=thin, label=label)
-    axes.set_xticks(range(len(names)), names)
+    names = [shorten_name(name) for name in names]
+    if rotation := 90 if len(names) > MANY_SPEAKERS else _tilt(names):
+        axes.set_xticks(range(len(names)), names, rotation=rotation, ha="right", va="center", rotation_mode="anchor")
+    else:
+        axes.set_xticks(range(len(names)), names)
     axes.set(ylim=(0, 104), xlim=(-0.6, len(names) - 0.4))
     axes.grid(False, axis="x")
+
+
+def _tilt(names: Sequence[str]) -> int:
+    """Returns the angle at which neighbouring names do not run into each other, in degrees."""
+    return 30 if max(map(len, names), default=0) > 9 else 0
 
 
 def _draw_by_class(axes: Axes, percent: pd.DataFrame, counts: pd.DataFrame, bar: str, rotation: int, **options: Any) -> None:
     """Draws a heat map with slanted names of classes and a colour bar, of which `bar` tells what it is."""
     image = draw_heat_map(axes, percent, counts, **options)
-    axes.set_xticks(range(percent.shape[1]), percent.columns, rotation=rotation, ha="right", rotation_mode="anchor")
+    axes.set_xticks(
+        range(percent.shape[1]), map(shorten_name, percent.columns), rotation=rotation, ha="right", rotation_mode="anchor"
+    )
     axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label=bar).outline.set_visible(False)

@@ -92,12 +92,18 @@ def draw_heat_map(
         axes.text(column, row - 0.12 * (below is not None), f"{value:.0f}", fontsize=9, **style)
         if below is not None:
             axes.text(column, row + 0.26, f"{below.iat[row, column]:.0f}", fontsize=7, **style)
-    axes.set_xticks(range(values.shape[1]), values.columns)
-    axes.set_yticks(range(values.shape[0]), values.index)
+    axes.set_xticks(range(values.shape[1]), map(shorten_name, values.columns))
+    axes.set_yticks(range(values.shape[0]), map(shorten_name, values.index))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(False)
     return image
+
+
+def shorten_name(name: object, limit: int = 24) -> str:
+    """Returns a name that leaves room for the picture beside it: the middle of a long one is left out."""
+    text = str(name)
+    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[len(text) + limit // 2 + 1 - limit :]}"
 
 
 def words(name: str) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
-from experiments.figures.style import GREY, RED, SKY, make_figure, words
+from experiments.figures.style import GREY, RED, SKY, make_figure, shorten_name, words
 
 _LOSSES = {CATEGORICAL: "1 − UAR, validation utterances", DIMENSIONAL: "1 − mean CCC, validation utterances"}
 _SEARCH = ["fold", "task", "search"]
@@ -114,6 +114,8 @@ def plot_validation_against_test(scores: pd.DataFrame, **options: Any) -> Figure
         axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
         axes.scatter(scores["validation"], scores["test"], s=30, color=RED, linewidths=0)
         for row in scores.itertuples(index=False):
-            axes.annotate(row.fold, (row.validation, row.test), xytext=(5, 3), textcoords="offset points", fontsize=8)
+            axes.annotate(
+                shorten_name(row.fold, 16), (row.validation, row.test), xytext=(5, 3), textcoords="offset points", fontsize=8
+            )
         axes.set(xlabel="validation UAR (%), selected on", ylabel="test UAR (%)", xlim=ends, ylim=ends, aspect="equal")
     return figure

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,15 +14,26 @@ from nbformat import NotebookNode, v4
 from traitlets.config import Config
 
 from began.errors import InputError
-from began.files import write_text
+from began.files import sha256_of, write_text
 
 SECONDS_PER_CELL = 300
 
 _CONTENTS = """# Semi-supervised speech emotion recognition
 
 A reproduction of Pereira et al. (ICANN 2018): a BEGAN trained on unlabelled speech, its encoder frozen, small heads for
-emotion on top. These pages show the project's notebooks, executed on its results.
+emotion on top.
+
+## Findings
+
+{findings}
+
+## Pages
+
+The project's notebooks, executed on its results.
 """
+
+_KEPT = "*Kept from an earlier run: recordings are missing under `DATA_DIR`."
+_HOW = "To make it anew, have all that the README's table of corpora names, then run this command again.*"
 
 
 def execute_notebooks(
@@ -33,6 +44,8 @@ def execute_notebooks(
 ) -> dict[Path, NotebookNode]:
     """Returns all notebooks of a folder by path, in the order of their names, executed; the files stay as they are.
 
+    Where recordings are missing, what only they can show is kept from the files, and marked so, if those show the same encoder.
+
     Args:
         results_dir, data_dir: what they show; they find it in the environment variables RESULTS_DIR and DATA_DIR.
         report: takes one line for each notebook.
@@ -41,10 +54,30 @@ def execute_notebooks(
     """
     settings = {"RESULTS_DIR": str(Path(results_dir).resolve()), "DATA_DIR": str(Path(data_dir).resolve())}
     notebooks = read_notebooks(notebooks_dir)
+    keep = _have_the_same_encoder(Path(results_dir), Path(notebooks_dir).resolve().parent / "results")
     for path, notebook in notebooks.items():
         report(f"executing {path}")
+        before = [_without_note(cell.get("outputs", [])) for cell in notebook.cells]
         _execute(notebook, path, settings)
+        for cell, shown in zip(notebook.cells, before, strict=True):
+            if keep and _count_rich(cell.get("outputs", [])) < _count_rich(shown):
+                cell.outputs = [v4.new_output("display_data", {"text/markdown": f"{_KEPT} {_HOW}"}), *shown]
     return notebooks
+
+
+def _have_the_same_encoder(results_dir: Path, other: Path) -> bool:
+    """Tells whether two folders of results hold the published encoder: what recordings show through it is then the same."""
+    files = [folder / "pretrain_librispeech" / "began" / "encoder.keras" for folder in (results_dir, other)]
+    return all(file.is_file() for file in files) and sha256_of(files[0]) == sha256_of(files[1])
+
+
+def _count_rich(outputs: list[NotebookNode]) -> int:
+    """Returns how many pictures, tables and rows of sounds there are."""
+    return sum(bool({"image/png", "text/html"} & set(output.get("data", {}))) for output in outputs)
+
+
+def _without_note(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    return [output for output in outputs if _KEPT not in "".join(output.get("data", {}).get("text/markdown", ""))]
 
 
 def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
@@ -93,15 +126,19 @@ def save_notebook(notebook: NotebookNode, path: str | os.PathLike) -> None:
     write_text(path, nbformat.writes(notebook) + "\n")
 
 
-def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLike) -> Path:
+def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLike, findings: Sequence[str] = ()) -> Path:
     """Writes executed notebooks as linked pages, one per notebook, and returns the path of their contents, ``index.html``.
 
+    The contents begin with the findings, in Markdown (`experiments.reporting.tables.list_findings`).
     Pictures and sounds are embedded, so that the folder can be moved or sent. Code is folded away.
     """
     template = str(Path(__file__).with_name("page.html.j2"))
     exporter = HTMLExporter(template_name="basic", template_file=template, exclude_anchor_links=True)
     pages = [(f"{path.stem}.html", *_find_title(notebook, path.stem)) for path, notebook in notebooks.items()]
-    contents = _CONTENTS + "".join(f"\n**[{title}]({file})**\\\n{lead}\n" for file, title, lead in pages)
+    listed = "\n".join(f"- {line}" for line in findings) or "Nothing has been run yet."
+    contents = _CONTENTS.format(findings=listed) + "".join(
+        f"\n**[{title}]({file})**\\\n{lead}\n" for file, title, lead in pages
+    )
     index = v4.new_notebook(cells=[v4.new_markdown_cell(contents)])
     links = [("index.html", "Contents"), *((file, title) for file, title, _ in pages)]
     for (file, title), notebook in zip(links, [index, *notebooks.values()], strict=True):

@@ -9,13 +9,13 @@ import pandas as pd
 
 from began.files import write_atomically, write_text
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS, ROBUSTNESS
+from experiments.evaluation.conditions import EXPERIMENTS, HEADS, ROBUSTNESS
 from experiments.evaluation.runs import POOLED
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.robustness import make_robustness_table
 from experiments.reporting.robustness import to_markdown as robustness_to_markdown
-from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
+from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
 from experiments.reporting.tables import FILES, accuracies, make_table, to_markdown
 
 
@@ -27,7 +27,8 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     """
     folder, results = Path(results_dir), Results(results_dir)
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
-    written = write_tables(tables, folder / "tables") + draw_figures(results, tables, folder / "figures")
+    parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
+    written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
     if results.conditions(ROBUSTNESS.name):
         written += _write_robustness(results, folder / "tables")
     if readme is not None:
@@ -49,22 +50,24 @@ def _write_csv(path: Path, table: pd.DataFrame) -> None:
         table.round(6).to_csv(temporary, index=False, lineterminator="\n")
 
 
-def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Writes tables as CSV and Markdown and returns the paths."""
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path, parts: Mapping[str, TestPart]) -> list[Path]:
+    """Writes tables as CSV and Markdown and returns the paths; `parts` are what own data sets were tested on, by condition."""
     written = []
     for experiment, table in tables.items():
+        if experiment == "custom":
+            table = table.drop(columns=["paper", "difference_to_paper"])  # of another data set
         written.append(folder / f"{FILES[experiment]}.csv")
         _write_csv(written[-1], table)
         if experiment != "label_efficiency":
             written.append(folder / f"{FILES[experiment]}.md")
-            write_text(written[-1], to_markdown(experiment, table))
+            write_text(written[-1], to_markdown(experiment, table, parts if experiment == "custom" else {}))
     return written
 
 
 def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
     """Draws every picture that the runs allow and returns the paths."""
     from experiments import figures
-    from experiments.figures.style import words
+    from experiments.figures.style import shorten_name, words
 
     drawn: list[Path] = []
 
@@ -83,8 +86,7 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
                 save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)
             if "arousal_prediction" in predictions:
                 save(f"{name}_arousal_valence", figures.plot_arousal_valence, predictions, title=title, note=note)
-            searched = settings[0].get("method") == "head"  # other methods try all of a small grid
-            trials = results.trials(experiment, condition) if searched else pd.DataFrame()
+            trials = results.trials(experiment, condition) if settings[0].get("method") in HEADS else pd.DataFrame()
             for task, part in trials.groupby("task") if len(trials) else ():  # losses of two tasks do not compare
                 of_two = trials["task"].nunique() > 1
                 suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
@@ -93,8 +95,16 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
             level = results.main_level(experiment, condition)
             folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
             if folds.shape[1] > 1:
-                one, (marks, lines) = "fold" if experiment == "custom" else "speaker", paper.marks_and_lines(experiment)
-                labels = {"title": f"{title}: accuracy per {one}", "xlabel": one, "ylabel": f"{level} accuracy (%)"}
+                one = "speaker" if results.has_speakers_as_folds(experiment, condition) else "fold"
+                synthetic = results.is_synthetic(experiment, condition)
+                marks, lines = ({}, {}) if synthetic else paper.marks_and_lines(experiment)
+                if experiment == "custom":
+                    part = results.test_part(experiment, condition)
+                    lines = part.lines
+                    sizes = [part.sizes.get(str(name), 0) for name in folds.columns]
+                    folds.columns = [f"{shorten_name(name)} ({n})" for name, n in zip(folds.columns, sizes, strict=True)]
+                    one += " (utterances)"
+                labels = {"title": f"{title}: accuracy per {one.split()[0]}", "xlabel": one, "ylabel": f"{level} accuracy (%)"}
                 save(f"{name}_speakers", figures.plot_speakers, folds, marks, lines, note=note, **labels)
     title = "EmoDB, leave one speaker out"
     notes = {name: SYNTHETIC_NOTICE if results.is_synthetic(name) else "" for name in tables}

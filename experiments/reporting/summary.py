@@ -75,6 +75,21 @@ def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
     return table
 
 
+class TestPart(NamedTuple):
+    """What classes were tested on: utterances of each fold, and the share of each class, the most frequent one first."""
+
+    sizes: dict[str, int]
+    shares: pd.Series
+
+    @property
+    def lines(self) -> dict[str, float]:
+        """Returns accuracies, in percent, that need no ear: of guessing, and of always naming the most frequent class."""
+        if self.shares.empty:
+            return {}
+        chance = f"chance, {len(self.shares)} classes"
+        return {chance: 100 / len(self.shares), f"always “{self.shares.index[0]}”": 100 * self.shares.iloc[0]}
+
+
 class Results:
     """The complete runs under a results folder; each file is read when it is first needed. An absent folder holds none."""
 
@@ -118,7 +133,7 @@ class Results:
         means = []
         for key, folds in self.by_fold.items():
             mean, low, high, n = t_interval(folds, *_range_of(key[2]))
-            with_speakers, base = self._has_speakers_as_folds(*key[:2]), find_base(key[0])
+            with_speakers, base = self.has_speakers_as_folds(*key[:2]), find_base(key[0])
             scope = MEAN_OVER_SPEAKERS if with_speakers else MEAN_OVER_FOLDS
             row = dict(zip(_SUMMARY, (*key, scope, mean, *over_runs.loc[key]), strict=False))
             if with_speakers:
@@ -160,6 +175,14 @@ class Results:
         chosen = select(self.metrics, experiment=experiment, condition=condition, split="test", level=level, metric=metric)
         return chosen[chosen["fold"] != POOLED].pivot(index="run", columns="fold", values="value")
 
+    def test_part(self, experiment: str, condition: str) -> TestPart:
+        """Returns what the first run of a condition of classes was tested on."""
+        predictions = self.predictions(experiment, condition)
+        if "target" not in predictions:
+            return TestPart({}, pd.Series(dtype=float))
+        first = predictions[predictions["run"] == predictions["run"].min()]
+        return TestPart(first["fold"].value_counts(sort=False).to_dict(), first["target"].value_counts(normalize=True))
+
     def compare(
         self, experiment: str, condition: str, base: str, metric: str = "accuracy", level: str = "utterance"
     ) -> Interval:
@@ -168,7 +191,7 @@ class Results:
         Each speaker counts once, with the mean over the runs: nothing where the folds are not one speaker each.
         """
         keys = [(experiment, name, metric, level) for name in (condition, base)]
-        if not all(key in self.by_fold and self._has_speakers_as_folds(*key[:2]) for key in keys):
+        if not all(key in self.by_fold and self.has_speakers_as_folds(*key[:2]) for key in keys):
             return Interval()
         return t_interval(self.by_fold[keys[0]] - self.by_fold[keys[1]], -1.0, 1.0)
 
@@ -211,7 +234,8 @@ class Results:
         options = {name: config[name] for name in ("method", "search", "normalize_speakers") if name in config}
         return replace(alike, name=condition, **options)
 
-    def _has_speakers_as_folds(self, experiment: str, condition: str) -> bool:
+    def has_speakers_as_folds(self, experiment: str, condition: str) -> bool:
+        """True where every fold is one speaker."""
         return any("speaker" in str(config.get("protocol")) for config in self.settings(experiment, condition))
 
 

@@ -1,12 +1,14 @@
 """The paper's tables, ablations, label efficiency and own data sets: one tidy table each, and the same in Markdown."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from experiments.evaluation import paper
+from experiments.evaluation.conditions import EXPERIMENTS, HEADS
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -17,6 +19,7 @@ from experiments.reporting.summary import (
     RECORDS,
     SYNTHETIC_NOTICE,
     Results,
+    TestPart,
     find_base,
     select,
 )
@@ -87,7 +90,7 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     """
     present, ours = results.conditions(experiment), select(results.scores, experiment=experiment)
     known = RECORDS[experiment].conditions
-    listed = [name for name in known if experiment == "table3_emodb" or known[name].method in ("utterance", "head")]
+    listed = [name for name in known if experiment == "table3_emodb" or known[name].method in HEADS]
     absent = [name for name in listed if name not in present] if experiment.startswith("table") else []
     if experiment in ("ablations", "label_efficiency"):
         ours = ours[ours["metric"].isin(("accuracy", RECALL)) & ours["scope"].isin(_SCOPES)]
@@ -103,7 +106,8 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     ours["notes"] = ours["condition"].map({name: "; ".join(results.notes(experiment, name)) for name in (*present, *absent)})
     with_paper = ours["scope"].isin((POOLED, MEAN_OVER_SPEAKERS)) | (ours["scope"] == ours["column"])
     ours["paper"] = ours["column"].map(lambda name: paper.paper_value(experiment, name)).where(with_paper).astype(float)
-    ours["difference_to_paper"] = ours["mean"] - ours["paper"]
+    synthetic = ours["notes"].astype(str).str.contains(SYNTHETIC_NOTICE, regex=False)
+    ours["difference_to_paper"] = (ours["mean"] - ours["paper"]).where(~synthetic)
 
     published = pd.DataFrame(paper.published(experiment)).rename(columns=_PUBLISHED)
     table = pd.concat([published, ours], ignore_index=True).reindex(columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
@@ -125,8 +129,11 @@ def accuracies(table: pd.DataFrame, scope: str = MEAN_OVER_SPEAKERS) -> pd.DataF
     return chosen.assign(encoder=parts["encoder"], percent=pd.to_numeric(parts["percent"]))
 
 
-def to_markdown(experiment: str, table: pd.DataFrame) -> str:
-    """Returns a table as Markdown: the paper's numbers beside ours, then all that was measured."""
+def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPart] | None = None) -> str:
+    """Returns a table as Markdown: the paper's numbers beside ours, then all that was measured.
+
+    `parts` are what conditions of own data sets were tested on.
+    """
     lines = [f"# {RECORDS[experiment].title}{name_unit(table)}", "", md.MADE, ""]
     if table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False).any():
         lines += [f"**{SYNTHETIC_NOTICE.capitalize()}** (rows marked so).", ""]
@@ -140,7 +147,7 @@ def to_markdown(experiment: str, table: pd.DataFrame) -> str:
         missing = [f"`{name}`" for name in RECORDS[experiment].conditions if name not in set(table["condition"])]
         lines += [f"{md.NOT_RUN.capitalize()}: {', '.join(missing)}.", ""] if missing else []
     else:
-        lines += _readings(experiment, table) + _measures(table, footnotes)
+        lines += _readings(experiment, table) + _measures(table, footnotes, parts or {})
     if not RECORDS[experiment].columns:
         lines += footnotes.lines()
     protocols = select(table, system=OURS).drop_duplicates("condition").groupby("protocol", sort=False)["condition"]
@@ -193,6 +200,30 @@ def compare_in_words(table: pd.DataFrame) -> str:
     return f"Paired over the speakers, `{find_base('ablations')}` lies {' and '.join(found)}." if found else ""
 
 
+def list_findings(results: Results) -> list[str]:
+    """Returns what the runs under a results folder say, a line of Markdown for each experiment, and what has not been run."""
+    lines, absent = [], []
+    for experiment, record in RECORDS.items():
+        if not results.conditions(experiment):
+            absent += [record.title] if experiment in EXPERIMENTS else []
+            continue
+        table = make_table(results, experiment)
+        if experiment == "ablations":
+            said = compare_in_words(table)
+        elif experiment == "label_efficiency":
+            continue
+        else:
+            rows = select(table, system=OURS, scope=POOLED, level="utterance")
+            main = "accuracy" if (rows["metric"] == "accuracy").any() else _MAIN[-1]
+            scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in select(rows, metric=main).itertuples()]
+            published = paper.paper_value(experiment, main)
+            known = [] if published is None else [f"the paper {100 * published:g}"]
+            said = f"{METRIC_NAMES[main]}{name_unit(table)}: {', '.join([*scores, *known])}."
+        synthetic = f"**{SYNTHETIC_NOTICE.capitalize()}.** " if results.is_synthetic(experiment) else ""
+        lines += [f"**{record.title}.** {synthetic}{said}"] if said else []
+    return [*lines, f"Not run: {'; '.join(absent)}."] if absent else lines
+
+
 def name_unit(table: pd.DataFrame) -> str:
     """Returns " (%)" where all scores are in percent."""
     return " (%)" if (table["unit"] == "%").all() else ""
@@ -217,7 +248,7 @@ def _readings(experiment: str, table: pd.DataFrame) -> list[str]:
     return lines if rows else []
 
 
-def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
+def _measures(table: pd.DataFrame, footnotes: md.Footnotes, parts: Mapping[str, TestPart]) -> list[str]:
     """Returns all measures of each condition, and the main ones of each fold."""
     lines: list[str] = []
     for condition, block in table[(table["system"] == OURS) & table["mean"].notna()].groupby("condition", sort=False):
@@ -236,6 +267,12 @@ def _measures(table: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
         main = [name for name in _MAIN if any((name, level, fold) in found for fold in folds)]
         rows = [[md.escape(fold), *(md.mean_sd(found.get((name, level, fold))) for name in main)] for fold in folds]
         heads = [f"fold, {level} level", *(f"{METRIC_NAMES[name]} ± over runs" for name in main)]
+        if part := parts.get(condition):
+            rows = [[*row, str(part.sizes.get(fold, ""))] for row, fold in zip(rows, folds, strict=True)]
+            heads.append("utterances")
+            if part.lines:
+                known = (f"{md.escape(name)}: {md.number(value)} %" for name, value in part.lines.items())
+                lines += [f"Without listening, accuracy is: {', '.join(known)}.", ""]
         lines += [md.markdown_table(heads, rows), ""] if rows else []
     return lines
 
