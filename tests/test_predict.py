@@ -19,6 +19,7 @@ from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import attach_json, read_attached_json
+from began.sound_files import find_sounds
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers import export, picture, predict, predictor
 from classifiers.metrics import aggregate_chunks
@@ -319,8 +320,8 @@ def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
     (tmp_path / ".hidden").mkdir()
     for name in ("x.WAV", "._x.wav", ".hidden/y.wav", "z.txt"):
         (tmp_path / name).touch()
-    assert predict.find_sounds([tmp_path]) == [tmp_path / "x.WAV"]
-    assert len(predict.find_sounds([sounds, sounds / "a.wav", sounds])) == 6
+    assert find_sounds([tmp_path]) == [tmp_path / "x.WAV"]
+    assert len(find_sounds([sounds, sounds / "a.wav", sounds])) == 6
 
 
 def test_help_and_mistakes_come_without_tensorflow(made):
@@ -500,6 +501,15 @@ def test_an_export_with_other_numbers_is_not_kept(made, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="differ by"):
         export.export_model(made["categorical"][2], "saved_model", tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_published_model_is_the_default_and_exports_here(sounds, tmp_path, monkeypatch, capsys):
+    """It may lie in a folder of installed packages, where nobody writes or looks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export, "export_model", lambda model, form, to: (tmp_path / to).write_text(str(model)) and to)
+    assert run(sounds / "a.wav", "--export", "saved_model") == 0
+    assert re.match(r".*a\.wav  (anger|boredom|disgust|fear|happiness|neutral|sadness) +\d+ %", capsys.readouterr().out)
+    assert (tmp_path / "model_saved_model").read_text().endswith("results/table3_emodb/utterance_head/model.keras")
 
 
 def test_onnx_without_its_packages_says_what_to_install(made, tmp_path, monkeypatch):
