@@ -3,12 +3,12 @@
     python -m classifiers.predict recording.wav folder/
 
 prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds how it goes on, in
-windows of a few seconds (of one second where the model's head reads one second at a time); --output csv or json is for programs
-(notes go to stderr), --plot DIR saves one picture per file. With --output csv, names that a spreadsheet would run as a formula
-get ./ (files) or ' (labels) in front. A model that was calibrated notes answers that are more likely wrong than right
-("unsure") and recordings that lie far from what it was trained on. WAV, FLAC, OGG, MP3, AIFF and more are read, at any rate and
-length; m4a, webm and what else telephones and browsers record after `pip install av`. A file that cannot be used is reported
-and skipped, and the exit code is then 1. A path that does not exist stops the command before the first prediction.
+windows of a few seconds (of one second where the model's head reads one second at a time); --output csv, json or audformat is
+for programs (notes go to stderr), --plot DIR saves one picture per file. With --output csv, names that a spreadsheet would run
+as a formula get ./ (files) or ' (labels) in front. A model that was calibrated notes answers that are more likely wrong than
+right ("unsure") and recordings that lie far from what it was trained on. WAV, FLAC, OGG, MP3, AIFF and more are read, at any
+rate and length; m4a, webm and what else telephones and browsers record after `pip install av`. A file that cannot be used is
+reported and skipped, and the exit code is then 1. A path that does not exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
@@ -327,6 +327,25 @@ def _without_formula(name: str, mark: str = "'") -> str:
     return mark + name if name.startswith(FORMULA_STARTS) else name
 
 
+def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
+    """Yields a segmented table as audformat reads it: one row per file, or with `timeline` one per second or window of it.
+
+    Where a channel was chosen, it has a column of its own.
+    """
+    from pandas import Timedelta
+
+    line = csv.writer(SimpleNamespace(write=str), lineterminator="\n").writerow
+    classes = ["emotion"] if predictor.is_categorical else []
+    yield line(["file", "start", "end", *["channel"] * (channels != MIX), *classes, *predictor.columns, "notes"])
+    for prediction in predictions:
+        file, *channel = filter(None, name_source(prediction.path, channels))
+        notes = "; ".join(predictor.notes_on(prediction))
+        for start, end, scores in _seconds(prediction) if timeline else [(0.0, prediction.seconds, prediction.scores)]:
+            label = [predictor.label_of(scores)] if classes else []
+            times = [Timedelta(round(float(time) * 1e6), "us") for time in (start, end)]
+            yield line([file, *times, *channel, *label, *(round(float(score), DIGITS) for score in scores), notes])
+
+
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
     """Yields a list with one object per file (and channel); with `timeline` it holds a list of seconds."""
 
@@ -349,7 +368,7 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-FORMATS: dict[str, Callable[..., Iterator[str]]] = {"text": as_text, "csv": as_csv, "json": as_json}
+FORMATS: dict[str, Callable[..., Iterator[str]]] = {"text": as_text, "csv": as_csv, "json": as_json, "audformat": as_audformat}
 
 
 def run() -> int:

@@ -247,6 +247,33 @@ def test_json_is_one_list(made, sounds, capsys, task):
         assert 0 <= second["arousal"] <= 1 and -1 <= second["timeline"][0]["valence"] <= 1
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("timeline", [False, True])
+def test_audformat_has_one_segment_per_row(made, loaded, sounds, capsys, task, timeline):
+    words = ["--model", made[task][2], sounds / "a.wav", sounds / "c.wav", "--output", "audformat"]
+    assert run(*words, *["--timeline"] * timeline) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    times = ["0 days 00:00:00", "0 days 00:00:01", "0 days 00:00:01.600000", "0 days 00:00:02.600000"]
+    spans = [(times[0], times[1]), ("0 days 00:00:01", "0 days 00:00:02"), (times[2], times[3])] if timeline else [times[::3]]
+    assert [(row["start"], row["end"]) for row in rows[1:]] == [tuple(span) for span in spans]
+    prediction = loaded[task].predict_file(sounds / "c.wav")
+    expected = prediction.chunk_scores[-1] if timeline else prediction.scores
+    np.testing.assert_allclose([float(rows[-1][name]) for name in loaded[task].columns], expected, atol=1e-3)
+    assert rows[-1].get("emotion") == loaded[task].label_of(expected) and rows[0]["file"] == str(sounds / "a.wav")
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("timeline", [False, True])
+def test_audformat_loads_what_is_written_for_it(made, sounds, tmp_path, capsys, timeline):
+    audformat = pytest.importorskip("audformat")
+    words = ["--model", made["categorical"][2], sounds / "c.wav", "--output", "audformat"]
+    assert run(*words, *["--timeline"] * timeline) == 0
+    (tmp_path / "emotions.csv").write_text(capsys.readouterr().out)
+    table = audformat.utils.read_csv(tmp_path / "emotions.csv")
+    assert audformat.is_segmented_index(table) and list(table.columns) == ["emotion", *LABELS, "notes"]
+    assert table.index.get_level_values("end").total_seconds().max() == 2.6
+
+
 @pytest.mark.parametrize("output", ["text", "csv", "json"])
 def test_bad_files_are_reported_and_skipped(made, bad, capsys, output):
     assert run("--model", made["categorical"][2], bad, "--output", output) == 1
