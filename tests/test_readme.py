@@ -368,7 +368,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "tensorboard": try_tensorboard,
     "touch": try_touch,
     ".ci/extras": try_extras,
-    **{program: functools.partial(try_program, program) for program in ("began-predict", "began-embed")},
+    **{program: functools.partial(try_program, program) for program in ("began-predict", "began-embed", "began-evaluate")},
     "ruff": functools.partial(try_lint, "ruff"),
     "mypy": functools.partial(try_lint, "mypy"),
     "ssh": try_nothing,
