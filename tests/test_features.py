@@ -2,12 +2,14 @@
 
 import csv
 import pickle
+import re
 import sys
 import types
 
 import numpy as np
 import pytest
 import soundfile
+from documents import ROOT, find_blocks
 
 keras = pytest.importorskip("keras")
 
@@ -285,6 +287,21 @@ def test_sounds_without_speech_have_embeddings_too(tiny_encoder):
 
 
 # --------------------------------------------------------------------------------------------------------- the extras
+
+
+@pytest.mark.extras
+def test_the_scores_of_the_document(shared_data, tmp_path, monkeypatch, capsys):
+    """A minute or two, so not among the tests of every day."""
+    document = ROOT / "docs" / "features.md"
+    (snippet,) = (block for block in find_blocks(document, "python") if "cross_validate" in block)
+    (tmp_path / "data").symlink_to(shared_data)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, document.name, "exec"), {})
+    shown = re.search(r"^prints (\S+) and (\S+), the means", document.read_text(encoding="utf-8"), re.MULTILINE).groups()
+    assert [round(float(score), 3) for score in capsys.readouterr().out.split()[-2:]] == [float(score) for score in shown]
+    results = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
+    head = re.search(r"reaches 0\.(\d\d)(\d) in accuracy", document.read_text(encoding="utf-8")).groups()
+    assert re.search(rf"^\| `utterance_head`.*\| {head[0]}\.{head[1]} \(", results, re.MULTILINE)
 
 
 @pytest.mark.extras

@@ -54,6 +54,13 @@ def test_what_is_published_lies_where_the_package_looks_for_it():
     assert all((ROOT / source).is_file() for source in inside)
 
 
+@pytest.mark.parametrize("program", PROJECT["project"]["scripts"])
+def test_a_program_bears_its_own_name(tmp_path, program):
+    outcome = run_program(ROOT, tmp_path, program, "--help")
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.startswith(f"usage: {program} ")
+
+
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
     """A folder with what the wheel holds, as an installation has it."""
@@ -83,14 +90,6 @@ def test_the_wheel_holds_the_code_and_the_published_networks(unpacked):
 
 
 @pytest.mark.extras
-@pytest.mark.parametrize("program", PROJECT["project"]["scripts"])
-def test_a_program_says_what_it_is_outside_of_a_clone(unpacked, tmp_path, program):
-    outcome = run_program(unpacked, tmp_path, program, "--help")
-    assert outcome.returncode == 0, outcome.stderr
-    assert outcome.stdout.startswith(f"usage: {program} ")
-
-
-@pytest.mark.extras
 def test_programs_find_the_published_networks_outside_of_a_clone(unpacked, tmp_path):
     from experiments.corpora.synthetic import synthesize_utterance
 
@@ -103,11 +102,11 @@ def test_programs_find_the_published_networks_outside_of_a_clone(unpacked, tmp_p
     assert outcome.returncode == 0 and "1 rows of 9600 features" in outcome.stderr
 
 
-def run_program(unpacked, folder, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program as pip's own small script does, with nothing of the clone on the path."""
+def run_program(packages, folder, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program as pip's own small script does, with the packages of one folder."""
     module, function = PROJECT["project"]["scripts"][program].split(":")
-    code = f"import sys; sys.argv[0] = {program!r}; sys.path.insert(0, {str(unpacked)!r}); import {module} as command; "
-    code += f"assert command.__file__.startswith({str(unpacked)!r}); sys.exit(command.{function}())"
+    code = f"import sys; sys.argv[0] = '/bin/{program}'; sys.path.insert(0, {str(packages)!r}); import {module} as command; "
+    code += f"assert command.__file__.startswith({str(packages)!r}); sys.exit(command.{function}())"
     words = [sys.executable, "-I", "-c", code, *arguments]
     return subprocess.run(words, cwd=folder, capture_output=True, text=True)
 
