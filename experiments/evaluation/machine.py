@@ -17,15 +17,18 @@ def describe_machine() -> list[str]:
     import keras
     from threadpoolctl import threadpool_info
 
+    from began.precision import expect_precision
+
     found, cores = describe_environment(), count_cores()
     flags = [f"{name}={value}" for name, value in sorted(found["flags"].items())]
     pools = {f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()}
+    precision, reason = expect_precision()
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS") or f"{cores}, one per core that this process may use"
     return [
         f"devices: {', '.join(device.removeprefix('/physical_device:') for device in found['devices'] or [])}",
         f"cores: {cores} of {found['cpu_count']} for this process ({found['machine']})",
         f"backend: {choose_backend()}",
-        f"precision: {keras.config.dtype_policy().name}",
+        f"precision: {keras.config.dtype_policy().name}; of the pre-training {precision}, for {reason}",
         f"threads: {threads}; libraries of NumPy: {', '.join(sorted(pools))}; heads are trained on one each, side by side",
         f"versions: Python {found['python']}, " + ", ".join(f"{name} {value}" for name, value in found["versions"].items()),
         f"environment variables: {', '.join(flags)}",
