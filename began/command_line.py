@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
 
 from began.errors import InputError, is_full, printable
@@ -27,6 +28,8 @@ def run_script(
         # Whoever follows a log file sees a line when it is printed, not when 8 kB of them are.
         getattr(stream, "reconfigure", lambda **options: None)(errors="backslashreplace", line_buffering=True)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter  # descriptions keep their lines
+    if argv is None and (name := Path(sys.argv[0]).name).startswith("began-"):
+        parser.prog = name  # installed as a program, and called so
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
     set_environment()

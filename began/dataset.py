@@ -22,6 +22,7 @@ from began.audio import hash_sound, name_part, split_part
 from began.errors import InputError
 from began.files import lock_folder, open_npy, printable, shorten, write_npy, write_text
 from began.front_end import stream_chunks
+from began.sound_files import StrPath, list_files
 from began.sounds import State, hash_together, look_at
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.startup import count_cores
@@ -34,7 +35,7 @@ VERSION = 2
 
 
 def prepare_chunk_store(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: StrPath | Sequence[StrPath],
     folder: str | os.PathLike[str],
     config: SpectrogramConfig,
     *,
@@ -50,7 +51,7 @@ def prepare_chunk_store(
     its rounding, at most 0.0005 of the log range, lies far below the reconstruction error.
 
     Args:
-        paths: sound files, in an order that is the same in every call.
+        paths: sound files, in an order that is the same in every call; or one of them.
         tail: see `began.audio.cut_chunks`. The default keeps padded silence out of the training data.
         workers: threads (decoding and the Fourier transform leave Python's lock); None takes one per core.
         wait: while another process prepares this folder, wait instead of refusing.
@@ -58,7 +59,7 @@ def prepare_chunk_store(
     Raises:
         InputError: a file cannot be read; the folder holds a store of other files, sounds or settings; no file gives a chunk.
     """
-    folder = Path(folder)
+    folder, paths = Path(folder), list_files(paths)
     sources = [_name_source(path) for path in paths]
     settings = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "version": VERSION}
     with lock_folder(folder, wait):

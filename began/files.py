@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -77,6 +78,23 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         except BaseException:  # Ctrl-C, in the midst of it
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+def check_writable(folder: str | os.PathLike[str], subject: str) -> None:
+    """Makes a folder where it is missing, and checks that files can be written there: before long work, not after it.
+
+    Args:
+        subject: the option that names it, for the message.
+    Raises:
+        InputError: they cannot.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        found = f"a folder that cannot be written to ({error.strerror})"
+        raise InputError.about(subject, found, "a writable folder", "choose another one") from error
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:

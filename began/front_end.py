@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, stream_audio
+from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, measure_seconds, stream_audio
 from began.errors import InputError
 
 FRONT_ENDS = ("literal", "normalized")
@@ -178,6 +178,11 @@ def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
             raise InputError.about(Path(path), "silence, but for single clicks", "speech", action)
         found[speed] = speech
     return found[speed]
+
+
+def locate_speech(path: str | os.PathLike[str], front_end: str) -> Speech:
+    """Returns what a front end hears of a sound file: its speech, or with "literal" all of it; raises as `find_speech` does."""
+    return Speech(0, round(measure_seconds(path) * SAMPLE_RATE), 1.0) if front_end == "literal" else find_speech(path)
 
 
 def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:

@@ -19,11 +19,13 @@ from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError
 from began.files import check_npy, lock_folder, open_npy, write_npy
 from began.front_end import stream_chunks
+from began.sound_files import StrPath, list_files
 from began.sounds import SoundHashes
 from began.startup import count_cores
-from began.utterance_encoder import UtteranceEncoder
+from began.utterance_encoder import SPREAD, UtteranceEncoder
+from began.utterance_features import open_features
 
-__all__ = ["Representation", "batch_chunks", "load_frozen_encoder", "represent_corpus", "represent_utterances"]
+__all__ = ["Representation", "batch_chunks", "embed", "load_frozen_encoder", "represent_corpus", "represent_utterances"]
 
 Owner = TypeVar("Owner")
 
@@ -69,7 +71,7 @@ def batch_chunks(
 
 def represent_corpus(
     encoder: FrozenEncoder,
-    paths: Sequence[str | os.PathLike[str]],
+    paths: StrPath | Iterable[StrPath],
     cache_dir: str | os.PathLike[str],
     *,
     tail: str = "overlap",
@@ -86,6 +88,7 @@ def represent_corpus(
     however many files there are.
 
     Args:
+        paths: sound files, or one.
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
         speed: see `began.audio.stream_audio`.
@@ -95,6 +98,7 @@ def represent_corpus(
     Raises:
         InputError: a file cannot be read, or changes meanwhile, the cache is damaged, or no file gives a chunk.
     """
+    paths = list_files(paths)
     chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
     if sounds is None:
         sounds = _hash_sounds(paths, cache_dir)
@@ -121,7 +125,7 @@ def represent_corpus(
 
 def represent_utterances(
     encoder: UtteranceEncoder,
-    paths: Sequence[str | os.PathLike[str]],
+    paths: StrPath | Iterable[StrPath],
     cache_dir: str | os.PathLike[str],
     *,
     speeds: Sequence[float] = (1.0,),
@@ -133,6 +137,7 @@ def represent_utterances(
     """Returns the statistics of whole utterances, from the cache where they have been computed before, see `represent_corpus`.
 
     Args:
+        paths: sound files, or one.
         speeds: of the copies of every file, see `began.audio.stream_audio`.
         noisy_speeds, channel_speeds: of further copies with noise, and with noise behind a random channel, see
             `began.front_end.stream_altered_speech`.
@@ -143,6 +148,7 @@ def represent_utterances(
     Raises:
         InputError: a file cannot be read, or changes meanwhile, or the cache is damaged.
     """
+    paths = list_files(paths)
     if sounds is None:
         sounds = _hash_sounds(paths, cache_dir)
     identity = {
@@ -193,6 +199,38 @@ def _embed_copies(
 
     copies = [embed(speed) for speed in speeds]
     return np.stack([*copies, *(embed(speed, (number, n), channel) for n, (speed, channel) in enumerate(altered))])
+
+
+def embed(
+    files: StrPath | Iterable[StrPath],
+    encoder: StrPath | None = None,
+    *,
+    front_end: str = "normalized",
+    statistics: Sequence[str] = SPREAD,
+    cache_dir: StrPath | None = None,
+    progress: Callable[[Iterable], Iterable] = lambda files: files,
+) -> np.ndarray:
+    """Returns features of whole sound files, one row per file: statistics over time of all blocks of the frozen encoder.
+
+    Args:
+        files: sound files, or one.
+        encoder, front_end, statistics: see `began.utterance_features.open_features`, whose `names` are those of the columns.
+        cache_dir: where the features of every file are kept; None keeps none.
+        progress: see `represent_corpus`.
+    Returns:
+        float32, shape (n_files, n_features), 40 features per statistic and channel of a block: 9,600 of the published encoder.
+    Raises:
+        InputError: a file cannot be read, or as `open_features` does.
+    """
+    files, features = list_files(files), open_features(encoder, front_end=front_end, statistics=statistics)
+    if cache_dir is None:
+        rows = [features.embed_file(file) for file in progress(files)]
+    else:  # file by file, for the next call may be about other files
+        sounds = _hash_sounds(files, cache_dir)
+        pairs = zip(progress(files), sounds, strict=True)
+        kept = (represent_utterances(features.encoder, [file], cache_dir, sounds=[sound]) for file, sound in pairs)
+        rows = [features.select(np.asarray(statistics[0, 0])) for statistics in kept]
+    return np.array(rows, np.float32).reshape(len(files), len(features.names))
 
 
 def _cache_folder(cache_dir: str | os.PathLike[str], identity: dict[str, Any]) -> Path:

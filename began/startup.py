@@ -14,8 +14,14 @@ from began.errors import InputError
 BACKENDS = ("tensorflow", "jax")
 """Keras' backends that networks run on; heads are trained by TensorFlow alone."""
 
-_NOTES = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
-"""What TensorFlow 2.21 prints at every start, at whatever log level."""
+_NOTES = (
+    "All log messages before absl::InitializeLog",
+    "oneDNN custom operations are on",
+    "Could not find cuda drivers",
+    "failed call to cuInit: INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)",
+)
+"""What TensorFlow 2.21 prints at every start, at whatever log level; the last two where it could use a GPU, and there is no
+driver of one."""
 
 
 def set_environment() -> None:
@@ -88,6 +94,7 @@ def start_backend(backends: Sequence[str] = BACKENDS) -> None:
             import tensorflow as tf
 
             tf.config.experimental.enable_op_determinism()
+            tf.config.list_physical_devices()  # which looks for a GPU now, and not when nobody holds its notes back
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

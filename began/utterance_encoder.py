@@ -108,13 +108,13 @@ class UtteranceEncoder:
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:
         """Returns the statistics of a spectrogram given as consecutive pieces, float32 (n_bins, n_frames) each."""
         pooled = [_Sums(n_channels, with_products=number == 0) for number, n_channels in enumerate(self.n_channels)]
-        for blocks in self._stream_bands(spectrogram):
+        for blocks in self.stream_bands(spectrogram):
             for sums, frames in zip(pooled, blocks, strict=True):
                 sums.add(frames)
         columns = [sums.statistics() for sums in pooled] + [pooled[0].correlations()]
         return np.concatenate(columns, axis=1)[:, np.newaxis].astype(np.float32)
 
-    def _stream_bands(self, spectrogram: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def stream_bands(self, spectrogram: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """Yields consecutive frames of the four blocks, float32 (n_frames, 40, n_channels) each, as the whole would give them.
 
         Every piece is embedded with the context that its frames see; the model's own zeros stand at the two ends alone.

@@ -1,18 +1,18 @@
 """Emotion of your own recordings.
 
-    python -m classifiers.predict --model results/table3_emodb/utterance_head/model.keras recording.wav folder/
+    python -m classifiers.predict recording.wav folder/
 
 prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds how it goes on, in
-windows of a few seconds (of one second where the model's head reads one second at a time); --output csv or json is for programs
-(notes go to stderr), --plot DIR saves one picture per file. In CSV, names that a spreadsheet would run as a formula get ./
-(files) or ' (labels) in front. A model that was calibrated notes answers that are more likely wrong than right ("unsure") and
-recordings that lie far from what it was trained on. WAV, FLAC, OGG, MP3, AIFF and more are read, at any rate and length; m4a,
-webm and what else telephones and browsers record after `pip install av`. A file that cannot be used is reported and skipped,
-and the exit code is then 1. A path that does not exist stops the command before the first prediction.
+windows of a few seconds (of one second where the model's head reads one second at a time); --output csv, json or audformat is
+for programs (notes go to stderr), --plot DIR saves one picture per file. With --output csv, names that a spreadsheet would run
+as a formula get ./ (files) or ' (labels) in front. A model that was calibrated notes answers that are more likely wrong than
+right ("unsure") and recordings that lie far from what it was trained on. WAV, FLAC, OGG, MP3, AIFF and more are read, at any
+rate and length; m4a, webm and what else telephones and browsers record after `pip install av`. A file that cannot be used is
+reported and skipped, and the exit code is then 1. A path that does not exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
-writes model.onnx, for programs without Python.
+writes model.onnx, for programs without Python. Without --model the published model is used, trained on EmoDB.
 """
 
 import argparse
@@ -20,18 +20,19 @@ import csv
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, split_channel
+from began import published
+from began.audio import split_channel
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import printable
+from began.files import check_writable, printable
 from began.network_file import UnknownLayer
 from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
+from began.sound_files import find_sounds
 from began.startup import BACKENDS, start_backend
 from classifiers.heads import UTTERANCE
 from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
@@ -60,7 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m classifiers.predict", description=__doc__)
     add = parser.add_argument
     add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
-    add("--model", type=Path, required=True, help="model.keras or model-dimensional.keras, as every table writes them")
+    model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"
+    add("--model", type=Path, default=published.MODEL, help=model)
     add("--timeline", action="store_true", help="add the emotion over time")
     window = f"length of its windows, of models that read whole utterances (default: {WINDOW_SECONDS:g})"
     add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help=window)
@@ -86,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--runtime", choices=RUNTIMES, default="auto", help=runtime)
     add("--export", choices=("onnx", "saved_model"), help="write the model in another format")
-    add("--export-to", type=Path, metavar="PATH", help="where (default: beside the model)")
+    add("--export-to", type=Path, metavar="PATH", help="where (default: beside the model; here, if it is the published one)")
     return parser
 
 
@@ -110,9 +112,12 @@ def main(arguments: argparse.Namespace) -> int:
     paths = choose_channels(files, arguments.channel)
     pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
     if arguments.export:
-        from classifiers.export import export_model
+        from classifiers.export import SUFFIXES, export_model
 
-        exported = export_model(arguments.model, arguments.export, arguments.export_to)
+        to = arguments.export_to
+        if to is None and arguments.model == published.MODEL:  # which may lie where nobody writes or looks
+            to = Path(published.MODEL.stem + SUFFIXES[arguments.export])
+        exported = export_model(arguments.model, arguments.export, to)
         print(f"wrote {printable(exported)}, which gives the same numbers", file=sys.stderr)
         if not paths:
             return 0
@@ -247,55 +252,13 @@ def describe(description: dict[str, Any]) -> Iterator[str]:
         yield f"{name.replace('_', ' ')}: {printable(value)}"
 
 
-def find_sounds(sounds: list[Path]) -> list[Path]:
-    """Returns the files themselves and the sound files below the folders, each once, hidden ones left out.
-
-    Raises:
-        InputError: lists every path that does not exist, folder without sound, and folder that cannot be read.
-    """
-    problems: list[str] = []
-    found: list[Path] = []
-    for sound in sounds:
-        inside = _search_folder(sound, problems) if sound.is_dir() else [sound]
-        if not inside:
-            problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
-        elif not sound.exists():
-            problems.append(f"{printable(sound)}: no such file or folder")
-        found += inside
-    if problems:
-        raise InputError.listing("recordings that cannot be found", problems)
-    return list(dict.fromkeys(found))
-
-
-def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
-    """Returns the sound and video files below a folder, sorted; adds folders that cannot be read to `problems`."""
-
-    def refuse(error: OSError) -> None:
-        problems.append(f"{printable(error.filename)}: a folder that cannot be read ({error.strerror})")
-
-    found = []
-    for where, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        # What cannot be opened is found, too, and reported then: nothing is left out without a word.
-        suffixes = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
-        sounds = [name for name in sorted(names) if name.lower().endswith(suffixes) and not name.startswith(".")]
-        found += [Path(where, name) for name in sounds]
-    return found
-
-
 def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     """Returns a PNG file for each sound file, named after it; equal names get a number. Makes the folder.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        found = f"a folder that cannot be written to ({error.strerror})"
-        raise InputError.about(f"--plot {printable(folder)}", found, "a writable folder", "choose another one") from error
+    check_writable(folder, f"--plot {printable(folder)}")
     pictures: dict[Path, Path] = {}
     taken: set[str] = set()
     for path in paths:
@@ -364,6 +327,25 @@ def _without_formula(name: str, mark: str = "'") -> str:
     return mark + name if name.startswith(FORMULA_STARTS) else name
 
 
+def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
+    """Yields a segmented table as audformat reads it: one row per file, or with `timeline` one per second or window of it.
+
+    Where a channel was chosen, it has a column of its own.
+    """
+    from pandas import Timedelta
+
+    line = csv.writer(SimpleNamespace(write=str), lineterminator="\n").writerow
+    classes = ["emotion"] if predictor.is_categorical else []
+    yield line(["file", "start", "end", *["channel"] * (channels != MIX), *classes, *predictor.columns, "notes"])
+    for prediction in predictions:
+        file, *channel = filter(None, name_source(prediction.path, channels))
+        notes = "; ".join(predictor.notes_on(prediction))
+        for start, end, scores in _seconds(prediction) if timeline else [(0.0, prediction.seconds, prediction.scores)]:
+            label = [predictor.label_of(scores)] if classes else []
+            times = [Timedelta(round(float(time) * 1e6), "us") for time in (start, end)]
+            yield line([file, *times, *channel, *label, *(round(float(score), DIGITS) for score in scores), notes])
+
+
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
     """Yields a list with one object per file (and channel); with `timeline` it holds a list of seconds."""
 
@@ -386,8 +368,13 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-FORMATS: dict[str, Callable[..., Iterator[str]]] = {"text": as_text, "csv": as_csv, "json": as_json}
+FORMATS: dict[str, Callable[..., Iterator[str]]] = {"text": as_text, "csv": as_csv, "json": as_json, "audformat": as_audformat}
+
+
+def run() -> int:
+    """Runs the command as the program `began-predict`."""
+    return run_script(main, make_parser())
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run())

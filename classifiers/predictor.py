@@ -24,6 +24,7 @@ from began.files import attach_json, printable, read_attached_json, write_atomic
 from began.front_end import stream_chunks
 from began.network_file import load_network
 from began.representation import batch_chunks
+from began.sound_files import StrPath, list_files
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, name_statistics, pool_bands
 from classifiers.calibration import UNSURE_BELOW
@@ -125,7 +126,7 @@ class Predictor:
 
     def predict_files(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: StrPath | Iterable[StrPath],
         on_chunks: Callable[[int], None] = lambda n: None,
         windows: tuple[float, float] | None = None,
         average_speeds: bool = True,
@@ -137,13 +138,14 @@ class Predictor:
         memory stays flat however many files there are and however long they are.
 
         Args:
-            paths: sound files.
+            paths: sound files, or one.
             on_chunks: is told how many chunks, seconds of sound, have been scored.
             windows: for a head that reads utterances: length of the windows that show the emotion over time and distance of
                 their starts, in seconds; None scores whole files alone.
             average_speeds: for such a head: average the scores over the speeds that it was trained with, as its table does.
             adapt_to: for such a head: recordings of the same speaker or room, see `UtteranceReader`.
         """
+        paths = list_files(paths)
         if self.kind == UTTERANCE:
             speeds = self.metadata["speeds"] if average_speeds else (1.0,)
             reader = UtteranceReader(self.model, self.spectrogram, self.metadata["parameters"], speeds, adapt_to)

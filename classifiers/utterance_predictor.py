@@ -17,7 +17,7 @@ from began.audio import SAMPLE_RATE, chunk_blocks, measure_seconds, stream_audio
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError
 from began.files import printable
-from began.front_end import Speech, cut_speech, find_speech
+from began.front_end import Speech, cut_speech, locate_speech
 from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics, run_on_any_length
@@ -122,7 +122,7 @@ def predict_utterances(
     for path in map(Path, paths):
         try:
             seconds = measure_seconds(path)
-            speech = Speech(0, round(seconds * SAMPLE_RATE), 1.0) if reader.config.front_end == "literal" else find_speech(path)
+            speech = locate_speech(path, reader.config.front_end)
             scores, distance = reader.score_file(path)
             if not np.isfinite(scores).all():
                 raise InputError.about(printable(path), "scores that are not finite", "numbers", "check the model")

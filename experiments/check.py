@@ -1,10 +1,14 @@
-"""Reports what a corpus' folder holds, what is missing, and whether the counts are the published ones.
+"""Reports what a corpus' folder holds, what is missing, and whether the counts are the published ones; or on the machine.
 
     python -m experiments.check emodb data/EmoDB
 
 reads every sound file from beginning to end (LibriSpeech's 100 hours take some minutes; --quick opens them only) and
 ends with exit code 1 when something is missing, surplus, damaged or there twice. It also says how the recordings were made
 (level, constant offset, clipping, bandwidth, sample rate), and which differ from the others: that changes no exit code.
+
+    python -m experiments.check machine
+
+says with which devices, precision, threads and versions commands run here, and what would make them faster.
 """
 
 import argparse
@@ -20,12 +24,15 @@ from experiments.corpora.folders import probe, try_each
 from experiments.corpora.record import Corpus
 from experiments.corpora.recording_quality import Meters
 
+MACHINE = "machine"
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.check", description=__doc__)
-    parser.add_argument("corpus", choices=tuple(CORPORA))
-    parser.add_argument("data_dir", type=Path, metavar="DIR", help="the corpus' folder; for `manifest` the CSV file")
+    parser.add_argument("corpus", choices=(*CORPORA, MACHINE), help="what is checked")
+    data_dir = "the corpus' folder; for `manifest` the CSV file; for `machine` nothing"
+    parser.add_argument("data_dir", type=Path, nargs="?", metavar="DIR", help=data_dir)
     parser.add_argument("--annotations-dir", type=Path, help="where OMG-Emotion's CSV files lie, if not in DIR")
     parser.add_argument("--quick", action="store_true", help="open the sound files only: neither decode nor compare them")
     return parser
@@ -33,6 +40,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     name, data_dir = arguments.corpus, arguments.data_dir
+    if (name == MACHINE) != (data_dir is None):
+        found, expected = ("nothing", "the folder of a corpus") if data_dir is None else (data_dir, "nothing for `machine`")
+        raise InputError.about("DIR", printable(found), expected, "correct it")
+    if name == MACHINE:
+        return _check_machine()
     options = {"annotations_dir": arguments.annotations_dir, "unlabelled": True} if name == "omg" else {}
     if arguments.annotations_dir is not None and name != "omg":
         raise InputError.about("--annotations-dir", f"it with {name}", "it with omg only", "leave it out")
@@ -61,6 +73,14 @@ def main(arguments: argparse.Namespace) -> int:
     print("\n" + "\n".join(f"! {printable(line)}" for line in wrong))
     print(f"\n{len(wrong)} things to look at in {printable(data_dir)}.")
     return 1
+
+
+def _check_machine() -> int:
+    from experiments.evaluation.machine import advise_here, describe_machine
+
+    print("\n".join(map(printable, describe_machine())))
+    print("\nwhat would make it faster:\n" + "\n".join(f"- {line}" for line in advise_here() or ["nothing that is known here"]))
+    return 0
 
 
 def _count(corpus: Corpus) -> list[str]:

@@ -164,5 +164,10 @@ def _draw(folder: RunFolder, tables: Sequence[pd.DataFrame], title: str) -> None
         figures.plot_confidence(confidence(table), path=folder.path / f"calibration{suffix}.png", title=heading)
 
 
+def run() -> int:
+    """Runs the command as the program `began-evaluate`."""
+    return run_script(main, make_parser())
+
+
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run())

@@ -17,7 +17,7 @@ RESULTS = re.compile(r"<!-- results:begin -->.*<!-- results:end -->", re.DOTALL)
 """The part of the README that `make tables` writes."""
 
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
-_PROGRAMS = r"(?:python3?|pip|make|source|tensorboard|cat|git|cd|sudo|apt|curl|wget|jupyter|ffmpeg|\.venv/\S+)\s"
+_PROGRAMS = r"(?:began-\w+|python3?|pip|make|source|tensorboard|cat|git|cd|sudo|apt|curl|wget|jupyter|ffmpeg|\.venv/\S+)\s"
 
 
 def find_blocks(path: Path, language: str) -> list[str]:

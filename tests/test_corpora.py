@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from hypothesis import assume, given
@@ -511,6 +512,58 @@ def test_manifest_takes_the_columns_of_audformat_tables(recordings):
     assert corpus.labels == ("anger", "joy")
     assert list(corpus.utterances["sex"]) == ["F", "M"]
     assert corpus.notes == ("columns that are not used: duration",)
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_manifest_takes_tables_that_audformat_saves(tmp_path, form):
+    audformat = pytest.importorskip("audformat")
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.random.default_rng(len(name)).uniform(-0.1, 0.1, 32_000), 16_000)
+    database = audformat.Database("mine")
+    schemes = {"emotion": audformat.Scheme(labels=["anger", "joy"]), "speaker": audformat.Scheme("str")}
+    database.schemes.update(schemes | {"arousal": audformat.Scheme("float"), "valence": audformat.Scheme("float")})
+    segments = audformat.segmented_index(["a.wav", "a.wav", "b.wav"], ["0s", "1.25s", "0s"], ["1s", "2s", pd.NaT])
+    values = {"emotion": ["anger", "joy", "joy"], "speaker": ["007", "8", "007"]}
+    files = {"arousal": [0.25, 1.0], "valence": [-1.0, 0.5]}
+    for table, index, columns in (
+        ("segments", segments, values),
+        ("files", audformat.filewise_index(["a.wav", "b.wav"]), files),
+    ):
+        database[table] = audformat.Table(index)
+        for column, cells in columns.items():
+            database[table][column] = audformat.Column(scheme_id=column)
+            database[table][column].set(cells)
+    database.save(tmp_path, storage_format=form)
+    corpus = load("manifest", tmp_path / f"db.segments.{form}")
+    assert list(corpus.utterances["utterance"]) == ["a.wav#t=0.0,1.0", "a.wav#t=1.25,2.0", "b.wav"]
+    assert list(corpus.utterances["label"]) == ["anger", "joy", "joy"]
+    assert list(corpus.utterances["speaker"]) == ["007", "8", "007"]
+    table = load("manifest", tmp_path / f"db.files.{form}").utterances
+    assert list(table["arousal"]) == [0.25, 1.0] and list(table["valence"]) == [-1.0, 0.5]
+
+
+def test_manifests_in_parquet_that_cannot_be_read(tmp_path, monkeypatch):
+    def read(path):
+        raise ImportError("no pyarrow")
+
+    monkeypatch.setattr(pd, "read_parquet", read)
+    with pytest.raises(InputError, match=r"my\.parquet: found a Parquet file, which needs pyarrow.*Pip install pyarrow, or"):
+        load("manifest", tmp_path / "my.parquet")
+    for frame, found in ((pd.DataFrame({"file": []}), "a table without rows"), (pd.DataFrame({"name": ["x"]}), "columns name")):
+        monkeypatch.setattr(pd, "read_parquet", lambda path, frame=frame: frame)
+        with pytest.raises(InputError, match=found):
+            load("manifest", tmp_path / "my.parquet")
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize(("content", "found"), [(None, "no such file"), (b"PAR1 no more", "a file that cannot be read")])
+def test_damaged_manifests_in_parquet(tmp_path, content, found):
+    pytest.importorskip("pyarrow")
+    if content:
+        (tmp_path / "my.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=rf"my\.parquet: found {found}"):
+        load("manifest", tmp_path / "my.parquet")
 
 
 def test_manifest_takes_parts_of_files(recordings, tmp_path):

@@ -19,6 +19,7 @@ from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import attach_json, read_attached_json
+from began.sound_files import find_sounds
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers import export, picture, predict, predictor
 from classifiers.metrics import aggregate_chunks
@@ -246,6 +247,33 @@ def test_json_is_one_list(made, sounds, capsys, task):
         assert 0 <= second["arousal"] <= 1 and -1 <= second["timeline"][0]["valence"] <= 1
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("timeline", [False, True])
+def test_audformat_has_one_segment_per_row(made, loaded, sounds, capsys, task, timeline):
+    words = ["--model", made[task][2], sounds / "a.wav", sounds / "c.wav", "--output", "audformat"]
+    assert run(*words, *["--timeline"] * timeline) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    times = ["0 days 00:00:00", "0 days 00:00:01", "0 days 00:00:01.600000", "0 days 00:00:02.600000"]
+    spans = [(times[0], times[1]), ("0 days 00:00:01", "0 days 00:00:02"), (times[2], times[3])] if timeline else [times[::3]]
+    assert [(row["start"], row["end"]) for row in rows[1:]] == [tuple(span) for span in spans]
+    prediction = loaded[task].predict_file(sounds / "c.wav")
+    expected = prediction.chunk_scores[-1] if timeline else prediction.scores
+    np.testing.assert_allclose([float(rows[-1][name]) for name in loaded[task].columns], expected, atol=1e-3)
+    assert rows[-1].get("emotion") == loaded[task].label_of(expected) and rows[0]["file"] == str(sounds / "a.wav")
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("timeline", [False, True])
+def test_audformat_loads_what_is_written_for_it(made, sounds, tmp_path, capsys, timeline):
+    audformat = pytest.importorskip("audformat")
+    words = ["--model", made["categorical"][2], sounds / "c.wav", "--output", "audformat"]
+    assert run(*words, *["--timeline"] * timeline) == 0
+    (tmp_path / "emotions.csv").write_text(capsys.readouterr().out)
+    table = audformat.utils.read_csv(tmp_path / "emotions.csv")
+    assert audformat.is_segmented_index(table) and list(table.columns) == ["emotion", *LABELS, "notes"]
+    assert table.index.get_level_values("end").total_seconds().max() == 2.6
+
+
 @pytest.mark.parametrize("output", ["text", "csv", "json"])
 def test_bad_files_are_reported_and_skipped(made, bad, capsys, output):
     assert run("--model", made["categorical"][2], bad, "--output", output) == 1
@@ -319,8 +347,8 @@ def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
     (tmp_path / ".hidden").mkdir()
     for name in ("x.WAV", "._x.wav", ".hidden/y.wav", "z.txt"):
         (tmp_path / name).touch()
-    assert predict.find_sounds([tmp_path]) == [tmp_path / "x.WAV"]
-    assert len(predict.find_sounds([sounds, sounds / "a.wav", sounds])) == 6
+    assert find_sounds([tmp_path]) == [tmp_path / "x.WAV"]
+    assert len(find_sounds([sounds, sounds / "a.wav", sounds])) == 6
 
 
 def test_help_and_mistakes_come_without_tensorflow(made):
@@ -500,6 +528,15 @@ def test_an_export_with_other_numbers_is_not_kept(made, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="differ by"):
         export.export_model(made["categorical"][2], "saved_model", tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_published_model_is_the_default_and_exports_here(sounds, tmp_path, monkeypatch, capsys):
+    """It may lie in a folder of installed packages, where nobody writes or looks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export, "export_model", lambda model, form, to: (tmp_path / to).write_text(str(model)) and to)
+    assert run(sounds / "a.wav", "--export", "saved_model") == 0
+    assert re.match(r".*a\.wav  (anger|boredom|disgust|fear|happiness|neutral|sadness) +\d+ %", capsys.readouterr().out)
+    assert (tmp_path / "model_saved_model").read_text().endswith("results/table3_emodb/utterance_head/model.keras")
 
 
 def test_onnx_without_its_packages_says_what_to_install(made, tmp_path, monkeypatch):

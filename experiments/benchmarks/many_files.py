@@ -84,9 +84,9 @@ def _make_task(task: str) -> Callable[[Path, Callable[[Iterable], Iterator]], No
     from began.encoder import freeze
     from began.networks import build_encoder
     from began.representation import represent_corpus
+    from began.sound_files import find_sounds
     from began.spectrogram import SpectrogramConfig
     from classifiers.heads import build_head
-    from classifiers.predict import find_sounds
     from classifiers.predictor import build_predictor
 
     encoder = freeze(build_encoder(base_filters=2, latent_size=8, seed=0), SpectrogramConfig(), "untrained")

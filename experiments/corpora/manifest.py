@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from began.audio import measure_seconds, name_part, split_part
-from began.errors import InputError
+from began.errors import InputError, name_cause
 from began.files import describe_no_file, printable
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import POOLED, RESERVED_LABELS, Corpus, build_corpus
@@ -21,7 +21,8 @@ LICENCE = "yours"
 LAYOUT = "file,label[,speaker][,split] or file,arousal,valence[,speaker][,split], one row per sound file"
 HOW_TO_OBTAIN = """write a CSV file with the columns file,label or file,arousal,valence, and if known speaker and split
 `file` is relative to the CSV file; arousal lies in [0, 1], valence in [-1, 1]; split is train, validation or test
-`start` and `end`, in seconds, mark a part of a file; empty, they mean its own"""
+`start` and `end`, in seconds, mark a part of a file; empty, they mean its own
+tables that audformat saves are such files, as CSV or as Parquet"""
 
 ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
 ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transcript": "text"}
@@ -36,14 +37,14 @@ _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "t
 
 
 def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpus:
-    """Returns the recordings that a CSV file names.
+    """Returns the recordings that a CSV file names, or a Parquet file of the same columns.
 
     Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it. Columns of
     other names are left out and noted. Columns of audformat tables are taken where they mean the same: `emotion`,
     `gender`, `transcription`, and `start` and `end`, which may mark a part of the file.
 
     Args:
-        data_dir: the CSV file, UTF-8, comma-separated; its paths are relative to itself.
+        data_dir: the file; CSV is UTF-8 and comma-separated. Its paths are relative to itself.
         unlabelled: take a file without labels, too.
     Raises:
         InputError: columns missing, or lines that cannot be used; all of them are listed.
@@ -53,7 +54,7 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
         tables = ", ".join(sorted(printable(file.name) for file in path.glob("*.csv"))[:5])
         found = f"a folder with {tables}" if tables else "a folder"
         raise InputError.about(printable(path), found, expected, "give the CSV file")
-    lines = read_table(path)
+    lines = _read_parquet(path, expected) if path.suffix.lower() == ".parquet" else read_table(path)
     header = list(lines[0][1])
     meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
     names = dict(zip(header, meanings, strict=True))
@@ -89,6 +90,27 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     other = [printable(column) or "one without a name" for column in header if names[column] not in _COLUMNS]
     notes = [f"columns that are not used: {', '.join(other)}"] if other else []
     return build_corpus(path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
+
+
+def _read_parquet(path: Path, expected: str) -> list[tuple[int, dict[str, str]]]:
+    """Returns the rows of a Parquet file, as audformat writes its tables, as `read_table` returns those of a CSV file."""
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path)
+    except ImportError as error:
+        action = "pip install pyarrow, or save it as CSV"
+        raise InputError.about(path, "a Parquet file, which needs pyarrow", "that it is installed", action) from error
+    except (OSError, ValueError) as error:
+        found = describe_no_file(path) if not path.is_file() else f"a file that cannot be read ({name_cause(error)})"
+        raise InputError.about(path, found, f"{expected}, or the same as Parquet", "check the path") from error
+    if table.index.names != [None]:
+        table = table.reset_index()
+    if not len(table):
+        raise InputError.about(path, "a table without rows", "one row per utterance", "write them")
+    table = table.astype(object).where(table.notna(), "").map(lambda cell: str(cell).strip())
+    table.columns = table.columns.map(str)
+    return list(enumerate(table.to_dict("records"), start=2))  # as if its header was line 1
 
 
 def _refuse_spellings(path: Path, column: str, names: list[str]) -> None:

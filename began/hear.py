@@ -1,0 +1,87 @@
+"""The frozen encoder behind the interface of the HEAR benchmark of 2021, for whatever evaluates embeddings through it.
+
+Scenes get the statistics of `began.representation.embed`. Timestamps get the frames of all blocks in mel bands, at the rate of
+the first block; speech is brought to one level, but no silence is cut, so that times stay those of the sound.
+
+Source: Turian et al. 2022, HEAR: Holistic Evaluation of Audio Representations, section 3 and the common API on its site.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from began.audio import SAMPLE_RATE
+from began.encoder import N_MEL_BANDS
+from began.front_end import Speech, cut_speech, measure_speech
+from began.spectrogram import stream_spectrogram
+from began.utterance_features import UtteranceFeatures, open_features
+
+FIRST_FACTOR = 2
+"""Frames of the spectrogram that become one frame of the first block."""
+
+
+class HearModel(tf.Module):
+    """The features of an encoder, and what HEAR asks a model to say of itself.
+
+    Attributes:
+        sample_rate: of what it takes, in Hz.
+        scene_embedding_size, timestamp_embedding_size: of what it gives.
+    """
+
+    def __init__(self, features: UtteranceFeatures) -> None:
+        super().__init__(name="began")
+        self.features = features
+        self.sample_rate = SAMPLE_RATE
+        self.scene_embedding_size = len(features.names)
+        self.timestamp_embedding_size = N_MEL_BANDS * sum(features.encoder.n_channels)
+
+
+def load_model(model_file_path: str = "") -> HearModel:
+    """Returns an encoder: encoder.keras of a pre-training, or the published one; raises as `open_features` does."""
+    return HearModel(open_features(model_file_path or None))
+
+
+def get_scene_embeddings(audio: tf.Tensor, model: HearModel) -> tf.Tensor:
+    """Returns one embedding per sound: float32, shape (n_sounds, scene_embedding_size).
+
+    Args:
+        audio: float32, shape (n_sounds, n_samples), in [-1, 1], at `model.sample_rate`.
+        model: what `load_model` returns.
+    """
+    rows = [model.features.embed_speech(cut_speech([sound], _find(sound))) for sound in np.asarray(audio, np.float32)]
+    return tf.constant(np.reshape(rows, (len(rows), model.scene_embedding_size)), tf.float32)
+
+
+def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns embeddings over time, and the times that they are of.
+
+    Args:
+        audio, model: see `get_scene_embeddings`.
+    Returns:
+        (embeddings, timestamps): float32, (n_sounds, n_timestamps, timestamp_embedding_size); and float32, (n_sounds,
+        n_timestamps), the middle of each frame in milliseconds, every 64 ms with the published encoder.
+    """
+    sounds = np.asarray(audio, np.float32)
+    config = model.features.encoder.config
+    n_timestamps = -(-(1 + sounds.shape[1] // config.hop_length) // FIRST_FACTOR)
+    embeddings = np.empty((len(sounds), n_timestamps, model.timestamp_embedding_size), np.float32)
+    for sound, rows in zip(sounds, embeddings, strict=True):
+        rows[:] = np.concatenate(list(_stream_frames(model, sound)))[:n_timestamps]  # behind them lies what fills the last step
+    middles = (np.arange(n_timestamps) * FIRST_FACTOR + (FIRST_FACTOR - 1) / 2) * config.hop_length * 1000 / SAMPLE_RATE
+    return tf.constant(embeddings), tf.constant(np.tile(middles, (len(sounds), 1)), tf.float32)
+
+
+def _stream_frames(model: HearModel, sound: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields consecutive frames of all blocks side by side, float32 (n_frames, timestamp_embedding_size)."""
+    encoder = model.features.encoder
+    levelled = sound * np.float32(_find(sound).gain)
+    for blocks in encoder.stream_bands(stream_spectrogram([levelled], encoder.config)):
+        n_frames = len(blocks[0])
+        frames = [np.repeat(block, n_frames // len(block), axis=0).reshape(n_frames, -1) for block in blocks]
+        yield np.concatenate(frames, axis=1)
+
+
+def _find(sound: np.ndarray) -> Speech:
+    """Returns where a sound's speech lies; all of it, as it is, where there is none."""
+    return measure_speech([sound]) or Speech(0, len(sound), 1.0)

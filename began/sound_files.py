@@ -1,0 +1,59 @@
+"""The sound files that a user names: one, several, or folders that are searched for them."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
+from began.errors import InputError, printable
+
+StrPath = str | os.PathLike[str]
+
+
+def list_files(files: StrPath | Iterable[StrPath]) -> list[StrPath]:
+    """Returns the paths of sound files as a list; a single one is a list of one, in place of its letters.
+
+    Raises:
+        InputError: something else among them.
+    """
+    files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    for file in files:
+        if not isinstance(file, (str, os.PathLike)):
+            raise InputError.about("files", f"{file!r:.60} ({type(file).__name__})", "paths of sound files", "give paths")
+    return files
+
+
+def find_sounds(sounds: Sequence[Path]) -> list[Path]:
+    """Returns the files themselves and the sound files below the folders, each once, hidden ones left out.
+
+    Raises:
+        InputError: lists every path that does not exist, folder without sound, and folder that cannot be read.
+    """
+    problems: list[str] = []
+    found: list[Path] = []
+    for sound in sounds:
+        inside = _search_folder(sound, problems) if sound.is_dir() else [sound]
+        if not inside:
+            problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
+        elif not sound.exists():
+            problems.append(f"{printable(sound)}: no such file or folder")
+        found += inside
+    if problems:
+        raise InputError.listing("recordings that cannot be found", problems)
+    return list(dict.fromkeys(found))
+
+
+def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
+    """Returns the sound and video files below a folder, sorted; adds folders that cannot be read to `problems`."""
+
+    def refuse(error: OSError) -> None:
+        problems.append(f"{printable(error.filename)}: a folder that cannot be read ({error.strerror})")
+
+    found = []
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        # What cannot be opened is found, too, and reported then: nothing is left out without a word.
+        suffixes = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
+        sounds = [name for name in sorted(names) if name.lower().endswith(suffixes) and not name.startswith(".")]
+        found += [Path(where, name) for name in sounds]
+    return found

@@ -1,0 +1,114 @@
+"""Statistics of whole utterances, or of windows of them, as named features: one row each, for any classifier."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from began.audio import SAMPLE_RATE, chunk_blocks, stream_audio
+from began.encoder import N_MEL_BANDS, load_frozen_encoder
+from began.errors import InputError
+from began.files import sha256_of
+from began.front_end import FRONT_ENDS, cut_speech, locate_speech
+from began.published import ENCODER
+from began.spectrogram import stream_spectrogram
+from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, name_statistics
+
+FEATURES = (*STATISTICS, "correlations")
+"""Statistics that features can be made of; correlations are those between the bands of the first block."""
+
+
+@dataclass(frozen=True)
+class UtteranceFeatures:
+    """A frozen encoder as a function from sound to the values of some statistics: of blocks, channels and mel bands.
+
+    Attributes:
+        encoder: over any length.
+        statistics: some of FEATURES.
+    """
+
+    encoder: UtteranceEncoder
+    statistics: tuple[str, ...] = SPREAD
+
+    @functools.cached_property
+    def columns(self) -> np.ndarray:
+        """The chosen of the encoder's statistics: int, ascending."""
+        names = name_statistics(self.encoder.n_channels)
+        return np.flatnonzero([name.split()[1] in self.statistics for name in names])
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Of the features, such as block1_deviation_channel0_band12; correlations name a second band."""
+        names, seen = [], {}
+        for name in name_statistics(self.encoder.n_channels)[self.columns]:
+            number = seen[name] = seen.get(name, -1) + 1
+            channel, other = divmod(number, N_MEL_BANDS) if name.endswith("correlations") else (number, None)
+            suffix = "" if other is None else f"_band{other}"
+            names.append((name.replace(" ", "_") + f"_channel{channel}", suffix))
+        return [f"{first}_band{band}{last}" for band in range(N_MEL_BANDS) for first, last in names]
+
+    def select(self, statistics: np.ndarray) -> np.ndarray:
+        """Returns the features, float32 (n_features,), of all statistics of an utterance, of `UtteranceEncoder.feature_shape`.
+
+        They have half precision, as those that come from a cache.
+        """
+        return statistics[..., self.columns].astype("<f2").astype(np.float32).ravel()
+
+    def embed_file(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """Returns the features of a sound file, float32 (n_features,); for errors see `began.audio.stream_audio`."""
+        return self.select(self.encoder.embed_file(path))
+
+    def embed_speech(self, blocks: Iterable[np.ndarray]) -> np.ndarray:
+        """Returns the features, float32 (n_features,), of what the front end left: consecutive blocks at 16 kHz."""
+        return self.select(self.encoder.embed(stream_spectrogram(blocks, self.encoder.config)))
+
+    def embed_windows(
+        self, path: str | os.PathLike[str], window_seconds: float, hop_seconds: float
+    ) -> Iterator[tuple[float, float, np.ndarray]]:
+        """Yields start and end in seconds, and the features, of the windows of a file's speech, each an utterance of its own.
+
+        The last window ends with the speech; speech that is shorter than a window is one.
+        """
+        speech = locate_speech(path, self.encoder.config.front_end)
+        n_samples, hop, length = (
+            round(window_seconds * SAMPLE_RATE),
+            round(hop_seconds * SAMPLE_RATE),
+            speech.end - speech.start,
+        )
+        blocks = chunk_blocks(cut_speech(stream_audio(path), speech), hop, "overlap", n_samples)
+        for number, window in enumerate(window for block in blocks for window in block):
+            start = max(0, min(number * hop, length - n_samples))
+            end = min(start + n_samples, length)
+            seconds = (speech.start + start) / SAMPLE_RATE, (speech.start + end) / SAMPLE_RATE
+            yield *seconds, self.embed_speech([window[: end - start]])
+
+
+def open_features(
+    encoder: str | os.PathLike[str] | None = None, *, front_end: str = "normalized", statistics: Sequence[str] = SPREAD
+) -> UtteranceFeatures:
+    """Returns a saved encoder as a function from sound to features; it stays open for further calls.
+
+    Args:
+        encoder: encoder.keras as the pre-training writes it; None: the published one.
+        front_end: what it is fed with, one of `began.front_end.FRONT_ENDS`.
+        statistics: some of FEATURES. The mean, which knows level and microphone, is left out by default, as by the heads.
+    Raises:
+        InputError: no such statistics or front end, or not an encoder of this project.
+    """
+    chosen = (statistics,) if isinstance(statistics, str) else tuple(statistics)
+    for name, found, known in (("statistics", chosen, FEATURES), ("front_end", (front_end,), FRONT_ENDS)):
+        if not found or not set(found) <= set(known):
+            raise InputError.about(name, ", ".join(map(str, found)) or "none", f"some of {', '.join(known)}", "correct it")
+    path = Path(ENCODER if encoder is None else encoder)
+    return UtteranceFeatures(_open(path, front_end, sha256_of(path) if path.is_file() else ""), chosen)
+
+
+@functools.lru_cache(maxsize=4)
+def _open(path: Path, front_end: str, sha256: str) -> UtteranceEncoder:
+    """Returns an encoder; `sha256` is of its file, so that another one under the same name is opened, too."""
+    return UtteranceEncoder.of(load_frozen_encoder(path), front_end)

@@ -1,0 +1,156 @@
+"""Features of sound files, for other people's classifiers: statistics of the frozen encoder, one row per file.
+
+    python -m experiments.embed recording.wav folder/ --output features.npz
+
+writes the file's name, start and end in seconds, and the features: of whole files, or of their windows (--per second, --per
+window). The suffix of --output says in which form:
+
+    .npz      arrays files, start_seconds, end_seconds, features (n_rows, n_features) and names (n_features,), for NumPy
+    .csv      a table, for any program; ten times as large
+    .parquet  the same table (needs pyarrow)
+
+A file that cannot be used is reported and left out, and the exit code is then 1.
+"""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from began import published
+from began.audio import measure_seconds
+from began.command_line import run_script
+from began.encoder import read_config
+from began.errors import InputError
+from began.files import check_writable, printable, write_atomically
+from began.front_end import FRONT_ENDS
+from began.sound_files import find_sounds
+from began.startup import start_backend
+from began.utterance_encoder import SPREAD
+from began.utterance_features import FEATURES, UtteranceFeatures, open_features
+
+Row = tuple[str, float, float, np.ndarray]
+"""File, start and end in seconds, and features."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.embed", description=__doc__)
+    add = parser.add_argument
+    add("sounds", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
+    add("--output", type=Path, required=True, metavar="PATH", help=f"a file ending in {', '.join(WRITERS)}")
+    add("--encoder", type=Path, default=published.ENCODER, help="encoder.keras of a pre-training (default: the published one)")
+    add("--per", choices=("file", "second", "window"), default="file", help="what a row is about (default: file)")
+    add("--window", type=float, default=3.0, metavar="SECONDS", help="length of windows (default: 3)")
+    add("--hop", type=float, default=1.0, metavar="SECONDS", help="distance of two windows' starts (default: 1)")
+    add("--front-end", choices=FRONT_ENDS, default="normalized", help="see docs/method.md (default: normalized)")
+    statistics = f"of every band and channel over time (default: {' '.join(SPREAD)})"
+    add("--statistics", nargs="+", choices=FEATURES, default=SPREAD, help=statistics)
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    write = WRITERS.get(arguments.output.suffix.lower())
+    if write is None:
+        expected = f"a file ending in {', '.join(WRITERS)}"
+        raise InputError.about("--output", printable(arguments.output), expected, "choose one of these")
+    if write is write_parquet and importlib.util.find_spec("pyarrow") is None:
+        raise InputError.about("--output", f"{printable(arguments.output)} without pyarrow", "it", "pip install pyarrow")
+    if not 0.5 <= arguments.window <= 60 or not 0.1 <= arguments.hop <= arguments.window:
+        found = f"--window {arguments.window:g} --hop {arguments.hop:g}"
+        expected = "a window of 0.5 to 60 s and a hop of 0.1 s to the window"
+        raise InputError.about("windows", found, expected, "give other lengths")
+    read_config(arguments.encoder)
+    paths = find_sounds(arguments.sounds)
+    check_writable(arguments.output.parent, "--output")
+    start_backend()
+    features = open_features(arguments.encoder, front_end=arguments.front_end, statistics=arguments.statistics)
+    windows = {"file": None, "second": (1.0, 1.0), "window": (arguments.window, arguments.hop)}[arguments.per]
+    rows, n_bad = embed_all(features, paths, windows)
+    if rows:
+        with write_atomically(arguments.output) as temporary:
+            write(temporary, rows, features.names)
+        found = f"{len(rows)} rows of {len(features.names)} features of {len(paths) - n_bad} files"
+        print(f"wrote {found} to {printable(arguments.output)}", file=sys.stderr)
+    if n_bad:
+        print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
+    return 1 if n_bad else 0
+
+
+def embed_all(features: UtteranceFeatures, paths: list[Path], windows: tuple[float, float] | None) -> tuple[list[Row], int]:
+    """Returns the rows of all files, and how many files could not be used; these are reported.
+
+    Args:
+        windows: length and distance in seconds of the parts that get a row each; None: whole files do.
+    """
+    from tqdm import tqdm
+
+    rows: list[Row] = []
+    n_bad = 0
+    for path in tqdm(paths, unit="file", desc="embedding", delay=1.0, leave=False, disable=None):
+        try:
+            rows += list(_embed(features, path, windows))
+        except InputError as error:
+            n_bad += 1
+            tqdm.write(f"skipped: {error}", file=sys.stderr)
+    return rows, n_bad
+
+
+def _embed(features: UtteranceFeatures, path: Path, windows: tuple[float, float] | None) -> Iterator[Row]:
+    if windows is None:
+        yield str(path), 0.0, measure_seconds(path), features.embed_file(path)
+        return
+    for start, end, values in features.embed_windows(path, *windows):
+        yield str(path), start, end, values
+
+
+# ---------------------------------------------------------------------------------------------------------- output
+
+
+def write_npz(path: Path, rows: list[Row], names: list[str]) -> None:
+    """Writes arrays: str, float64 and float32, none of which needs pickle. `savez` knows a name `file` of its own."""
+    files, starts, ends, features = zip(*rows, strict=True)
+    where = {"files": np.array(files), "start_seconds": np.array(starts), "end_seconds": np.array(ends)}
+    np.savez_compressed(path, allow_pickle=False, **where, features=np.stack(features), names=np.array(names))
+
+
+def write_csv(path: Path, rows: list[Row], names: list[str]) -> None:
+    """Writes a table of file, start_seconds, end_seconds and the features; row by row, for it is wide."""
+    import csv
+
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        write = csv.writer(file, lineterminator="\n").writerow
+        write(["file", "start_seconds", "end_seconds", *names])
+        for name, start, end, features in rows:
+            write([name, round(start, 3), round(end, 3), *(f"{value:.4g}" for value in features)])
+
+
+def write_parquet(path: Path, rows: list[Row], names: list[str]) -> None:
+    """Writes the same table as columns: str, float64 and float32."""
+    import pandas as pd
+
+    files, starts, ends, features = zip(*rows, strict=True)
+    table = pd.DataFrame(np.stack(features), columns=names)
+    table.insert(0, "file", files)
+    table.insert(1, "start_seconds", starts)
+    table.insert(2, "end_seconds", ends)
+    table.to_parquet(path, index=False)
+
+
+WRITERS: dict[str, Callable[[Path, list[Row], list[str]], None]] = {
+    ".npz": write_npz,
+    ".csv": write_csv,
+    ".parquet": write_parquet,
+}
+
+
+def run() -> int:
+    """Runs the command as the program `began-embed`."""
+    return run_script(main, make_parser())
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,325 @@
+"""Features of sound files in other people's hands: as an array, in a scikit-learn pipeline, as a file, and through HEAR."""
+
+import csv
+import pickle
+import re
+import sys
+import types
+
+import numpy as np
+import pytest
+import soundfile
+from documents import ROOT, find_blocks
+
+keras = pytest.importorskip("keras")
+
+from sklearn.base import clone  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.model_selection import LeaveOneGroupOut, cross_validate  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+
+from began import published  # noqa: E402
+from began.command_line import run_script  # noqa: E402
+from began.encoder import load_frozen_encoder  # noqa: E402
+from began.errors import InputError  # noqa: E402
+from began.files import attach_json, read_attached_json  # noqa: E402
+from began.front_end import stream_speech  # noqa: E402
+from began.representation import embed, represent_corpus, represent_utterances  # noqa: E402
+from began.sound_files import list_files  # noqa: E402
+from began.spectrogram import stream_spectrogram  # noqa: E402
+from began.transformer import SpeechFeatures  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder  # noqa: E402
+from began.utterance_features import FEATURES, open_features  # noqa: E402
+from experiments import embed as command  # noqa: E402
+
+N_CHANNELS = 2 + 4 + 6 + 8
+"""Of the four blocks of the tiny encoder together."""
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Six recordings, two of each of three speakers: one soft and even, one in syllables."""
+    folder, generator = tmp_path_factory.mktemp("sounds"), np.random.default_rng(0)
+    paths = []
+    for speaker in "abc":
+        for kind, frequency in (("even", 0.0), ("syllables", 4.0)):
+            time = np.arange(40_000) / 16_000
+            envelope = 0.05 + np.abs(np.sin(np.pi * frequency * time)) if frequency else 0.1
+            paths.append(folder / f"{speaker}_{kind}.wav")
+            soundfile.write(paths[-1], envelope * generator.uniform(-0.5, 0.5, len(time)), 16_000)
+    return paths
+
+
+# ------------------------------------------------------------------------------------------------------------ as arrays
+
+
+def test_features_are_the_chosen_statistics_of_the_speech(tiny_encoder, sounds):
+    encoder = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), "normalized")
+    speech = stream_spectrogram(stream_speech(sounds[1], "normalized"), encoder.config)
+    whole = encoder.embed(speech)[:, 0]  # (40, n_statistics): block 1 has 2 channels, mean first
+    found = embed([sounds[0], str(sounds[1])], tiny_encoder)
+    assert found.shape == (2, 40 * 3 * N_CHANNELS) and found.dtype == np.float32
+    names = open_features(tiny_encoder).names
+    assert len(set(names)) == found.shape[1]
+    for name, value in (
+        ("block1_deviation_channel0_band0", whole[0, 2]),
+        ("block1_deviation_channel1_band7", whole[7, 3]),
+        ("block1_maximum_channel0_band39", whole[39, 4]),
+        ("block2_deviation_channel3_band5", whole[5, 8 + 4 + 3]),
+        ("block4_minimum_channel7_band39", whole[39, 4 * N_CHANNELS - 1]),
+    ):
+        assert found[1, names.index(name)] == np.float32(np.float16(value)), name
+
+
+def test_all_features_have_names_that_say_what_they_are(tiny_encoder, sounds):
+    features = open_features(tiny_encoder, statistics=FEATURES)
+    row = dict(zip(features.names, features.embed_file(sounds[1]), strict=True))
+    assert len(row) == 40 * (4 * N_CHANNELS + 2 * 40)
+    whole = features.encoder.embed_file(sounds[1])[:, 0, -80:].reshape(40, 2, 40)
+    assert row["block1_correlations_channel1_band3_band9"] == np.float32(np.float16(whole[3, 1, 9]))
+    assert row["block1_correlations_channel1_band3_band9"] == row["block1_correlations_channel1_band9_band3"]
+    assert row["block1_correlations_channel1_band3_band3"] == pytest.approx(1, abs=0.1)
+
+
+def test_the_cache_gives_the_same_and_is_used(tiny_encoder, sounds, tmp_path, monkeypatch):
+    direct = embed(sounds, tiny_encoder)
+    np.testing.assert_array_equal(embed(sounds[:3], tiny_encoder, cache_dir=tmp_path), direct[:3])
+    np.testing.assert_array_equal(embed(sounds, tiny_encoder, cache_dir=tmp_path), direct)
+    monkeypatch.setattr(UtteranceEncoder, "embed_file", None)  # whatever is asked for now lies there
+    np.testing.assert_array_equal(embed(sounds[::-1], tiny_encoder, cache_dir=tmp_path), direct[::-1])
+
+
+def test_another_encoder_under_the_same_name_is_opened(tiny_encoder, sounds, tmp_path):
+    path = tmp_path / "encoder.keras"
+    path.write_bytes(tiny_encoder.read_bytes())
+    before = embed(sounds[0], path)
+    model = keras.models.load_model(path)
+    model.set_weights([weights * 2 for weights in model.get_weights()])
+    spectrogram = read_attached_json(path, "spectrogram")
+    model.save(path)
+    attach_json(path, "spectrogram", spectrogram)
+    assert np.abs(embed(sounds[0], path) - before).max() > 0.01
+
+
+def test_no_files_give_no_rows(tiny_encoder):
+    assert embed([], tiny_encoder).shape == (0, 40 * 3 * N_CHANNELS)
+
+
+@pytest.mark.parametrize("convert", [str, lambda path: path])
+def test_one_path_in_place_of_a_list(tiny_encoder, sounds, tmp_path, convert):
+    """Its letters are no files, nor is the folder that its first letter names."""
+    one = convert(sounds[0])
+    encoder = load_frozen_encoder(tiny_encoder)
+    assert embed(one, tiny_encoder).shape[0] == 1
+    assert set(represent_corpus(encoder, one, tmp_path).utterance) == {0}
+    assert len(represent_utterances(UtteranceEncoder.of(encoder), one, tmp_path)) == 1
+    assert list_files(one) == [one]
+
+
+def test_what_is_no_path_is_refused():
+    with pytest.raises(InputError, match=r"files: found 3 \(int\); expected paths of sound files"):
+        list_files(["a.wav", 3])
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"statistics": ["median"]}, "statistics: found median; expected some of mean, deviation"),
+        ({"statistics": []}, "statistics: found none"),
+        ({"front_end": "loud"}, "front_end: found loud; expected some of literal, normalized"),
+        ({"encoder": "no.keras"}, "no.keras: found no such file"),
+    ],
+)
+def test_settings_that_cannot_be(options, found):
+    with pytest.raises(InputError, match=found):
+        embed([], **options)
+
+
+def test_a_window_is_an_utterance_of_its_own(tiny_encoder, tmp_path):
+    """Times count from the beginning of the file, and the last window ends where the speech does."""
+    speech = np.random.default_rng(0).uniform(-0.5, 0.5, 56_000)
+    soundfile.write(tmp_path / "a.wav", np.pad(speech, (16_000, 32_000)), 16_000)
+    features = open_features(tiny_encoder)
+    starts, ends, rows = zip(*features.embed_windows(tmp_path / "a.wav", 2.0, 1.0), strict=True)
+    np.testing.assert_allclose(starts, [1.0, 2.0, 2.5], atol=0.01)
+    np.testing.assert_allclose(ends, np.add(starts, 2.0), atol=1e-9)
+    levelled = np.concatenate(list(stream_speech(tmp_path / "a.wav", "normalized")))
+    for row, window in zip(rows, (levelled[:32_000], levelled[16_000:48_000], levelled[-32_000:]), strict=True):
+        np.testing.assert_array_equal(row, features.embed_speech([window]))
+    ((start, end, row),) = features.embed_windows(tmp_path / "a.wav", 30.0, 30.0)
+    assert (round(start, 1), round(end, 1)) == (1.0, 4.5)
+    np.testing.assert_array_equal(row, features.embed_file(tmp_path / "a.wav"))
+
+
+def test_the_published_encoder_is_the_default(sounds):
+    assert published.ENCODER.is_file() and published.MODEL.is_file()
+    np.testing.assert_array_equal(embed(sounds[:1]), embed(sounds[:1], published.ENCODER))
+
+
+# --------------------------------------------------------------------------------------------------- in scikit-learn
+
+
+def test_a_pipeline_is_cross_validated_on_paths(tiny_encoder, sounds, tmp_path):
+    files = np.array([str(path) for path in sounds])
+    labels = np.array([path.stem.split("_")[1] for path in sounds])
+    classifier = make_pipeline(SpeechFeatures(tiny_encoder, cache_dir=tmp_path / "cache"), LogisticRegression())
+    scores = cross_validate(
+        classifier, files, labels, groups=[path.stem[0] for path in sounds], cv=LeaveOneGroupOut(), error_score="raise"
+    )
+    assert list(scores["test_score"]) == [1, 1, 1]
+
+
+def test_the_transformer_is_one(tiny_encoder, sounds):
+    import pandas as pd
+
+    transformer = SpeechFeatures(tiny_encoder, statistics=("mean",), front_end="literal")
+    again = pickle.loads(pickle.dumps(clone(transformer)))
+    assert again.get_params() == transformer.get_params()
+    expected = embed(sounds[:2], tiny_encoder, statistics=["mean"], front_end="literal")
+    table = pd.DataFrame({"file": [str(path) for path in sounds[:2]]})
+    for files in (sounds[:2], table["file"], table[["file"]], table["file"].to_numpy()):
+        np.testing.assert_array_equal(again.fit_transform(files), expected)
+    names = again.get_feature_names_out()
+    assert names.shape == (expected.shape[1],) and names[0] == "block1_mean_channel0_band0"
+    framed = again.set_output(transform="pandas").transform(sounds[:2])
+    assert list(framed.columns) == list(names)
+
+
+def test_the_checks_of_scikit_learn(tiny_encoder):
+    """Those for estimators that take strings."""
+    results = check_estimator(SpeechFeatures(tiny_encoder), on_fail=None, on_skip=None)
+    assert {result["status"] for result in results} >= {"passed"}
+    assert not [(result["check_name"], result["exception"]) for result in results if result["status"] == "failed"]
+
+
+# -------------------------------------------------------------------------------------------------------- as a command
+
+
+def run(*argv):
+    return run_script(command.main, command.make_parser(), [str(word) for word in argv])
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".csv"])
+def test_the_command_writes_what_the_function_gives(tiny_encoder, sounds, tmp_path, capsys, suffix):
+    output = tmp_path / "new" / f"features{suffix}"
+    assert run(*sounds[:2], "--encoder", tiny_encoder, "--output", output) == 0
+    assert f"wrote 2 rows of {120 * N_CHANNELS} features of 2 files" in capsys.readouterr().err
+    expected, names = embed(sounds[:2], tiny_encoder), open_features(tiny_encoder).names
+    if suffix == ".npz":
+        with np.load(output, allow_pickle=False) as found:
+            np.testing.assert_array_equal(found["features"], expected)
+            assert list(found["names"]) == names and list(found["files"]) == [str(path) for path in sounds[:2]]
+            assert list(found["start_seconds"]) == [0, 0] and list(found["end_seconds"]) == [2.5, 2.5]
+    else:
+        with open(output, encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header == ["file", "start_seconds", "end_seconds", *names]
+        assert [row[:3] for row in rows] == [[str(path), "0.0", "2.5"] for path in sounds[:2]]
+        np.testing.assert_allclose(np.array([row[3:] for row in rows], np.float32), expected, rtol=1e-3)
+
+
+def test_the_command_writes_parts(tiny_encoder, sounds, tmp_path):
+    for per, options, times in (
+        ("second", [], [(0, 1), (1, 2), (1.5, 2.5)]),
+        ("window", ["--window", 2, "--hop", 0.5], [(0, 2), (0.5, 2.5)]),
+    ):
+        assert run(sounds[0], "--encoder", tiny_encoder, "--per", per, *options, "--output", tmp_path / "a.npz") == 0
+        with np.load(tmp_path / "a.npz") as found:
+            np.testing.assert_allclose(np.stack([found["start_seconds"], found["end_seconds"]], 1), times, atol=0.02)
+            assert found["features"].shape == (len(times), 120 * N_CHANNELS)
+
+
+def test_bad_files_are_left_out_and_named(tiny_encoder, sounds, tmp_path, capsys):
+    (tmp_path / "bad.wav").write_text("no sound")
+    assert run(tmp_path / "bad.wav", sounds[0], "--encoder", tiny_encoder, "--output", tmp_path / "a.npz") == 1
+    said = capsys.readouterr().err
+    assert "skipped:" in said and "bad.wav" in said and "1 of 2 files could not be used" in said
+    with np.load(tmp_path / "a.npz") as found:
+        assert list(found["files"]) == [str(sounds[0])]
+    assert run(tmp_path / "bad.wav", "--encoder", tiny_encoder, "--output", tmp_path / "b.npz") == 1
+    assert not (tmp_path / "b.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--output", "features.txt"], "--output: found features.txt; expected a file ending in .npz, .csv, .parquet"),
+        (["--output", "a.npz", "--encoder", "no.keras"], "no.keras: found no such file"),
+        (["--output", "a.npz", "--hop", "9"], "found --window 3 --hop 9"),
+        (["--output", "/proc/no/a.npz"], "--output: found a folder that cannot be written to"),
+        (["no.wav", "--output", "a.npz"], "no.wav: no such file or folder"),
+    ],
+)
+def test_arguments_are_checked_first(sounds, monkeypatch, capsys, options, found):
+    monkeypatch.setattr(command, "start_backend", None)
+    assert run(*([] if "no.wav" in options else [sounds[0]]), *options) == 2
+    assert found in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------- through HEAR
+
+
+def test_scenes_and_timestamps(tiny_encoder, sounds):
+    from began import hear
+
+    model = hear.load_model(str(tiny_encoder))
+    assert (model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size) == (16_000, 2400, 40 * N_CHANNELS)
+    audio = np.stack([soundfile.read(path, dtype="float32")[0] for path in sounds[:2]])
+    scenes = hear.get_scene_embeddings(audio, model)
+    np.testing.assert_allclose(scenes, embed(sounds[:2], tiny_encoder), atol=1e-3)
+    frames, milliseconds = (np.asarray(one) for one in hear.get_timestamp_embeddings(audio, model))
+    assert frames.shape == (2, 40, 40 * N_CHANNELS) and milliseconds.shape == (2, 40)  # 79 frames of 32 ms
+    np.testing.assert_allclose(milliseconds, [np.arange(40) * 64 + 16] * 2)
+    of_all = open_features(tiny_encoder, statistics=["mean"]).embed_speech  # over all frames that are filled up to 80
+    gain = np.concatenate(list(stream_speech(sounds[0], "normalized")))[100] / audio[0][100]
+    first = frames[0, :, :80].reshape(40, 40, 2).mean(axis=0)
+    np.testing.assert_allclose(first.ravel(), of_all([audio[0] * gain]).reshape(40, -1)[:, :2].ravel(), atol=1e-3)
+
+
+def test_sounds_without_speech_have_embeddings_too(tiny_encoder):
+    from began import hear
+
+    model = hear.load_model(str(tiny_encoder))
+    for audio in (np.zeros((2, 100), np.float32), np.zeros((1, 1), np.float32), np.zeros((0, 100), np.float32)):
+        assert hear.get_scene_embeddings(audio, model).shape == (len(audio), 2400)
+        assert hear.get_timestamp_embeddings(audio, model)[0].shape == (len(audio), 1, 40 * N_CHANNELS)
+
+
+# --------------------------------------------------------------------------------------------------------- the extras
+
+
+@pytest.mark.extras
+def test_the_scores_of_the_document(shared_data, tmp_path, monkeypatch, capsys):
+    """A minute or two, so not among the tests of every day."""
+    document = ROOT / "docs" / "features.md"
+    (snippet,) = (block for block in find_blocks(document, "python") if "cross_validate" in block)
+    (tmp_path / "data").symlink_to(shared_data)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, document.name, "exec"), {})
+    shown = re.search(r"^prints (\S+) and (\S+), the means", document.read_text(encoding="utf-8"), re.MULTILINE).groups()
+    assert [round(float(score), 3) for score in capsys.readouterr().out.split()[-2:]] == [float(score) for score in shown]
+    results = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
+    head = re.search(r"reaches 0\.(\d\d)(\d) in accuracy", document.read_text(encoding="utf-8")).groups()
+    assert re.search(rf"^\| `utterance_head`.*\| {head[0]}\.{head[1]} \(", results, re.MULTILINE)
+
+
+@pytest.mark.extras
+def test_the_validator_of_hear(tiny_encoder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))  # imported for models of PyTorch; ours is none
+    validate = pytest.importorskip("hearvalidator.validate")
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match="50ms"):  # a suggestion for music
+        validate.ValidateModel("began.hear", str(tiny_encoder))()
+    assert "Checking get_scene_embeddings" in capsys.readouterr().out
+
+
+@pytest.mark.extras
+def test_the_command_writes_parquet(tiny_encoder, sounds, tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    assert run(*sounds[:2], "--encoder", tiny_encoder, "--output", tmp_path / "a.parquet") == 0
+    table = pd.read_parquet(tmp_path / "a.parquet")
+    assert list(table["file"]) == [str(path) for path in sounds[:2]] and list(table["end_seconds"]) == [2.5, 2.5]
+    np.testing.assert_array_equal(table[open_features(tiny_encoder).names], embed(sounds[:2], tiny_encoder))
