@@ -81,9 +81,10 @@ class BEGAN(keras.Model):
 
     @precision.setter
     def precision(self, policy: str) -> None:
+        shared = keras.dtype_policies.get(policy)  # one object for all: files tell whether layers share theirs
         for network in filter(None, (self.encoder, self.decoder, self.generator)):
             for layer in network.layers:
-                layer.dtype_policy = policy
+                layer.dtype_policy = shared
                 layer.__dict__.pop("call", None)
                 if isinstance(layer, keras.layers.Conv2D) and policy != "float32":
                     layer.call = partial(_convolve, layer)
