@@ -309,6 +309,7 @@ def test_the_validator_of_hear(tiny_encoder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))  # imported for models of PyTorch; ours is none
     validate = pytest.importorskip("hearvalidator.validate")
     monkeypatch.undo()
+    keras.utils.set_random_seed(0)  # it draws noise, which is refused without a seed once a command has run in this process
     with pytest.warns(UserWarning, match="50ms"):  # a suggestion for music
         validate.ValidateModel("began.hear", str(tiny_encoder))()
     assert "Checking get_scene_embeddings" in capsys.readouterr().out
