@@ -23,6 +23,17 @@ FEATURES = (*STATISTICS, "correlations")
 """Statistics that features can be made of; correlations are those between the bands of the first block."""
 
 
+WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
+"""Windows of a recording, by default: about the length of the utterances that heads are trained on."""
+
+
+def check_windows(window_seconds: float, hop_seconds: float) -> None:
+    """Raises InputError where windows have no usable length or distance, as --window and --hop give them."""
+    if not 0.5 <= window_seconds <= 60 or not 0.1 <= hop_seconds <= window_seconds:
+        expected = "a window of 0.5 to 60 s and a hop of 0.1 s to the window"
+        raise InputError.about("windows", f"--window {window_seconds:g} --hop {hop_seconds:g}", expected, "give other lengths")
+
+
 @dataclass(frozen=True)
 class UtteranceFeatures:
     """A frozen encoder as a function from sound to the values of some statistics: of blocks, channels and mel bands.
@@ -75,11 +86,8 @@ class UtteranceFeatures:
         The last window ends with the speech; speech that is shorter than a window is one.
         """
         speech = locate_speech(path, self.encoder.config.front_end)
-        n_samples, hop, length = (
-            round(window_seconds * SAMPLE_RATE),
-            round(hop_seconds * SAMPLE_RATE),
-            speech.end - speech.start,
-        )
+        n_samples, hop = round(window_seconds * SAMPLE_RATE), round(hop_seconds * SAMPLE_RATE)
+        length = speech.end - speech.start
         blocks = chunk_blocks(cut_speech(stream_audio(path), speech), hop, "overlap", n_samples)
         for number, window in enumerate(window for block in blocks for window in block):
             start = max(0, min(number * hop, length - n_samples))

@@ -54,19 +54,18 @@ def calibrate(folds: Sequence[tuple[np.ndarray, np.ndarray]], labels: Sequence[s
         folds: probabilities of the held-out utterances of a fold, and their targets: see `fit_temperature`.
         labels: of the classes.
     """
-    probabilities, targets = ([np.asarray(part, np.float64) for part in parts] for parts in zip(*folds, strict=True))
-    named = np.asarray(labels)[np.concatenate(targets).astype(int)]
+    probabilities, target = (np.concatenate(parts) for parts in zip(*folds, strict=True))
+    named = np.asarray(labels)[target]
+    fold = np.repeat(np.arange(len(folds)), [len(held_out) for _, held_out in folds])
     calibrated = []
-    for number, held_out in enumerate(probabilities):
-        others = [part for part in range(len(folds)) if part != number]
-        fitted = np.concatenate([probabilities[part] for part in others]), np.concatenate([targets[part] for part in others])
-        calibrated.append(soften(held_out, fit_temperature(fitted[0], fitted[1].astype(int))).mean(axis=1))
-    raw = np.concatenate([part.mean(axis=1) for part in probabilities])
+    for number, (held_out, _) in enumerate(folds):
+        others = fold != number
+        calibrated.append(soften(held_out, fit_temperature(probabilities[others], target[others])).mean(axis=1))
+    raw = probabilities.mean(axis=1, dtype=np.float64)
     before = expected_calibration_error(named, labels, raw)
     after = expected_calibration_error(named, labels, np.concatenate(calibrated))
-    fitted_on_all = fit_temperature(np.concatenate(probabilities), np.concatenate(targets).astype(int))
     return {
-        "temperature": fitted_on_all if after < before else 1.0,
+        "temperature": fit_temperature(probabilities, target) if after < before else 1.0,
         "expected_calibration_error_before": before,
         "expected_calibration_error_after": after,
     }

@@ -34,6 +34,7 @@ from began.network_file import UnknownLayer
 from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
 from began.sound_files import find_sounds
 from began.startup import BACKENDS, start_backend
+from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, check_windows
 from classifiers.heads import UTTERANCE
 from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
 from classifiers.recordings import (
@@ -46,7 +47,6 @@ from classifiers.recordings import (
     group_by_speaker,
     name_source,
 )
-from classifiers.utterance_predictor import HOP_SECONDS, WINDOW_SECONDS
 
 DIGITS = 4
 
@@ -93,10 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    if not 0.5 <= arguments.window <= 60 or not 0.1 <= arguments.hop <= arguments.window:
-        found = f"--window {arguments.window:g} --hop {arguments.hop:g}"
-        expected = "a window of 0.5 to 60 s and a hop of 0.1 s to the window"
-        raise InputError.about("timeline", found, expected, "give other lengths")
+    check_windows(arguments.window, arguments.hop)
     if arguments.about:
         print("\n".join(describe(read_description(arguments.model))))
         return 0

@@ -25,9 +25,6 @@ from classifiers.calibration import measure_distances
 from classifiers.heads import as_columns, choose_statistics
 from classifiers.prediction import Prediction
 
-WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
-"""Windows of the emotion over time, by default: about the length of the utterances that heads are trained on."""
-
 ENOUGH_TO_ADAPT = 10
 """Recordings that are needed to adapt to them. On EmoDB ten helped as much as twenty, five cost more than they gave."""
 

@@ -30,7 +30,7 @@ from began.front_end import FRONT_ENDS
 from began.sound_files import find_sounds
 from began.startup import start_backend
 from began.utterance_encoder import SPREAD
-from began.utterance_features import FEATURES, UtteranceFeatures, open_features
+from began.utterance_features import FEATURES, HOP_SECONDS, WINDOW_SECONDS, UtteranceFeatures, check_windows, open_features
 
 Row = tuple[str, float, float, np.ndarray]
 """File, start and end in seconds, and features."""
@@ -44,8 +44,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, metavar="PATH", help=f"a file ending in {', '.join(WRITERS)}")
     add("--encoder", type=Path, default=published.ENCODER, help="encoder.keras of a pre-training (default: the published one)")
     add("--per", choices=("file", "second", "window"), default="file", help="what a row is about (default: file)")
-    add("--window", type=float, default=3.0, metavar="SECONDS", help="length of windows (default: 3)")
-    add("--hop", type=float, default=1.0, metavar="SECONDS", help="distance of two windows' starts (default: 1)")
+    add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help="length of windows (default: 3)")
+    add("--hop", type=float, default=HOP_SECONDS, metavar="SECONDS", help="distance of two windows' starts (default: 1)")
     add("--front-end", choices=FRONT_ENDS, default="normalized", help="see docs/method.md (default: normalized)")
     statistics = f"of every band and channel over time (default: {' '.join(SPREAD)})"
     add("--statistics", nargs="+", choices=FEATURES, default=SPREAD, help=statistics)
@@ -59,10 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise InputError.about("--output", printable(arguments.output), expected, "choose one of these")
     if write is write_parquet and importlib.util.find_spec("pyarrow") is None:
         raise InputError.about("--output", f"{printable(arguments.output)} without pyarrow", "it", "pip install pyarrow")
-    if not 0.5 <= arguments.window <= 60 or not 0.1 <= arguments.hop <= arguments.window:
-        found = f"--window {arguments.window:g} --hop {arguments.hop:g}"
-        expected = "a window of 0.5 to 60 s and a hop of 0.1 s to the window"
-        raise InputError.about("windows", found, expected, "give other lengths")
+    check_windows(arguments.window, arguments.hop)
     read_config(arguments.encoder)
     paths = find_sounds(arguments.sounds)
     check_writable(arguments.output.parent, "--output")
