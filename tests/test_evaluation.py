@@ -356,18 +356,22 @@ def test_a_run_goes_on_with_its_own_recordings_only(tiny_corpora, tiny_encoder, 
     assert f"1 of 28 ({changed[0].stem})" in capsys.readouterr().err
 
 
-def test_committed_runs_are_bound_to_the_recordings_of_emodb(shared_data, tmp_path):
+@pytest.mark.parametrize(
+    "name, folder, experiments",
+    [("emodb", "EmoDB", ("table3_emodb", "ablations", "label_efficiency")), ("savee", "SAVEE", ("table1_savee",))],
+)
+def test_committed_runs_are_bound_to_their_recordings(name, folder, experiments, shared_data, tmp_path):
     from began.sounds import SoundHashes
     from experiments.corpora import load
     from experiments.corpora.equal_sounds import read_sounds
 
-    corpus, results = read_sounds(load("emodb", shared_data / "EmoDB"), SoundHashes(tmp_path)), ROOT / "results"
-    folders = [folder for name in ("table3_emodb", "ablations", "label_efficiency") for folder in (results / name).iterdir()]
-    configs = [json.loads(path.read_text()) for folder in folders for path in folder.glob("*/config.json")]
-    assert len(configs) > 100
+    corpus, results = read_sounds(load(name, shared_data / folder), SoundHashes(tmp_path)), ROOT / "results"
+    paths = [path for experiment in experiments for path in (results / experiment).glob("*/*/config.json")]
+    configs = [json.loads(path.read_text()) for path in paths]
+    assert len(configs) >= 2
     assert {config["sounds_sha256"] for config in configs} == {corpus.sounds_sha256}
-    (path,) = (results / "sounds").glob("*.csv")
-    assert pd.read_csv(path, dtype=str).equals(corpus.utterances[["utterance", "sound"]])
+    listed = results / "sounds" / f"{corpus.sounds_sha256[:16]}.csv"
+    assert pd.read_csv(listed, dtype=str).equals(corpus.utterances[["utterance", "sound"]])
     assert not corpus.utterances["sound"].duplicated().any()
 
 
