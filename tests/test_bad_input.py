@@ -236,6 +236,18 @@ FOLDERS = [
         ("--normalize-speakers", "--method statistics"),
     ),
     Case(
+        "table 3: altered copies for heads on one second",
+        TABLE3,
+        lambda b: b.table3(None, "--method", "head", "--augment"),
+        ("--augment: found it with --method head; expected --method utterance", "Leave it out"),
+    ),
+    Case(
+        "table 1: altered copies of sound as recorded",
+        TABLE1,
+        lambda b: b.table1(None, "--front-end", "literal", "--augment"),
+        ("--augment: found it with --front-end literal; expected --front-end normalized", "Leave it out"),
+    ),
+    Case(
         "label efficiency: classes weighed by what does not",
         LABELS,
         lambda b: ["--data-dir", b.corpora / "EmoDB", "--encoder", b.encoder, "--class-weight", "balanced"],

@@ -500,6 +500,51 @@ def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpo
     assert "| `utterance_head`" in text and "recording" in text
 
 
+def describe_copies_of(features_of: Path) -> list[int]:
+    """Returns how many copies of an utterance each cache of features holds."""
+    return sorted(np.load(path, mmap_mode="r").shape[1] for path in features_of.rglob("features.npy"))
+
+
+def test_without_altered_copies_a_condition_has_its_own_name_and_features(tiny_corpora, tiny_encoder, tmp_path, monkeypatch):
+    from classifiers.predictor import read_description
+    from experiments.evaluation import data
+
+    monkeypatch.setattr(data, "SPEEDS", (1.0, 0.9))
+    monkeypatch.setattr("experiments.evaluation.final_model.SPEEDS", (1.0, 0.9))
+    monkeypatch.setattr(data, "ALTERED_SPEEDS", (1.1,))
+    options = ("--method", "utterance", "--max-evals", 1, "--no-augment")
+    run_table("table3_emodb", tiny_corpora / "EmoDB", tiny_encoder, tmp_path, *options)
+    folder = tmp_path / "table3_emodb" / "utterance_head_without_altered_copies"
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert json.loads((folder / "run1" / "config.json").read_text())["altered_copies"] is False
+    assert describe_copies_of(tmp_path / "cache") == [2]
+    assert read_description(folder / "model.keras")["altered_copies"] is False
+    assert "searched head on the whole utterance, without altered copies" in (tmp_path / "tables" / "table3.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "altered"),
+    [
+        ((), "utterance_split_utterance_head", True),
+        (("--augment",), "utterance_split_utterance_head", True),
+        (("--no-augment",), "utterance_split_utterance_head_without_altered_copies", False),
+        (("--front-end", "literal"), "utterance_split_utterance_head", False),
+        (("--method", "head", "--no-augment"), "utterance_split", True),
+    ],
+)
+def test_altered_copies_are_an_option_of_heads_on_whole_utterances(options, name, altered):
+    from experiments import custom, table1_savee
+    from experiments.evaluation.options import choose_method
+
+    arguments = table1_savee.make_parser().parse_args(["--data-dir", "d", "--encoder", "e", *options])
+    chosen = choose_method(table1_savee.EXPERIMENT.conditions["utterance_split"], arguments)
+    assert (chosen.name, chosen.altered_copies) == (name, altered)
+    if chosen.method == "utterance":
+        assert chosen.options["altered_copies"] == altered
+    words = ["--manifest", "m", "--encoder", "e", "--protocol", "loso", "--name", "mine", *options]
+    assert custom.make_parser().parse_args(words).augment == arguments.augment
+
+
 def test_utterance_heads_learn_arousal_and_valence(tiny_corpora, tiny_encoder, tmp_path):
     more = ("--conditions", "official", "--method", "utterance", "--max-evals", 1)
     run_table("table2_omg", tiny_corpora / "OMG_nested", tiny_encoder, tmp_path, *more)

@@ -180,7 +180,7 @@ class Experiment:
     base: str = ""
 
 
-def with_method(condition: Condition, method: str, normalize_speakers: bool = False) -> Condition:
+def with_method(condition: Condition, method: str, normalize_speakers: bool = False, altered_copies: bool = True) -> Condition:
     """Returns a condition of a head on one second at a time with another method, under a name that tells so."""
     if method == "head":
         return condition
@@ -190,6 +190,8 @@ def with_method(condition: Condition, method: str, normalize_speakers: bool = Fa
     }[method]
     if normalize_speakers:
         suffix, description = f"{suffix}_speaker_normalized", description.replace(",", ", each speaker standardised,")
+    if not altered_copies:
+        suffix, description = f"{suffix}_without_altered_copies", f"{description}, without altered copies"
     name = f"{condition.name}_{suffix}".removeprefix("head_per_second_")
     return replace(
         condition,
@@ -199,13 +201,14 @@ def with_method(condition: Condition, method: str, normalize_speakers: bool = Fa
         features="map",
         front_end="normalized" if method == "utterance" else "literal",
         normalize_speakers=normalize_speakers,
+        altered_copies=altered_copies,
     )
 
 
 def _with_methods(*heads: Condition) -> dict[str, Condition]:
     """Returns the conditions with every method: those that split chunks have heads on one second at a time alone."""
     on_utterances = [condition for condition in heads if not condition.chunk_split]
-    whole = [with_method(condition, "utterance") for condition in on_utterances]
+    whole = [with_method(condition, "utterance", altered_copies=flag) for flag in (True, False) for condition in on_utterances]
     statistics = [with_method(condition, "statistics", flag) for condition in on_utterances for flag in (False, True)]
     return {condition.name: condition for condition in (*whole, *heads, *statistics)}
 

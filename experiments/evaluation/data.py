@@ -160,7 +160,7 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
     from began.utterance_encoder import name_statistics
 
     speeds = SPEEDS if condition.copies else SPEEDS[:1]
-    altered_speeds = ALTERED_SPEEDS if condition.altered_copies and condition.front_end == "normalized" else ()
+    altered_speeds = ALTERED_SPEEDS if condition.altered_copies else ()
     features = represent_utterances(
         encoder,
         list(corpus.utterances["path"]),

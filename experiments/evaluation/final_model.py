@@ -192,6 +192,8 @@ def _describe(
     if condition.method == "utterance":
         speeds = list(SPEEDS if condition.copies else SPEEDS[:1])
         kept |= {"kind": "utterance", "speeds": speeds, "tail": "overlap", "features": "utterance"}
+        if not condition.altered_copies:
+            kept["altered_copies"] = False
         heard = replace(SpectrogramConfig.from_dict(kept["spectrogram"]), front_end=condition.front_end)
         kept["spectrogram"] = heard.to_dict()
         kept["tested"] = _summarise_tests(settings.results_dir, condition, task)

@@ -92,6 +92,11 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     add("--method", choices=("utterance", "head", "statistics"), default="utterance", help=method)
     front_end = "what --method utterance hears: normalized, speech at one level without silent ends (default), or as recorded"
     add("--front-end", choices=FRONT_ENDS, default="normalized", help=front_end)
+    augment = (
+        "train --method utterance also on copies with noise and behind random channels (default, where it hears normalized "
+        "speech); without them, the condition has a name of its own"
+    )
+    add("--augment", action=argparse.BooleanOptionalAction, help=augment)
     normalize = "with --method statistics: standardise the utterances of each speaker, those of the test speaker included, "
     add("--normalize-speakers", action="store_true", help=normalize + "without their labels")
     add = parser.add_argument_group("search", "of the heads; the few choices of the statistics are all tried").add_argument
@@ -147,7 +152,15 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
     if arguments.normalize_speakers and arguments.method != "statistics":
         found, expected = f"it with --method {arguments.method}", "--method statistics"
         raise InputError.about("--normalize-speakers", found, expected, "add that")
+    if arguments.augment and (arguments.method != "utterance" or arguments.front_end != "normalized"):
+        other = arguments.method != "utterance"
+        found = f"it with --method {arguments.method}" if other else f"it with --front-end {arguments.front_end}"
+        expected = "--method utterance" if other else "--front-end normalized"
+        raise InputError.about("--augment", found, f"{expected}: others have no such copies", "leave it out")
     if arguments.method == "head":
         return replace(condition, features=arguments.features)
-    chosen = with_method(condition, arguments.method, arguments.normalize_speakers)
-    return replace(chosen, front_end=arguments.front_end) if arguments.method == "utterance" else chosen
+    if arguments.method == "statistics":
+        return with_method(condition, arguments.method, arguments.normalize_speakers)
+    if arguments.front_end != "normalized":  # at whose level the noise of altered copies lies
+        return replace(with_method(condition, "utterance"), front_end=arguments.front_end, altered_copies=False)
+    return with_method(condition, "utterance", altered_copies=arguments.augment is not False)

@@ -203,7 +203,8 @@ class Results:
             config["defaults"] = "default"
         pooling = config.get("pooling") or {}
         config["pooling"] = ", ".join(f"{pooling[task]} ({task})" for task in record.tasks if task in pooling)
-        return "; ".join(text.format(config[key]) for key, text in _SETTINGS.items() if config.get(key))
+        texts = [text.format(config[key]) for key, text in _SETTINGS.items() if config.get(key)]
+        return "; ".join([*texts, *(["without altered copies"] if config.get("altered_copies") is False else [])])
 
     def notes(self, experiment: str, condition: str) -> tuple[str, ...]:
         """Returns what a reader must know beside a condition's scores."""
