@@ -14,6 +14,7 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import printable
+from began.startup import count_cores
 from experiments.corpora import open_corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
 from experiments.evaluation.conditions import ROBUST_METHODS, on_altered
@@ -35,14 +36,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    settings = Settings(arguments.results_dir, arguments.encoder, runs=1, epochs=EPOCHS)
-    chosen = dict.fromkeys([UNALTERED, *arguments.alterations])  # what the others are compared with
-    conditions = {method: {name: on_altered(method, name) for name in chosen} for method in dict.fromkeys(arguments.methods)}
-    check_conditions([one[UNALTERED] for one in conditions.values()], settings, "--methods")
-    corpus = open_corpus("emodb", arguments.data_dir)
-    for method, of_method in conditions.items():
-        print(f"\n{method}")
-        measure_robustness(of_method, corpus, settings)
+    settings = Settings(arguments.results_dir, arguments.encoder, runs=1, epochs=EPOCHS, workers=count_cores())
+    methods = list(dict.fromkeys(arguments.methods))
+    alterations = list(dict.fromkeys([UNALTERED, *arguments.alterations]))  # the first is what others are compared with
+    check_conditions([on_altered(method, UNALTERED) for method in methods], settings, "--methods")
+    measure_robustness(methods, alterations, open_corpus("emodb", arguments.data_dir), settings)
     render(settings.results_dir)
     print(printable(f"wrote {settings.results_dir / 'robustness'} and {settings.results_dir / 'tables' / 'robustness.md'}"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -10,7 +12,7 @@ from began.audio import SAMPLE_RATE, read_audio
 from began.command_line import run_script
 from classifiers import heads
 from experiments import robustness
-from experiments.corpora import synthetic
+from experiments.corpora import open_corpus, synthetic
 from experiments.evaluation import alterations
 from experiments.evaluation.alterations import ALTERATIONS
 from experiments.evaluation.runs import find_runs, read_json, read_table
@@ -35,7 +37,8 @@ def random():
 
 
 def test_gain_changes_the_level(speech):
-    assert level_db(alterations.change_gain(speech, -12.0)) == pytest.approx(level_db(speech) - 12, abs=1e-3)
+    for name, gain_db in (("gain_minus_12_db", -12), ("gain_minus_40_db", -40)):
+        assert level_db(ALTERATIONS[name].alter(speech)) == pytest.approx(level_db(speech) + gain_db, abs=1e-3)
 
 
 @pytest.mark.parametrize("snr_db", [20.0, 10.0, 0.0])
@@ -123,6 +126,10 @@ def test_codecs_have_their_rate(speech, name, kbit, tolerance, tmp_path):
 # ------------------------------------------------------------------------------------------------------------- the table
 
 
+CHOSEN = ("unaltered", "gain_minus_12_db", "noise_0_db", "opus_16_kbit")
+METHODS = ("utterance_head", "utterance_head_without_altered_copies", "head_per_second", "functionals")
+
+
 @pytest.fixture(scope="module")
 def done(tiny_encoder, tmp_path_factory):
     """The results of a small run, and the command that made them."""
@@ -130,7 +137,7 @@ def done(tiny_encoder, tmp_path_factory):
     emotions = ("anger", "neutral", "sadness")
     data = synthetic.write_emodb(folder / "EmoDB", speakers=4, n_texts=1, emotions=emotions, seconds=0.8)
     argv = ["--data-dir", data, "--encoder", tiny_encoder, "--results-dir", folder / "results"]
-    argv += ["--alterations", "gain_minus_12_db", "noise_0_db", "opus_16_kbit"]
+    argv += ["--alterations", *CHOSEN[1:]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
         patch.setattr(robustness, "EPOCHS", 2)
@@ -144,18 +151,19 @@ def run(*argv):
 
 def test_every_method_has_a_run_of_each_alteration(done):
     results, _ = done
-    names = [f"{method}_{name}" for method in ("utterance_head", "head_per_second", "functionals") for name in ALTERATIONS]
-    chosen = [name for name in names if name.endswith(("unaltered", "gain_minus_12_db", "noise_0_db", "opus_16_kbit"))]
-    assert sorted(run.condition for run in find_runs(results)) == sorted(chosen)
+    assert sorted(run.condition for run in find_runs(results)) == sorted(f"{one}_{name}" for one in METHODS for name in CHOSEN)
     check_results(results)  # the metrics are those of the predictions, by speaker
     config = read_json(results / "robustness" / "utterance_head_noise_0_db" / "run1" / "config.json")
     assert config["alteration"] == "noise_0_db" and config["protocol"] == "leave one speaker out"
+    assert config["altered_copies"] is True
+    without = results / "robustness" / "utterance_head_without_altered_copies_noise_0_db" / "run1" / "config.json"
+    assert read_json(without) == config | {"altered_copies": False}
 
 
 def test_the_table_has_accuracies_and_changed_answers(done):
     results, _ = done
     table = read_table(results / "tables" / "robustness.csv").set_index(["method", "alteration"])
-    for method in ("utterance_head", "head_per_second", "functionals"):
+    for method in METHODS:
         before, after = (
             read_table(results / "robustness" / f"{method}_{name}" / "run1" / "predictions.csv").set_index("utterance")
             for name in ("unaltered", "noise_0_db")
@@ -177,29 +185,63 @@ def test_the_table_has_accuracies_and_changed_answers(done):
 def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
     results, argv = done
     before = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
-    monkeypatch.setattr("experiments.evaluation.robustness._train", None)
+    monkeypatch.setattr("experiments.evaluation.robustness.altered", None)
     monkeypatch.setattr(robustness, "EPOCHS", 2)
     assert run(*argv) == 0
-    assert capsys.readouterr().out.count("complete in") == 12
+    assert capsys.readouterr().out.count("complete in") == 16
     assert (results / "tables" / "robustness.md").read_text(encoding="utf-8") == before
 
 
-def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
+def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):
+    """A run that was interrupted alters what is missing, once for all methods, and its heads are those of before."""
     from experiments.evaluation import robustness as machinery
 
-    _, argv = done
-    heard = []
-    real = machinery._fit_classifier
+    results, argv = done
+    again, altering = tmp_path / "results", []
+    shutil.copytree(results, again)
+    folders = [again / "robustness" / f"{method}_noise_0_db" / "run1" for method in METHODS]
+    before = [{name: (folder / name).read_bytes() for name in ("predictions.csv", "metrics.csv")} for folder in folders]
+    for folder in folders:
+        (folder / "metrics.csv").unlink()
+    real = machinery.altered
+    monkeypatch.setattr(
+        machinery, "altered", lambda corpus, alteration: altering.append(alteration) or real(corpus, alteration)
+    )
+    monkeypatch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+    monkeypatch.setattr(robustness, "EPOCHS", 2)
+    assert run(*argv[:4], "--results-dir", again, *argv[6:]) == 0
+    assert altering == [ALTERATIONS["noise_0_db"]]
+    assert [{name: (folder / name).read_bytes() for name in one} for folder, one in zip(folders, before, strict=True)] == before
 
-    def watch(data, split, settings, number):
-        speakers = data.corpus.utterances["speaker"]
-        heard.append((set(speakers.iloc[split.fitting]), set(speakers.iloc[split.test])))
-        return real(data, split, settings, number)
 
-    monkeypatch.setattr(machinery, "_fit_classifier", watch)
-    argv = [*argv[:4], "--results-dir", tmp_path, "--methods", "functionals", "--alterations", "unaltered"]
-    assert run(*argv) == 0
-    assert len(heard) == 4 and all(len(test) == 1 and not test & fitting for fitting, test in heard)
+def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
+    """Neither the support vector machines nor the heads, and heads are scored on all that was heard of their own speaker."""
+    from classifiers import workers
+    from experiments.evaluation import robustness as machinery
+
+    results, argv = done
+    speakers = open_corpus("emodb", argv[1]).utterances["speaker"].to_numpy()
+    folds, trained = [], []
+    fit, train = machinery._fit_classifiers, workers.train_heads
+
+    def watch_fit(data, splits):
+        folds.extend((set(speakers[split.fitting]), set(speakers[split.test])) for split in splits)
+        return fit(data, splits)
+
+    def watch_train(jobs, n_workers):
+        trained.extend((set(speakers[job.utterance[job.rows]]), set(job.utterance[job.test_rows])) for job in jobs)
+        return train(jobs, n_workers)
+
+    monkeypatch.setattr(machinery, "_fit_classifiers", watch_fit)
+    monkeypatch.setattr(workers, "train_heads", watch_train)
+    monkeypatch.setattr(robustness, "EPOCHS", 1)
+    chosen = ["--methods", "functionals", "head_per_second", "--alterations", "unaltered"]
+    assert run(*argv[:4], "--results-dir", tmp_path, *chosen) == 0
+    assert len(folds) == 4 and all(len(test) == 1 and not test & fitting for fitting, test in folds)
+    assert len(trained) == 4
+    for fitting, test in trained:
+        (speaker,) = set(speakers[list(test)])
+        assert speaker not in fitting and test == set(np.flatnonzero(speakers == speaker))
 
 
 def test_an_encoder_that_is_not_there_is_refused_at_once(done, tmp_path, capsys):

@@ -117,6 +117,7 @@ UNALTERED = "unaltered"
 ALTERATIONS = {
     UNALTERED: Alteration("as recorded"),
     "gain_minus_12_db": Alteration("12 dB less gain", partial(change_gain, gain_db=-12.0)),
+    "gain_minus_40_db": Alteration("40 dB less gain", partial(change_gain, gain_db=-40.0)),
     "noise_20_db": Alteration("white noise, SNR 20 dB", partial(add_noise, snr_db=20.0), is_random=True),
     "noise_10_db": Alteration("white noise, SNR 10 dB", partial(add_noise, snr_db=10.0), is_random=True),
     "noise_0_db": Alteration("white noise, SNR 0 dB", partial(add_noise, snr_db=0.0), is_random=True),

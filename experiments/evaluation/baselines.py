@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from began.startup import count_cores
 from classifiers.metrics import unweighted_average_recall
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
@@ -95,19 +96,20 @@ def compute_functionals(corpus: Corpus) -> Data:
     Returns:
         Data with one "chunk" per utterance; features float32, shape (n_utterances, n_functionals).
     """
-    from began.audio import read_audio
+    from joblib import Parallel, delayed
 
     paths = list(corpus.utterances["path"])
-    features = np.stack([_describe_waveform(read_audio(path)) for path in show_embedding(paths)])
+    describe = Parallel(count_cores(), prefer="threads", return_as="generator")  # NumPy lets go of the interpreter
+    features = np.stack(list(show_embedding(describe(map(delayed(_describe_file), paths)), len(paths))))
     return Data.of_utterances(corpus, features.astype(np.float32))
 
 
-def _describe_waveform(waveform: np.ndarray) -> np.ndarray:
+def _describe_file(path: str) -> np.ndarray:
     import librosa
 
-    from began.audio import SAMPLE_RATE
+    from began.audio import SAMPLE_RATE, read_audio
 
-    common = {"n_fft": 512, "hop_length": 160}
+    waveform, common = read_audio(path), {"n_fft": 512, "hop_length": 160}
     waveform = np.pad(waveform, (0, max(0, 2048 - len(waveform))))
     mfcc = librosa.feature.mfcc(y=waveform, sr=SAMPLE_RATE, n_mfcc=20, **common)
     log_mel = librosa.power_to_db(librosa.feature.melspectrogram(y=waveform, sr=SAMPLE_RATE, n_mels=40, **common))

@@ -328,6 +328,7 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (_TABLE1, _TABLE2, 
 
 ROBUST_METHODS: dict[str, dict[str, Any]] = {
     "utterance_head": {"method": "utterance", "front_end": "normalized"},
+    "utterance_head_without_altered_copies": {"method": "utterance", "front_end": "normalized", "altered_copies": False},
     "head_per_second": {"method": "head"},
     "functionals": {"method": "functionals"},
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from began.files import sha256_of
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
@@ -124,16 +126,16 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
         speed: see `began.audio.stream_audio`.
     """
     from began.audio import SAMPLE_RATE
-    from began.encoder import load_frozen_encoder, load_random_encoder
     from began.representation import represent_corpus
     from began.startup import start_backend
-    from began.utterance_encoder import UtteranceEncoder
 
     start_backend()
-    load = load_random_encoder if condition.initial_weights else load_frozen_encoder
-    encoder = load(settings.find_encoder(condition), "frames" if condition.method == "statistics" else condition.features)
+    path = settings.find_encoder(condition)
+    of_file = path, sha256_of(path), condition.initial_weights
     if condition.method == "utterance":
-        return _represent_utterances(UtteranceEncoder.of(encoder, condition.front_end), condition, corpus, settings)
+        encoder = _open_encoder(*of_file, condition.features, condition.front_end)
+        return _represent_utterances(encoder, condition, corpus, settings)
+    encoder = _open_encoder(*of_file, "frames" if condition.method == "statistics" else condition.features)
     first, *copies = [
         represent_corpus(
             encoder,
@@ -153,6 +155,19 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
     utterance = np.concatenate([first.utterance, *(copy.utterance for copy in copies)])
     stacked = np.concatenate([first.features, *(copy.features for copy in copies)])
     return Data(corpus, stacked, utterance, is_copy=np.arange(len(utterance)) >= len(first.utterance))
+
+
+@lru_cache(maxsize=2)
+def _open_encoder(path: Path, sha256: str, initial_weights: bool, output: str, front_end: str | None = None) -> Any:
+    """Returns the frozen encoder of a file with this hash, over whole utterances where a front end is named.
+
+    It is kept for what is represented next: TensorFlow traces every network that it has not seen.
+    """
+    from began.encoder import load_frozen_encoder, load_random_encoder
+    from began.utterance_encoder import UtteranceEncoder
+
+    encoder = (load_random_encoder if initial_weights else load_frozen_encoder)(path, output)
+    return encoder if front_end is None else UtteranceEncoder.of(encoder, front_end)
 
 
 def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpus: Corpus, settings: Settings) -> Data:
@@ -177,8 +192,8 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
     return Data(corpus, rows, utterance, is_copy=number > 0, is_altered=number >= len(speeds), statistics=names)
 
 
-def show_embedding(files: Iterable) -> Iterable:
-    """Wraps an iteration over files in a progress bar."""
+def show_embedding(files: Iterable, n_files: int | None = None) -> Iterable:
+    """Wraps an iteration over files in a progress bar; their number is needed where it is not theirs to tell."""
     from tqdm import tqdm
 
-    return tqdm(files, desc="embedding", unit="file")
+    return tqdm(files, desc="embedding", unit="file", total=n_files)

@@ -2,32 +2,39 @@
 
 One classifier per speaker, with default parameters, is trained on the other speakers' recordings and scores its own speaker's,
 as recorded and altered. Whole utterances are read once, at their own speed, also where a table averages over speeds.
+
+Each alteration is made once, for all methods, and what the encoder gives is cached. Then the heads of a method are trained side
+by side, and score all alterations.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from began.files import lock_folder, printable
 from began.sounds import SoundHashes
+from began.startup import count_cores
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
 from experiments.evaluation.baselines import compute_functionals, make_classifier, score_classes
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.conditions import Condition, on_altered
 from experiments.evaluation.data import Data, Outcome, represent
 from experiments.evaluation.evaluate import finish_run
 from experiments.evaluation.methods import describe_run
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import RunFolder, write_sounds
+from experiments.evaluation.runs import POOLED, RunFolder, write_sounds
 from experiments.evaluation.searched_heads import draw_seed, head_job
 
 EPOCHS = 30
@@ -36,42 +43,69 @@ EPOCHS = 30
 PENALTY = 0.01
 """C of the functionals' support vector machine: half of the searches of the ablations choose it, the others 0.1."""
 
-Score = Callable[[Data, np.ndarray], np.ndarray]
-"""A trained classifier: (data, rows) -> scores, float32 (n_rows, n_classes)."""
 
-
-def measure_robustness(conditions: Mapping[str, Condition], corpus: Corpus, settings: Settings) -> None:
-    """Trains a method and writes one run for each alteration; what is complete is left alone.
+def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpus: Corpus, settings: Settings) -> None:
+    """Trains methods and writes one run of each for each alteration; what is complete is left alone.
 
     Args:
-        conditions: alteration -> record, all of one method.
+        methods: keys of `experiments.evaluation.conditions.ROBUST_METHODS`.
+        alterations: keys of ALTERATIONS.
         corpus: as recorded.
         settings: of the command line.
     Raises:
         InputError: a sound file that cannot be read, or a run folder that holds a run with other settings.
     """
     hashes = SoundHashes(settings.cache_dir)
-    corpus, record = read_sounds(corpus, hashes), next(iter(conditions.values()))
-    runs = {name: RunFolder(settings.results_dir, one.experiment, one.name, 1) for name, one in conditions.items()}
-    missing = [name for name, run in runs.items() if not run.is_complete]
-    splits = make_splits(record, corpus.utterances, settings.seed, run=1)
-    scorers = _train(record, corpus, splits, settings) if missing else []
+    corpus = read_sounds(corpus, hashes)
     hashes.save()
-    for name, run in runs.items():
-        condition = conditions[name]
-        config = describe_run(condition, corpus, settings) | {"alteration": name}
-        with lock_folder(run.path.parent):
-            run.start(config)
-            if run.is_complete:
-                print(printable(f"{condition.description}: complete in {run.path}"))
-                continue
-            write_sounds(settings.results_dir, corpus)
-            with altered(corpus, ALTERATIONS[name]) as sounds:
-                data = replace(_represent(condition, sounds, settings), corpus=corpus)
-                scores = [score(data, data.scored_of(split.test)) for score, split in zip(scorers, splits, strict=True)]
-            metrics = finish_run(run, condition, data, splits, {CATEGORICAL: Outcome(scores)}, settings)
-            pooled = metrics[(metrics["fold"] == "pooled") & (metrics["level"] == condition.main_level)].set_index("metric")
-            print(f"{condition.description}: accuracy {100 * pooled.loc['accuracy', 'value']:.1f} %")
+    splits = make_splits(on_altered(methods[0], UNALTERED), corpus.utterances, settings.seed, run=1)
+    with ExitStack() as locks:
+        runs = {key: _start(locks, *key, corpus, settings) for key in product(methods, alterations)}
+        write_sounds(settings.results_dir, corpus)
+        fit_once = cache(lambda: _fit_classifiers(compute_functionals(corpus), splits))
+        heard: dict[str, dict[str, Data]] = {method: {} for method in methods}
+        for name in alterations:
+            missing = [method for method in methods if not runs[method, name].is_complete]
+            for method, data in _hear(name, missing, corpus, settings).items():
+                if method == "functionals":  # whose features are not cached
+                    scores = _classify(fit_once(), data, splits)
+                    _finish(runs[method, name], on_altered(method, name), data, splits, scores, settings)
+                else:
+                    heard[method][name] = data
+        for method, of_method in heard.items():
+            if of_method:
+                print(f"\n{method}")
+                own = represent(on_altered(method, UNALTERED), corpus, settings)
+                scored = _train_and_score(own, [*of_method.values()], splits, settings)
+                for (name, data), scores in zip(of_method.items(), scored, strict=True):
+                    _finish(runs[method, name], on_altered(method, name), data, splits, scores, settings)
+
+
+def _start(locks: ExitStack, method: str, name: str, corpus: Corpus, settings: Settings) -> RunFolder:
+    """Begins a run, and holds its folder for as long as `locks` does."""
+    condition = on_altered(method, name)
+    run = RunFolder(settings.results_dir, condition.experiment, condition.name, 1)
+    locks.enter_context(lock_folder(run.path.parent))
+    run.start(describe_run(condition, corpus, settings) | {"alteration": name})
+    if run.is_complete:
+        print(printable(f"{method}, {condition.description}: complete in {run.path}"))
+    return run
+
+
+def _hear(name: str, methods: Sequence[str], corpus: Corpus, settings: Settings) -> dict[str, Data]:
+    """Returns what each method hears of the altered corpus: one reading of each recording."""
+    if not methods:
+        return {}
+    print(f"\n{ALTERATIONS[name].title}")
+    with altered(corpus, ALTERATIONS[name]) as sounds:
+
+        @cache
+        def hear(condition: Condition) -> Data:
+            return compute_functionals(sounds) if condition.method == "functionals" else represent(condition, sounds, settings)
+
+        common: dict[str, Any] = {"name": "", "copies": False, "altered_copies": False}  # heads that differ in training alone
+        of_methods = {method: hear(replace(on_altered(method, name), **common)) for method in methods}
+    return {method: replace(data, corpus=corpus) for method, data in of_methods.items()}
 
 
 @contextmanager
@@ -80,45 +114,70 @@ def altered(corpus: Corpus, alteration: Alteration) -> Iterator[Corpus]:
     if alteration == ALTERATIONS[UNALTERED]:
         yield corpus
         return
+    from joblib import Parallel, delayed
     from tqdm import tqdm
 
     from began.audio import read_audio
 
     with tempfile.TemporaryDirectory(prefix="altered-") as folder:
-        paths = [str(Path(folder, f"{number}{alteration.suffix}")) for number in range(len(corpus.utterances))]
-        for seed, source in enumerate(tqdm(corpus.utterances["path"], desc="altering", unit="file")):
-            alteration.write(paths[seed], read_audio(source), seed)
-        table = corpus.utterances.assign(path=paths)
-        yield read_sounds(replace(corpus, utterances=table), SoundHashes(folder))
+        sources = list(corpus.utterances["path"])
+        paths = [str(Path(folder, f"{number}{alteration.suffix}")) for number in range(len(sources))]
+
+        def write(seed: int) -> None:
+            alteration.write(paths[seed], read_audio(sources[seed]), seed)
+
+        in_threads = Parallel(count_cores(), prefer="threads", return_as="generator")  # encoders let go of the interpreter
+        written = in_threads(map(delayed(write), range(len(paths))))
+        for _ in tqdm(written, desc="altering", unit="file", total=len(paths)):
+            pass
+        yield read_sounds(replace(corpus, utterances=corpus.utterances.assign(path=paths)), SoundHashes(folder))
 
 
-def _represent(condition: Condition, corpus: Corpus, settings: Settings) -> Data:
-    """Returns what is scored: one reading of each recording."""
-    if condition.method == "functionals":
-        return compute_functionals(corpus)
-    return represent(replace(condition, copies=False, altered_copies=False), corpus, settings)
+def _fit_classifiers(own: Data, splits: Sequence[Split]) -> list[Any]:
+    targets = own.targets(CATEGORICAL)
+    return [make_classifier(PENALTY).fit(own.features[split.fitting], targets[split.fitting]) for split in splits]
 
 
-def _train(condition: Condition, corpus: Corpus, splits: list[Split], settings: Settings) -> list[Score]:
-    """Returns one trained classifier for each fold."""
-    from tqdm import tqdm
-
-    fit = _fit_classifier if condition.method == "functionals" else _fit_head
-    data = compute_functionals(corpus) if condition.method == "functionals" else represent(condition, corpus, settings)
-    numbers = tqdm(range(len(splits)), desc="training", unit="head")
-    return [fit(data, splits[number], settings, number) for number in numbers]
+def _classify(models: Sequence[Any], data: Data, splits: Sequence[Split]) -> list[np.ndarray]:
+    parts = zip(models, splits, strict=True)
+    return [score_classes(model, data.features[split.test], data.n_outputs(CATEGORICAL)) for model, split in parts]
 
 
-def _fit_classifier(data: Data, split: Split, settings: Settings, number: int) -> Score:
-    model = make_classifier(PENALTY).fit(data.features[split.fitting], data.targets(CATEGORICAL)[split.fitting])
-    return lambda other, rows: score_classes(model, other.features[rows], other.n_outputs(CATEGORICAL))
+def _train_and_score(own: Data, heard: Sequence[Data], splits: Sequence[Split], settings: Settings) -> list[list[np.ndarray]]:
+    """Trains one head for each fold on the recordings as they are.
 
-
-def _fit_head(data: Data, split: Split, settings: Settings, number: int) -> Score:
+    Returns:
+        Of everything that was heard, of each fold: scores of its test part, float32 (n_rows, n_classes).
+    """
     from classifiers.heads import resolve_parameters
-    from classifiers.training import train_head
+    from classifiers.workers import train_heads
 
-    job = head_job(data, CATEGORICAL, settings)
-    seed, rows = draw_seed(settings.seed, run=1, fold=number), data.chunks_of(split.fitting, copies=True)
-    head = train_head(replace(job, parameters=resolve_parameters(CATEGORICAL, kind=job.kind), seed=seed, rows=rows))
-    return lambda other, rows: head.score(other.features, rows, other.statistics)
+    parts = [own, *heard]  # workers send scores back, and no heads
+    features, utterance = (np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "utterance"))
+    job = head_job(replace(own, features=features, utterance=utterance), CATEGORICAL, settings)
+    job = replace(job, parameters=resolve_parameters(CATEGORICAL, kind=job.kind))
+    starts = np.cumsum([len(part.utterance) for part in parts[:-1]])
+    tests = [[start + data.scored_of(split.test) for start, data in zip(starts, heard, strict=True)] for split in splits]
+    jobs = [
+        replace(
+            job,
+            seed=draw_seed(settings.seed, run=1, fold=number),
+            rows=own.chunks_of(split.fitting, copies=True),
+            test_rows=np.concatenate(rows),
+        )
+        for number, (split, rows) in enumerate(zip(splits, tests, strict=True))
+    ]
+    trained = train_heads(jobs, settings.workers)
+    by_fold = [
+        np.split(head.scores, np.cumsum([len(part) for part in rows[:-1]])) for head, rows in zip(trained, tests, strict=True)
+    ]
+    return [list(scores) for scores in zip(*by_fold, strict=True)]
+
+
+def _finish(
+    run: RunFolder, condition: Condition, data: Data, splits: Sequence[Split], scores: list[np.ndarray], settings: Settings
+) -> None:
+    """Writes a run, and says what it scored."""
+    metrics = finish_run(run, condition, data, splits, {CATEGORICAL: Outcome(scores)}, settings)
+    pooled = metrics[(metrics["fold"] == POOLED) & (metrics["level"] == condition.main_level)].set_index("metric")
+    print(f"{condition.description}: accuracy {100 * pooled.loc['accuracy', 'value']:.1f} %")
