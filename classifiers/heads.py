@@ -15,6 +15,7 @@ speakers: strided over frequency, so that the convolutions see a wide range of i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -264,6 +265,49 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
         arousal, valence = dense(x, 1, "tanh", "arousal_tanh"), dense(x, 1, "tanh", "valence_tanh")
         outputs = [layers.Rescaling(0.5, 0.5, name="arousal")(arousal), layers.Identity(name="valence")(valence)]
     return keras.Model(inputs, outputs, name="trunk")
+
+
+def merge_heads(members: Sequence[keras.Model], task: str, n_outputs: int, parameters: dict[str, Any]) -> keras.Model:
+    """One head of the kind UTTERANCE whose logits are the mean of those of heads that differ in nothing but their seed.
+
+    It is a head like they are, with all their filters side by side: what opens or exports one knows nothing of the others.
+
+    Args:
+        members: trained on the same rows with the same parameters.
+        task, n_outputs, parameters: theirs, see `build_head`.
+    """
+    p, first = resolve_parameters(task, parameters, UTTERANCE), members[0]
+    wide = {**p, "filters": p["filters"] * len(members)}
+    merged = build_head(task, tuple(first.input_shape[1:]), n_outputs, wide, kind=UTTERANCE)
+    merged.get_layer("normalization").set_weights(first.get_layer("normalization").get_weights())
+    merged.get_layer("normalization").finalize_state()
+    for layer, *theirs in zip(*(head.get_layer("trunk").layers for head in (merged, *members)), strict=True):
+        if not layer.get_weights():
+            continue
+        kernels, biases = zip(*(one.get_weights() for one in theirs), strict=True)
+        if layer.name.startswith("convolution"):
+            layer.set_weights([np.concatenate(kernels, axis=-1), np.concatenate(biases)])
+        elif p["n_convolutions"]:  # the inputs of an output: filters within windows
+            of_filters = [kernel.reshape(-1, p["filters"], kernel.shape[-1]) for kernel in kernels]
+            side_by_side = np.concatenate(of_filters, axis=1).reshape(-1, kernels[0].shape[-1])
+            layer.set_weights([side_by_side / len(members), np.mean(biases, axis=0)])
+        else:
+            layer.set_weights([np.mean(kernels, axis=0), np.mean(biases, axis=0)])
+    return merged
+
+
+def merge_scores(task: str, scores: np.ndarray) -> np.ndarray:
+    """The scores that `merge_heads` gives, from those of its members.
+
+    Args:
+        scores: float32, shape (n_members, n_chunks, n_outputs), see `as_columns`.
+    """
+    if task == CATEGORICAL:
+        powers = np.exp(np.log(np.maximum(scores, np.finfo(np.float32).tiny)).mean(axis=0))
+        return powers / powers.sum(axis=-1, keepdims=True)
+    scale, shift = np.array([0.5, 1.0], np.float32), np.array([0.5, 0.0], np.float32)  # arousal lies in [0, 1]
+    units = np.clip((scores - shift) / scale, -1 + 1e-6, 1 - 1e-6)
+    return np.tanh(np.arctanh(units).mean(axis=0)) * scale + shift
 
 
 def build_optimizer(parameters: dict[str, Any]) -> keras.optimizers.Optimizer:

@@ -261,6 +261,16 @@ def test_the_models_parameters_are_the_best_in_the_mean_over_all_searches(tmp_pa
         (["speaker"], ["--protocol", "kfold"], "label"),
         (["label"], ["--protocol", "kfold", "--name", "../mine"], "name of the condition"),
         (["label"], ["--protocol", "kfold", "--runs", "0"], "--runs"),
+        (
+            ["label"],
+            ["--protocol", "kfold", "--method", "utterance", "--ensemble", "11"],
+            "--ensemble: found 11; expected 1 to 10",
+        ),
+        (
+            ["label"],
+            ["--protocol", "kfold", "--method", "statistics", "--ensemble", "2"],
+            "--ensemble 2: found it with --method",
+        ),
         (["label"], ["--protocol", "kfold", "--encoder", "nowhere.keras"], "no such file"),
         (["label"], ["--protocol", "kfold", "--manifest", "nowhere.csv"], "no such file"),
     ],

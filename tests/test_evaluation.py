@@ -7,6 +7,7 @@ import importlib
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ import soundfile
 
 from began.command_line import run_script
 from began.files import read_attached_json
+from began.utterance_encoder import name_statistics
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
-from experiments.evaluation.searched_heads import search_and_train, train_default
+from experiments.evaluation.searched_heads import search_and_train
 from experiments.reporting.consistency import check_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,7 +140,9 @@ def test_validation_is_outside_the_statistics_that_the_search_uses():
 
 def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
     data = make_data()
-    trials, _, _ = train(data, CATEGORICAL, PROTOCOLS["official"](data), tmp_path, monkeypatch, train_default)
+    trials, _, _ = train(
+        data, CATEGORICAL, PROTOCOLS["official"](data), tmp_path, monkeypatch, partial(search_and_train, search=False)
+    )
     assert len(trials) == 1
 
 
@@ -498,6 +502,53 @@ def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpo
     assert tested["accuracy"] == pytest.approx(rows["value"].mean(), abs=1e-4) and tested["runs"] == 1
     text = (tmp_path / "tables" / "table3.md").read_text()
     assert "| `utterance_head`" in text and "recording" in text
+
+    run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--method", "utterance", "--max-evals", 1, "--ensemble", 2)
+    ensemble = folder.with_name("utterance_head_ensemble_2")
+    searches = [path.name for path in (folder / "search").glob("*.csv")]
+    assert len(searches) == 4
+    for name in searches:  # nothing is searched again
+        assert (ensemble / "search" / name).read_bytes() == (folder / "search" / name).read_bytes()
+    assert json.loads((ensemble / "run1" / "config.json").read_text()) == {**config, "ensemble_size": 2}
+    merged = load_predictor(ensemble / "model.keras")
+    trunks = [one.model.get_layer("head").get_layer("trunk") for one in (predictor, merged)]
+    n_filters = [trunk.get_layer("convolution1").filters for trunk in trunks]
+    assert n_filters == [96, 192] and merged.metadata["ensemble_size"] == 2
+    assert merged.metadata["calibration"]["folds"] == 3
+    text = (tmp_path / "tables" / "table3.md").read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith("| `utterance_head_ensemble_2`") and "seeds" in line]
+    assert "| searched head on the whole utterance, 2 seeds made into one |" in row
+
+
+def test_an_ensemble_scores_as_the_mean_of_its_members():
+    from classifiers.heads import UTTERANCE, merge_scores
+    from classifiers.training import HeadJob, train_head
+    from experiments.evaluation.searched_heads import list_members, train_ensembles
+
+    generator = np.random.default_rng(0)
+    names, targets = name_statistics((1, 1, 1, 1)), np.arange(24) % 2
+    features = generator.standard_normal((24, 40, 1, len(names))).astype(np.float32)
+    parameters = {"n_steps": 5, "filters": 4}
+    job = HeadJob(
+        features=features,
+        targets=targets,
+        utterance=np.arange(24),
+        task=CATEGORICAL,
+        parameters=parameters,
+        epochs=1,
+        seed=3,
+        n_outputs=2,
+        rows=np.arange(16),
+        test_rows=np.arange(16, 24),
+        statistics=names,
+    )
+    assert job.kind == UTTERANCE
+    members = list_members(job, 3)
+    assert members[0] == job and len({member.seed for member in members}) == 3
+    (scores,), (history,) = train_ensembles([job], 3, workers=1, progress="training")
+    each = np.stack([train_head(member).scores for member in members])
+    np.testing.assert_allclose(scores, merge_scores(CATEGORICAL, each), atol=1e-6)
+    assert np.abs(each - scores).max() > 1e-3 and history["epoch"].is_unique
 
 
 def describe_copies_of(features_of: Path) -> list[int]:

@@ -140,3 +140,45 @@ def test_windows_of_bands_are_a_strided_convolution(n_bands):
     strided.set_weights([weights.reshape(4, 1, 5, 6), bias])
     filled = np.pad(maps, ((0, 0), (0, -n_bands % 4), (0, 0), (0, 0)))
     np.testing.assert_allclose(windows, strided(filled), atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["categorical", "dimensional"])
+@pytest.mark.parametrize("n_convolutions", [0, 1])
+def test_a_merged_head_gives_the_mean_of_the_logits(task, n_convolutions):
+    import keras
+
+    generator = np.random.default_rng(1)
+    features = generator.normal(1, 2, (6, 40, 1, 3)).astype(np.float32)
+    parameters, n_outputs = {"n_convolutions": n_convolutions, "filters": 4, "kernel_frequency": 8}, 2
+    normalization = generator.normal(size=(40, 3)).astype(np.float32), np.full((40, 3), 4.0, np.float32)
+    members = [
+        heads.build_head(task, (40, 1, 3), n_outputs, parameters, seed, normalization, heads.UTTERANCE) for seed in range(3)
+    ]
+    for member in members:  # biases start as 0
+        for layer in member.get_layer("trunk").layers:
+            layer.set_weights([weights + generator.normal(0, 0.2, weights.shape) for weights in layer.get_weights()])
+    merged = heads.merge_heads(members, task, n_outputs, parameters)
+    scores = np.stack([heads.as_columns(member(features)) for member in members])
+    found = heads.as_columns(merged(features))
+    np.testing.assert_allclose(found, heads.merge_scores(task, scores), atol=1e-4)  # float32 near the ends of tanh
+    assert np.abs(scores - found).max() > 0.05  # the members differ
+
+    output = "classes" if task == "categorical" else "valence_tanh"
+    inner = merged.get_layer("trunk")
+    assert inner.get_layer(output).units == (2 if task == "categorical" else 1)
+    if n_convolutions:
+        assert inner.get_layer("convolution1").filters == 12
+    logits = []
+    for model in (*members, merged):
+        trunk, stem = model.get_layer("trunk"), model.get_layer("stem").output
+        before = keras.Model(trunk.input, trunk.get_layer(output).input)(keras.Model(model.input, stem)(features))
+        kernel, bias = trunk.get_layer(output).get_weights()
+        logits.append(np.asarray(before) @ kernel + bias)
+    np.testing.assert_allclose(logits[-1], np.mean(logits[:-1], axis=0), atol=1e-4)
+
+
+def test_merged_scores_bear_certainty():
+    sure = np.array([[[1.0, 0.0]], [[1.0, 0.0]]], np.float32)
+    np.testing.assert_allclose(heads.merge_scores("categorical", sure), [[1.0, 0.0]], atol=1e-6)
+    ends = np.array([[[1.0, -1.0]], [[0.0, 1.0]]], np.float32)
+    np.testing.assert_allclose(heads.merge_scores("dimensional", ends), [[0.5, 0.0]], atol=1e-6)

@@ -4,6 +4,7 @@ A condition is one row of a table: a corpus, a protocol, a method with its optio
 full reproduction, in the order of their tables; own data sets get a record of their own (`experiments.custom`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -85,6 +86,8 @@ class Condition:
         search: search the head's parameters; False takes the default ones.
         copies: at other speeds, of the methods "utterance" and "statistics".
         altered_copies: further ones with noise and behind random channels, for training alone, of the method "utterance".
+        ensemble_size: of the method "utterance": heads of so many seeds are made into one.
+        searched_as: condition with the same search, whose trials are taken over; empty: none.
         normalize_speakers, correlations: of the method "statistics".
         learning_rate: of the method "whole"; None takes its default.
     """
@@ -110,6 +113,8 @@ class Condition:
     normalize_speakers: bool = False
     copies: bool = True
     altered_copies: bool = True
+    ensemble_size: int = 1
+    searched_as: str = ""
     correlations: bool = True
     learning_rate: float | None = None
 
@@ -144,7 +149,8 @@ class Condition:
             "statistics": ("normalize_speakers", "copies", "correlations"),
             "whole": ("learning_rate",),
         }
-        return {name: getattr(self, name) for name in ("method", "initial_weights", *names.get(self.method, ()))}
+        options = {name: getattr(self, name) for name in ("method", "initial_weights", *names.get(self.method, ()))}
+        return options if self.ensemble_size == 1 else {**options, "ensemble_size": self.ensemble_size}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -202,6 +208,20 @@ def with_method(condition: Condition, method: str, normalize_speakers: bool = Fa
         front_end="normalized" if method == "utterance" else "literal",
         normalize_speakers=normalize_speakers,
         altered_copies=altered_copies,
+    )
+
+
+_ENSEMBLE = re.compile(r"(.+)_ensemble_([1-9]\d*)")
+
+
+def as_ensemble(condition: Condition, size: int) -> Condition:
+    """Returns a condition of the method "utterance" with the mean of heads of several seeds, under a name that tells so."""
+    return replace(
+        condition,
+        name=f"{condition.name}_ensemble_{size}",
+        description=f"{condition.description or 'searched head on the whole utterance'}, {size} seeds made into one",
+        ensemble_size=size,
+        searched_as=condition.name,
     )
 
 
@@ -354,4 +374,7 @@ ROBUSTNESS = Experiment(
 def find_condition(experiment: str, name: str) -> Condition | None:
     """Returns the record of a condition; None for an own data set, or a condition that the user named."""
     experiments = {**EXPERIMENTS, ROBUSTNESS.name: ROBUSTNESS}
-    return experiments[experiment].conditions.get(name) if experiment in experiments else None
+    known = experiments[experiment].conditions if experiment in experiments else {}
+    if ensemble := _ENSEMBLE.fullmatch(name):
+        return as_ensemble(known[ensemble[1]], int(ensemble[2])) if ensemble[1] in known else None
+    return known.get(name)

@@ -98,7 +98,7 @@ def _run_condition(
                 print(printable(f"{said}complete in {run.path}"))
                 continue
             print(printable(f"{said}{run.path}"))
-            run.start_searches(config)
+            run.start_searches(config, condition.searched_as)
             metrics = _execute(condition, *prepare_data(), settings, run)
             print(f"{said}{_summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)

@@ -28,7 +28,7 @@ from experiments.evaluation.data import SPEEDS
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
 from experiments.evaluation.runs import POOLED, plain, read_metrics, read_trials
-from experiments.evaluation.searched_heads import draw_seed, head_job
+from experiments.evaluation.searched_heads import draw_seed, head_job, list_members, train_ensembles
 
 if TYPE_CHECKING:
     from classifiers.training import HeadJob
@@ -84,6 +84,7 @@ def _write(
     """Trains one head on some utterances and writes it, behind its encoder, as one .keras file, unless it is there."""
     from began.encoder import load_frozen_encoder
     from began.utterance_encoder import UtteranceEncoder
+    from classifiers.heads import merge_heads
     from classifiers.predictor import build_predictor, save_predictor
     from classifiers.training import train_head
 
@@ -101,8 +102,9 @@ def _write(
     )
     frozen = load_frozen_encoder(settings.find_encoder(condition), condition.features)
     encoder = UtteranceEncoder.of(frozen, condition.front_end) if condition.method == "utterance" else frozen
-    head = train_head(job).model
-    if data.statistics is not None and (calibration := _calibrate(job, data, utterances, settings)):
+    heads = [train_head(member).model for member in list_members(job, condition.ensemble_size)]
+    head = merge_heads(heads, task, job.n_outputs, job.parameters) if len(heads) > 1 else heads[0]
+    if data.statistics is not None and (calibration := _calibrate(job, data, utterances, condition, settings)):
         metadata = plain({**metadata, "calibration": calibration})
         if task == CATEGORICAL:
             soften_head(head, calibration["temperature"])
@@ -110,13 +112,14 @@ def _write(
     print(printable(f"wrote {path}, for own recordings: trained on {trained_on}"))
 
 
-def _calibrate(job: HeadJob, data: Data, utterances: np.ndarray, settings: Settings) -> dict[str, Any] | None:
+def _calibrate(
+    job: HeadJob, data: Data, utterances: np.ndarray, condition: Condition, settings: Settings
+) -> dict[str, Any] | None:
     """Returns what held-out utterances tell of a head's certainty, or None where there are too few to hold some out.
 
     Speakers are held out, where they are known.
     """
     from classifiers.training import choose_columns
-    from classifiers.workers import train_heads
 
     table = data.corpus.utterances.iloc[utterances].reset_index(drop=True)
     try:
@@ -138,9 +141,10 @@ def _calibrate(job: HeadJob, data: Data, utterances: np.ndarray, settings: Setti
     found: dict[str, Any] = {"folds": len(splits), "far_distance": far}
     if job.task == CATEGORICAL:
         folds = []
-        for fold, trained in zip(jobs, train_heads(jobs, settings.workers, progress="calibration"), strict=True):
+        of_folds, _ = train_ensembles(jobs, condition.ensemble_size, settings.workers, "calibration")
+        for fold, scores in zip(jobs, of_folds, strict=True):
             n_utterances = len(np.unique(data.utterance[fold.test_rows]))
-            folds.append((trained.scores.reshape(n_utterances, -1, job.n_outputs), job.targets[fold.test_rows]))
+            folds.append((scores.reshape(n_utterances, -1, job.n_outputs), job.targets[fold.test_rows]))
         folds = [(scores, targets[:: scores.shape[1]]) for scores, targets in folds]  # rows of an utterance follow one another
         found |= calibrate(folds, data.corpus.labels)
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
@@ -208,6 +212,8 @@ def _describe(
         "n_searches": best["n_searches"],
         "search_loss": best["loss"],
     }
+    if condition.ensemble_size > 1:
+        own["ensemble_size"] = condition.ensemble_size
     return plain({**labels, **kept, **own})
 
 

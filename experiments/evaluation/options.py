@@ -11,7 +11,10 @@ from began.errors import InputError
 from began.front_end import FRONT_ENDS
 from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.conditions import Condition, with_method
+from experiments.evaluation.conditions import Condition, as_ensemble, with_method
+
+MAX_ENSEMBLE = 10
+"""Heads that are made into one: more change little, and a head has at most 1024 filters."""
 
 WITHOUT_ENCODER = ("functionals", "majority")
 """Methods that need no encoder."""
@@ -97,6 +100,8 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
         "speech); without them, the condition has a name of its own"
     )
     add("--augment", action=argparse.BooleanOptionalAction, help=augment)
+    ensemble = "with --method utterance: make heads of so many seeds into one, as a condition of its own (default: 1, up to 10)"
+    add("--ensemble", type=int, default=1, metavar="N", help=ensemble)
     normalize = "with --method statistics: standardise the utterances of each speaker, those of the test speaker included, "
     add("--normalize-speakers", action="store_true", help=normalize + "without their labels")
     add = parser.add_argument_group("search", "of the heads; the few choices of the statistics are all tried").add_argument
@@ -157,10 +162,16 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
         found = f"it with --method {arguments.method}" if other else f"it with --front-end {arguments.front_end}"
         expected = "--method utterance" if other else "--front-end normalized"
         raise InputError.about("--augment", found, f"{expected}: others have no such copies", "leave it out")
+    if arguments.ensemble != 1 and arguments.method != "utterance":
+        found = f"it with --method {arguments.method}"
+        raise InputError.about(f"--ensemble {arguments.ensemble}", found, "--method utterance", "leave one of them out")
+    if not 1 <= arguments.ensemble <= MAX_ENSEMBLE:
+        raise InputError.about("--ensemble", arguments.ensemble, f"1 to {MAX_ENSEMBLE}", "give another number")
     if arguments.method == "head":
         return replace(condition, features=arguments.features)
     if arguments.method == "statistics":
         return with_method(condition, arguments.method, arguments.normalize_speakers)
-    if arguments.front_end != "normalized":  # at whose level the noise of altered copies lies
-        return replace(with_method(condition, "utterance"), front_end=arguments.front_end, altered_copies=False)
-    return with_method(condition, "utterance", altered_copies=arguments.augment is not False)
+    is_normalized = arguments.front_end == "normalized"  # at whose level the noise of altered copies lies
+    chosen = with_method(condition, "utterance", altered_copies=not is_normalized or arguments.augment is not False)
+    chosen = replace(chosen, front_end=arguments.front_end, altered_copies=chosen.altered_copies and is_normalized)
+    return as_ensemble(chosen, arguments.ensemble) if arguments.ensemble > 1 else chosen

@@ -118,17 +118,26 @@ class RunFolder:
             environment["resumed"] = [*(before if isinstance(before, list) else []), now]
         self._write_json("environment", environment)
 
-    def start_searches(self, config: Mapping[str, Any]) -> None:
+    def start_searches(self, config: Mapping[str, Any], searched_as: str = "") -> None:
         """Opens the folder of the condition's searches, which outlives its runs and so keeps their config.json, too.
 
+        Args:
+            config: of the runs.
+            searched_as: condition whose searches are copied where this one has none, if they were made with the same settings.
         Raises:
             InputError: its searches were made with other settings, or cannot be written.
         """
         plain_config, folder = dict(plain(config)), self.path.parent / "search"
         if (folder / "config.json").is_file():
             _check_same(folder, read_json(folder / "config.json"), plain_config)
-        else:
-            _write_json(folder / "config.json", plain_config)
+            return
+        known = folder.parents[1] / searched_as / "search" if searched_as else folder
+        if (known / "config.json").is_file():
+            searched = read_json(known / "config.json")
+            if {**plain_config, **searched} == plain_config:
+                for path in sorted(known.glob("*.csv")):
+                    write_table(folder / path.name, read_search(path))
+        _write_json(folder / "config.json", plain_config)
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
         _write_json(self.path / f"{name}.json", values)

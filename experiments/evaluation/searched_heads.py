@@ -4,10 +4,13 @@ It reads one second at a time, or the statistics of a whole utterance; in both c
 trained in the same way.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,10 +23,14 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 from experiments.evaluation.runs import search_path
 
+if TYPE_CHECKING:
+    from classifiers.training import HeadJob
+
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the features that heads are trained on, and their trainer."""
-    return represent(condition, corpus, settings), search_and_train if condition.search else train_default
+    trainer = partial(search_and_train, search=condition.search, ensemble_size=condition.ensemble_size)
+    return represent(condition, corpus, settings), trainer
 
 
 def search_and_train(
@@ -34,15 +41,15 @@ def search_and_train(
     run_number: int,
     search_folder: Path,
     search: bool = True,
+    ensemble_size: int = 1,
 ) -> Outcome:
     """Searches the hyper-parameters of every fold on its inner folds, then trains its head on the whole training part.
 
     Runs that share a split share its search. Without a search, the parameters are the default ones, and the inner folds give
-    the number of epochs alone.
+    the number of epochs alone. With more than one seed, a head is the mean of as many.
     """
     from classifiers.heads import resolve_parameters
     from classifiers.search import search_head
-    from classifiers.workers import train_heads
 
     job = head_job(data, task, settings)
     losses, jobs = {}, []
@@ -64,15 +71,36 @@ def search_and_train(
         losses[split.fold] = float(result.trials["loss"].min())
         seed = draw_seed(settings.seed, run_number, number)
         rows, test_rows = data.chunks_of(split.fitting, copies=True), data.scored_of(split.test)
-        best = {"parameters": result.parameters, "epochs": result.epochs}
-        jobs.append(replace(job, **best, seed=seed, rows=rows, test_rows=test_rows))
-    trained = train_heads(jobs, settings.workers, progress=f"run {run_number}, {task} heads")
-    history = [head.history.assign(fold=split.fold) for head, split in zip(trained, splits, strict=True)]
-    return Outcome([head.scores for head in trained], losses, pd.concat(history, ignore_index=True))
+        best = replace(job, parameters=result.parameters, epochs=result.epochs)
+        jobs.append(replace(best, seed=seed, rows=rows, test_rows=test_rows))
+    scores, histories = train_ensembles(jobs, ensemble_size, settings.workers, f"run {run_number}, {task} heads")
+    history = [history.assign(fold=split.fold) for history, split in zip(histories, splits, strict=True)]
+    return Outcome(scores, losses, pd.concat(history, ignore_index=True))
 
 
-train_default = partial(search_and_train, search=False)
-"""The same with the default parameters."""
+def list_members(job: HeadJob, ensemble_size: int) -> list[HeadJob]:
+    """Returns a head to train, and the same with other seeds: what `classifiers.heads.merge_heads` makes one of."""
+    seeds = [job.seed, *(int(np.random.default_rng([job.seed, number]).integers(2**31)) for number in range(1, ensemble_size))]
+    return [replace(job, seed=seed) for seed in seeds]
+
+
+def train_ensembles(
+    jobs: Sequence[HeadJob], ensemble_size: int, workers: int, progress: str
+) -> tuple[list[np.ndarray], list[pd.DataFrame]]:
+    """Returns the test scores and the history of each head, or of each mean of heads of several seeds.
+
+    The history of a mean has the mean losses of its members.
+    """
+    from classifiers.heads import merge_scores
+    from classifiers.workers import train_heads
+
+    trained = train_heads([member for job in jobs for member in list_members(job, ensemble_size)], workers, progress=progress)
+    groups = [trained[start : start + ensemble_size] for start in range(0, len(trained), ensemble_size)]
+    if ensemble_size == 1:
+        return [head.scores for (head,) in groups], [head.history for (head,) in groups]
+    scores = [merge_scores(jobs[0].task, np.stack([head.scores for head in group])) for group in groups]
+    histories = [pd.concat([head.history for head in group]).groupby("epoch", as_index=False).mean() for group in groups]
+    return scores, histories
 
 
 def draw_seed(seed: int, run: int, fold: int) -> int:
@@ -80,7 +108,7 @@ def draw_seed(seed: int, run: int, fold: int) -> int:
     return int(np.random.default_rng([seed, run, fold]).integers(2**31))
 
 
-def head_job(data: Data, task: str, settings: Settings):
+def head_job(data: Data, task: str, settings: Settings) -> HeadJob:
     """Returns the `HeadJob` of all heads of a task: everything but rows and parameters."""
     from classifiers.training import HeadJob
 

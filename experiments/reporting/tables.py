@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS, HEADS
+from experiments.evaluation.conditions import EXPERIMENTS, HEADS, find_condition
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -162,7 +162,7 @@ def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPa
 
 def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnotes) -> tuple[list[str], list[list[str]]]:
     """Returns heads and rows of the main table of an experiment: published systems, then our conditions."""
-    columns, base, records = RECORDS[experiment].columns, find_base(experiment), RECORDS[experiment].conditions
+    columns, base = RECORDS[experiment].columns, find_base(experiment)
     what, to_paper, chunk = "what it is", "minus the paper's", "chunk accuracy"
     over, paired = f"{MEAN_OVER_SPEAKERS} (95 % interval)", f"minus `{base}`, paired over speakers (95 % interval)"
     heads = {
@@ -187,7 +187,8 @@ def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnot
             cells[chunk] = md.mean_sd(found.get(("accuracy", "chunk", POOLED)))
             cells[AVERAGED] = md.mean_sd(found.get(("accuracy", level, AVERAGED)))
         if cells:
-            cells[what] = records[condition].description if condition in records else ""
+            record = find_condition(experiment, condition)
+            cells[what] = record.description if record else ""
             name += footnotes.marks(block["notes"].iloc[0])
             rows.append([name, *(cells.get(head, "") for head in heads), str(n_runs) if n_runs else ""])
     spread = (*columns, chunk) if base else ()
