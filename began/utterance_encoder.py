@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from began.components import N_COMPONENTS
 from began.encoder import N_MEL_BANDS, FrozenEncoder, mel_filters
 from began.front_end import stream_altered_speech, stream_speech
 from began.onnx_network import OnnxNetwork
@@ -46,7 +47,7 @@ BLOCK_FRAMES = 256 * STEP
 """Frames of the spectrogram that are embedded at a time: about a minute."""
 
 EPSILON = 1e-3
-"""Added to standard deviations in correlations: a band that stands still correlates with nothing."""
+"""Added to standard deviations in correlations: a component that stands still correlates with nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class UtteranceEncoder:
     """A frozen encoder as a function from utterances of any length to one map of statistics.
 
     Attributes:
-        model: float32 (n, n_bins, n_frames, 1) -> four blocks in mel bands, (n, n_frames / 2 4 8 8, 40, n_channels).
+        model: float32 (n, n_bins, n_frames, 1) -> four blocks in mel bands, (n, n_frames / 2 4 8 8, 40, n_channels), and where
+            they are known their principal components, (n, n_frames / 2 4 8 8, 40).
         config: spectrogram settings the encoder was trained with, and the front end that it is fed with.
         sha256: of its file, and the seed where its weights were drawn afresh.
     """
@@ -64,25 +66,35 @@ class UtteranceEncoder:
     sha256: str
 
     @classmethod
-    def of(cls, encoder: FrozenEncoder, front_end: str | None = None) -> UtteranceEncoder:
+    def of(
+        cls, encoder: FrozenEncoder, front_end: str | None = None, components: Sequence[np.ndarray] | None = None
+    ) -> UtteranceEncoder:
         """Returns the same encoder over any length: its convolutions are shared.
 
         Args:
             encoder: frozen, of any output.
             front_end: what it is fed with, one of `began.front_end.FRONT_ENDS`; None: what it was trained with.
+            components: of its blocks (`began.components.read_components`); None: there are no correlations.
         """
-        config = replace(encoder.config, front_end=front_end or encoder.config.front_end)
-        return cls(build_band_model(encoder.model), config, encoder.sha256)
+        config, sha256 = replace(encoder.config, front_end=front_end or encoder.config.front_end), encoder.sha256
+        if components is not None:
+            sha256 += "-" + hashlib.sha256(b"".join(block.tobytes() for block in components)).hexdigest()[:16]
+        return cls(build_band_model(encoder.model, components), config, sha256)
 
     @property
     def n_channels(self) -> tuple[int, ...]:
         """Channels of the blocks: n, 2n, 3n, 4n."""
-        return tuple(shape[-1] for shape in self.model.output_shape)
+        return tuple(shape[-1] for shape in self.model.output_shape[: len(LAYERS)])
+
+    @property
+    def statistics(self) -> np.ndarray:
+        """Names of an utterance's statistics, see `name_statistics`."""
+        return name_statistics(self.n_channels, with_correlations=len(self.model.output_shape) > len(LAYERS))
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:
         """Of an utterance: (40, 1, n_statistics)."""
-        return (N_MEL_BANDS, 1, len(name_statistics(self.n_channels)))
+        return (N_MEL_BANDS, 1, len(self.statistics))
 
     def embed_file(
         self,
@@ -107,15 +119,20 @@ class UtteranceEncoder:
 
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:
         """Returns the statistics of a spectrogram given as consecutive pieces, float32 (n_bins, n_frames) each."""
-        pooled = [_Sums(n_channels, with_products=number == 0) for number, n_channels in enumerate(self.n_channels)]
+        pooled = [_Sums(n_channels) for n_channels in self.n_channels]
+        correlated = [_Products() for _ in self.model.output_shape[len(LAYERS) :]]
         for blocks in self.stream_bands(spectrogram):
-            for sums, frames in zip(pooled, blocks, strict=True):
+            for sums, frames in zip(pooled, blocks[: len(pooled)], strict=True):
                 sums.add(frames)
-        columns = [sums.statistics() for sums in pooled] + [pooled[0].correlations()]
+            for products, frames in zip(correlated, blocks[len(pooled) :], strict=True):
+                products.add(frames)
+        columns = [sums.statistics() for sums in pooled] + [products.correlations() for products in correlated]
         return np.concatenate(columns, axis=1)[:, np.newaxis].astype(np.float32)
 
     def stream_bands(self, spectrogram: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """Yields consecutive frames of the four blocks, float32 (n_frames, 40, n_channels) each, as the whole would give them.
+
+        The components of the four blocks, float32 (n_frames, 40) each, come behind them where they are known.
 
         Every piece is embedded with the context that its frames see; the model's own zeros stand at the two ends alone.
         """
@@ -165,8 +182,13 @@ def _silence(config: SpectrogramConfig) -> float:
     return compute_spectrograms(np.zeros((1, 1), np.float32), config).max()
 
 
-def build_band_model(encoder: Any) -> Any:
-    """Returns the encoder's convolutions on spectrograms of any length, a multiple of STEP, with the blocks in mel bands."""
+def build_band_model(encoder: Any, components: Sequence[np.ndarray] | None = None) -> Any:
+    """Returns the encoder's convolutions on spectrograms of any length, a multiple of STEP, with the blocks in mel bands.
+
+    Args:
+        encoder: as `began.networks.build_encoder` makes it.
+        components: of the blocks, see `began.components`: what gives them is added behind.
+    """
     import keras
     from keras.layers import EinsumDense
 
@@ -180,13 +202,23 @@ def build_band_model(encoder: Any) -> Any:
         )
         bands.append(into_bands(x))
         into_bands.set_weights([mel_filters(x.shape[1])])
-    return keras.Model(inputs, bands, name="bands")
+    projected = []
+    for number, matrix in enumerate(components or (), start=1):
+        project = EinsumDense("ntkc,kcj->ntj", (None, matrix.shape[-1]), trainable=False, name=f"block{number}_components")
+        projected.append(project(bands[number - 1]))
+        project.set_weights([matrix])
+    return keras.Model(inputs, [*bands, *projected], name="bands")
 
 
-def name_statistics(n_channels: Sequence[int]) -> np.ndarray:
+def name_statistics(n_channels: Sequence[int], with_correlations: bool = True) -> np.ndarray:
     """Returns the names of the columns of an utterance's statistics: str, shape (n_statistics,).
 
-    Columns of one name are its channels: "block1 mean" has n, "block1 correlations" 40n, of each channel with all bands.
+    Columns of one name are its channels: "block1 mean" has n. "block1 correlations" has 40, of each of the block's 40 principal
+    components with all of them: here a row is a component, in place of a band.
+
+    Args:
+        n_channels: of the blocks.
+        with_correlations: whether the encoder's components are known.
     """
     names = [
         f"block{block} {statistic}"
@@ -194,23 +226,28 @@ def name_statistics(n_channels: Sequence[int]) -> np.ndarray:
         for statistic in STATISTICS
         for _ in range(channels)
     ]
-    return np.array([*names, *["block1 correlations"] * (n_channels[0] * N_MEL_BANDS)])
+    blocks = range(1, 1 + len(n_channels) * with_correlations)
+    return np.array([*names, *(f"block{block} correlations" for block in blocks for _ in range(N_COMPONENTS))])
 
 
-def pool_bands(bands: Sequence[Any], chosen: Sequence[str]) -> Any:
-    """Returns the chosen statistics of blocks in mel bands as a Keras tensor, (n, 40, 1, n_chosen), in the columns' order.
+def pool_bands(blocks: Sequence[Any], chosen: Sequence[str]) -> Any:
+    """Returns the chosen statistics of blocks as a Keras tensor, (n, 40, 1, n_chosen), in the columns' order.
 
     Args:
-        bands: four Keras tensors, (n, n_frames, 40, n_channels) each.
+        blocks: what the model of an `UtteranceEncoder` gives: mel bands of four blocks, (n, n_frames, 40, n_channels) each, and
+            their components, (n, n_frames, 40).
         chosen: some of `name_statistics`, each once.
     """
     from keras import layers, ops
 
-    pooled = []
-    for block, frames in enumerate(bands, start=1):
+    def centre(frames: Any) -> tuple[Any, Any, Any]:
         mean = ops.mean(frames, axis=1, keepdims=True)
         centred = ops.subtract(frames, mean)
-        deviation = ops.sqrt(ops.mean(ops.square(centred), axis=1))
+        return mean, centred, ops.sqrt(ops.mean(ops.square(centred), axis=1))
+
+    pooled = []
+    for block, frames in enumerate(blocks[: len(LAYERS)], start=1):
+        mean, centred, deviation = centre(frames)
         statistics = {
             "mean": lambda mean=mean: ops.squeeze(mean, axis=1),
             "deviation": lambda deviation=deviation: deviation,
@@ -218,22 +255,20 @@ def pool_bands(bands: Sequence[Any], chosen: Sequence[str]) -> Any:
             "minimum": lambda centred=centred: ops.min(centred, axis=1),
         }
         pooled += [make() for name, make in statistics.items() if f"block{block} {name}" in chosen]
-        if block == 1 and "block1 correlations" in chosen:
+    for block, components in enumerate(blocks[len(LAYERS) :], start=1):
+        if f"block{block} correlations" in chosen:
+            _, centred, deviation = centre(components)
             n_frames = ops.sum(ops.ones_like(centred), axis=1)
             scaled = centred / ops.expand_dims((deviation + EPSILON) * ops.sqrt(n_frames), axis=1)
-            together = ops.einsum("ntkc,ntlc->nkcl", scaled, scaled)
-            correlations = layers.Reshape((N_MEL_BANDS, -1))(together)
-    if "block1 correlations" in chosen:
-        pooled.append(correlations)
+            pooled.append(ops.einsum("ntj,nti->nji", scaled, scaled))
     return layers.Reshape((N_MEL_BANDS, 1, -1), name="utterance")(layers.Concatenate(name="pooled")(pooled))
 
 
 class _Sums:
     """Sums and extremes of a block's frames, from which its statistics follow; frames come in any number of pieces."""
 
-    def __init__(self, n_channels: int, with_products: bool) -> None:
+    def __init__(self, n_channels: int) -> None:
         self.n_frames, self.sums, self.squares = 0, *np.zeros((2, N_MEL_BANDS, n_channels))
-        self.products = np.zeros((n_channels, N_MEL_BANDS, N_MEL_BANDS)) if with_products else None
         self.highest, self.lowest = np.full((2, N_MEL_BANDS, n_channels), [[[-np.inf]], [[np.inf]]])
 
     def add(self, frames: np.ndarray) -> None:
@@ -244,22 +279,30 @@ class _Sums:
         frames = frames.astype(np.float64)
         self.sums += frames.sum(axis=0)
         self.squares += np.einsum("tkc,tkc->kc", frames, frames)
-        if self.products is not None:
-            by_channel = frames.transpose(2, 1, 0)  # (n_channels, 40, n_frames)
-            self.products += by_channel @ by_channel.transpose(0, 2, 1)
-
-    def _deviations(self) -> np.ndarray:
-        variances = self.squares / self.n_frames - np.square(self.sums / self.n_frames)
-        return np.sqrt(np.maximum(variances, 0.0))
 
     def statistics(self) -> np.ndarray:
         """Returns STATISTICS, float64, shape (40, 4 n_channels)."""
         mean = self.sums / self.n_frames
-        return np.concatenate([mean, self._deviations(), self.highest - mean, self.lowest - mean], axis=1)
+        deviations = np.sqrt(np.maximum(self.squares / self.n_frames - np.square(mean), 0.0))
+        return np.concatenate([mean, deviations, self.highest - mean, self.lowest - mean], axis=1)
+
+
+class _Products:
+    """Sums of a block's components and of their products."""
+
+    def __init__(self) -> None:
+        self.n_frames, self.sums, self.products = 0, np.zeros(N_COMPONENTS), np.zeros((N_COMPONENTS, N_COMPONENTS))
+
+    def add(self, frames: np.ndarray) -> None:
+        """Adds frames, float32 (n_frames, 40)."""
+        frames = frames.astype(np.float64)
+        self.n_frames += len(frames)
+        self.sums += frames.sum(axis=0)
+        self.products += frames.T @ frames
 
     def correlations(self) -> np.ndarray:
-        """Returns the correlations of every band and channel with all bands of its channel, (40, 40 n_channels)."""
-        mean, deviations = (self.sums / self.n_frames).T, self._deviations().T + EPSILON
-        covariances = self.products / self.n_frames - mean[:, :, np.newaxis] * mean[:, np.newaxis]
-        correlations = covariances / (deviations[:, :, np.newaxis] * deviations[:, np.newaxis])
-        return correlations.transpose(1, 0, 2).reshape(N_MEL_BANDS, -1)
+        """Returns the correlations of every component with all of them, float64, shape (40, 40)."""
+        mean = self.sums / self.n_frames
+        covariances = self.products / self.n_frames - np.outer(mean, mean)
+        deviations = np.sqrt(np.maximum(np.diag(covariances), 0.0)) + EPSILON
+        return covariances / np.outer(deviations, deviations)

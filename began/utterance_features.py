@@ -11,16 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from began.audio import SAMPLE_RATE, chunk_blocks, stream_audio
+from began.components import read_components
 from began.encoder import N_MEL_BANDS, load_frozen_encoder
 from began.errors import InputError
 from began.files import sha256_of
 from began.front_end import FRONT_ENDS, cut_speech, locate_speech
 from began.published import ENCODER
 from began.spectrogram import stream_spectrogram
-from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, name_statistics
+from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder
 
-FEATURES = (*STATISTICS, "correlations")
-"""Statistics that features can be made of; correlations are those between the bands of the first block."""
+CORRELATIONS = "correlations"
+FEATURES = (*STATISTICS, CORRELATIONS)
+"""Statistics that features can be made of; correlations are those between the principal components of every block."""
 
 
 WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
@@ -49,19 +51,17 @@ class UtteranceFeatures:
     @functools.cached_property
     def columns(self) -> np.ndarray:
         """The chosen of the encoder's statistics: int, ascending."""
-        names = name_statistics(self.encoder.n_channels)
-        return np.flatnonzero([name.split()[1] in self.statistics for name in names])
+        return np.flatnonzero([name.split()[1] in self.statistics for name in self.encoder.statistics])
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """Of the features, such as block1_deviation_channel0_band12; correlations name a second band."""
+        """Of the features, such as block1_deviation_channel0_band12, or block1_correlations_component0_component12."""
         names, seen = [], {}
-        for name in name_statistics(self.encoder.n_channels)[self.columns]:
+        for name in self.encoder.statistics[self.columns]:
             number = seen[name] = seen.get(name, -1) + 1
-            channel, other = divmod(number, N_MEL_BANDS) if name.endswith("correlations") else (number, None)
-            suffix = "" if other is None else f"_band{other}"
-            names.append((name.replace(" ", "_") + f"_channel{channel}", suffix))
-        return [f"{first}_band{band}{last}" for band in range(N_MEL_BANDS) for first, last in names]
+            of_row = ("component", "component") if name.endswith(CORRELATIONS) else ("channel", "band")
+            names.append(f"{name.replace(' ', '_')}_{of_row[0]}{number}_{of_row[1]}")
+        return [f"{name}{row}" for row in range(N_MEL_BANDS) for name in names]
 
     def select(self, statistics: np.ndarray) -> np.ndarray:
         """Returns the features, float32 (n_features,), of all statistics of an utterance, of `UtteranceEncoder.feature_shape`.
@@ -106,17 +106,19 @@ def open_features(
         front_end: what it is fed with, one of `began.front_end.FRONT_ENDS`.
         statistics: some of FEATURES. The mean, which knows level and microphone, is left out by default, as by the heads.
     Raises:
-        InputError: no such statistics or front end, or not an encoder of this project.
+        InputError: no such statistics or front end, not an encoder of this project, or correlations of one whose components
+            are not beside it.
     """
     chosen = (statistics,) if isinstance(statistics, str) else tuple(statistics)
     for name, found, known in (("statistics", chosen, FEATURES), ("front_end", (front_end,), FRONT_ENDS)):
         if not found or not set(found) <= set(known):
             raise InputError.about(name, ", ".join(map(str, found)) or "none", f"some of {', '.join(known)}", "correct it")
     path = Path(ENCODER if encoder is None else encoder)
-    return UtteranceFeatures(_open(path, front_end, sha256_of(path) if path.is_file() else ""), chosen)
+    return UtteranceFeatures(_open(path, front_end, CORRELATIONS in chosen, sha256_of(path) if path.is_file() else ""), chosen)
 
 
 @functools.lru_cache(maxsize=4)
-def _open(path: Path, front_end: str, sha256: str) -> UtteranceEncoder:
+def _open(path: Path, front_end: str, with_correlations: bool, sha256: str) -> UtteranceEncoder:
     """Returns an encoder; `sha256` is of its file, so that another one under the same name is opened, too."""
-    return UtteranceEncoder.of(load_frozen_encoder(path), front_end)
+    encoder = load_frozen_encoder(path)
+    return UtteranceEncoder.of(encoder, front_end, read_components(path) if with_correlations else None)

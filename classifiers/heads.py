@@ -57,7 +57,7 @@ _SHARED: dict[str, tuple[Any, tuple[Any, ...]]] = {
 _OF_UTTERANCES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "statistics": ("spread", ("spread", "spread_mean")),  # what is taken of every band and channel, see `choose_statistics`
     "blocks": ("all", ("all", "first")),
-    "correlations": ("none", ("none", "first")),  # between the bands of the first block
+    "correlations": ("components", ("components", "none")),  # between the principal components of the blocks that are read
     "input_dropout": (0.2, (0, 0.95)),  # of whole statistics, in all bands
     "n_convolutions": (1, (0, 1)),  # over the bands; 0: a linear head
     "filters": (96, (1, 1024)),

@@ -26,7 +26,7 @@ from began.network_file import load_network
 from began.representation import batch_chunks
 from began.sound_files import StrPath, list_files
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from began.utterance_encoder import UtteranceEncoder, name_statistics, pool_bands
+from began.utterance_encoder import UtteranceEncoder, pool_bands
 from classifiers.calibration import UNSURE_BELOW
 from classifiers.heads import KINDS, SECOND, UTTERANCE, choose_statistics, resolve_parameters
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, TASKS, aggregate_chunks
@@ -292,8 +292,7 @@ def _pool(encoder: UtteranceEncoder, metadata: dict[str, Any]) -> tuple[Any, Any
     """Returns a spectrogram of any length as a Keras input, and the statistics of it that the head reads."""
     import keras
 
-    names = name_statistics(encoder.n_channels)
-    chosen = names[choose_statistics(metadata["parameters"], names)]
+    chosen = encoder.statistics[choose_statistics(metadata["parameters"], encoder.statistics)]
     inputs = keras.Input(encoder.model.input_shape[1:], name="utterance_spectrogram")
     return inputs, pool_bands(encoder.model(inputs), list(dict.fromkeys(chosen)))
 

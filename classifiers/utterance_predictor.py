@@ -20,7 +20,7 @@ from began.files import printable
 from began.front_end import Speech, cut_speech, locate_speech
 from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics, run_on_any_length
+from began.utterance_encoder import UtteranceEncoder, fill_up, run_on_any_length
 from classifiers.calibration import measure_distances
 from classifiers.heads import as_columns, choose_statistics
 from classifiers.prediction import Prediction
@@ -56,7 +56,7 @@ class UtteranceReader:
     ) -> None:
         self._head, self.config, self._speeds = model.get_layer("head"), config, speeds
         self._encoder = UtteranceEncoder(model.get_layer("bands"), config, "")
-        self._columns = choose_statistics(parameters, name_statistics(self._encoder.n_channels))
+        self._columns = choose_statistics(parameters, self._encoder.statistics)
         self._pool = _until_statistics(model)
         self._normalization = self._head.get_layer("normalization").get_weights()[:2]  # mean and variance
         self._shifts = np.zeros((len(speeds), 1, 1, 1), np.float32) if adapt_to is None else self._measure_shifts(adapt_to)

@@ -144,6 +144,9 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
 
     start_backend()
 
+    from tqdm import tqdm
+
+    from began.components import has_components, write_components
     from began.pretraining import pretrain
     from experiments.figures.convergence import draw_pretraining
     from experiments.reporting.model_card import write_model_card
@@ -167,11 +170,14 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     # The precision is kept with the checkpoint and the networks.
     config = replace(settings, precision=FLOAT32).to_dict()
     _start(run, {**config, "spectrogram": store.config.to_dict(), **data}, corpus)
-    if cluster.n_workers == 1 and _is_complete(run, settings):
-        return
-    encoder = train(draw=partial(draw_pretraining, folder=run.path))
-    write_model_card(run.path)
-    print(printable(f"wrote {encoder}"))
+    encoder = run.path / "encoder.keras"
+    if cluster.n_workers > 1 or not _is_complete(run, settings):
+        train(draw=partial(draw_pretraining, folder=run.path))
+        write_model_card(run.path)
+        print(printable(f"wrote {encoder}"))
+    if not has_components(encoder):
+        progress = partial(tqdm, desc="principal components", unit="file", disable=None)
+        print(printable(f"wrote {write_components(encoder, list(corpus.utterances['path']), progress)}"))
 
 
 def _start(run: RunFolder, config: dict[str, object], corpus: Corpus) -> None:

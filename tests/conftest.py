@@ -95,8 +95,9 @@ def tiny_corpora(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory) -> Path:
-    """An untrained encoder of two base filters, in a file as the pre-training writes it."""
+def tiny_encoder(tmp_path_factory, speech_files) -> Path:
+    """An untrained encoder of two base filters, in files as the pre-training writes them."""
+    from began.components import write_components
     from began.files import attach_json
     from began.networks import build_encoder
     from began.spectrogram import SpectrogramConfig
@@ -104,6 +105,7 @@ def tiny_encoder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("tiny_encoder") / "encoder.keras"
     build_encoder(base_filters=2, latent_size=8, seed=1).save(path)
     attach_json(path, "spectrogram", SpectrogramConfig().to_dict())
+    write_components(path, speech_files)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Run folders with invented scores, for the tests of tables, figures and notebooks."""
+"""Run folders with invented scores, for the tests of tables, figures and notebooks; and components of no speech."""
 
 import math
 
@@ -114,3 +114,9 @@ def omg(results, condition="official", **options):
             ("pooled", "chunk"): {"f1_micro": value - 0.05, "binary_accuracy": 0.74},
         }
         write_run(results, "table2_omg", condition, run, scores, **options)
+
+
+def draw_components(base_filters: int) -> list[np.ndarray]:
+    """Stand-ins for the principal components of an encoder's blocks (`began.components`)."""
+    generator = np.random.default_rng(0)
+    return [generator.normal(0, 0.1, (40, number * base_filters, 40)).astype(np.float32) for number in (1, 2, 3, 4)]

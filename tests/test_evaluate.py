@@ -23,19 +23,20 @@ LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadnes
 @pytest.fixture(scope="module")
 def models(tiny_encoder, tmp_path_factory):
     """Kind and task -> file of a model with initial weights, trained on nothing."""
+    from began.components import read_components
     from began.encoder import load_frozen_encoder
-    from began.utterance_encoder import UtteranceEncoder, name_statistics
+    from began.utterance_encoder import UtteranceEncoder
     from classifiers import heads
     from classifiers.predictor import build_predictor, save_predictor
 
     folder, made = tmp_path_factory.mktemp("models"), {}
     frozen = load_frozen_encoder(tiny_encoder)
-    whole = UtteranceEncoder.of(frozen, "normalized")
+    whole = UtteranceEncoder.of(frozen, "normalized", read_components(tiny_encoder))
     common = {"tail": "overlap", "aggregation": "mean", "corpus": "toy", "experiment": "custom", "condition": "toy"}
     for kind, task in (("second", "categorical"), ("utterance", "categorical"), ("utterance", "dimensional")):
         parameters, shape = heads.resolve_parameters(task, kind=kind), frozen.feature_shape
         if kind == "utterance":
-            columns = heads.choose_statistics(parameters, name_statistics(whole.n_channels))
+            columns = heads.choose_statistics(parameters, whole.statistics)
             shape = (40, 1, len(columns))
         n_outputs = len(LABELS) if task == "categorical" else 2
         normalization = np.zeros((shape[0], shape[-1]), np.float32), np.ones((shape[0], shape[-1]), np.float32)

@@ -75,11 +75,11 @@ def test_features_are_the_chosen_statistics_of_the_speech(tiny_encoder, sounds):
 def test_all_features_have_names_that_say_what_they_are(tiny_encoder, sounds):
     features = open_features(tiny_encoder, statistics=FEATURES)
     row = dict(zip(features.names, features.embed_file(sounds[1]), strict=True))
-    assert len(row) == 40 * (4 * N_CHANNELS + 2 * 40)
-    whole = features.encoder.embed_file(sounds[1])[:, 0, -80:].reshape(40, 2, 40)
-    assert row["block1_correlations_channel1_band3_band9"] == np.float32(np.float16(whole[3, 1, 9]))
-    assert row["block1_correlations_channel1_band3_band9"] == row["block1_correlations_channel1_band9_band3"]
-    assert row["block1_correlations_channel1_band3_band3"] == pytest.approx(1, abs=0.1)
+    assert len(row) == 40 * (4 * N_CHANNELS + 4 * 40)
+    of_blocks = features.encoder.embed_file(sounds[1])[:, 0, -160:].reshape(40, 4, 40)
+    assert row["block2_correlations_component9_component3"] == np.float32(np.float16(of_blocks[3, 1, 9]))
+    assert row["block2_correlations_component9_component3"] == row["block2_correlations_component3_component9"]
+    assert row["block2_correlations_component3_component3"] == pytest.approx(1, abs=0.1)
 
 
 def test_the_cache_gives_the_same_and_is_used(tiny_encoder, sounds, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fabricated import draw_components
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -25,7 +26,7 @@ from began.network_file import UnknownLayer, load_network  # noqa: E402
 from began.networks import build_decoder, build_encoder  # noqa: E402
 from began.onnx_network import load_onnx_network  # noqa: E402
 from began.spectrogram import SpectrogramConfig  # noqa: E402
-from began.utterance_encoder import UtteranceEncoder, name_statistics, run_on_any_length  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder, run_on_any_length  # noqa: E402
 from classifiers import predict  # noqa: E402
 from classifiers.heads import KINDS, SECOND, UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
 from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
@@ -41,7 +42,7 @@ HEADS = {
     UTTERANCE: [
         {},
         {"n_convolutions": 0, "input_dropout": 0.0, "dropout": 0.0},
-        {"correlations": "first", "statistics": "spread_mean"},
+        {"correlations": "none", "statistics": "spread_mean"},
         {"blocks": "first", "kernel_frequency": 9},  # whose last window is filled up
     ],
 }
@@ -69,8 +70,8 @@ def save_model(encoder, path: Path, kind: str, task: str, parameters: dict) -> P
     resolved = resolve_parameters(task, parameters, kind)
     metadata = {"task": task, "kind": kind, "parameters": resolved, "tail": "overlap", "aggregation": "mean"}
     if kind == UTTERANCE:
-        encoder = UtteranceEncoder.of(encoder)
-        shape = (40, 1, len(choose_statistics(resolved, name_statistics(encoder.n_channels))))
+        encoder = UtteranceEncoder.of(encoder, components=draw_components(3))
+        shape = (40, 1, len(choose_statistics(resolved, encoder.statistics)))
         metadata["speeds"] = [1.0, 0.9]
     else:
         shape = encoder.feature_shape

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from fabricated import draw_components
 
 from began.audio import hash_sound, measure_seconds, name_channel, name_part, read_audio, split_channel
 from began.command_line import run_script
@@ -20,7 +21,7 @@ from began.encoder import load_frozen_encoder  # noqa: E402
 from began.files import attach_json  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig  # noqa: E402
-from began.utterance_encoder import UtteranceEncoder, name_statistics  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder  # noqa: E402
 from classifiers.heads import UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
 from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
 
@@ -37,9 +38,9 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     build_encoder(base_filters=2, latent_size=8, seed=1).save(folder / "encoder.keras")
     attach_json(folder / "encoder.keras", "spectrogram", SpectrogramConfig.of("normalized").to_dict())
-    encoder = UtteranceEncoder.of(load_frozen_encoder(folder / "encoder.keras"))
+    encoder = UtteranceEncoder.of(load_frozen_encoder(folder / "encoder.keras"), components=draw_components(2))
     parameters = resolve_parameters("categorical", {}, UTTERANCE)
-    shape = (40, 1, len(choose_statistics(parameters, name_statistics(encoder.n_channels))))
+    shape = (40, 1, len(choose_statistics(parameters, encoder.statistics)))
     generator = np.random.default_rng(0)
     normalization = generator.normal(size=(40, shape[2])), generator.uniform(0.01, 0.1, (40, shape[2]))
     head = build_head("categorical", shape, 3, {}, 1, normalization, UTTERANCE)

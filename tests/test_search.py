@@ -327,6 +327,6 @@ def test_a_search_of_utterance_heads_begins_with_its_first_points(task):
     if task == "dimensional":
         defaults["loss_function"] = "ccc"
     assert {name: found[name][0] for name in defaults} == defaults
-    others = {"statistics": "spread_mean", "blocks": "first", "correlations": "first"}
+    others = {"statistics": "spread_mean", "blocks": "first"}
     assert {name: found[name][1] for name in defaults} == {**defaults, **others}
     assert found["dropout"].nunique() == 3

@@ -8,6 +8,7 @@ keras = pytest.importorskip("keras")
 
 from began import audio, utterance_encoder  # noqa: E402
 from began.audio import name_part  # noqa: E402
+from began.components import read_components  # noqa: E402
 from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
 from began.errors import InputError  # noqa: E402
 from began.representation import represent_utterances  # noqa: E402
@@ -17,7 +18,7 @@ from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, fill_u
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder):
-    return UtteranceEncoder.of(load_frozen_encoder(tiny_encoder))
+    return UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), components=read_components(tiny_encoder))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def spectrogram():
 
 def test_a_second_gives_what_the_chunk_gives(tiny_encoder, encoder):
     chunk = (np.random.default_rng(0).standard_normal((1, 16_000)) / 10).astype(np.float32)
-    *_, last = encoder.model.predict_on_batch(compute_spectrograms(chunk, encoder.config)[..., np.newaxis])
+    last = encoder.model.predict_on_batch(compute_spectrograms(chunk, encoder.config)[..., np.newaxis])[3]
     of_chunk = load_frozen_encoder(tiny_encoder).embed(chunk)
     expected = np.einsum("nftc,fk->ntkc", of_chunk, mel_filters(of_chunk.shape[1]))
     np.testing.assert_allclose(last, expected, atol=1e-5)
@@ -43,19 +44,26 @@ def test_pieces_give_what_the_whole_gives(encoder, spectrogram, monkeypatch, n_p
 
 
 def test_statistics_are_those_of_numpy(encoder, spectrogram):
-    first = encoder.model.predict_on_batch(spectrogram[np.newaxis, :, :, np.newaxis])[0][0]  # (200, 40, 2)
-    found, names = encoder.embed([spectrogram])[:, 0], name_statistics(encoder.n_channels)
+    given = encoder.model.predict_on_batch(spectrogram[np.newaxis, :, :, np.newaxis])
+    first, components = given[0][0], given[4][0]  # (200, 40, 2) and (200, 40)
+    found, names = encoder.embed([spectrogram])[:, 0], encoder.statistics
     mean = first.mean(axis=0)
     expected = (mean, first.std(axis=0), first.max(axis=0) - mean, first.min(axis=0) - mean)
     for statistic, values in zip(STATISTICS, expected, strict=True):
         np.testing.assert_allclose(found[:, names == f"block1 {statistic}"], values, atol=1e-5)
-    correlations = found[:, names == "block1 correlations"].reshape(40, 2, 40)
-    for channel in (0, 1):
-        np.testing.assert_allclose(correlations[:, channel], np.corrcoef(first[..., channel].T), atol=0.05)
+    np.testing.assert_allclose(found[:, names == "block1 correlations"], np.corrcoef(components.T), atol=0.05)
+    assert list(dict.fromkeys(names)) == list(dict.fromkeys(name_statistics(encoder.n_channels)))
+
+
+def test_without_components_there_are_no_correlations(tiny_encoder, encoder, spectrogram):
+    without = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder))
+    shared = ~np.char.endswith(encoder.statistics, "correlations")
+    assert list(without.statistics) == list(encoder.statistics[shared]) and without.sha256 != encoder.sha256
+    np.testing.assert_array_equal(without.embed([spectrogram]), encoder.embed([spectrogram])[..., shared])
 
 
 def test_the_network_pools_as_the_sums_do(encoder, spectrogram):
-    names = name_statistics(encoder.n_channels)
+    names = encoder.statistics
     for chosen in (list(dict.fromkeys(names)), [f"block{block} {name}" for block in (1, 4) for name in SPREAD]):
         network = keras.Model(encoder.model.input, pool_bands(encoder.model.outputs, chosen))
         pooled = network.predict_on_batch(spectrogram[np.newaxis, :, :, np.newaxis])[0]
@@ -71,7 +79,7 @@ def test_lengths_are_filled_up_with_silence(encoder):
 
 
 def test_initial_weights_are_others(tiny_encoder, encoder, spectrogram):
-    drawn = UtteranceEncoder.of(load_random_encoder(tiny_encoder, seed=3))
+    drawn = UtteranceEncoder.of(load_random_encoder(tiny_encoder, seed=3), components=read_components(tiny_encoder, "initial"))
     assert drawn.sha256 != encoder.sha256
     assert np.abs(drawn.embed([spectrogram]) - encoder.embed([spectrogram])).max() > 0.01
 

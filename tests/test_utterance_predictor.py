@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from fabricated import draw_components
 
 keras = pytest.importorskip("keras")
 
@@ -16,7 +17,7 @@ from began.files import attach_json  # noqa: E402
 from began.front_end import stream_speech  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig, stream_spectrogram  # noqa: E402
-from began.utterance_encoder import UtteranceEncoder, fill_up, name_statistics  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder, fill_up  # noqa: E402
 from classifiers import predict  # noqa: E402
 from classifiers.heads import UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
 from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
@@ -29,13 +30,12 @@ def encoder(tmp_path_factory):
     path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
     build_encoder(base_filters=2, latent_size=8, seed=1).save(path)
     attach_json(path, "spectrogram", SpectrogramConfig.of("normalized").to_dict())
-    return UtteranceEncoder.of(load_frozen_encoder(path))
+    return UtteranceEncoder.of(load_frozen_encoder(path), components=draw_components(2))
 
 
 def save_model(encoder, path, task="categorical", **parameters):
     resolved = resolve_parameters(task, parameters, UTTERANCE)
-    names = name_statistics(encoder.n_channels)
-    shape = (40, 1, len(choose_statistics(resolved, names)))
+    shape = (40, 1, len(choose_statistics(resolved, encoder.statistics)))
     generator = np.random.default_rng(0)
     normalization = generator.normal(size=(40, shape[2])), generator.uniform(0.01, 0.1, (40, shape[2]))
     n_outputs = 3 if task == "categorical" else 2
@@ -64,8 +64,8 @@ def sound(tmp_path_factory):
     ("task", "parameters"),
     [
         ("categorical", {}),
-        ("categorical", {"blocks": "first", "correlations": "first", "n_convolutions": 0}),
-        ("categorical", {"statistics": "spread_mean", "correlations": "first"}),
+        ("categorical", {"blocks": "first", "n_convolutions": 0}),
+        ("categorical", {"statistics": "spread_mean", "correlations": "none"}),
         ("dimensional", {}),
     ],
 )
@@ -86,7 +86,7 @@ def test_the_file_holds_stock_layers_alone(model):
 
 def test_scores_are_averaged_over_the_speeds(model, encoder, sound):
     predictor = load_predictor(model)
-    columns = choose_statistics(predictor.metadata["parameters"], name_statistics(encoder.n_channels))
+    columns = choose_statistics(predictor.metadata["parameters"], encoder.statistics)
     embedded = np.stack([encoder.embed_file(sound, speed) for speed in (1.0, 0.9)])[..., columns]
     expected = predictor.model.get_layer("head").predict_on_batch(embedded).mean(axis=0)
     np.testing.assert_allclose(predictor.predict_file(sound).scores, expected, atol=1e-5)
@@ -174,7 +174,7 @@ def test_adapting_takes_the_recordings_mean_for_that_of_the_training_part(model,
         soundfile.write(tmp_path / f"{number}.wav", generator.standard_normal(20_000) / 10, 16_000)
     paths = sorted(tmp_path.iterdir())
     predictor = load_predictor(model)
-    columns = choose_statistics(predictor.metadata["parameters"], name_statistics(encoder.n_channels))
+    columns = choose_statistics(predictor.metadata["parameters"], encoder.statistics)
     head = predictor.model.get_layer("head")
     trained = np.asarray(head.get_layer("normalization").mean).reshape(40, 1, -1)
     mean = np.mean([encoder.embed_file(path)[..., columns] for path in paths], axis=0)

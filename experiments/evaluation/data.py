@@ -19,6 +19,7 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 
 if TYPE_CHECKING:
+    from began.encoder import FrozenEncoder
     from began.utterance_encoder import UtteranceEncoder
 
 
@@ -128,14 +129,12 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
     from began.audio import SAMPLE_RATE
     from began.representation import represent_corpus
     from began.startup import start_backend
+    from began.utterance_encoder import UtteranceEncoder
 
     start_backend()
-    path = settings.find_encoder(condition)
-    of_file = path, sha256_of(path), condition.initial_weights
-    if condition.method == "utterance":
-        encoder = _open_encoder(*of_file, condition.features, condition.front_end)
+    encoder = open_encoder(condition, settings)
+    if isinstance(encoder, UtteranceEncoder):
         return _represent_utterances(encoder, condition, corpus, settings)
-    encoder = _open_encoder(*of_file, "frames" if condition.method == "statistics" else condition.features)
     first, *copies = [
         represent_corpus(
             encoder,
@@ -157,22 +156,29 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
     return Data(corpus, stacked, utterance, is_copy=np.arange(len(utterance)) >= len(first.utterance))
 
 
-@lru_cache(maxsize=2)
-def _open_encoder(path: Path, sha256: str, initial_weights: bool, output: str, front_end: str | None = None) -> Any:
-    """Returns the frozen encoder of a file with this hash, over whole utterances where a front end is named.
+def open_encoder(condition: Condition, settings: Settings) -> FrozenEncoder | UtteranceEncoder:
+    """Returns the frozen encoder of a condition, over whole utterances where its method reads those."""
+    path = settings.find_encoder(condition)
+    output = "frames" if condition.method == "statistics" else condition.features
+    front_end = condition.front_end if condition.method == "utterance" else None
+    return _open_encoder(path, sha256_of(path), condition.initial_weights, output, front_end)
 
-    It is kept for what is represented next: TensorFlow traces every network that it has not seen.
-    """
+
+@lru_cache(maxsize=2)
+def _open_encoder(path: Path, sha256: str, initial_weights: bool, output: str, front_end: str | None) -> Any:
+    """The encoder of a file with this hash is kept for what is represented next: TensorFlow traces whatever it has not seen."""
+    from began.components import read_components
     from began.encoder import load_frozen_encoder, load_random_encoder
     from began.utterance_encoder import UtteranceEncoder
 
     encoder = (load_random_encoder if initial_weights else load_frozen_encoder)(path, output)
-    return encoder if front_end is None else UtteranceEncoder.of(encoder, front_end)
+    if front_end is None:
+        return encoder
+    return UtteranceEncoder.of(encoder, front_end, read_components(path, "initial" if initial_weights else "trained"))
 
 
 def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpus: Corpus, settings: Settings) -> Data:
     from began.representation import represent_utterances
-    from began.utterance_encoder import name_statistics
 
     speeds = SPEEDS if condition.copies else SPEEDS[:1]
     altered_speeds = ALTERED_SPEEDS if condition.altered_copies else ()
@@ -188,8 +194,8 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
     )
     rows = features.reshape(-1, *features.shape[2:])  # a view: still mapped
     utterance, number = np.divmod(np.arange(len(rows)), features.shape[1])
-    names = name_statistics(encoder.n_channels)
-    return Data(corpus, rows, utterance, is_copy=number > 0, is_altered=number >= len(speeds), statistics=names)
+    is_altered, names = number >= len(speeds), encoder.statistics
+    return Data(corpus, rows, utterance, is_copy=number > 0, is_altered=is_altered, statistics=names)
 
 
 def show_embedding(files: Iterable, n_files: int | None = None) -> Iterable:

@@ -24,7 +24,7 @@ from began.spectrogram import SpectrogramConfig
 from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, soften_head
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.conditions import Condition
-from experiments.evaluation.data import SPEEDS
+from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
 from experiments.evaluation.runs import POOLED, plain, read_metrics, read_trials
@@ -82,8 +82,6 @@ def _write(
     seed: int,
 ) -> None:
     """Trains one head on some utterances and writes it, behind its encoder, as one .keras file, unless it is there."""
-    from began.encoder import load_frozen_encoder
-    from began.utterance_encoder import UtteranceEncoder
     from classifiers.heads import merge_heads
     from classifiers.predictor import build_predictor, save_predictor
     from classifiers.training import train_head
@@ -100,8 +98,7 @@ def _write(
         seed=seed,
         rows=data.chunks_of(utterances, copies=True),
     )
-    frozen = load_frozen_encoder(settings.find_encoder(condition), condition.features)
-    encoder = UtteranceEncoder.of(frozen, condition.front_end) if condition.method == "utterance" else frozen
+    encoder = open_encoder(condition, settings)
     heads = [train_head(member).model for member in list_members(job, condition.ensemble_size)]
     head = merge_heads(heads, task, job.n_outputs, job.parameters) if len(heads) > 1 else heads[0]
     if data.statistics is not None and (calibration := _calibrate(job, data, utterances, condition, settings)):

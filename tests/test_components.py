@@ -1,0 +1,69 @@
+"""Principal components of the blocks: measured, kept beside the encoder, and refused where they do not belong to it."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from began import components
+from began.components import components_path, measure_components, read_components
+from began.errors import InputError
+
+
+def test_components_of_speech_are_uncorrelated_and_of_unit_variance(tiny_encoder, speech_files):
+    from began.encoder import load_frozen_encoder
+    from began.front_end import stream_speech
+    from began.spectrogram import stream_spectrogram
+    from began.utterance_encoder import UtteranceEncoder
+
+    encoder = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), "normalized")
+    projected = []
+    for path in speech_files:
+        pieces = encoder.stream_bands(stream_spectrogram(stream_speech(path, "normalized"), encoder.config))
+        projected += [np.einsum("tkc,kcj->tj", bands[1], read_components(tiny_encoder)[1]) for bands in pieces]
+    np.testing.assert_allclose(np.cov(np.concatenate(projected).T), np.eye(40), atol=1e-2)
+    measured = measure_components(encoder, speech_files)
+    assert all(np.array_equal(*pair) for pair in zip(measured, read_components(tiny_encoder), strict=True))
+
+
+def test_too_little_speech_gives_fewer_components():
+    frames = np.random.default_rng(0).normal(size=(16, 40, 2)).astype(np.float32)
+    found = components._find_components(frames)
+    assert found.shape == (40, 2, 40) and not found[..., 16:].any() and found[..., :15].any(axis=(0, 1)).all()
+
+
+def test_they_are_kept_for_trained_and_for_initial_weights(tiny_encoder):
+    trained, initial = (read_components(tiny_encoder, origin) for origin in components.ORIGINS)
+    assert [block.shape for block in trained] == [(40, 2 * number, 40) for number in (1, 2, 3, 4)]
+    assert all(np.abs(a - b).max() > 0.01 for a, b in zip(trained, initial, strict=True))
+
+
+@pytest.mark.parametrize("fault", ["absent", "another encoder's", "cut", "too few blocks", "not finite"])
+def test_what_is_not_theirs_is_refused(tiny_encoder, tmp_path, fault, monkeypatch):
+    encoder = tmp_path / "encoder.keras"
+    shutil.copy(tiny_encoder, encoder)
+    content = dict(np.load(components_path(tiny_encoder)))
+    if fault == "another encoder's":
+        content["encoder_sha256"] = np.array("0" * 64)
+    if fault == "too few blocks":
+        content = {name: value for name, value in content.items() if name != "trained_block3"}
+    if fault == "not finite":
+        content["trained_block2"][0, 0, 0] = np.nan
+    if fault != "absent":
+        np.savez(components_path(encoder), **content)
+    if fault == "cut":
+        path = components_path(encoder)
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError) as raised:
+        read_components(encoder)
+    assert "components.npz" in str(raised.value) and "pre-training's command" in str(raised.value)
+    assert not components.has_components(encoder)
+    assert components.has_components(tiny_encoder)
+
+
+def test_large_files_are_not_read(tiny_encoder, monkeypatch):
+    monkeypatch.setattr(components, "MAX_BYTES", 1000)
+    with pytest.raises(InputError, match="a damaged file"):
+        read_components(tiny_encoder)
