@@ -13,13 +13,12 @@ from began.files import read_attached_json, sha256_of
 from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, mask_spectrograms
 
-OUTPUTS = ("map", "embedding", "blocks", "frames")
-"""What can be extracted: the last convolutional map (the default, as in the authors' earlier code), the embedding, the
-outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side), or the frames of all
-four blocks in mel bands, see `split_frames`."""
+OUTPUTS = ("map", "embedding", "blocks")
+"""What can be extracted: the last convolutional map (the default, as in the authors' earlier code), the embedding, or the
+outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side)."""
 
 N_MEL_BANDS = 40
-"""Bands of the output "frames". A block's bins are equally wide in hertz; what tells voices apart lies in the lowest."""
+"""Of `mel_filters`. A block's bins are equally wide in hertz; what tells voices apart lies in the lowest."""
 
 CHUNKS_PER_STEP = 64
 """Chunks that go through a network at a time, of one file or of several: bounds the memory."""
@@ -43,16 +42,11 @@ class FrozenEncoder:
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        """Of a chunk: (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks, (2400n,) for the frames."""
+        """Of a chunk: (64, 4, 4n) for the map, (h,) for the embedding, (64, 4, 10n) for the blocks."""
         return tuple(self.model.output_shape[1:])
 
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the features: single precision; half for the frames, which are many."""
-        return np.dtype("<f2" if self.output == "frames" else "<f4")
-
     def embed(self, chunks: np.ndarray, masks: np.random.Generator | None = None) -> np.ndarray:
-        """Returns the features of chunks: `self.dtype`, shape (n_chunks, *feature_shape).
+        """Returns the features of chunks: float32, shape (n_chunks, *feature_shape).
 
         Args:
             chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
@@ -61,7 +55,7 @@ class FrozenEncoder:
         spectrograms = compute_spectrograms(chunks, self.config)
         if masks is not None:
             spectrograms = mask_spectrograms(spectrograms, masks)
-        return run_network(self.model, spectrograms).astype(self.dtype, copy=False)
+        return run_network(self.model, spectrograms)
 
 
 def run_network(model: Any, spectrograms: np.ndarray) -> np.ndarray:
@@ -145,11 +139,11 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
         wanted = f"input {expected} and a layer named map"
         raise InputError.about("encoder", found, wanted, "give an encoder of this project")
     encoder.trainable = False
-    if output in ("map", "embedding"):
-        features = encoder.output if output == "embedding" else encoder.get_layer("map").output
-    else:
+    if output == "blocks":
         blocks = [encoder.get_layer(name).output for name in ("block1_conv2", "block2_conv2", "block3_conv2", "map")]
-        features = keras.layers.Concatenate(name=output)(_pool(blocks) if output == "blocks" else _into_mel_bands(blocks))
+        features = keras.layers.Concatenate(name=output)(_pool(blocks))
+    else:
+        features = encoder.output if output == "embedding" else encoder.get_layer("map").output
     return FrozenEncoder(keras.Model(encoder.input, features), config, sha256, output)
 
 
@@ -160,19 +154,6 @@ def _pool(blocks: list[Any]) -> list[Any]:
     *earlier, last = blocks
     factors = [(block.shape[1] // last.shape[1], block.shape[2] // last.shape[2]) for block in earlier]
     return [*(AveragePooling2D(factor)(block) for factor, block in zip(factors, earlier, strict=True)), last]
-
-
-def _into_mel_bands(blocks: list[Any]) -> list[Any]:
-    from keras.layers import EinsumDense, Flatten
-
-    flat = []
-    for block in blocks:
-        n_bins, n_frames, n_channels = block.shape[1:]
-        into_bands = EinsumDense("nftc,fk->ntkc", (n_frames, N_MEL_BANDS, n_channels))
-        into_bands.build(block.shape)
-        into_bands.set_weights([mel_filters(n_bins)])
-        flat.append(Flatten()(into_bands(block)))
-    return flat
 
 
 def mel_filters(n_bins: int) -> np.ndarray:
@@ -190,18 +171,3 @@ def mel_filters(n_bins: int) -> np.ndarray:
     empty = np.flatnonzero(filters.sum(axis=0) == 0)
     filters[np.abs(frequencies_hz[:, None] - edges_hz[1:-1]).argmin(axis=0)[empty], empty] = 1.0
     return (filters / filters.sum(axis=0)).astype(np.float32)
-
-
-def split_frames(features: np.ndarray) -> list[np.ndarray]:
-    """Returns the output "frames", shape (n_chunks, 2400n), block by block, as views.
-
-    Returns:
-        Blocks 1 to 4, shape (n_chunks, n_frames, 40 n_channels) each: 16, 8, 4 and 4 frames a second, n, 2n, 3n and 4n channels
-        side by side in 40 mel bands.
-    """
-    from began.networks import INPUT_SHAPE, N_BLOCKS, N_HALVINGS
-
-    n_frames = [INPUT_SHAPE[1] // 2 ** min(block, N_HALVINGS) for block in range(1, N_BLOCKS + 1)]
-    ends = np.cumsum([frames * block * N_MEL_BANDS for block, frames in enumerate(n_frames, 1)])
-    parts = np.split(features, features.shape[1] // ends[-1] * ends[:-1], axis=1)
-    return [part.reshape(len(features), frames, -1) for part, frames in zip(parts, n_frames, strict=True)]

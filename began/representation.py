@@ -35,7 +35,7 @@ class Representation:
     """The frozen encoder's features of the chunks of some sound files.
 
     Attributes:
-        features: `FrozenEncoder.dtype`, shape (n_chunks, *feature_shape); mapped from the cache, read-only.
+        features: float32, shape (n_chunks, *feature_shape); mapped from the cache, read-only.
         utterance: int64, shape (n_chunks,), ascending; position in `paths` of the file that a chunk comes from.
     """
 
@@ -76,7 +76,6 @@ def represent_corpus(
     *,
     tail: str = "overlap",
     hop_samples: int = CHUNK_SAMPLES,
-    speed: float = 1.0,
     mask_seed: int | None = None,
     sounds: Sequence[str] | None = None,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
@@ -91,7 +90,6 @@ def represent_corpus(
         paths: sound files, or one.
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
-        speed: see `began.audio.stream_audio`.
         mask_seed: of the masks on the spectrograms (`began.spectrogram.mask_spectrograms`); None sets none.
         sounds: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
         progress: wraps the iteration over the files, e.g. tqdm.
@@ -99,7 +97,7 @@ def represent_corpus(
         InputError: a file cannot be read, or changes meanwhile, the cache is damaged, or no file gives a chunk.
     """
     paths = list_files(paths)
-    chunking = {"tail": tail, "hop_samples": hop_samples, "speed": speed}
+    chunking = {"tail": tail, "hop_samples": hop_samples}
     if sounds is None:
         sounds = _hash_sounds(paths, cache_dir)
     identity = {
@@ -119,7 +117,7 @@ def represent_corpus(
     if counts.sum() == 0:
         found = f"no chunk in {len(paths)} files with tail={tail}"
         raise InputError.about("chunking", found, "at least one chunk", "choose tail=overlap or tail=pad")
-    features = _read_cached(folder / "features.npy", int(counts.sum()), encoder.dtype, encoder.feature_shape)
+    features = _read_cached(folder / "features.npy", int(counts.sum()), np.dtype("<f4"), encoder.feature_shape)
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
 
 
@@ -268,7 +266,7 @@ def _compute_features(
                 yield path, chunks
             _refuse_changed(path, digest.hexdigest(), sound)
 
-    with write_npy(folder / "features.npy", encoder.dtype, encoder.feature_shape) as append:
+    with write_npy(folder / "features.npy", np.dtype("<f4"), encoder.feature_shape) as append:
         for _, chunks in batch_chunks(pieces()):
             append(encoder.embed(chunks, masks))
     with write_npy(folder / "counts.npy", "<i8", ()) as append:

@@ -464,11 +464,15 @@ def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_pat
     run_table(script, tiny_corpora / folder, tiny_encoder, tmp_path, "--method", "statistics", "--normalize-speakers")
     assert "note: --max-evals, --epochs: without effect with --method statistics" in capsys.readouterr().out
     metrics = read_metrics(tmp_path, script, condition)
-    assert set(metrics.loc[metrics["split"] == "test", "level"]) == {"utterance"}
+    assert set(metrics.loc[metrics["split"] == "test", "level"]) == {"recording", "utterance"}
     trials = read_trials(tmp_path, script)
-    assert set(trials["blocks"].astype(str)) == {"1", "4", "1+4", "1+2+3+4"}
+    assert set(trials["statistics"]) == {"spread", "spread_mean"} and set(trials["blocks"]) == {"all", "first"}
     config = json.loads((tmp_path / script / condition / "run1" / "config.json").read_text())
-    assert config["normalize_speakers"] and not {"epochs", "max_evals", "pooling"} & set(config)
+    assert (
+        config["normalize_speakers"]
+        and config["front_end"] == "normalized"
+        and not {"epochs", "max_evals", "pooling"} & set(config)
+    )
 
 
 def same_results(first: Path, second: Path, experiment: str, condition: str) -> None:

@@ -40,37 +40,13 @@ def sounds(tmp_path):
     return paths
 
 
-@pytest.mark.parametrize(
-    ("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20)), ("frames", (4800,))]
-)
+@pytest.mark.parametrize(("output", "shape"), [("map", (64, 4, 8)), ("embedding", (8,)), ("blocks", (64, 4, 20))])
 def test_every_output_has_its_shape_and_follows_its_utterances(encoder_file, sounds, tmp_path, output, shape):
     encoder = load_frozen_encoder(encoder_file, output)
     representation = represent_corpus(encoder, sounds, tmp_path / "cache")
     assert encoder.feature_shape == shape
     assert representation.features.shape == (1 + 1 + 3 + 2, *shape)
     assert representation.utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
-
-
-def test_frames_are_those_of_the_blocks_in_mel_bands(encoder_file):
-    from began.encoder import N_MEL_BANDS, mel_filters, split_frames
-
-    chunks = np.random.default_rng(0).standard_normal((2, 16_000)).astype(np.float32) / 10
-    maps = load_frozen_encoder(encoder_file).embed(chunks)
-    filters = mel_filters(maps.shape[1])
-    np.testing.assert_allclose(filters.sum(axis=0), np.ones(N_MEL_BANDS), rtol=1e-5)
-    bands = np.einsum("nftc,fk->ntkc", maps, filters)
-    frames = load_frozen_encoder(encoder_file, "frames").embed(chunks)
-    assert frames.dtype == np.float16
-    blocks = split_frames(frames)
-    assert [block.shape for block in blocks] == [(2, 16, 80), (2, 8, 160), (2, 4, 240), (2, 4, 320)]
-    np.testing.assert_allclose(blocks[-1], bands.reshape(2, 4, -1), atol=1e-3)  # the last block is the map
-
-
-def test_another_speed_has_a_cache_of_its_own(encoder_file, sounds, tmp_path):
-    encoder = load_frozen_encoder(encoder_file)
-    slow = represent_corpus(encoder, sounds, tmp_path / "cache", speed=0.5)
-    assert slow.utterance.tolist() == [0, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3]
-    assert represent_corpus(encoder, sounds, tmp_path / "cache").utterance.tolist() == [0, 1, 2, 2, 2, 3, 3]
 
 
 def test_parts_of_a_file_have_caches_of_their_own(encoder_file, sounds, tmp_path):
@@ -150,7 +126,7 @@ def test_files_are_read_once_for_their_hash_and_again_when_anything_changed(soun
         assert hash_all() == second and len(read) == 4
 
 
-@pytest.mark.parametrize("output", ["map", "embedding", "frames"])
+@pytest.mark.parametrize("output", ["map", "embedding"])
 @pytest.mark.parametrize("member", ["features.npy", "counts.npy"])
 def test_a_flipped_bit_in_the_cache_is_found(encoder_file, sounds, tmp_path, member, output):
     encoder = load_frozen_encoder(encoder_file, output)

@@ -36,6 +36,9 @@ METHODS = {
 }
 """Method (`experiments.evaluation.methods.prepare`) -> the settings that, beside the seed, decide what it gives."""
 
+ON_UTTERANCES = ("utterance", "statistics")
+"""Methods that read whole utterances."""
+
 HEADS = ("utterance", "head")
 """Methods of heads whose parameters are searched: the others try all of a small grid, or nothing."""
 
@@ -79,7 +82,8 @@ class Condition:
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
-        front_end: what the encoder of the method "utterance" is fed with, whatever it was trained with (`began.front_end`).
+        front_end: what the encoder is fed with, whatever it was trained with (`began.front_end`); of the methods on whole
+            utterances, "utterance" and "statistics".
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.
@@ -88,7 +92,8 @@ class Condition:
         altered_copies: further ones with noise and behind random channels, for training alone, of the method "utterance".
         ensemble_size: of the method "utterance": heads of so many seeds are made into one.
         searched_as: condition with the same search, whose trials are taken over; empty: none.
-        normalize_speakers, correlations: of the method "statistics".
+        normalize_speakers: of the method "statistics", see `experiments.evaluation.statistics_svm`.
+        correlations: whether its search may choose them.
         learning_rate: of the method "whole"; None takes its default.
     """
 
@@ -123,7 +128,7 @@ class Condition:
         """Levels that are scored: "chunk" alone where chunks are split, no chunks where a method reads whole utterances."""
         if self.chunk_split:
             return ("chunk",)
-        if self.method == "utterance":
+        if self.method in ON_UTTERANCES:
             return ("recording", "utterance")
         return ("chunk", "utterance") if self.method in ("head", "whole") else ("utterance",)
 
@@ -146,7 +151,7 @@ class Condition:
         names = {
             "utterance": ("front_end", "copies", "altered_copies", "search"),
             "head": ("features", "hop_seconds", "masked_copies", "search"),
-            "statistics": ("normalize_speakers", "copies", "correlations"),
+            "statistics": ("front_end", "normalize_speakers", "copies", "correlations"),
             "whole": ("learning_rate",),
         }
         options = {name: getattr(self, name) for name in ("method", "initial_weights", *names.get(self.method, ()))}
@@ -205,7 +210,7 @@ def with_method(condition: Condition, method: str, normalize_speakers: bool = Fa
         description=description,
         method=method,
         features="map",
-        front_end="normalized" if method == "utterance" else "literal",
+        front_end="normalized",
         normalize_speakers=normalize_speakers,
         altered_copies=altered_copies,
     )
@@ -265,8 +270,9 @@ _TABLE3 = Experiment(
 BASE_ENCODER = "began-16-epochs"
 """The encoder of the ablations: every encoder that is compared with it has trained for 16 epochs, too."""
 
-_NORMALIZED = {"method": "statistics", "normalize_speakers": True}
 _UTTERANCE = {"method": "utterance", "front_end": "normalized"}
+_STATISTICS = {"method": "statistics", "front_end": "normalized"}
+_NORMALIZED = {**_STATISTICS, "normalize_speakers": True}
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
     "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
@@ -289,11 +295,11 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "utterance_head": ("default head on the whole utterance", _UTTERANCE),
     "utterance_head_initial_weights": ("… of initial weights", {**_UTTERANCE, "initial_weights": True}),
     "utterance_head_without_altered_copies": ("… without altered copies", {**_UTTERANCE, "altered_copies": False}),
-    "utterance_statistics": ("statistics over the utterance, linear SVM", {"method": "statistics"}),
-    "utterance_statistics_without_copies": ("… without copies at other speeds", {"method": "statistics", "copies": False}),
-    "utterance_statistics_without_correlations": ("… without correlations", {"method": "statistics", "correlations": False}),
-    "utterance_statistics_filters_16": ("… of 16 base filters", {"method": "statistics", "encoder": "began-16-filters"}),
-    "utterance_statistics_initial_weights": ("… of initial weights", {"method": "statistics", "initial_weights": True}),
+    "utterance_statistics": ("statistics over the utterance, linear SVM", _STATISTICS),
+    "utterance_statistics_without_copies": ("… without copies at other speeds", {**_STATISTICS, "copies": False}),
+    "utterance_statistics_without_correlations": ("… without correlations", {**_STATISTICS, "correlations": False}),
+    "utterance_statistics_filters_16": ("… of 16 base filters", {**_STATISTICS, "encoder": "began-16-filters"}),
+    "utterance_statistics_initial_weights": ("… of initial weights", {**_STATISTICS, "initial_weights": True}),
     "utterance_statistics_speaker_normalized": ("… each speaker standardised", _NORMALIZED),
     "utterance_statistics_speaker_normalized_initial_weights": (
         "… each speaker standardised, initial weights",

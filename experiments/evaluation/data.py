@@ -14,7 +14,7 @@ import pandas as pd
 from began.files import sha256_of
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.conditions import ON_UTTERANCES, Condition
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 
@@ -117,14 +117,13 @@ Prepare = Callable[[], tuple[Data, Trainer]]
 """Gives the data and the trainer of a condition, which takes long when it is first called."""
 
 
-def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: float = 1.0) -> Data:
+def represent(condition: Condition, corpus: Corpus, settings: Settings) -> Data:
     """Returns a corpus with the features of a condition's encoder, computed once and cached under the results folder.
 
     Args:
-        condition: its method says what is extracted: "frames" for statistics, else the condition's features.
+        condition: its method says what is extracted: statistics of whole utterances, or the condition's features of chunks.
         corpus: whose files are embedded.
         settings: with results_dir and tail.
-        speed: see `began.audio.stream_audio`.
     """
     from began.audio import SAMPLE_RATE
     from began.representation import represent_corpus
@@ -142,7 +141,6 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
             settings.cache_dir,
             tail=settings.tail,
             hop_samples=round(condition.hop_seconds * SAMPLE_RATE),
-            speed=speed,
             mask_seed=mask_seed,
             sounds=list(corpus.utterances["sound"]),
             progress=show_embedding,
@@ -159,9 +157,8 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings, speed: f
 def open_encoder(condition: Condition, settings: Settings) -> FrozenEncoder | UtteranceEncoder:
     """Returns the frozen encoder of a condition, over whole utterances where its method reads those."""
     path = settings.find_encoder(condition)
-    output = "frames" if condition.method == "statistics" else condition.features
-    front_end = condition.front_end if condition.method == "utterance" else None
-    return _open_encoder(path, sha256_of(path), condition.initial_weights, output, front_end)
+    front_end = condition.front_end if condition.method in ON_UTTERANCES else None
+    return _open_encoder(path, sha256_of(path), condition.initial_weights, condition.features, front_end)
 
 
 @lru_cache(maxsize=2)
@@ -181,7 +178,7 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
     from began.representation import represent_utterances
 
     speeds = SPEEDS if condition.copies else SPEEDS[:1]
-    altered_speeds = ALTERED_SPEEDS if condition.altered_copies else ()
+    altered_speeds = ALTERED_SPEEDS if condition.altered_copies and condition.method == "utterance" else ()
     features = represent_utterances(
         encoder,
         list(corpus.utterances["path"]),

@@ -9,8 +9,8 @@ from began.errors import InputError
 from began.files import sha256_of
 from began.startup import BACKENDS, choose_backend
 from experiments.corpora.record import Corpus
-from experiments.evaluation import baselines, searched_heads, utterance_statistics
-from experiments.evaluation.conditions import CORPORA, METHODS, Condition
+from experiments.evaluation import baselines, searched_heads, statistics_svm
+from experiments.evaluation.conditions import CORPORA, METHODS, ON_UTTERANCES, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
 
@@ -38,7 +38,7 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
         found, without = f"it with {condition.name}", f"leave it out, or name {option} without those"
         if settings.class_weight and "class_weight" not in METHODS[condition.method]:
             raise InputError.about(f"--class-weight {settings.class_weight}", found, "only what weighs classes", without)
-        if condition.method in ("statistics", "utterance") and settings.tail == "drop":
+        if condition.method in ON_UTTERANCES and settings.tail == "drop":
             raise InputError.about("--tail drop", found, "every utterance", "leave it out")
         if condition.method != "head" and condition.chunk_split:
             expected = "utterance_split: whole utterances have no chunks"
@@ -47,7 +47,7 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
             )
         if (encoder := settings.find_encoder(condition)) is not None:
             describe_encoder(encoder)
-            if condition.method == "utterance":
+            if condition.method in ON_UTTERANCES:
                 read_components(encoder)
         # All heads are trained by TensorFlow alone.
         choose_backend(["tensorflow"] if condition.method in ("head", "utterance") else BACKENDS)
@@ -67,7 +67,7 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
 
         return fine_tuning.prepare(condition, corpus, settings)
     heads = {"head": searched_heads.prepare, "utterance": searched_heads.prepare}
-    others = {**heads, "statistics": utterance_statistics.prepare}
+    others = {**heads, "statistics": statistics_svm.prepare}
     return others.get(condition.method, baselines.prepare)(condition, corpus, settings)
 
 
@@ -84,7 +84,7 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
     encoder = settings.find_encoder(condition)
     if encoder is not None:
         config |= describe_encoder(encoder, condition.initial_weights)
-        if condition.method == "utterance":  # which cuts nothing
+        if condition.method in ON_UTTERANCES:  # which cut nothing
             config["components_sha256"] = sha256_of(components_path(encoder))
         else:
             config["tail"] = settings.tail

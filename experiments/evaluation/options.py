@@ -93,8 +93,8 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
         "literal reading; statistics: of all blocks over the utterance, with a linear support vector machine"
     )
     add("--method", choices=("utterance", "head", "statistics"), default="utterance", help=method)
-    front_end = "what --method utterance hears: normalized, speech at one level without silent ends (default), or as recorded"
-    add("--front-end", choices=FRONT_ENDS, default="normalized", help=front_end)
+    front_end = "what the methods on whole utterances hear: normalized, speech at one level without silent ends (default), or "
+    add("--front-end", choices=FRONT_ENDS, default="normalized", help=front_end + "as recorded")
     augment = (
         "train --method utterance also on copies with noise and behind random channels (default, where it hears normalized "
         "speech); without them, the condition has a name of its own"
@@ -170,7 +170,7 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
     if arguments.method == "head":
         return replace(condition, features=arguments.features)
     if arguments.method == "statistics":
-        return with_method(condition, arguments.method, arguments.normalize_speakers)
+        return replace(with_method(condition, "statistics", arguments.normalize_speakers), front_end=arguments.front_end)
     is_normalized = arguments.front_end == "normalized"  # at whose level the noise of altered copies lies
     chosen = with_method(condition, "utterance", altered_copies=not is_normalized or arguments.augment is not False)
     chosen = replace(chosen, front_end=arguments.front_end, altered_copies=chosen.altered_copies and is_normalized)
