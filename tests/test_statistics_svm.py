@@ -127,9 +127,12 @@ def test_it_learns_and_selects_on_the_training_part_alone(task, normalize, tmp_p
 
 def test_normalized_speakers_have_no_mean_and_do_not_see_each_other():
     data = make_data()
-    is_first = data.utterance < 8
+    is_first, is_fast = data.utterance < 8, np.arange(len(data.utterance)) % N_COPIES == 2
+    features = data.features.copy()
+    features[is_fast] += 5  # as other speeds do
+    data = replace(data, features=features)
     normalized = statistics_svm.normalize_speakers(data).features
-    for part in (is_first, (data.utterance >= 8) & (data.utterance < 16)):
+    for part in (is_first & is_fast, is_first & ~is_fast, (data.utterance >= 8) & (data.utterance < 16) & is_fast):
         np.testing.assert_allclose(normalized[part].mean(axis=0), 0.0, atol=2e-3)
         np.testing.assert_allclose(normalized[part].std(axis=0), 1.0, atol=2e-3)
     poisoned = data.features.copy()

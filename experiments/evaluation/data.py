@@ -70,6 +70,11 @@ class Data:
         """Returns the number of classes, or 2 for arousal and valence."""
         return len(self.corpus.labels) if task == CATEGORICAL else 2
 
+    @property
+    def number(self) -> np.ndarray:
+        """Which chunk, or which copy, of its utterance each one is, int, shape (n_chunks,), from 0."""
+        return pd.Series(self.utterance).groupby(self.utterance).cumcount().to_numpy()
+
     def chunks_of(self, utterances: np.ndarray, copies: bool = False) -> np.ndarray:
         """Returns the positions of some utterances' chunks, and of their copies where they are asked for."""
         chosen = np.isin(self.utterance, utterances)
@@ -89,9 +94,8 @@ class Data:
     def as_chunks(self) -> Data:
         """Returns the same data with every chunk as an utterance of its own: what a split of chunks works on."""
         table = self.corpus.utterances.iloc[self.utterance].reset_index(drop=True)
-        number = "#" + pd.Series(self.utterance).groupby(self.utterance).cumcount().astype(str)
         for column in table.columns.intersection(["utterance", "sound"]):
-            table[column] += number
+            table[column] += [f"#{number}" for number in self.number]
         return Data(Corpus(self.corpus.name, table, self.corpus.labels), self.features, np.arange(len(self.utterance)))
 
 

@@ -4,8 +4,9 @@ scikit-learn's StandardScaler and SVC read what the head reads (`began.utterance
 at other speeds: those of training utterances are trained on, those of a test utterance are scored with it. Which statistics are
 read, and C, is chosen on the inner folds, from all combinations; the scaler has seen the training part of the fold alone.
 
-Speaker normalisation is an option that needs no label: before all else, the recordings of every speaker are standardised with
-their own mean and deviation. It needs all recordings of the test speaker: it suits known speakers, and tables name it.
+Speaker normalisation is an option that needs no label: before all else, the recordings of every speaker, at each speed, are
+standardised with their own mean and deviation. It needs all recordings of the test speaker: it suits known speakers, and tables
+name it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,13 +65,14 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
 
 
 def normalize_speakers(data: Data) -> Data:
-    """Returns data whose features are standardised with each speaker's own mean and deviation, all copies together."""
+    """Returns data whose features are standardised with each speaker's own mean and deviation, those of every speed apart."""
     from sklearn.preprocessing import StandardScaler
 
     speakers, features = data.corpus.utterances["speaker"].to_numpy()[data.utterance], np.empty_like(data.features)
-    for speaker in np.unique(speakers):
-        own = data.features[speakers == speaker].astype(np.float32)
-        features[speakers == speaker] = StandardScaler().fit_transform(own.reshape(len(own), -1)).reshape(own.shape)
+    for speaker, number in product(np.unique(speakers), np.unique(data.number)):
+        rows = np.flatnonzero((speakers == speaker) & (data.number == number))
+        own = data.features[rows].astype(np.float32)
+        features[rows] = StandardScaler().fit_transform(own.reshape(len(own), -1)).reshape(own.shape)
     return replace(data, features=features)
 
 
@@ -102,8 +104,8 @@ class _Fold:
         self.data, self.task, self.class_weight, self.split = data, task, class_weight, split
         self.targets = data.targets(task)
         # Of a large corpus, the first copies: as many as there is room for.
-        number = pd.Series(data.utterance).groupby(data.utterance).cumcount().to_numpy()
-        self.rows = np.flatnonzero(np.isin(data.utterance, split.fitting) & (number < MAX_ROWS // len(split.fitting)))
+        n_copies = MAX_ROWS // len(split.fitting)
+        self.rows = np.flatnonzero(np.isin(data.utterance, split.fitting) & (data.number < n_copies))
 
     def search(self, families: Sequence[Mapping[str, str]]) -> pd.DataFrame:
         """Returns one row per family of statistics and C, with the mean loss over the inner folds."""
