@@ -71,8 +71,7 @@ class Split:
 def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: int) -> list[Split]:
     """Returns the folds of a condition's run.
 
-    Runs of heads share their folds, and so one search; the protocol "per_speaker" splits anew for every run. A support vector
-    machine on statistics draws nothing at random: its runs differ in how the inner folds are assigned.
+    Runs share their folds, and so one search; the protocol "per_speaker" splits anew for every run.
 
     Raises:
         InputError: the utterances are too few for the protocol.
@@ -80,18 +79,17 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
     if len(utterances) < 3:
         expected = "at least 3: one each to train, to select and to test on"
         raise InputError.about("the split", f"{len(utterances)} recordings", expected, "add recordings")
-    fixed = seed + run if condition.method == "statistics" else seed
     if condition.protocol == "per_speaker":
         splits = per_speaker(utterances, seed + run)
     elif condition.protocol == "leave_one_speaker_out":
-        splits = leave_one_speaker_out(utterances, fixed)
+        splits = leave_one_speaker_out(utterances, seed)
     elif condition.protocol == "k_fold":
-        splits = k_fold(utterances, condition.folds, fixed)
+        splits = k_fold(utterances, condition.folds, seed)
     elif condition.protocol == "official":
-        splits = official(utterances, fixed)
+        splits = official(utterances, seed)
     else:
         disjoint = "video" if condition.protocol == "source_disjoint" else None
-        splits = official(utterances, fixed, disjoint=disjoint, test_part="validation")
+        splits = official(utterances, seed, disjoint=disjoint, test_part="validation")
     return splits if condition.percent == 100 else draw_share(splits, utterances, condition.percent, [seed, run])
 
 
