@@ -11,7 +11,7 @@ name it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ class _Fold:
         products = {i: self._multiply(rows, group.ravel() == i) for i in np.flatnonzero(readers.any(axis=0))}
         for is_read, columns in zip(readers, reads, strict=True):
             n_features = self.data.features[0, ..., columns].size
-            yield sum(products[i] for i in np.flatnonzero(is_read)) / n_features
+            yield reduce(np.add, (products[i] for i in np.flatnonzero(is_read))) / n_features
 
     def _multiply(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         from sklearn.preprocessing import StandardScaler
