@@ -235,16 +235,19 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
 
     inputs = keras.Input(shape, name="stem_output")
     x = dropout(inputs, p["input_dropout"], layers.SpatialDropout2D)
-    kernel, strides = (p["kernel_frequency"], p["kernel_time"]), (p.get("stride_frequency", 1), 1)
-    if "stride_frequency" not in p and p["n_convolutions"]:
-        # Windows side by side become channels: a convolution of size 1 over them is the same, and three times as fast.
-        if n_left := -x.shape[1] % kernel[0]:
+    reads_windows = "stride_frequency" not in p  # a head on whole utterances
+    if reads_windows and p["n_convolutions"]:
+        # A convolution over windows side by side is a dense layer on each of them, and four times as fast.
+        if n_left := -x.shape[1] % p["kernel_frequency"]:
             x = layers.ZeroPadding2D(((0, n_left), (0, 0)), name="whole_windows")(x)
-        x = layers.Reshape((x.shape[1] // kernel[0], 1, kernel[0] * x.shape[3]), name="windows")(x)
-        kernel = (1, 1)
+        x = layers.Reshape((x.shape[1] // p["kernel_frequency"], 1, p["kernel_frequency"] * x.shape[3]), name="windows")(x)
     for number in range(1, p["n_convolutions"] + 1):
-        name, start = f"convolution{number}", initializer()
-        x = layers.Conv2D(p["filters"], kernel, strides, "same", activation="elu", kernel_initializer=start, name=name)(x)
+        common = {"activation": "elu", "kernel_initializer": initializer(), "name": f"convolution{number}"}
+        if reads_windows:
+            x = layers.Dense(p["filters"], **common)(x)
+        else:
+            kernel, strides = (p["kernel_frequency"], p["kernel_time"]), (p["stride_frequency"], 1)
+            x = layers.Conv2D(p["filters"], kernel, strides, "same", **common)(x)
     window = (x.shape[1] if p["pooling"].startswith("global") else 1, x.shape[2])
     pooled = []
     if "mean" in p["pooling"]:

@@ -516,7 +516,7 @@ def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpo
     assert json.loads((ensemble / "run1" / "config.json").read_text()) == {**config, "ensemble_size": 2}
     merged = load_predictor(ensemble / "model.keras")
     trunks = [one.model.get_layer("head").get_layer("trunk") for one in (predictor, merged)]
-    n_filters = [trunk.get_layer("convolution1").filters for trunk in trunks]
+    n_filters = [trunk.get_layer("convolution1").units for trunk in trunks]
     assert n_filters == [96, 192] and merged.metadata["ensemble_size"] == 2
     assert merged.metadata["calibration"]["folds"] == 3
     text = (tmp_path / "tables" / "table3.md").read_text()

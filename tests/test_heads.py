@@ -167,7 +167,7 @@ def test_a_merged_head_gives_the_mean_of_the_logits(task, n_convolutions):
     inner = merged.get_layer("trunk")
     assert inner.get_layer(output).units == (2 if task == "categorical" else 1)
     if n_convolutions:
-        assert inner.get_layer("convolution1").filters == 12
+        assert inner.get_layer("convolution1").units == 12
     logits = []
     for model in (*members, merged):
         trunk, stem = model.get_layer("trunk"), model.get_layer("stem").output
