@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from fabricated import draw_components
 
 from began.audio import hash_sound, measure_seconds, name_channel, name_part, read_audio, split_channel
 from began.command_line import run_script
@@ -38,8 +37,8 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     build_encoder(base_filters=2, latent_size=8, seed=1).save(folder / "encoder.keras")
     attach_json(folder / "encoder.keras", "spectrogram", SpectrogramConfig.of("normalized").to_dict())
-    encoder = UtteranceEncoder.of(load_frozen_encoder(folder / "encoder.keras"), components=draw_components(2))
-    parameters = resolve_parameters("categorical", {}, UTTERANCE)
+    encoder = UtteranceEncoder.of(load_frozen_encoder(folder / "encoder.keras"))
+    parameters = resolve_parameters("categorical", {"correlations": "none"}, UTTERANCE)
     shape = (40, 1, len(choose_statistics(parameters, encoder.statistics)))
     generator = np.random.default_rng(0)
     normalization = generator.normal(size=(40, shape[2])), generator.uniform(0.01, 0.1, (40, shape[2]))
