@@ -23,6 +23,7 @@ from typing import Any
 
 import pandas as pd
 
+from began import published
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import lock_folder, printable, sha256_of
@@ -49,7 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_base_parser("experiments.evaluate", __doc__)
     add = parser.add_argument
-    add("--model", type=Path, required=True, help="model.keras or model-dimensional.keras, as every table writes them")
+    model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"
+    add("--model", type=Path, default=published.MODEL, help=model)
     corpus = parser.add_mutually_exclusive_group(required=True)
     corpus.add_argument("--manifest", type=Path, metavar="CSV", help="names your recordings")
     corpus.add_argument("--corpus", choices=tuple(CORPORA), help="a corpus that needs no manifest, with --data-dir")
