@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from began.errors import InputError, is_full, name_cause
+from began.errors import InputError, name_cause, raise_passing
 from began.files import WEIGHTS, open_keras_file, printable
 
 KNOWN_CLASSES = (
@@ -87,7 +87,8 @@ def refuse_damaged(path: str | os.PathLike[str]) -> Iterator[None]:
     except (InputError, UnknownLayer):
         raise
     except OSError as error:
-        raise error if is_full(error) else _cannot_load(path, error) from error
+        raise_passing(error)
+        raise _cannot_load(path, error) from error
     # Keras and HDF5 raise whatever their parsers raise for a damaged or hostile archive: there is no narrower type.
     except Exception as error:
         raise _cannot_load(path, error) from error
