@@ -32,7 +32,7 @@ from began.startup import start_backend
 from classifiers.metrics import CATEGORICAL
 from classifiers.predictor import load_predictor, read_description
 from experiments.corpora import open_corpus
-from experiments.corpora.equal_sounds import describe_copies, read_sounds
+from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.manifest import SPLITS
 from experiments.corpora.record import Corpus
 from experiments.evaluation import transfer
@@ -92,6 +92,7 @@ def main(arguments: argparse.Namespace) -> None:
         if not folder.is_complete:
             start_backend()
             tables = transfer.predict_corpus(load_predictor(arguments.model), corpus)
+            refuse_changed(corpus, hashes)
             for name, table in zip(FILES, tables, strict=False):
                 folder.write_table(name, table)
             _draw(folder, tables, f"{config['model']} on {config['corpus']}")

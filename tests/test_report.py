@@ -288,6 +288,27 @@ def test_names_and_notes_from_a_results_folder_are_no_markup(results):
     assert "//b.example" in text and "http://" not in text and "www.d" not in text and "\x1b" not in text
 
 
+def test_formulas_and_emphasis_are_no_markup_either():
+    assert escape("$a$ _b_ __c__ d_e") == r"<span>$</span>a<span>$</span> \_b\_ \_\_c\_\_ d_e"
+
+
+def test_conditions_on_other_recordings_are_not_compared(results):
+    """Labels and names alike, the sound not: a difference between the scores would say nothing about the conditions."""
+    emodb(results, "head_per_second", config={"sounds_sha256": "a"})
+    emodb(results, "utterance_head", values=(0.8, 0.82, 0.84), config={"sounds_sha256": "a"})
+    emodb(results, "utterance_statistics", values=(0.8, 0.82, 0.84), config={"sounds_sha256": "b"})
+    emodb(results, "utterance_statistics_speaker_normalized", values=(0.8, 0.82, 0.84))  # of an earlier version: unknown
+    found = {
+        name: Results(results).compare("table3_emodb", name, "head_per_second").mean
+        for name in EXPERIMENTS["table3_emodb"].conditions
+    }
+    assert found["utterance_head"] == pytest.approx(0.1) and math.isnan(found["utterance_statistics"])
+    assert found["utterance_statistics_speaker_normalized"] == pytest.approx(0.1)
+    notes = Results(results).notes("table3_emodb", "utterance_statistics")
+    assert "on other recordings than head_per_second, so not compared with it" in notes
+    assert not any("other recordings" in note for note in Results(results).notes("table3_emodb", "utterance_head"))
+
+
 def test_settings_that_differ_between_runs_are_named(results):
     emodb(results)
     path = results / "table3_emodb/head_per_second/run2/config.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,6 +191,33 @@ def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
     assert run(*argv) == 0
     assert capsys.readouterr().out.count("complete in") == 16
     assert (results / "tables" / "robustness.md").read_text(encoding="utf-8") == before
+
+
+def test_recordings_that_change_are_named_before_and_meanwhile(done, monkeypatch, tmp_path, capsys):
+    from experiments.evaluation import robustness as machinery
+
+    _, argv = done
+    data, real = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), machinery.compute_functionals
+    argv = ["--data-dir", data, *argv[2:4], "--results-dir", tmp_path / "results", "--methods", "functionals"]
+    argv += ["--alterations", "unaltered"]
+    first, second, *_ = sorted((data / "wav").iterdir())
+
+    def change(corpus):
+        features = real(corpus)
+        first.write_bytes(second.read_bytes())
+        return features
+
+    monkeypatch.setattr(machinery, "compute_functionals", change)
+    before = first.read_bytes()
+    assert run(*argv) == 2
+    assert f"emodb: found recordings that were changed since the start: 1 of 12 ({first.stem})" in capsys.readouterr().err
+    assert not list((tmp_path / "results").rglob("metrics.csv"))
+    monkeypatch.setattr(machinery, "_hear", None)  # what has changed since an earlier call is named before work begins
+    assert run(*argv) == 2
+    assert f"found a run on recordings that have changed since: 1 of 12 ({first.stem})" in capsys.readouterr().err
+    monkeypatch.undo()
+    first.write_bytes(before)
+    assert run(*argv) == 0
 
 
 def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):

@@ -24,7 +24,7 @@ from began.files import lock_folder, printable
 from began.sounds import SoundHashes
 from began.startup import count_cores
 from classifiers.metrics import CATEGORICAL
-from experiments.corpora.equal_sounds import read_sounds
+from experiments.corpora.equal_sounds import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
 from experiments.evaluation.baselines import compute_functionals, make_classifier, score_classes
@@ -34,7 +34,7 @@ from experiments.evaluation.evaluate import finish_run
 from experiments.evaluation.methods import describe_run
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import POOLED, RunFolder, write_sounds
+from experiments.evaluation.runs import POOLED, RunFolder, refuse_other_sounds, write_sounds
 from experiments.evaluation.searched_heads import draw_seed, head_job
 
 EPOCHS = 30
@@ -66,7 +66,9 @@ def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpu
         heard: dict[str, dict[str, Data]] = {method: {} for method in methods}
         for name in alterations:
             missing = [method for method in methods if not runs[method, name].is_complete]
-            for method, data in _hear(name, missing, corpus, settings).items():
+            heard_now = _hear(name, missing, corpus, settings)
+            refuse_changed(corpus, hashes)
+            for method, data in heard_now.items():
                 if method == "functionals":  # whose features are not cached
                     scores = _classify(fit_once(), data, splits)
                     _finish(runs[method, name], on_altered(method, name), data, splits, scores, settings)
@@ -86,6 +88,7 @@ def _start(locks: ExitStack, method: str, name: str, corpus: Corpus, settings: S
     condition = on_altered(method, name)
     run = RunFolder(settings.results_dir, condition.experiment, condition.name, 1)
     locks.enter_context(lock_folder(run.path.parent))
+    refuse_other_sounds(settings.results_dir, run.path, corpus)
     run.start(describe_run(condition, corpus, settings) | {"alteration": name})
     if run.is_complete:
         print(printable(f"{method}, {condition.description}: complete in {run.path}"))
