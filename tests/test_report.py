@@ -16,7 +16,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments import figures, report
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import DEFAULT_HEAD_SEEN, LEAKING, SPACE_SEEN, STATISTICS_SEEN
+from experiments.evaluation.conditions import DEFAULT_HEAD_SEEN, EXPERIMENTS, LEAKING, SPACE_SEEN, STATISTICS_SEEN
 from experiments.reporting import error_analysis, tables
 from experiments.reporting.markdown import Footnotes, escape, number
 from experiments.reporting.readme import update_readme
