@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -14,8 +15,10 @@ from began.command_line import run_script
 from classifiers import heads
 from experiments import robustness
 from experiments.corpora import open_corpus, synthetic
+from experiments.corpora.record import Corpus
 from experiments.evaluation import alterations
 from experiments.evaluation.alterations import ALTERATIONS
+from experiments.evaluation.baselines import compute_functionals
 from experiments.evaluation.runs import find_runs, read_json, read_table
 from experiments.reporting.consistency import check_results
 
@@ -159,6 +162,8 @@ def test_every_method_has_a_run_of_each_alteration(done):
     assert config["altered_copies"] is True
     without = results / "robustness" / "utterance_head_without_altered_copies_noise_0_db" / "run1" / "config.json"
     assert read_json(without) == config | {"altered_copies": False}
+    config = read_json(results / "robustness" / "functionals_unaltered" / "run1" / "config.json")
+    assert config["front_end"] == "normalized"
 
 
 def test_the_table_has_accuracies_and_changed_answers(done):
@@ -178,9 +183,24 @@ def test_the_table_has_accuracies_and_changed_answers(done):
         assert table.loc[(method, "unaltered"), "changed"] == 0
     # The front end brings speech to one level.
     assert table.loc[("utterance_head", "gain_minus_12_db"), "changed"] == 0
+    assert table.loc[("functionals", "gain_minus_12_db"), "changed"] == 0
     text = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
     assert "| 12 dB less gain |" in text and "| white noise, SNR 0 dB |" in text and "synthetic speech" in text.lower()
     assert "telephone" not in text
+
+
+def test_functionals_hear_neither_level_nor_silence_around(speech, tmp_path):
+    paths = []
+    for name in ("unaltered", "gain_minus_12_db", "silence_around"):
+        paths.append(tmp_path / f"{name}.wav")
+        ALTERATIONS[name].write(paths[-1], speech, seed=0)
+    corpus = Corpus("c", pd.DataFrame({"path": list(map(str, paths)), "label": "x"}), ("x",))
+    before, *after = compute_functionals(corpus, "normalized").features
+    literal, *changed = compute_functionals(corpus, "literal").features
+    for found, wrong in zip(after, changed, strict=True):
+        # The loud level is found to a tenth of a decibel.
+        np.testing.assert_allclose(found, before, rtol=0.02, atol=0.5)
+        assert np.abs(wrong - literal).max() > 10
 
 
 def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
@@ -202,8 +222,8 @@ def test_recordings_that_change_are_named_before_and_meanwhile(done, monkeypatch
     argv += ["--alterations", "unaltered"]
     first, second, *_ = sorted((data / "wav").iterdir())
 
-    def change(corpus):
-        features = real(corpus)
+    def change(*arguments):
+        features = real(*arguments)
         first.write_bytes(second.read_bytes())
         return features
 

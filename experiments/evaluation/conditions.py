@@ -44,6 +44,7 @@ SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, a
 SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
+FRONT_END_SEEN = "the front end was designed with the test scores of EmoDB in view"
 UTTERANCE_SEEN = (
     "pooling and front end were designed with the test scores of EmoDB in view, the rest was chosen on four of its speakers"
 )
@@ -79,7 +80,8 @@ class Condition:
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
-        front_end: what the encoder of the method "utterance" is fed with, whatever it was trained with (`began.front_end`).
+        front_end: what the methods "utterance", whatever its encoder was trained with, and "functionals" are fed with
+            (`began.front_end`).
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.
@@ -148,6 +150,7 @@ class Condition:
             "head": ("features", "hop_seconds", "masked_copies", "search"),
             "statistics": ("normalize_speakers", "copies", "correlations"),
             "whole": ("learning_rate",),
+            "functionals": ("front_end",),
         }
         options = {name: getattr(self, name) for name in ("method", "initial_weights", *names.get(self.method, ()))}
         return options if self.ensemble_size == 1 else {**options, "ensemble_size": self.ensemble_size}
@@ -162,6 +165,8 @@ class Condition:
             notes.append(UTTERANCE_SEEN)
         if self.corpus == "emodb" and self.method == "statistics":
             notes.append(STATISTICS_SEEN)
+        if self.corpus == "emodb" and self.method == "functionals":
+            notes.append(FRONT_END_SEEN)
         if self.normalize_speakers:
             notes.append(SPEAKERS_NORMALIZED)
         return tuple(notes)
@@ -267,6 +272,7 @@ BASE_ENCODER = "began-16-epochs"
 
 _NORMALIZED = {"method": "statistics", "normalize_speakers": True}
 _UTTERANCE = {"method": "utterance", "front_end": "normalized"}
+_FUNCTIONALS = {"method": "functionals", "front_end": "normalized"}
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
     "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
@@ -299,7 +305,7 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
         "… each speaker standardised, initial weights",
         {**_NORMALIZED, "initial_weights": True},
     ),
-    "functionals": ("functionals of librosa's features, linear SVM", {"method": "functionals", "encoder": ""}),
+    "functionals": ("functionals of librosa's features, linear SVM", {**_FUNCTIONALS, "encoder": ""}),
     "majority": ("the most frequent class", {"method": "majority", "encoder": ""}),
 }
 """Name -> description, and what differs from the base."""
@@ -347,10 +353,10 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (_TABLE1, _TABLE2, 
 
 
 ROBUST_METHODS: dict[str, dict[str, Any]] = {
-    "utterance_head": {"method": "utterance", "front_end": "normalized"},
-    "utterance_head_without_altered_copies": {"method": "utterance", "front_end": "normalized", "altered_copies": False},
+    "utterance_head": _UTTERANCE,
+    "utterance_head_without_altered_copies": {**_UTTERANCE, "altered_copies": False},
     "head_per_second": {"method": "head"},
-    "functionals": {"method": "functionals"},
+    "functionals": _FUNCTIONALS,
 }
 """What is compared on altered recordings: name -> method. All with default parameters, without a search."""
 
