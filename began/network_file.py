@@ -16,6 +16,7 @@ import numpy as np
 
 from began.errors import InputError, name_cause, raise_passing
 from began.files import WEIGHTS, open_keras_file, printable
+from began.startup import check_keras
 
 KNOWN_CLASSES = (
     {"Functional", "InputLayer", "DTypePolicy", "__keras_tensor__", "GlorotUniform", "Zeros"}
@@ -46,8 +47,9 @@ def load_network(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         InputError: the file is damaged, holds layers that no network of this project has, fewer weights than its network
-            needs, or weights that are not finite.
+            needs, or weights that are not finite; or Keras has defaults with which it computes something else.
     """
+    check_keras()
     with refuse_damaged(path):
         config, weights = read_network(path)
         if missing := _list_shapes(config) - check_weights(weights):

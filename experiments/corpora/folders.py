@@ -172,6 +172,9 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
+        first = text.splitlines()[0]
+        if _find_separator([first]):
+            raise wrong_columns(path, [first], expected, "") from error
         raise refuse(f"text that is not CSV (line {reader.line_num}: {error})", "correct that line") from error
     lines = [(number, cells) for number, cells in lines if any(cells)]
     if not lines:
