@@ -86,7 +86,7 @@ def check_keras() -> None:
     action = "correct that file, or what your program sets with keras.config"
     try:
         import keras
-    except (ImportError, ValueError, TypeError, AttributeError) as error:  # another backend, or values that it does not know
+    except (ImportError, ValueError, TypeError, AttributeError) as error:  # another backend, unknown values
         raise InputError.about(file, f"what Keras cannot be imported with ({error})", expected, action) from error
     backend, *others = keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format()
     if backend not in BACKENDS or others != ["float32", "channels_last"]:

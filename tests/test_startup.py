@@ -45,7 +45,10 @@ def test_defaults_of_keras_do_not_count(tmp_path, content, where):
 
 OTHER_DEFAULTS = {
     "a precision": ({"floatx": "float16"}, "found backend tensorflow, floatx float16, image_data_format channels_last"),
-    "an order": ({"image_data_format": "channels_first"}, "found backend tensorflow, floatx float32, image_data_format channels_f"),
+    "an order": (
+        {"image_data_format": "channels_first"},
+        "found backend tensorflow, floatx float32, image_data_format channels_f",
+    ),
     "no backend": ({"backend": "nonsense"}, "found what Keras cannot be imported with"),
     "a fault": ({"epsilon": 1}, "found what Keras cannot be imported with (Invalid `epsilon`"),
     "no record": ([], "found what Keras cannot be imported with"),

@@ -146,10 +146,9 @@ def _find_odd_recordings(table: pd.DataFrame) -> list[str]:
         found[what] = distance.abs() >= np.maximum(least, ROBUST_DEVIATIONS * spread)
     usual = by_speaker["rate"].transform(lambda rates: rates.mode()[0])
     found["of another sample rate than their speaker's others"] = table["rate"] != usual
+    named = {what: [printable(name) for name in table["utterance"][odd]] for what, odd in found.items() if odd.any()}
     return [
-        f"{odd.sum()} recording{'s' * int(odd.sum() > 1)} {what}: {shorten([printable(name) for name in table['utterance'][odd]], MAX_NAMED)}"
-        for what, odd in found.items()
-        if odd.any()
+        f"{len(names)} recording{'s' * (len(names) > 1)} {what}: {shorten(names, MAX_NAMED)}" for what, names in named.items()
     ]
 
 
