@@ -20,6 +20,8 @@ PROTOCOLS = {
     "leave_one_speaker_out": "leave one speaker out",
     "official": "the split that the manifest names",
     "k_fold": "{folds} folds",
+    "another_corpus": "trained on another corpus, tested on each speaker of this one, without {set_aside} utterances that are "
+    "drawn for every run",
 }
 """Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
 
@@ -49,6 +51,12 @@ UTTERANCE_SEEN = (
     "pooling and front end were designed with the test scores of EmoDB in view, the rest was chosen on four of its speakers"
 )
 
+SHOTS = (0, 5, 10, 20)
+"""Labelled utterances of a corpus that a classifier of another one gets."""
+
+SET_ASIDE = max(SHOTS)
+"""Utterances of that corpus that are never tested on: the labelled ones are the first of them, whatever their number."""
+
 ENCODERS = {
     "began": "",
     "began-16-epochs": "--epochs 16",
@@ -70,7 +78,7 @@ class Condition:
     Attributes:
         experiment, name: of the results' folder.
         description: what distinguishes the condition, for tables.
-        corpus: name of the loader in `experiments.corpora`.
+        corpus: name of the loader in `experiments.corpora`; of the one that is tested on.
         protocol: key of PROTOCOLS.
         folds: of the protocol "k_fold".
         chunk_split: split chunks in place of utterances, which leaks.
@@ -92,6 +100,8 @@ class Condition:
         searched_as: condition with the same search, whose trials are taken over; empty: none.
         normalize_speakers, correlations: of the method "statistics".
         learning_rate: of the method "whole"; None takes its default.
+        source, training, shots: of the protocol "another_corpus": name of the other loader, key of TRAININGS, and how many
+            labelled utterances of `corpus` are trained on.
     """
 
     experiment: str
@@ -119,6 +129,9 @@ class Condition:
     searched_as: str = ""
     correlations: bool = True
     learning_rate: float | None = None
+    source: str = ""
+    training: str = ""
+    shots: int = 0
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -137,7 +150,7 @@ class Condition:
     @property
     def protocol_text(self) -> str:
         """How the data are split, in words."""
-        text = PROTOCOLS[self.protocol].format(folds=self.folds)
+        text = PROTOCOLS[self.protocol].format(folds=self.folds, set_aside=SET_ASIDE)
         if self.chunk_split:
             text += "; chunks in place of utterances"
         return text if self.percent == 100 else f"{text}; {self.percent} % of the training labels"
@@ -152,7 +165,9 @@ class Condition:
             "whole": ("learning_rate",),
             "functionals": ("front_end",),
         }
-        options = {name: getattr(self, name) for name in ("method", "initial_weights", *names.get(self.method, ()))}
+        carried = ("source", "training", "shots") if self.source else ()
+        chosen = ("method", "initial_weights", *names.get(self.method, ()), *carried)
+        options = {name: getattr(self, name) for name in chosen}
         return options if self.ensemble_size == 1 else {**options, "ensemble_size": self.ensemble_size}
 
     @property
@@ -374,12 +389,47 @@ ROBUSTNESS = Experiment(
     _ACCURACY_AND_UAR,
     {condition.name: condition for condition in _ALTERED},
 )
-"""Not among EXPERIMENTS: the paper has no such table."""
+
+
+TRAININGS: dict[str, tuple[int, ...]] = {"source": SHOTS, "adapted": (0,), "alone": SHOTS[1:]}
+"""What is trained on -> with how many labelled utterances of the corpus that is tested on.
+
+"source" is the other corpus and those utterances; "adapted" the same, with the mean and the spread of the recordings that are
+tested on brought to those of the other corpus; "alone" those utterances without the other corpus.
+"""
+
+DIRECTIONS = (("emodb", "savee"), ("savee", "emodb"))
+"""Trained on, tested on."""
+
+TRANSFER_METHODS = ("utterance_head", "functionals")
+"""Keys of ROBUST_METHODS that are compared on another corpus."""
+
+
+def carried_over(source: str, target: str, method: str, training: str, shots: int) -> Condition:
+    """Returns the condition of a key of TRANSFER_METHODS and one of TRAININGS in one of DIRECTIONS."""
+    name = f"{source}_to_{target}_{method}_{training}_{shots:02d}"
+    where: dict[str, Any] = {"protocol": "another_corpus", "corpus": target, "source": source}
+    return Condition("transfer", name, training=training, shots=shots, search=False, **where, **ROBUST_METHODS[method])
+
+
+_CARRIED = [
+    carried_over(*direction, method, training, shots)
+    for direction in DIRECTIONS
+    for method in TRANSFER_METHODS
+    for training, numbers in TRAININGS.items()
+    for shots in numbers
+]
+TRANSFER = Experiment(
+    "transfer", "Carrying over to another corpus", _ACCURACY_AND_UAR, {condition.name: condition for condition in _CARRIED}
+)
+
+BEYOND_THE_PAPER = {experiment.name: experiment for experiment in (ROBUSTNESS, TRANSFER)}
+"""Not among EXPERIMENTS: the paper has no such tables."""
 
 
 def find_condition(experiment: str, name: str) -> Condition | None:
     """Returns the record of a condition; None for an own data set, or a condition that the user named."""
-    experiments = {**EXPERIMENTS, ROBUSTNESS.name: ROBUSTNESS}
+    experiments = {**EXPERIMENTS, **BEYOND_THE_PAPER}
     known = experiments[experiment].conditions if experiment in experiments else {}
     if ensemble := _ENSEMBLE.fullmatch(name):
         return as_ensemble(known[ensemble[1]], int(ensemble[2])) if ensemble[1] in known else None

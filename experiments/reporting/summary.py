@@ -17,7 +17,7 @@ import pandas as pd
 
 from classifiers.metrics import TASKS
 from experiments.evaluation import runs
-from experiments.evaluation.conditions import EXPERIMENTS, ROBUSTNESS, Condition, Experiment, find_condition
+from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Condition, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
 MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS = "mean over speakers", "mean over folds"
@@ -25,7 +25,7 @@ RECALL = "unweighted_average_recall"
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
 
 _CUSTOM = Experiment("custom", "Own data sets", columns={}, conditions={})
-RECORDS = {**EXPERIMENTS, ROBUSTNESS.name: ROBUSTNESS, _CUSTOM.name: _CUSTOM}
+RECORDS = {**EXPERIMENTS, **BEYOND_THE_PAPER, _CUSTOM.name: _CUSTOM}
 """Experiment -> its record; own data sets have one without conditions."""
 
 _KEYS = ["experiment", "condition", "metric", "level"]
