@@ -256,6 +256,24 @@ def test_the_picture_of_the_readme_is_small():
     assert 10_000 < (ROOT / "docs" / "prediction.png").stat().st_size < 200_000
 
 
+def test_the_scores_of_carrying_over():
+    table = pd.read_csv(ROOT / "results" / "tables" / "transfer.csv")
+    section = (ROOT / "docs" / "other-corpora.md").read_text(encoding="utf-8").split("[The table]")[1].split("\n## ")[0]
+
+    def scores(column: str, method: str, training: str, *shots: int) -> list[str]:
+        found = table[(table["method"] == method) & (table["training"] == training)].set_index(["shots", "target"])[column]
+        return [f"{abs(found[number, target]):.1f}" for number in shots for target in ("savee", "emodb")]
+
+    head = "utterance_head"
+    expected = [*scores("uar", head, "source", 0), f"{table['chance'].iloc[0]:.1f}", *scores("uar", head, "adapted", 0)]
+    expected += [*scores("uar", head, "source", 20), *scores("uar", head, "alone", 20)]
+    expected += scores("difference", head, "source", 5, 20)
+    worse = table[(table["method"] == "functionals") & (table["target"] == "emodb") & (table["training"] == "source")]
+    assert (worse["difference_ci_high"].dropna() < 0).all()
+    expected += [f"{-end:.1f}" for end in (worse["difference"].max(), worse["difference"].min())]
+    assert re.findall(r"\d+\.\d", section) == expected
+
+
 def test_the_scores_of_the_method():
     rendered = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
     section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## What it scores")[1]
