@@ -18,7 +18,7 @@ from experiments.corpora import open_corpus, synthetic
 from experiments.corpora.record import Corpus
 from experiments.evaluation import alterations
 from experiments.evaluation.alterations import ALTERATIONS
-from experiments.evaluation.baselines import compute_functionals
+from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.runs import find_runs, read_json, read_table
 from experiments.reporting.consistency import check_results
 

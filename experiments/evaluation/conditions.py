@@ -34,9 +34,14 @@ METHODS = {
     "statistics": ("class_weight",),
     "whole": ("epochs", "pooling"),
     "functionals": (),
+    "egemaps": (),
+    "compare_2016": (),
     "majority": (),
 }
 """Method (`experiments.evaluation.methods.prepare`) -> the settings that, beside the seed, decide what it gives."""
+
+HAND_MADE = ("functionals", "egemaps", "compare_2016")
+"""Methods with hand-made features (`experiments.evaluation.functionals`) and a linear support vector machine."""
 
 HEADS = ("utterance", "head")
 """Methods of heads whose parameters are searched: the others try all of a small grid, or nothing."""
@@ -88,8 +93,8 @@ class Condition:
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
-        front_end: what the methods "utterance", whatever its encoder was trained with, and "functionals" are fed with
-            (`began.front_end`).
+        front_end: what the methods "utterance", whatever its encoder was trained with, and those of HAND_MADE are fed
+            with (`began.front_end`).
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.
@@ -163,7 +168,7 @@ class Condition:
             "head": ("features", "hop_seconds", "masked_copies", "search"),
             "statistics": ("normalize_speakers", "copies", "correlations"),
             "whole": ("learning_rate",),
-            "functionals": ("front_end",),
+            **dict.fromkeys(HAND_MADE, ("front_end",)),
         }
         carried = ("source", "training", "shots") if self.source else ()
         chosen = ("method", "initial_weights", *names.get(self.method, ()), *carried)
@@ -180,7 +185,7 @@ class Condition:
             notes.append(UTTERANCE_SEEN)
         if self.corpus == "emodb" and self.method == "statistics":
             notes.append(STATISTICS_SEEN)
-        if self.corpus == "emodb" and self.method == "functionals":
+        if self.corpus == "emodb" and self.method in HAND_MADE:
             notes.append(FRONT_END_SEEN)
         if self.normalize_speakers:
             notes.append(SPEAKERS_NORMALIZED)
@@ -321,6 +326,8 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
         {**_NORMALIZED, "initial_weights": True},
     ),
     "functionals": ("functionals of librosa's features, linear SVM", {**_FUNCTIONALS, "encoder": ""}),
+    "egemaps": ("eGeMAPS (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "egemaps", "encoder": ""}),
+    "compare_2016": ("ComParE 2016 (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "compare_2016", "encoder": ""}),
     "majority": ("the most frequent class", {"method": "majority", "encoder": ""}),
 }
 """Name -> description, and what differs from the base."""

@@ -11,12 +11,12 @@ from began.errors import InputError
 from began.front_end import FRONT_ENDS
 from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.conditions import Condition, as_ensemble, with_method
+from experiments.evaluation.conditions import HAND_MADE, Condition, as_ensemble, with_method
 
 MAX_ENSEMBLE = 10
 """Heads that are made into one: more change little, and a head has at most 1024 filters."""
 
-WITHOUT_ENCODER = ("functionals", "majority")
+WITHOUT_ENCODER = (*HAND_MADE, "majority")
 """Methods that need no encoder."""
 
 

@@ -27,10 +27,11 @@ from classifiers.metrics import CATEGORICAL
 from experiments.corpora.equal_sounds import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
-from experiments.evaluation.baselines import compute_functionals, make_classifier, score_classes
+from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import Condition, on_altered
 from experiments.evaluation.data import Data, Outcome, represent
 from experiments.evaluation.evaluate import finish_run
+from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.methods import describe_run
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits
