@@ -26,10 +26,11 @@ from classifiers.metrics import CATEGORICAL
 from classifiers.training import BLOCK
 from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.record import Corpus
-from experiments.evaluation.baselines import compute_functionals, make_classifier, score_classes
+from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import CORPORA, SET_ASIDE, Condition
 from experiments.evaluation.data import Data, Outcome, represent
 from experiments.evaluation.evaluate import finish_run
+from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.methods import describe_run
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
