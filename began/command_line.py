@@ -80,7 +80,7 @@ def _describe_passing(error: Exception) -> str:
         found, action = f"{error.strerror} (limit: ulimit -n)", "Close other programs, or raise the limit"
         return f"{printable(error.filename or 'files')}: found {found}; expected room for more. {action}. {GOES_ON}"
     found = f"too little memory ({name_cause(error)[:200]})"
-    return f"memory: found {found}; expected more. Close other programs, or lower --workers. {GOES_ON}"
+    return f"memory: found {found}; expected more. Close other programs, or run fewer processes (--workers N). {GOES_ON}"
 
 
 _interrupted_by = 0

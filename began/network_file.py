@@ -88,11 +88,9 @@ def refuse_damaged(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (InputError, UnknownLayer):
         raise
-    except OSError as error:
-        raise_passing(error)
-        raise _cannot_load(path, error) from error
     # Keras and HDF5 raise whatever their parsers raise for a damaged or hostile archive: there is no narrower type.
     except Exception as error:
+        raise_passing(error)
         raise _cannot_load(path, error) from error
 
 

@@ -137,6 +137,23 @@ def test_too_many_open_files_are_no_damage(do, tmp_path, capsys):
     assert "damaged" not in said and "emove" not in said
 
 
+class ResourceExhaustedError(Exception):
+    """As TensorFlow names its own."""
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), ResourceExhaustedError("OOM when allocating")])
+def test_too_little_memory_is_no_damage_of_a_model(error, monkeypatch):
+    from began import network_file
+    from began.published import ENCODER
+
+    def fail(path):
+        raise error
+
+    monkeypatch.setattr(network_file, "read_network", fail)
+    with pytest.raises(type(error)):
+        network_file.load_network(ENCODER)
+
+
 @pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), OSError(errno.ENOMEM, "Cannot allocate memory")])
 def test_too_little_memory_gives_one_line(error, capsys):
     def fail(arguments: argparse.Namespace) -> None:
