@@ -5,6 +5,7 @@ import json
 import math
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import keras
@@ -40,7 +41,7 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         state = json.loads(str(arrays.pop("state")))
-    except (KeyError, *ARCHIVE_ERRORS) as error:
+    except (KeyError, SyntaxError, TokenError, *ARCHIVE_ERRORS) as error:  # NumPy reads headers with Python's parser
         raise_passing(error)
         found = f"a damaged checkpoint ({error})"
         raise InputError.about(path, found, "a whole one", "remove it to start again") from error
