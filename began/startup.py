@@ -81,12 +81,15 @@ def check_keras() -> None:
         InputError: names the file, or the variable, that they come from.
     """
     choose_backend()
-    file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
+    home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")  # noqa: PTH111 - Path's raises where there is no home
+    file = Path(home, "keras.json")
     expected = f"backend {' or '.join(BACKENDS)}, floatx float32, image_data_format channels_last"
     action = "correct that file, or what your program sets with keras.config"
     try:
         import keras
     except (ImportError, ValueError, TypeError, AttributeError) as error:  # another backend, unknown values
+        if not file.is_file():
+            raise  # an installation that is broken, which says so
         raise InputError.about(file, f"what Keras cannot be imported with ({error})", expected, action) from error
     backend, *others = keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format()
     if backend not in BACKENDS or others != ["float32", "channels_last"]:

@@ -77,6 +77,18 @@ def test_a_program_of_ones_own_is_told_of_defaults_under_which_networks_compute_
         assert "expected backend tensorflow or jax, floatx float32, image_data_format channels_last. Correct" in done.stderr
 
 
+def test_what_keeps_keras_from_being_imported_is_not_blamed_on_a_file_that_is_not_there(tmp_path, monkeypatch):
+    from began.startup import check_keras
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "keras", None)  # as of a broken installation
+    with pytest.raises(ImportError):
+        check_keras()
+    (tmp_path / "keras.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="keras.json: found what Keras cannot be imported with"):
+        check_keras()
+
+
 @pytest.mark.parametrize(("backend", "expected"), [("torch", "tensorflow or jax"), ("nonsense", "tensorflow or jax")])
 def test_a_backend_that_nothing_runs_on(backend, expected, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", backend)
