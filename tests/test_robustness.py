@@ -213,21 +213,26 @@ def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
     assert (results / "tables" / "robustness.md").read_text(encoding="utf-8") == before
 
 
-def test_recordings_that_change_are_named_before_and_meanwhile(done, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("n_before", [0, 1], ids=["what is scored", "what is trained on"])
+@pytest.mark.parametrize(("method", "reader"), [("functionals", "compute_functionals"), ("head_per_second", "represent")])
+def test_recordings_that_change_are_named_before_and_meanwhile(method, reader, n_before, done, monkeypatch, tmp_path, capsys):
     from experiments.evaluation import robustness as machinery
 
     _, argv = done
-    data, real = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), machinery.compute_functionals
-    argv = ["--data-dir", data, *argv[2:4], "--results-dir", tmp_path / "results", "--methods", "functionals"]
+    data, real, calls = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), getattr(machinery, reader), []
+    argv = ["--data-dir", data, *argv[2:4], "--results-dir", tmp_path / "results", "--methods", method]
     argv += ["--alterations", "unaltered"]
     first, second, *_ = sorted((data / "wav").iterdir())
 
     def change(*arguments):
         features = real(*arguments)
-        first.write_bytes(second.read_bytes())
+        calls.append(arguments)
+        if len(calls) > n_before:
+            first.write_bytes(second.read_bytes())
         return features
 
-    monkeypatch.setattr(machinery, "compute_functionals", change)
+    monkeypatch.setattr(machinery, reader, change)
+    monkeypatch.setattr(robustness, "EPOCHS", 1)
     before = first.read_bytes()
     assert run(*argv) == 2
     assert f"emodb: found recordings that were changed since the start: 1 of 12 ({first.stem})" in capsys.readouterr().err
@@ -236,6 +241,7 @@ def test_recordings_that_change_are_named_before_and_meanwhile(done, monkeypatch
     assert run(*argv) == 2
     assert f"found a run on recordings that have changed since: 1 of 12 ({first.stem})" in capsys.readouterr().err
     monkeypatch.undo()
+    monkeypatch.setattr(robustness, "EPOCHS", 1)
     first.write_bytes(before)
     assert run(*argv) == 0
 

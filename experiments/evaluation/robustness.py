@@ -63,8 +63,13 @@ def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpu
     with ExitStack() as locks:
         runs = {key: _start(locks, *key, corpus, settings) for key in product(methods, alterations)}
         write_sounds(settings.results_dir, corpus)
-        heard_by_functionals = on_altered("functionals", UNALTERED).front_end
-        fit_once = cache(lambda: _fit_classifiers(compute_functionals(corpus, heard_by_functionals), splits))
+
+        @cache
+        def fit_once() -> list[Any]:
+            own = compute_functionals(corpus, on_altered("functionals", UNALTERED).front_end)
+            refuse_changed(corpus, hashes)
+            return _fit_classifiers(own, splits)
+
         heard: dict[str, dict[str, Data]] = {method: {} for method in methods}
         for name in alterations:
             missing = [method for method in methods if not runs[method, name].is_complete]
@@ -80,6 +85,7 @@ def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpu
             if of_method:
                 print(f"\n{method}")
                 own = represent(on_altered(method, UNALTERED), corpus, settings)
+                refuse_changed(corpus, hashes)
                 scored = _train_and_score(own, [*of_method.values()], splits, settings)
                 for (name, data), scores in zip(of_method.items(), scored, strict=True):
                     _finish(runs[method, name], on_altered(method, name), data, splits, scores, settings)
