@@ -39,6 +39,7 @@ _SETTINGS = {
     "epochs": "at most {} epochs",
     "features": "head on the {}",
     "class_weight": "class weights: {}",
+    "ensemble_size": "{} seeds made into one",
     "pooling": "chunks pooled by their {}",
 }
 _PARAMETERS_SHOWN = (
