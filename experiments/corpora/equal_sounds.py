@@ -41,7 +41,9 @@ def refuse_changed(corpus: Corpus, hashes: SoundHashes) -> None:
     names, now = corpus.utterances["utterance"], read_sounds(corpus, hashes).utterances["sound"]
     if changed := [printable(name) for name in names[now != corpus.utterances["sound"]]]:
         found = f"recordings that were changed since the start: {len(changed)} of {len(now)} ({shorten(changed)})"
-        raise InputError.about(corpus.name, found, "them to stay as they are meanwhile", "start again")
+        raise InputError.about(
+            corpus.name, found, "them to stay as they are meanwhile", "restore them, or start again with a new --results-dir"
+        )
 
 
 def find_copies(utterances: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
