@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError
-from began.files import UNFINISHED, lock_folder, printable, write_npy
+from began.files import UNFINISHED, lock_folder, open_npy, printable, write_npy
 from began.sounds import SoundHashes
 from classifiers.metrics import CATEGORICAL
 from classifiers.training import BLOCK
@@ -217,13 +217,14 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
         moments[name] = recordings.mean(axis=0), recordings.std(axis=0)
     one, other = parts
     other_of, first = {one: other, other: one}, parts[one]
-    with write_npy(path, first.features.dtype, first.features.shape[1:]) as append:
+    form = first.features.dtype, first.features.shape[1:]
+    with write_npy(path, *form) as append:
         for is_adapted in (False, True):
             for name, data in parts.items():
                 for start in range(0, len(rows[name]), BLOCK):
                     block = data.features[rows[name][start : start + BLOCK]]
                     append(adapt(block, moments[name], moments[other_of[name]]) if is_adapted else block)
-    features = np.load(path, mmap_mode="r")
+    features, _ = open_npy(path, *form)
 
     def gather(flags: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
         chosen = [of_corpus[rows[name]] for name, of_corpus in flags.items() if of_corpus is not None]
