@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,19 @@ def test_functionals_of_librosa_are_in_the_order_of_the_recordings(corpus):
     backwards = Corpus("noise", corpus.utterances[::-1].reset_index(drop=True), corpus.labels)
     assert data.features.shape == (4, 4 * (20 + 20 + 40 + 5)) and data.features.dtype == np.float32
     np.testing.assert_array_equal(compute_functionals(backwards, "literal").features[::-1], data.features)
+
+
+def test_opensmile_runs_in_one_thread(corpus, monkeypatch):
+    """It aborts the process where a second one is set up meanwhile."""
+    threads = set()
+
+    def describe(waveform):
+        threads.add(threading.current_thread())
+        return np.zeros(3)
+
+    monkeypatch.setattr(functionals, "_open_smile", lambda method: describe)
+    assert compute_functionals(corpus, "literal", "egemaps").features.shape == (4, 3)
+    assert threads == {threading.current_thread()}
 
 
 @pytest.mark.extras

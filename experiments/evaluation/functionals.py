@@ -42,7 +42,8 @@ def compute_functionals(corpus: Corpus, front_end: str, method: str = "functiona
 
     describe = _describe_waveform if method not in OPENSMILE else _open_smile(method)
     paths = list(corpus.utterances["path"])
-    in_threads = Parallel(count_cores(), prefer="threads", return_as="generator")  # NumPy lets go of the interpreter
+    n_threads = 1 if method in OPENSMILE else count_cores()  # NumPy lets go of the interpreter; openSMILE aborts in threads
+    in_threads = Parallel(n_threads, prefer="threads", return_as="generator")
     described = in_threads(delayed(_describe_file)(path, front_end, describe) for path in paths)
     features = np.stack(list(show_embedding(described, len(paths))))
     return Data.of_utterances(corpus, features.astype(np.float32))
