@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from functools import partial
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -40,36 +40,34 @@ def compute_functionals(corpus: Corpus, front_end: str, method: str = "functiona
     """
     from joblib import Parallel, delayed
 
-    describe = _describe_waveform if method not in OPENSMILE else _open_smile(method)
+    if find_missing_package(method):
+        found, action = "no package opensmile", "install it: pip install opensmile"
+        raise InputError.about(f"hand-made features {method}", found, "it, for openSMILE's feature sets", action)
+    # openSMILE ends a process in which it has two threads, or TensorFlow beside it: it gets processes that have neither.
+    kind, n_workers = ("processes", max(2, count_cores())) if method in OPENSMILE else ("threads", count_cores())
     paths = list(corpus.utterances["path"])
-    n_threads = 1 if method in OPENSMILE else count_cores()  # NumPy lets go of the interpreter; openSMILE aborts in threads
-    in_threads = Parallel(n_threads, prefer="threads", return_as="generator")
-    described = in_threads(delayed(_describe_file)(path, front_end, describe) for path in paths)
+    in_workers = Parallel(n_workers, prefer=kind, return_as="generator")
+    described = in_workers(delayed(_describe_file)(path, front_end, method) for path in paths)
     features = np.stack(list(show_embedding(described, len(paths))))
     return Data.of_utterances(corpus, features.astype(np.float32))
 
 
-def _describe_file(path: str, front_end: str, describe: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _describe_file(path: str, front_end: str, method: str) -> np.ndarray:
+    from began.audio import SAMPLE_RATE
     from began.front_end import stream_speech
 
-    return describe(np.concatenate([*stream_speech(path, front_end)]))
+    waveform = np.concatenate([*stream_speech(path, front_end)])
+    if method not in OPENSMILE:
+        return _describe_waveform(waveform)
+    features = _open_smile(method).process_signal(waveform, SAMPLE_RATE).to_numpy()[0]
+    return np.nan_to_num(features)  # of what has no voice
 
 
-def _open_smile(method: str) -> Callable[[np.ndarray], np.ndarray]:
-    if find_missing_package(method):
-        found, action = "no package opensmile", "install it: pip install opensmile"
-        raise InputError.about(f"hand-made features {method}", found, "it, for openSMILE's feature sets", action)
+@cache
+def _open_smile(method: str) -> Any:
     import opensmile
 
-    smile = opensmile.Smile(opensmile.FeatureSet[OPENSMILE[method]], opensmile.FeatureLevel.Functionals)
-    return partial(_run_smile, smile)
-
-
-def _run_smile(smile, waveform: np.ndarray) -> np.ndarray:
-    from began.audio import SAMPLE_RATE
-
-    features = smile.process_signal(waveform, SAMPLE_RATE).to_numpy()[0]
-    return np.nan_to_num(features)  # of what has no voice
+    return opensmile.Smile(opensmile.FeatureSet[OPENSMILE[method]], opensmile.FeatureLevel.Functionals)
 
 
 def _describe_waveform(waveform: np.ndarray) -> np.ndarray:
