@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, open_sound, truncated
-from began.errors import InputError
+from began.errors import InputError, raise_passing
 from began.files import describe_no_file, printable
 from began.media import MediaFile, find_container, say_how_to_convert
 
@@ -236,6 +236,7 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
         action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN
         raise InputError.about(path, found, UNDAMAGED, action) from error
     except OSError as error:
+        raise_passing(error)
         found = f"a file that cannot be opened ({error.strerror or error})"
         raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
 

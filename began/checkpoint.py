@@ -2,15 +2,17 @@
 
 import io
 import json
+import math
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import keras
 import numpy as np
 
-from began.errors import InputError
-from began.files import write_atomically
+from began.errors import InputError, raise_passing
+from began.files import ARCHIVE_ERRORS, write_atomically
 
 
 def write_checkpoint(path: Path, model: keras.Model, state: dict[str, Any]) -> None:
@@ -34,10 +36,13 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
     """
     variables = name_variables(model)
     try:
-        with np.load(path if content is None else io.BytesIO(content), allow_pickle=False) as archive:
+        content = path.read_bytes() if content is None else content
+        _check_sizes(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         state = json.loads(str(arrays.pop("state")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, SyntaxError, TokenError, *ARCHIVE_ERRORS) as error:  # NumPy reads headers with Python's parser
+        raise_passing(error)
         found = f"a damaged checkpoint ({error})"
         raise InputError.about(path, found, "a whole one", "remove it to start again") from error
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
@@ -47,6 +52,19 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return state
+
+
+def _check_sizes(content: bytes) -> None:
+    """Raises a ValueError where the arrays of an archive take more memory than it has bytes, being compressed or named so."""
+    n_bytes = 0
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                np.lib.format.read_magic(file)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            n_bytes += abs(math.prod(shape)) * dtype.itemsize
+            if n_bytes > len(content):
+                raise ValueError(f"{member.filename!r:.60} with {math.prod(shape)} values, more than lie in the file")
 
 
 def name_variables(model: keras.Model) -> dict[str, Any]:

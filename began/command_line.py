@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import errno
 import os
 import signal
 import sys
@@ -9,10 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from began.errors import InputError, is_full, printable
+from began.errors import InputError, is_full, is_passing, name_cause, printable
 from began.startup import set_environment
 
-INTERRUPTED = "\nInterrupted. What was finished is kept: the same command goes on from there."
+GOES_ON = "What was finished is kept: the same command goes on from there."
+INTERRUPTED = f"\nInterrupted. {GOES_ON}"
 
 
 def run_script(
@@ -54,12 +56,10 @@ def run_script(
     except BrokenPipeError:  # whoever read the output has enough, as `head` does
         _discard_output()
         return 0
-    except OSError as error:
-        if not is_full(error):
+    except Exception as error:
+        if not is_passing(error):
             raise
-        # Results have an InputError of their own: this is a temporary file, or what the shell redirects the output to.
-        found, where = f"found that it cannot be written ({error.strerror})", error.filename or "output"
-        _say(f"error: {printable(where)}: {found}; expected free space. Free some, or use another disk.")
+        _say(f"error: {_describe_passing(error)}")
         _discard_output()
         return 2
     except KeyboardInterrupt:
@@ -68,6 +68,19 @@ def run_script(
         if argv is None:
             _leave(code)
         return code
+
+
+def _describe_passing(error: Exception) -> str:
+    """Returns what this machine has too little of, and what to do."""
+    if isinstance(error, OSError) and is_full(error):
+        # Results have an InputError of their own: this is a temporary file, or what the shell redirects the output to.
+        found, where = f"found that it cannot be written ({error.strerror})", error.filename or "output"
+        return f"{printable(where)}: {found}; expected free space. Free some, or use another disk."
+    if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+        found, action = f"{error.strerror} (limit: ulimit -n)", "Close other programs, or raise the limit"
+        return f"{printable(error.filename or 'files')}: found {found}; expected room for more. {action}. {GOES_ON}"
+    found = f"too little memory ({name_cause(error)[:200]})"
+    return f"memory: found {found}; expected more. Close other programs, or run fewer processes (--workers N). {GOES_ON}"
 
 
 _interrupted_by = 0

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from began.audio import hash_sound, name_part, split_part
-from began.errors import InputError
+from began.errors import InputError, raise_passing
 from began.files import lock_folder, open_npy, printable, shorten, write_npy, write_text
 from began.front_end import stream_chunks
 from began.sound_files import StrPath, list_files
@@ -91,6 +91,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
+        raise_passing(error)
         found = f"a damaged description of a chunk store ({error})"
         raise InputError.about(path, found, "a whole one", "remove its folder, and run the preparation again") from error
     if "spectrogram" in stored:  # of whichever version wrote it
@@ -170,6 +171,7 @@ def _read_sounds(shard: Path) -> list[tuple[State, str]]:
     try:
         return [(state, str(sound)) for state, sound in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:
+        raise_passing(error)
         action = "remove it and its shard, and run the preparation again"
         raise InputError.about(path, f"a damaged list of a shard's sounds ({error})", "a whole one", action) from error
 
@@ -226,6 +228,7 @@ class ChunkStore:
         try:
             chunks, checksums = open_npy(path, "<f2", (self.config.n_bins, self.config.n_frames))
         except (OSError, ValueError) as error:
+            raise_passing(error)
             raise InputError.about(path, f"a damaged shard ({error})", "a whole one", f"remove it and {action}") from error
         return chunks.offset, checksums
 

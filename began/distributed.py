@@ -15,6 +15,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from typing import Any
 import numpy as np
 
 from began.errors import InputError, name_cause
+
+_ADDRESS = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+(?:%[\w.-]+)?\]):([0-9]{1,9})")
+"""A host's name or address, IPv6 in brackets, and a port."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,11 @@ class Cluster:
             return cls(devices=devices)
         names = tuple(name.strip() for name in workers.split(","))
         for name in names:
-            host, _, port = name.rpartition(":")
-            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            if not (address := _ADDRESS.fullmatch(name)) or not 0 < int(address[2]) < 65536:
                 expected = "HOST:PORT, such as 192.168.0.2:2222"
                 raise InputError.about("--workers", repr(name), expected, "separate the addresses by commas, without spaces")
-        if len(set(names)) < len(names):
+        # TensorFlow would wait for the second of two names of one address without end.
+        if len({(host.lower(), int(port)) for host, _, port in (name.rpartition(":") for name in names)}) < len(names):
             raise InputError.about("--workers", workers, "an address once", "give every worker a port of its own")
         if index is None or not 0 <= index < len(names):
             action = "give this process its number among the workers, counted from 0"

@@ -19,8 +19,21 @@ def printable(text: object, keep: str = "") -> str:
 
 
 def is_full(error: OSError) -> bool:
-    """Tells whether an error is about a disk without space, that of the temporary folder included."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No usable temporary directory" in str(error)
+    """Tells whether an error is about space on a disk, or the limit of a file's size, that of temporary files included."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No usable temporary directory" in str(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tells whether an error is about this machine now, not about a file: it has no space, memory or open files left."""
+    if isinstance(error, OSError):
+        return is_full(error) or error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's
+
+
+def raise_passing(error: BaseException) -> None:
+    """Raises an error again that `is_passing`: a file that cannot be read for its sake is not damaged, nor to be removed."""
+    if is_passing(error):
+        raise error
 
 
 class InputError(ValueError):

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import json
+import lzma
 import math
 import os
 import re
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from began.errors import InputError
+from began.errors import InputError, is_full, raise_passing
 from began.errors import printable as printable
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ CHECKSUM = "<u4"
 BLOCK_BYTES = 1 << 20
 """How much of a file is compared with its checksums at a time."""
 
-ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
 """What reading JSON from a damaged archive raises; RuntimeError: a password, a later version, JSON nested too deep."""
 
 
@@ -93,11 +94,15 @@ def check_writable(folder: str | os.PathLike[str], subject: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        if not is_full(error):
+            raise_passing(error)
         found = f"a folder that cannot be written to ({error.strerror})"
         raise InputError.about(subject, found, "a writable folder", "choose another one") from error
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
+    if not is_full(error):
+        raise_passing(error)
     found, action = f"that it cannot be written ({error.strerror or error})", "free some space, or choose another folder"
     return InputError.about(path, found, "a writable folder with free space", action)
 
@@ -314,5 +319,6 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
             return default
         raise InputError.about(path, f"a .keras file without {name}.json", expected, "give another file") from error
     except ARCHIVE_ERRORS as error:
+        raise_passing(error)
         found = f"a damaged or foreign file ({error})"
         raise InputError.about(path, found, expected, "copy it again, or make it again") from error

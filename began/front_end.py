@@ -211,6 +211,8 @@ def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:
     # Window 0 lies before the recording, and its end at the first sample.
     start = max(0, int(first[above].min()) * HOP - ONSET)
     end = min(n_samples, int(last[above].max()) * HOP - WINDOW + ONSET)
+    if end - start < WINDOW < n_samples:  # a click in digital silence, where nothing else is loud for longer
+        return None
     return Speech(start, max(end, start + 1), gain)
 
 

@@ -14,8 +14,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from began.errors import InputError, is_full, name_cause
+from began.errors import InputError, name_cause, raise_passing
 from began.files import WEIGHTS, open_keras_file, printable
+from began.startup import check_keras
 
 KNOWN_CLASSES = (
     {"Functional", "InputLayer", "DTypePolicy", "__keras_tensor__", "GlorotUniform", "Zeros"}
@@ -46,8 +47,9 @@ def load_network(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         InputError: the file is damaged, holds layers that no network of this project has, fewer weights than its network
-            needs, or weights that are not finite.
+            needs, or weights that are not finite; or Keras has defaults with which it computes something else.
     """
+    check_keras()
     with refuse_damaged(path):
         config, weights = read_network(path)
         if missing := _list_shapes(config) - check_weights(weights):
@@ -86,10 +88,9 @@ def refuse_damaged(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (InputError, UnknownLayer):
         raise
-    except OSError as error:
-        raise error if is_full(error) else _cannot_load(path, error) from error
     # Keras and HDF5 raise whatever their parsers raise for a damaged or hostile archive: there is no narrower type.
     except Exception as error:
+        raise_passing(error)
         raise _cannot_load(path, error) from error
 
 

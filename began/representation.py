@@ -16,7 +16,7 @@ import numpy as np
 from began.audio import CHUNK_SAMPLES, Recording, hold_audio
 from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
-from began.errors import InputError
+from began.errors import InputError, raise_passing
 from began.files import check_npy, lock_folder, open_npy, write_npy
 from began.front_end import stream_chunks
 from began.sound_files import StrPath, list_files
@@ -280,6 +280,7 @@ def _read_cached(path: Path, n_rows: int, dtype: np.dtype, shape: tuple[int, ...
         check_npy(path, rows, checksums)
         found = f"{len(rows)} rows"
     except (OSError, ValueError) as error:
+        raise_passing(error)
         rows, found = None, str(error)
     if rows is None or len(rows) != n_rows:
         action = "remove its folder: it is computed afresh"

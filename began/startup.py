@@ -72,6 +72,31 @@ def choose_backend(backends: Sequence[str] = BACKENDS) -> str:
     return backend
 
 
+def check_keras() -> None:
+    """Imports Keras, and refuses defaults of the user's own with which networks compute something else.
+
+    Commands have set them aside (`set_environment`); a program that takes features with this project has not.
+
+    Raises:
+        InputError: names the file, or the variable, that they come from.
+    """
+    choose_backend()
+    home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")  # noqa: PTH111 - Path's raises where there is no home
+    file = Path(home, "keras.json")
+    expected = f"backend {' or '.join(BACKENDS)}, floatx float32, image_data_format channels_last"
+    action = "correct that file, or what your program sets with keras.config"
+    try:
+        import keras
+    except (ImportError, ValueError, TypeError, AttributeError) as error:  # another backend, unknown values
+        if not file.is_file():
+            raise  # an installation that is broken, which says so
+        raise InputError.about(file, f"what Keras cannot be imported with ({error})", expected, action) from error
+    backend, *others = keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format()
+    if backend not in BACKENDS or others != ["float32", "channels_last"]:
+        found = f"backend {backend}, floatx {others[0]}, image_data_format {others[1]}"
+        raise InputError.about(file, found, expected, action)
+
+
 def start_backend(backends: Sequence[str] = BACKENDS) -> None:
     """Imports Keras' backend, and makes TensorFlow's operations deterministic (which costs nothing on a CPU here).
 

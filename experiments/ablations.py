@@ -6,7 +6,7 @@ The base is a BEGAN after 16 epochs, its last map, and the default head without 
 point; other ways of recognising stand beside them (experiments/evaluation/conditions.py). All encoders that are compared have
 trained for those 16 epochs, so that none is ahead; the published one, which has trained for 100, is a condition of its own.
 Encoders are looked for in pretrain_librispeech/<name> of the results folder; the help says how each is made. A condition whose
-encoder is not there is left out, and named, unless its runs are complete.
+encoder or package is not there is left out, and named, unless its runs are complete.
 """
 
 import argparse
@@ -15,10 +15,11 @@ import sys
 from began.command_line import run_script
 from began.errors import InputError, printable
 from experiments.corpora import open_corpus
-from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS
+from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS, Condition
 from experiments.evaluation.evaluate import evaluate
+from experiments.evaluation.functionals import find_missing_package
 from experiments.evaluation.methods import check_conditions
-from experiments.evaluation.options import add_training_options, make_base_parser, read_settings
+from experiments.evaluation.options import Settings, add_training_options, make_base_parser, read_settings
 from experiments.evaluation.runs import find_runs
 from experiments.reporting.render import render
 
@@ -39,19 +40,26 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
     chosen = [EXPERIMENT.conditions[name] for name in arguments.conditions]
-    encoders = {condition: settings.find_encoder(condition) for condition in chosen}
-    present = [condition for condition, encoder in encoders.items() if encoder is None or encoder.is_file()]
+    missing = {condition: _find_missing(condition, settings) for condition in chosen}
+    present = [condition for condition in chosen if missing[condition] is None]
     if not present:
-        action = f"run {_how_to_make(chosen[0].encoder)} first"
-        raise InputError.about(encoders[chosen[0]], "no such file", "an encoder", action)
+        raise InputError(f"{chosen[0].name}: found that it cannot be run; expected what it needs. First {missing[chosen[0]]}.")
     check_conditions(present, settings)
     evaluate(present, open_corpus("emodb", arguments.data_dir), settings)
     render(settings.results_dir)
     for condition in chosen:
         complete = find_runs(settings.results_dir, EXPERIMENT.name, condition.name)
-        if condition not in present and len(complete) < settings.runs:
-            print(f"left out: {condition.name}; make its encoder with {_how_to_make(condition.encoder)}")
+        if missing[condition] and len(complete) < settings.runs:
+            print(f"left out: {condition.name}; first {missing[condition]}")
     print(printable(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}"))
+
+
+def _find_missing(condition: Condition, settings: Settings) -> str | None:
+    """Returns what has to be done before a condition can be run, if anything."""
+    if package := find_missing_package(condition.method):
+        return f"pip install {package}"
+    encoder = settings.find_encoder(condition)
+    return None if encoder is None or encoder.is_file() else f"run {_how_to_make(condition.encoder)}"
 
 
 def _how_to_make(encoder: str) -> str:

@@ -24,7 +24,7 @@ from typing import IO
 from urllib.parse import urlparse
 
 from began.command_line import run_script
-from began.errors import InputError, is_full
+from began.errors import InputError, is_full, raise_passing
 from began.files import UNFINISHED, lock_folder, printable
 from experiments.corpora import CORPORA, emodb, librispeech, load
 from experiments.corpora.folders import check_audio
@@ -101,6 +101,8 @@ def fetch(name: str, archive: Archive, final: Path) -> None:
             except InputError as error:
                 raise InputError.about(archive.url, f"something else ({error})", f"{name} as published", AGAIN) from error
     except OSError as error:
+        if not is_full(error):
+            raise_passing(error)
         found = "a full disk" if is_full(error) else f"an error ({error.strerror or error})"
         raise InputError.about(printable(dest), found, "a writable folder with space for the archive", MORE_SPACE) from error
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import pandas as pd
 
+from began import published
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import lock_folder, printable, sha256_of
@@ -31,7 +32,7 @@ from began.startup import start_backend
 from classifiers.metrics import CATEGORICAL
 from classifiers.predictor import load_predictor, read_description
 from experiments.corpora import open_corpus
-from experiments.corpora.equal_sounds import describe_copies, read_sounds
+from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.manifest import SPLITS
 from experiments.corpora.record import Corpus
 from experiments.evaluation import transfer
@@ -49,7 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_base_parser("experiments.evaluate", __doc__)
     add = parser.add_argument
-    add("--model", type=Path, required=True, help="model.keras or model-dimensional.keras, as every table writes them")
+    model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"
+    add("--model", type=Path, default=published.MODEL, help=model)
     corpus = parser.add_mutually_exclusive_group(required=True)
     corpus.add_argument("--manifest", type=Path, metavar="CSV", help="names your recordings")
     corpus.add_argument("--corpus", choices=tuple(CORPORA), help="a corpus that needs no manifest, with --data-dir")
@@ -90,6 +92,7 @@ def main(arguments: argparse.Namespace) -> None:
         if not folder.is_complete:
             start_backend()
             tables = transfer.predict_corpus(load_predictor(arguments.model), corpus)
+            refuse_changed(corpus, hashes)
             for name, table in zip(FILES, tables, strict=False):
                 folder.write_table(name, table)
             _draw(folder, tables, f"{config['model']} on {config['corpus']}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, raise_passing
 from began.files import lock_folder, printable, write_atomically
 from experiments.corpora import omg
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
@@ -134,7 +134,8 @@ def cut(video: Path, path: Path, start: float, end: float) -> None:
             raise NotCutError(f"ffmpeg ended with code {outcome.returncode} ({message})")
         try:
             frames = soundfile.info(temporary).frames
-        except (soundfile.LibsndfileError, OSError):
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise_passing(error)
             raise NotCutError(f"ffmpeg wrote no sound ({message})") from None
         if not frames:
             raise NotCutError("the video ends before the utterance starts")

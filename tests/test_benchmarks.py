@@ -50,6 +50,19 @@ def test_benchmark_of_predicting_in_miniature():
     assert row["ratio"] > 1.5
 
 
+def test_benchmark_of_checksums_in_miniature():
+    from experiments.benchmarks.checksums import benchmark
+
+    rows = benchmark(repetitions=1, n_files=4, base_filters=2)
+    assert [row["name"].split(" vs ")[0] for row in rows] == [
+        "checksums of cached seconds",
+        "checksums of cached utterances and their copies",
+    ]
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["ours"] / row["alternative"], rel=1e-2)
+        assert 0 < row["ratio"] < 0.5
+
+
 def test_benchmark_of_embedding_in_miniature():
     from experiments.benchmarks.embedding import benchmark
 

@@ -728,7 +728,9 @@ def test_paths_of_windows_get_the_right_hint(recordings):
         recordings("file,label\nC:\\Users\\me\\a.wav,x\n")
 
 
-@pytest.mark.parametrize("text", ["file\tlabel\na.wav\tx\n", "file\tlabel\ttext\na.wav\tx\twell, yes\n"])
+@pytest.mark.parametrize(
+    "text", ["file\tlabel\na.wav\tx\n", "file\tlabel\ttext\na.wav\tx\twell, yes\n", '"file"\t"label"\n"a.wav"\t"x"\n']
+)
 def test_tabs_get_the_right_hint(recordings, text):
     with pytest.raises(InputError, match=r"Separate the columns by commas instead of '\\t'\.$"):
         recordings(text)

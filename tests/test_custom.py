@@ -173,6 +173,7 @@ def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_p
     best = choose_parameters(results, Condition("custom", "mine"), "categorical")
     assert description["parameters"] == best["parameters"] and description["best_epoch"] == best["epochs"]
     assert description["labels"] == list(EMOTIONS) and description["n_utterances"] == 36
+    assert description["sounds_sha256"] == config["sounds_sha256"]
     written = model.stat().st_mtime_ns, model.read_bytes()
     assert run(*argv) == 0
     assert (model.stat().st_mtime_ns, model.read_bytes()) == written  # it was there already
@@ -180,6 +181,22 @@ def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_p
     assert run(*argv) == 0
     prediction = load_predictor(model).predict_file(load("manifest", path).utterances["path"][0])
     assert prediction.scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_of_other_recordings_is_not_kept(encoder, tmp_path):
+    """Its scores alone would not tell: one sample may change none of them."""
+    from experiments.evaluation.final_model import _is_current
+
+    path, known = tmp_path / "model.keras", {"task": "categorical", "utterances_sha256": "a", "sounds_sha256": "b"}
+
+    def is_current(**attached):
+        path.write_bytes(encoder.read_bytes())
+        attach_json(path, "head", attached)
+        return _is_current(path, known)
+
+    assert is_current(**known) and is_current(**known, calibration={"folds": 3})
+    assert not is_current(**known | {"sounds_sha256": "c"}) and not is_current(**known | {"utterances_sha256": "c"})
+    assert is_current(task="categorical") and not is_current(task="dimensional")  # of an earlier version, which names none
 
 
 def test_arousal_and_valence_beside_labels_by_the_official_split(manifest, encoder, tmp_path):

@@ -67,6 +67,20 @@ def test_a_click_is_no_speech(speech):
     assert measure_speech([clicked]).gain == pytest.approx(measure_speech([speech]).gain, rel=0.02)
 
 
+@pytest.mark.parametrize("n_samples", [1_000, 16_000, 160_000])
+def test_a_click_in_digital_silence_is_refused(tmp_path, n_samples):
+    clicked = np.zeros(n_samples, np.float32)
+    clicked[n_samples // 2] = 0.5
+    assert measure_speech([clicked]) is None
+    soundfile.write(tmp_path / "a.wav", clicked, 16_000)
+    with pytest.raises(InputError, match="found silence, but for single clicks; expected speech"):
+        find_speech(tmp_path / "a.wav")
+    # Sound that is all there is, however short, and 20 ms of it among nothing, are taken.
+    assert measure_speech([np.sin(np.arange(200, dtype=np.float32))]) is not None
+    clicked[n_samples // 2 : n_samples // 2 + 320] = np.sin(np.arange(320))
+    assert measure_speech([clicked]) is not None
+
+
 def test_loud_windows_get_the_common_level(speech):
     measured = measure_speech([speech])
     windows = np.lib.stride_tricks.sliding_window_view(measured.gain * speech, 320)[::32]

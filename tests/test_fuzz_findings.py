@@ -43,6 +43,9 @@ ARCHIVES = {
     "deflated, damaged": lambda: (lambda whole: whole[:45] + bytes([whole[45] ^ 0xFF]) + whole[46:])(
         archive_of(json.dumps(list(range(300))).encode(), compression=zipfile.ZIP_DEFLATED)
     ),
+    "with LZMA, damaged": lambda: (lambda whole: whole[:45] + b"\xff" + whole[46:])(
+        archive_of(json.dumps(list(range(300))).encode(), compression=zipfile.ZIP_LZMA)
+    ),
     "with JSON nested too deep": lambda: archive_of(b'{"a":' * 200_000),
     "with a list": lambda: archive_of(b"[]"),
     "with bytes that are not UTF-8": lambda: archive_of(b'{"a": "\xff"}'),

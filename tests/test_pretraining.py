@@ -186,7 +186,16 @@ def test_failed_write_keeps_the_checkpoint_from_before(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 
 
-@pytest.mark.parametrize("damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"text"])
+DAMAGES = {
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "empty": lambda whole: b"",
+    "text": lambda whole: b"text",
+    "a header without its end": lambda whole: whole.replace(b"}", b" ", 1),
+    "a header out of line": lambda whole: whole.replace(b"{'descr", b"  {\n }\n", 1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_checkpoint_is_refused(store, tmp_path, damage):
     model = build_began(SETTINGS, (32, 8, 1))
     write_checkpoint(tmp_path / "checkpoint.npz", model, {})

@@ -65,6 +65,7 @@ SMALLER = {
     "experiments.table1_savee": _SMALL_TABLE,
     "experiments.table2_omg": _SMALL_TABLE,
     "experiments.table3_emodb": _SMALL_TABLE,
+    "experiments.transfer": ["--methods", "functionals", "--runs", "1", "--workers", "1"],
 }
 """Module -> what makes its command cheap."""
 PARSED_ONLY = ("experiments.benchmarks",)

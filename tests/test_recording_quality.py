@@ -98,18 +98,37 @@ def only_one(alter, rate=RATE):
     return lambda speaker, number, waveform: (alter(waveform), rate) if (speaker, number) == ("b", 3) else (waveform, RATE)
 
 
+def test_a_silent_channel_hides_no_bandwidth(tmp_path):
+    waveform = make_noise(1, bandwidth_hz=3_400)
+    soundfile.write(tmp_path / "a.wav", np.stack([0 * waveform, waveform], axis=1), RATE, subtype="FLOAT")
+    assert 2 ** measure(tmp_path / "a.wav")["bandwidth"] == pytest.approx(3_400, abs=100)
+
+
+def test_two_speakers_are_compared_with_each_other():
+    meters, rows = Meters(), []
+    for speaker, level_db, rate in (("a", -20, RATE), ("b", -33, 2 * RATE)):
+        meters.start(speaker)(rate, make_noise(0, level_db)[:, None].astype(np.float32))
+        rows.append({"path": speaker, "utterance": speaker, "speaker": speaker})
+    lines, remarks = meters.describe(pd.DataFrame(rows))
+    assert len(lines) == 2
+    assert remarks[0].startswith("speaker a: level -20 dB, of the others -33 dB, bandwidth 8.0 kHz, of the others 16.0 kHz")
+    assert remarks[1].endswith("32000 Hz, most of the others 16000 Hz")
+    _, remarks = meters.describe(pd.DataFrame(rows[:1]))
+    assert remarks == []
+
+
 DIFFERENCES = {
     "nothing": (nothing, None),
-    "a soft speaker": (only_speaker("d", lambda x: x / 10), r"- speaker d: level -41 dB, of the speakers -21 dB"),
+    "a soft speaker": (only_speaker("d", lambda x: x / 10), r"- speaker d: level -41 dB, of the others -21 dB"),
     "an offset": (only_speaker("c", lambda x: x + 0.04), r"- speaker c: offset 4\.0 % of full scale"),
     "a narrow speaker": (
         lambda speaker, number, waveform: (make_noise(number, bandwidth_hz=3_400) if speaker == "a" else waveform, RATE),
-        r"- speaker a: bandwidth 3\.5 kHz, of the speakers 8\.0 kHz",
+        r"- speaker a: bandwidth 3\.5 kHz, of the others 8\.0 kHz",
     ),
-    "a soft recording": (only_one(lambda x: x / 10), r"- 1 recordings of another level than .* 10 dB or more\): b3\.wav"),
-    "a clipped one": (only_one(lambda x: np.clip(20 * x, -1, 1)), r"- 1 recordings clipped \(0\.1 % .*: b3\.wav"),
-    "a narrow one": (only_one(lambda x: make_noise(7, bandwidth_hz=3_400)), r"- 1 recordings of another bandwidth .*: b3\.wav"),
-    "another rate": (only_one(lambda x: np.repeat(x, 3), 48_000), r"- 1 recordings of another sample rate .*: b3\.wav"),
+    "a soft recording": (only_one(lambda x: x / 10), r"- 1 recording of another level than .* 10 dB or more\): b3\.wav"),
+    "a clipped one": (only_one(lambda x: np.clip(20 * x, -1, 1)), r"- 1 recording clipped \(0\.1 % .*: b3\.wav"),
+    "a narrow one": (only_one(lambda x: make_noise(7, bandwidth_hz=3_400)), r"- 1 recording of another bandwidth .*: b3\.wav"),
+    "another rate": (only_one(lambda x: np.repeat(x, 3), 48_000), r"- 1 recording of another sample rate .*: b3\.wav"),
     "many clipped ones": (
         lambda speaker, number, waveform: (np.clip(50 * waveform, -1, 1), RATE),
         r"- 40 recordings clipped .*: a0\.wav, a1\.wav, a2\.wav and 37 more",

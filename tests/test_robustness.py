@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -13,8 +15,10 @@ from began.command_line import run_script
 from classifiers import heads
 from experiments import robustness
 from experiments.corpora import open_corpus, synthetic
+from experiments.corpora.record import Corpus
 from experiments.evaluation import alterations
 from experiments.evaluation.alterations import ALTERATIONS
+from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.runs import find_runs, read_json, read_table
 from experiments.reporting.consistency import check_results
 
@@ -158,6 +162,8 @@ def test_every_method_has_a_run_of_each_alteration(done):
     assert config["altered_copies"] is True
     without = results / "robustness" / "utterance_head_without_altered_copies_noise_0_db" / "run1" / "config.json"
     assert read_json(without) == config | {"altered_copies": False}
+    config = read_json(results / "robustness" / "functionals_unaltered" / "run1" / "config.json")
+    assert config["front_end"] == "normalized"
 
 
 def test_the_table_has_accuracies_and_changed_answers(done):
@@ -177,9 +183,24 @@ def test_the_table_has_accuracies_and_changed_answers(done):
         assert table.loc[(method, "unaltered"), "changed"] == 0
     # The front end brings speech to one level.
     assert table.loc[("utterance_head", "gain_minus_12_db"), "changed"] == 0
+    assert table.loc[("functionals", "gain_minus_12_db"), "changed"] == 0
     text = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
     assert "| 12 dB less gain |" in text and "| white noise, SNR 0 dB |" in text and "synthetic speech" in text.lower()
     assert "telephone" not in text
+
+
+def test_functionals_hear_neither_level_nor_silence_around(speech, tmp_path):
+    paths = []
+    for name in ("unaltered", "gain_minus_12_db", "silence_around"):
+        paths.append(tmp_path / f"{name}.wav")
+        ALTERATIONS[name].write(paths[-1], speech, seed=0)
+    corpus = Corpus("c", pd.DataFrame({"path": list(map(str, paths)), "label": "x"}), ("x",))
+    before, *after = compute_functionals(corpus, "normalized").features
+    literal, *changed = compute_functionals(corpus, "literal").features
+    for found, wrong in zip(after, changed, strict=True):
+        # The loud level is found to a tenth of a decibel.
+        np.testing.assert_allclose(found, before, rtol=0.02, atol=0.5)
+        assert np.abs(wrong - literal).max() > 10
 
 
 def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
@@ -190,6 +211,39 @@ def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
     assert run(*argv) == 0
     assert capsys.readouterr().out.count("complete in") == 16
     assert (results / "tables" / "robustness.md").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("n_before", [0, 1], ids=["what is scored", "what is trained on"])
+@pytest.mark.parametrize(("method", "reader"), [("functionals", "compute_functionals"), ("head_per_second", "represent")])
+def test_recordings_that_change_are_named_before_and_meanwhile(method, reader, n_before, done, monkeypatch, tmp_path, capsys):
+    from experiments.evaluation import robustness as machinery
+
+    _, argv = done
+    data, real, calls = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), getattr(machinery, reader), []
+    argv = ["--data-dir", data, *argv[2:4], "--results-dir", tmp_path / "results", "--methods", method]
+    argv += ["--alterations", "unaltered"]
+    first, second, *_ = sorted((data / "wav").iterdir())
+
+    def change(*arguments):
+        features = real(*arguments)
+        calls.append(arguments)
+        if len(calls) > n_before:
+            first.write_bytes(second.read_bytes())
+        return features
+
+    monkeypatch.setattr(machinery, reader, change)
+    monkeypatch.setattr(robustness, "EPOCHS", 1)
+    before = first.read_bytes()
+    assert run(*argv) == 2
+    assert f"emodb: found recordings that were changed since the start: 1 of 12 ({first.stem})" in capsys.readouterr().err
+    assert not list((tmp_path / "results").rglob("metrics.csv"))
+    monkeypatch.setattr(machinery, "_hear", None)  # what has changed since an earlier call is named before work begins
+    assert run(*argv) == 2
+    assert f"found a run on recordings that have changed since: 1 of 12 ({first.stem})" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setattr(robustness, "EPOCHS", 1)
+    first.write_bytes(before)
+    assert run(*argv) == 0
 
 
 def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -318,6 +319,34 @@ def test_a_pickle_as_a_shard_or_checkpoint_is_not_opened(small_store_folder, tmp
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize("trap", ["compressed", "larger than it is", "of less than nothing"])
+def test_a_checkpoint_that_grows_is_refused_before_it_does(trap, tmp_path):
+    """As files of networks are: what is read takes no more memory than the file has bytes."""
+    from began.checkpoint import read_checkpoint
+    from began.pretraining import PretrainingSettings, build_began
+
+    def begin(shape: tuple[int, ...]) -> bytes:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        return header.getvalue()
+
+    members = {
+        "compressed": {"state.npy": begin((50_000_000,)) + bytes(200_000_000)},
+        "larger than it is": {"state.npy": begin((10**13,))},
+        "of less than nothing": {"model-0000.npy": begin((-(10**13),)), "state.npy": begin((10**13,))},
+    }[trap]
+    with zipfile.ZipFile(tmp_path / "checkpoint.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    del members
+    model = build_began(PretrainingSettings(base_filters=2, latent_size=8), (32, 8, 1))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="damaged checkpoint .* values, more than lie in the file"):
+        read_checkpoint(tmp_path / "checkpoint.npz", model)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
 # ----------------------------------------------------------------------------------------------------- the sources
 
 CALLS_OF_DATA = {"eval", "exec", "compile"}
@@ -330,7 +359,10 @@ def test_sources_open_nothing_unsafely(path):
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
-            if ast.unparse(node) != "from joblib import cpu_count":  # which loads nothing
+            if ast.unparse(node) not in (
+                "from joblib import cpu_count",
+                "from joblib import Parallel, delayed",
+            ):  # load nothing
                 assert not {name.split(".")[0] for name in names} & FORBIDDEN_MODULES
         if not isinstance(node, ast.Call):
             continue

@@ -43,6 +43,52 @@ def test_defaults_of_keras_do_not_count(tmp_path, content, where):
     assert done.stdout.split() == ["tensorflow", "float32", "1e-07", "channels_last", "None", "None"], done.stderr
 
 
+OTHER_DEFAULTS = {
+    "a precision": ({"floatx": "float16"}, "found backend tensorflow, floatx float16, image_data_format channels_last"),
+    "an order": (
+        {"image_data_format": "channels_first"},
+        "found backend tensorflow, floatx float32, image_data_format channels_f",
+    ),
+    "no backend": ({"backend": "nonsense"}, "found what Keras cannot be imported with"),
+    "a fault": ({"epsilon": 1}, "found what Keras cannot be imported with (Invalid `epsilon`"),
+    "no record": ([], "found what Keras cannot be imported with"),
+    "what changes nothing": ({"epsilon": 1e-3}, "float32 channels_last"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_DEFAULTS)
+@pytest.mark.parametrize("where", ["HOME", "KERAS_HOME"])
+def test_a_program_of_ones_own_is_told_of_defaults_under_which_networks_compute_something_else(tmp_path, name, where):
+    content, said = OTHER_DEFAULTS[name]
+    file = tmp_path / (".keras/keras.json" if where == "HOME" else "keras.json")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(content), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    code = (
+        "from began.network_file import load_network\nfrom began.published import ENCODER\nload_network(ENCODER)\n"
+        "import keras\nprint(keras.config.floatx(), keras.config.image_data_format())"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment | {where: str(tmp_path)}, capture_output=True, text=True)
+    if name == "what changes nothing":
+        assert done.stdout.strip() == said, done.stderr
+    else:
+        assert f"InputError: {file}: {said}" in done.stderr
+        assert "expected backend tensorflow or jax, floatx float32, image_data_format channels_last. Correct" in done.stderr
+
+
+def test_what_keeps_keras_from_being_imported_is_not_blamed_on_a_file_that_is_not_there(tmp_path, monkeypatch):
+    from began.startup import check_keras
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "keras", None)  # as of a broken installation
+    with pytest.raises(ImportError):
+        check_keras()
+    (tmp_path / "keras.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="keras.json: found what Keras cannot be imported with"):
+        check_keras()
+
+
 @pytest.mark.parametrize(("backend", "expected"), [("torch", "tensorflow or jax"), ("nonsense", "tensorflow or jax")])
 def test_a_backend_that_nothing_runs_on(backend, expected, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", backend)

@@ -15,7 +15,16 @@ from pathlib import Path
 from began.command_line import run_script
 from began.files import write_atomically
 
-PARTS = ("preparation", "memory", "many_files", "predicting", "embedding", "training_step", "leave_one_speaker_out")
+PARTS = (
+    "preparation",
+    "memory",
+    "many_files",
+    "predicting",
+    "embedding",
+    "checksums",
+    "training_step",
+    "leave_one_speaker_out",
+)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -4,17 +4,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from began.startup import count_cores, start_backend
-from experiments.benchmarks import alternate, make_row
+from experiments.benchmarks import alternate, make_row, write_speech
 from experiments.evaluation.data import ALTERED_SPEEDS, SPEEDS
 
 
 def benchmark(repetitions: int = 3, n_files: int = 40, base_filters: int = 8) -> list[dict[str, Any]]:
     """Returns the row: files per second, for files of two to four seconds."""
-    import soundfile
-
     start_backend()
 
     from began.encoder import freeze
@@ -24,13 +20,9 @@ def benchmark(repetitions: int = 3, n_files: int = 40, base_filters: int = 8) ->
     from began.utterance_encoder import UtteranceEncoder
 
     frozen = freeze(build_encoder(base_filters=base_filters, seed=0), SpectrogramConfig.of("normalized"), "untrained")
-    encoder, generator = UtteranceEncoder.of(frozen), np.random.default_rng(0)
+    encoder = UtteranceEncoder.of(frozen)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        paths = [Path(folder) / f"{number}.wav" for number in range(n_files)]
-        for path in paths:
-            n_samples = int(generator.uniform(2, 4) * 16_000)
-            speech = generator.normal(0, 0.1, n_samples) * np.abs(np.sin(np.arange(n_samples) / 2000))
-            soundfile.write(path, speech, 16_000)
+        paths = write_speech(Path(folder), n_files)
 
         def ours() -> None:
             with tempfile.TemporaryDirectory(dir=folder) as cache_dir:

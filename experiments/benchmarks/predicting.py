@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from experiments.benchmarks import alternate, make_row
+from experiments.benchmarks import alternate, make_row, write_speech
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 3
@@ -25,12 +23,8 @@ def benchmark(repetitions: int = 5, against: str | None = None) -> list[dict[str
     Args:
         against: a commit whose command is the alternative; None: ours with --runtime tensorflow.
     """
-    import soundfile
-
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, _check_out(against) as other:
-        sound = Path(folder) / "speech.wav"
-        noise = np.random.default_rng(0).normal(0, 0.1, SECONDS * 16_000)
-        soundfile.write(sound, noise * np.abs(np.sin(np.arange(len(noise)) / 2000)), 16_000)
+        (sound,) = write_speech(Path(folder), 1, SECONDS, SECONDS)
         ours = _make_command(ROOT, sound, "--runtime", "onnx")
         alternative = _make_command(other, sound, *([] if against else ["--runtime", "tensorflow"]))
         seconds = alternate({"ours": ours, "alternative": alternative}, repetitions)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from began.errors import InputError
 from began.files import printable, shorten
 from began.sounds import SoundHashes
 from experiments.corpora.folders import read_each
@@ -29,6 +30,20 @@ def read_sounds(corpus: Corpus, hashes: SoundHashes) -> Corpus:
         InputError: lists every file that cannot be used.
     """
     return replace(corpus, utterances=corpus.utterances.assign(sound=read_each(corpus, hashes.of)))
+
+
+def refuse_changed(corpus: Corpus, hashes: SoundHashes) -> None:
+    """Raises an InputError where a recording is no longer what `read_sounds` found: one that was changed while it was used.
+
+    To be called when the files have been read, before anything is kept of them: no scores are then of other sounds than those
+    that they are written down for. What has not been touched meanwhile is not read again.
+    """
+    names, now = corpus.utterances["utterance"], read_sounds(corpus, hashes).utterances["sound"]
+    if changed := [printable(name) for name in names[now != corpus.utterances["sound"]]]:
+        found = f"recordings that were changed since the start: {len(changed)} of {len(now)} ({shorten(changed)})"
+        raise InputError.about(
+            corpus.name, found, "them to stay as they are meanwhile", "restore them, or start again with a new --results-dir"
+        )
 
 
 def find_copies(utterances: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from began.audio import AUDIO_SUFFIXES
+from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.errors import InputError
 from began.files import printable
 from experiments.corpora import emodb, savee
@@ -179,11 +179,12 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
         InputError: no such folder, no file in it that is named so, or no annotations where the labels are in them.
     """
     folder = open_folder(data_dir, naming.title)
-    pattern = re.compile(rf"(?:^|/){naming.pattern}\.(?:{'|'.join(suffix[1:] for suffix in AUDIO_SUFFIXES)})$", re.IGNORECASE)
+    suffixes = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)  # of telephones, too, so that none is left out without a word
+    pattern = re.compile(rf"(?:^|/){naming.pattern}\.(?:{'|'.join(suffix[1:] for suffix in suffixes)})$", re.IGNORECASE)
     annotated = _read_annotations(naming, folder) if naming.annotations else {}
     rows, others = [], []
     unlabelled: dict[str, list[str]] = {}
-    for path in find_files(folder, AUDIO_SUFFIXES, MAX_DEPTH):
+    for path in find_files(folder, suffixes, MAX_DEPTH):
         match = pattern.search(path.absolute().as_posix())
         if match is None:
             others.append(path)

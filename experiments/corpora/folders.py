@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from began.audio import UNBOUNDED, hash_sound, is_silent, open_audio, read_blocks
 from began.containers import UNKNOWN
-from began.errors import InputError
+from began.errors import InputError, raise_passing
 from began.files import describe_no_file, printable, shorten
 from experiments.corpora.record import Corpus
 
@@ -48,6 +48,7 @@ def open_folder(data_dir: str | os.PathLike[str], title: str, how_to_obtain: str
 
 
 def _unreadable(folder: object, error: OSError) -> InputError:
+    raise_passing(error)
     found = f"a folder that cannot be read ({error.strerror or error})"
     return InputError.about(printable(folder), found, "a readable folder", "check its permissions")
 
@@ -163,6 +164,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     except UnicodeDecodeError as error:
         raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", "save it as UTF-8 CSV") from error
     except OSError as error:
+        raise_passing(error)
         raise refuse(f"a file that cannot be read ({error.strerror})", "check its permissions") from error
     if "\0" in text:
         raise refuse("null characters, so not a text file", "save it as UTF-8 CSV")
@@ -170,6 +172,9 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
+        first = text.splitlines()[0]
+        if _find_separator([first]):
+            raise wrong_columns(path, [first], expected, "") from error
         raise refuse(f"text that is not CSV (line {reader.line_num}: {error})", "correct that line") from error
     lines = [(number, cells) for number, cells in lines if any(cells)]
     if not lines:

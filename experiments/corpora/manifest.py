@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from began.audio import measure_seconds, name_part, split_part
-from began.errors import InputError, name_cause
+from began.errors import InputError, name_cause, raise_passing
 from began.files import describe_no_file, printable
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import POOLED, RESERVED_LABELS, Corpus, build_corpus
@@ -102,6 +102,7 @@ def _read_parquet(path: Path, expected: str) -> list[tuple[int, dict[str, str]]]
         action = "pip install pyarrow, or save it as CSV"
         raise InputError.about(path, "a Parquet file, which needs pyarrow", "that it is installed", action) from error
     except (OSError, ValueError) as error:
+        raise_passing(error)
         found = describe_no_file(path) if not path.is_file() else f"a file that cannot be read ({name_cause(error)})"
         raise InputError.about(path, found, f"{expected}, or the same as Parquet", "check the path") from error
     if table.index.names != [None]:

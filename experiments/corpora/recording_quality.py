@@ -52,9 +52,11 @@ class Meter:
         self._sum += float(block.sum(dtype=np.float64))
         self._sum_of_squares += float(np.square(block, dtype=np.float64).sum())
         size = 2 ** round(np.log2(FRAME_SECONDS * rate_hz))
-        mono = block[:, 0] if len(block) >= size else np.pad(block[:, 0], (0, size - len(block)))
-        frames = mono[: len(mono) // size * size].reshape(-1, size) * np.hanning(size)
-        self._power = self._power + np.square(np.abs(np.fft.rfft(frames))).sum(axis=0)
+        window = np.hanning(size)
+        for channel in block.T:  # any one may be silent
+            channel = channel if len(channel) >= size else np.pad(channel, (0, size - len(channel)))
+            frames = channel[: len(channel) // size * size].reshape(-1, size) * window
+            self._power = self._power + np.square(np.abs(np.fft.rfft(frames))).sum(axis=0)
 
     def read(self) -> dict[str, float] | None:
         """Returns what was measured, or None of silence.
@@ -104,7 +106,7 @@ class Meters:
             return [], []
         table = utterances.set_index("path")[["speaker", "utterance"]].join(measured, how="inner")
         speakers = table.groupby("speaker")[["level", "offset", "bandwidth", "rate"]].median()
-        odd = {name: _compare(values, speakers) for name, values in speakers.iterrows()}
+        odd = {name: _compare(values, speakers.drop(name)) for name, values in speakers.iterrows()}
         shown = list(speakers.index) if len(speakers) <= MAX_SPEAKERS else [name for name in speakers.index if odd[name]]
         lines = [_summarize(name, table[table["speaker"] == name]) for name in shown[:MAX_SPEAKERS]]
         differing = [f"speaker {printable(name)}: {', '.join(what)}" for name, what in odd.items() if what]
@@ -112,17 +114,17 @@ class Meters:
         return lines, [*differing[:MAX_SPEAKERS], *more, *_find_odd_recordings(table)]
 
 
-def _compare(values: Mapping[str, float], speakers: pd.DataFrame) -> list[str]:
-    """Returns in what a speaker's medians differ from those of the speakers."""
-    middle, found = speakers.median(), []
+def _compare(values: Mapping[str, float], others: pd.DataFrame) -> list[str]:
+    """Returns in what a speaker's medians differ from those of the other speakers, of whom there may be none."""
+    middle, found = others.median(), []  # of nobody NaN, from which nothing differs
     if abs(values["level"] - middle["level"]) >= LEVEL_DB:
-        found.append(f"level {values['level']:.0f} dB, of the speakers {middle['level']:.0f} dB")
+        found.append(f"level {values['level']:.0f} dB, of the others {middle['level']:.0f} dB")
     if abs(values["offset"]) >= OFFSET_PERCENT:
         found.append(f"offset {values['offset']:.1f} % of full scale")
     if abs(values["bandwidth"] - middle["bandwidth"]) >= BANDWIDTH_OCTAVES:
-        found.append(f"bandwidth {_khz(values['bandwidth'])}, of the speakers {_khz(middle['bandwidth'])}")
-    if values["rate"] != speakers["rate"].mode()[0]:
-        found.append(f"{values['rate']:.0f} Hz, most speakers {speakers['rate'].mode()[0]:.0f} Hz")
+        found.append(f"bandwidth {_khz(values['bandwidth'])}, of the others {_khz(middle['bandwidth'])}")
+    if len(others) and values["rate"] != (usual := others["rate"].mode()[0]):
+        found.append(f"{values['rate']:.0f} Hz, most of the others {usual:.0f} Hz")
     return found
 
 
@@ -144,10 +146,9 @@ def _find_odd_recordings(table: pd.DataFrame) -> list[str]:
         found[what] = distance.abs() >= np.maximum(least, ROBUST_DEVIATIONS * spread)
     usual = by_speaker["rate"].transform(lambda rates: rates.mode()[0])
     found["of another sample rate than their speaker's others"] = table["rate"] != usual
+    named = {what: [printable(name) for name in table["utterance"][odd]] for what, odd in found.items() if odd.any()}
     return [
-        f"{odd.sum()} recordings {what}: {shorten([printable(name) for name in table['utterance'][odd]], MAX_NAMED)}"
-        for what, odd in found.items()
-        if odd.any()
+        f"{len(names)} recording{'s' * (len(names) > 1)} {what}: {shorten(names, MAX_NAMED)}" for what, names in named.items()
     ]
 
 

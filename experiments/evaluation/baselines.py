@@ -8,25 +8,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.startup import count_cores
 from classifiers.metrics import unweighted_average_recall
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
-from experiments.evaluation.data import Data, Outcome, Trainer, show_embedding
+from experiments.evaluation.data import Data, Outcome, Trainer
+from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Inner, Split
 from experiments.evaluation.runs import record_search
 
-STATISTICS = (np.mean, np.std, np.min, np.max)
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Values of C that the inner folds choose from."""
 
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
-    """Returns the data and the trainer of the methods "majority" and "functionals"."""
+    """Returns the data and the trainer of the method "majority", and of those with hand-made features."""
     if condition.method == "majority":
         return Data.of_utterances(corpus), predict_majority
-    return compute_functionals(corpus), classify_functionals
+    return compute_functionals(corpus, condition.front_end, condition.method), classify_functionals
 
 
 def predict_majority(
@@ -88,40 +87,3 @@ def score_classes(model: Any, features: np.ndarray, n_classes: int) -> np.ndarra
     scores = np.zeros((len(features), n_classes), np.float32)
     scores[:, model.classes_] = softmax(decision, axis=1)
     return scores
-
-
-def compute_functionals(corpus: Corpus) -> Data:
-    """Returns a corpus with functionals: statistics of librosa's MFCCs, their derivatives, energy, pitch and spectrum.
-
-    Returns:
-        Data with one "chunk" per utterance; features float32, shape (n_utterances, n_functionals).
-    """
-    from joblib import Parallel, delayed
-
-    paths = list(corpus.utterances["path"])
-    describe = Parallel(count_cores(), prefer="threads", return_as="generator")  # NumPy lets go of the interpreter
-    features = np.stack(list(show_embedding(describe(map(delayed(_describe_file), paths)), len(paths))))
-    return Data.of_utterances(corpus, features.astype(np.float32))
-
-
-def _describe_file(path: str) -> np.ndarray:
-    import librosa
-
-    from began.audio import SAMPLE_RATE, read_audio
-
-    waveform, common = read_audio(path), {"n_fft": 512, "hop_length": 160}
-    waveform = np.pad(waveform, (0, max(0, 2048 - len(waveform))))
-    mfcc = librosa.feature.mfcc(y=waveform, sr=SAMPLE_RATE, n_mfcc=20, **common)
-    log_mel = librosa.power_to_db(librosa.feature.melspectrogram(y=waveform, sr=SAMPLE_RATE, n_mels=40, **common))
-    pitch_hz = librosa.yin(waveform, fmin=60, fmax=500, sr=SAMPLE_RATE, frame_length=1024, hop_length=160)
-    rows = [
-        mfcc,
-        librosa.feature.delta(mfcc, mode="nearest"),
-        log_mel,
-        np.log(pitch_hz)[np.newaxis],
-        librosa.feature.rms(y=waveform, frame_length=512, hop_length=160),
-        librosa.feature.zero_crossing_rate(waveform, frame_length=512, hop_length=160),
-        librosa.feature.spectral_centroid(y=waveform, sr=SAMPLE_RATE, **common),
-        librosa.feature.spectral_rolloff(y=waveform, sr=SAMPLE_RATE, **common),
-    ]
-    return np.concatenate([statistic(row, axis=1) for row in rows for statistic in STATISTICS])

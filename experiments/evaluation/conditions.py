@@ -20,6 +20,8 @@ PROTOCOLS = {
     "leave_one_speaker_out": "leave one speaker out",
     "official": "the split that the manifest names",
     "k_fold": "{folds} folds",
+    "another_corpus": "trained on another corpus, tested on each speaker of this one, without {set_aside} utterances that are "
+    "drawn for every run",
 }
 """Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
 
@@ -32,12 +34,17 @@ METHODS = {
     "statistics": ("class_weight",),
     "whole": ("epochs", "pooling"),
     "functionals": (),
+    "egemaps": (),
+    "compare_2016": (),
     "majority": (),
 }
 """Method (`experiments.evaluation.methods.prepare`) -> the settings that, beside the seed, decide what it gives."""
 
 ON_UTTERANCES = ("utterance", "statistics")
-"""Methods that read whole utterances."""
+"""Methods that read the encoder's statistics of whole utterances."""
+
+HAND_MADE = ("functionals", "egemaps", "compare_2016")
+"""Methods with hand-made features (`experiments.evaluation.functionals`) and a linear support vector machine."""
 
 HEADS = ("utterance", "head")
 """Methods of heads whose parameters are searched: the others try all of a small grid, or nothing."""
@@ -47,9 +54,16 @@ SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, a
 SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
+FRONT_END_SEEN = "the front end was designed with the test scores of EmoDB in view"
 UTTERANCE_SEEN = (
     "pooling and front end were designed with the test scores of EmoDB in view, the rest was chosen on four of its speakers"
 )
+
+SHOTS = (0, 5, 10, 20)
+"""Labelled utterances of a corpus that a classifier of another one gets."""
+
+SET_ASIDE = max(SHOTS)
+"""Utterances of that corpus that are never tested on: the labelled ones are the first of them, whatever their number."""
 
 ENCODERS = {
     "began": "",
@@ -72,7 +86,7 @@ class Condition:
     Attributes:
         experiment, name: of the results' folder.
         description: what distinguishes the condition, for tables.
-        corpus: name of the loader in `experiments.corpora`.
+        corpus: name of the loader in `experiments.corpora`; of the one that is tested on.
         protocol: key of PROTOCOLS.
         folds: of the protocol "k_fold".
         chunk_split: split chunks in place of utterances, which leaks.
@@ -82,8 +96,8 @@ class Condition:
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
-        front_end: what the encoder is fed with, whatever it was trained with (`began.front_end`); of the methods on whole
-            utterances, "utterance" and "statistics".
+        front_end: what the methods of ON_UTTERANCES, whatever their encoder was trained with, and those of HAND_MADE are
+            fed with (`began.front_end`).
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.
@@ -95,6 +109,8 @@ class Condition:
         normalize_speakers: of the method "statistics", see `experiments.evaluation.statistics_svm`.
         correlations: whether its search may choose them.
         learning_rate: of the method "whole"; None takes its default.
+        source, training, shots: of the protocol "another_corpus": name of the other loader, key of TRAININGS, and how many
+            labelled utterances of `corpus` are trained on.
     """
 
     experiment: str
@@ -122,6 +138,9 @@ class Condition:
     searched_as: str = ""
     correlations: bool = True
     learning_rate: float | None = None
+    source: str = ""
+    training: str = ""
+    shots: int = 0
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -140,7 +159,7 @@ class Condition:
     @property
     def protocol_text(self) -> str:
         """How the data are split, in words."""
-        text = PROTOCOLS[self.protocol].format(folds=self.folds)
+        text = PROTOCOLS[self.protocol].format(folds=self.folds, set_aside=SET_ASIDE)
         if self.chunk_split:
             text += "; chunks in place of utterances"
         return text if self.percent == 100 else f"{text}; {self.percent} % of the training labels"
@@ -153,8 +172,11 @@ class Condition:
             "head": ("features", "hop_seconds", "masked_copies", "search"),
             "statistics": ("front_end", "normalize_speakers", "copies", "correlations"),
             "whole": ("learning_rate",),
+            **dict.fromkeys(HAND_MADE, ("front_end",)),
         }
-        options = {name: getattr(self, name) for name in ("method", "initial_weights", *names.get(self.method, ()))}
+        carried = ("source", "training", "shots") if self.source else ()
+        chosen = ("method", "initial_weights", *names.get(self.method, ()), *carried)
+        options = {name: getattr(self, name) for name in chosen}
         return options if self.ensemble_size == 1 else {**options, "ensemble_size": self.ensemble_size}
 
     @property
@@ -167,6 +189,8 @@ class Condition:
             notes.append(UTTERANCE_SEEN)
         if self.corpus == "emodb" and self.method == "statistics":
             notes.append(STATISTICS_SEEN)
+        if self.corpus == "emodb" and self.method in HAND_MADE:
+            notes.append(FRONT_END_SEEN)
         if self.normalize_speakers:
             notes.append(SPEAKERS_NORMALIZED)
         return tuple(notes)
@@ -273,6 +297,7 @@ BASE_ENCODER = "began-16-epochs"
 _UTTERANCE = {"method": "utterance", "front_end": "normalized"}
 _STATISTICS = {"method": "statistics", "front_end": "normalized"}
 _NORMALIZED = {**_STATISTICS, "normalize_speakers": True}
+_FUNCTIONALS = {"method": "functionals", "front_end": "normalized"}
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
     "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
@@ -305,7 +330,9 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
         "… each speaker standardised, initial weights",
         {**_NORMALIZED, "initial_weights": True},
     ),
-    "functionals": ("functionals of librosa's features, linear SVM", {"method": "functionals", "encoder": ""}),
+    "functionals": ("functionals of librosa's features, linear SVM", {**_FUNCTIONALS, "encoder": ""}),
+    "egemaps": ("eGeMAPS (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "egemaps", "encoder": ""}),
+    "compare_2016": ("ComParE 2016 (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "compare_2016", "encoder": ""}),
     "majority": ("the most frequent class", {"method": "majority", "encoder": ""}),
 }
 """Name -> description, and what differs from the base."""
@@ -353,10 +380,10 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (_TABLE1, _TABLE2, 
 
 
 ROBUST_METHODS: dict[str, dict[str, Any]] = {
-    "utterance_head": {"method": "utterance", "front_end": "normalized"},
-    "utterance_head_without_altered_copies": {"method": "utterance", "front_end": "normalized", "altered_copies": False},
+    "utterance_head": _UTTERANCE,
+    "utterance_head_without_altered_copies": {**_UTTERANCE, "altered_copies": False},
     "head_per_second": {"method": "head"},
-    "functionals": {"method": "functionals"},
+    "functionals": _FUNCTIONALS,
 }
 """What is compared on altered recordings: name -> method. All with default parameters, without a search."""
 
@@ -374,12 +401,47 @@ ROBUSTNESS = Experiment(
     _ACCURACY_AND_UAR,
     {condition.name: condition for condition in _ALTERED},
 )
-"""Not among EXPERIMENTS: the paper has no such table."""
+
+
+TRAININGS: dict[str, tuple[int, ...]] = {"source": SHOTS, "adapted": (0,), "alone": SHOTS[1:]}
+"""What is trained on -> with how many labelled utterances of the corpus that is tested on.
+
+"source" is the other corpus and those utterances; "adapted" the same, with the mean and the spread of the recordings that are
+tested on brought to those of the other corpus; "alone" those utterances without the other corpus.
+"""
+
+DIRECTIONS = (("emodb", "savee"), ("savee", "emodb"))
+"""Trained on, tested on."""
+
+TRANSFER_METHODS = ("utterance_head", "functionals")
+"""Keys of ROBUST_METHODS that are compared on another corpus."""
+
+
+def carried_over(source: str, target: str, method: str, training: str, shots: int) -> Condition:
+    """Returns the condition of a key of TRANSFER_METHODS and one of TRAININGS in one of DIRECTIONS."""
+    name = f"{source}_to_{target}_{method}_{training}_{shots:02d}"
+    where: dict[str, Any] = {"protocol": "another_corpus", "corpus": target, "source": source}
+    return Condition("transfer", name, training=training, shots=shots, search=False, **where, **ROBUST_METHODS[method])
+
+
+_CARRIED = [
+    carried_over(*direction, method, training, shots)
+    for direction in DIRECTIONS
+    for method in TRANSFER_METHODS
+    for training, numbers in TRAININGS.items()
+    for shots in numbers
+]
+TRANSFER = Experiment(
+    "transfer", "Carrying over to another corpus", _ACCURACY_AND_UAR, {condition.name: condition for condition in _CARRIED}
+)
+
+BEYOND_THE_PAPER = {experiment.name: experiment for experiment in (ROBUSTNESS, TRANSFER)}
+"""Not among EXPERIMENTS: the paper has no such tables."""
 
 
 def find_condition(experiment: str, name: str) -> Condition | None:
     """Returns the record of a condition; None for an own data set, or a condition that the user named."""
-    experiments = {**EXPERIMENTS, ROBUSTNESS.name: ROBUSTNESS}
+    experiments = {**EXPERIMENTS, **BEYOND_THE_PAPER}
     known = experiments[experiment].conditions if experiment in experiments else {}
     if ensemble := _ENSEMBLE.fullmatch(name):
         return as_ensemble(known[ensemble[1]], int(ensemble[2])) if ensemble[1] in known else None

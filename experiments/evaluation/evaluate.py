@@ -13,7 +13,7 @@ from began.errors import printable
 from began.files import lock_folder
 from began.sounds import SoundHashes
 from classifiers.metrics import CATEGORICAL, aggregate_chunks, evaluate_classification, evaluate_dimensions
-from experiments.corpora.equal_sounds import describe_copies, read_sounds
+from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
@@ -46,7 +46,13 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
         if not condition.chunk_split:
             make_splits(condition, corpus.utterances, settings.seed, run=1)
     models: list[Path] = []
-    prepare_once = lru_cache(maxsize=1)(lambda condition: prepare(condition, corpus, settings))
+
+    @lru_cache(maxsize=1)
+    def prepare_once(condition: Condition) -> tuple[Data, Trainer]:
+        prepared = prepare(condition, corpus, settings)
+        refuse_changed(corpus, hashes)
+        return prepared
+
     # Conditions that differ in these alone have their features in common.
     common: dict[str, Any] = {
         "name": "",

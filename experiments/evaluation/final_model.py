@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-dimensional.keras"}
 """Task -> file in the condition's folder."""
 
+_DATA = ("utterances_sha256", "sounds_sha256")
+"""Hashes that bind a model to utterances and recordings, as its runs are."""
+
 OF_TRAINING_PART = "-training-part"
 """How the name of the model ends that has seen the training part alone."""
 
@@ -188,7 +191,7 @@ def _describe(
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
     labels = {"labels": data.corpus.labels} if task == CATEGORICAL else {}
-    names = ("corpus", "encoder_sha256", "features", "spectrogram", "tail", "seed")
+    names = (*_DATA, "corpus", "encoder_sha256", "features", "spectrogram", "tail", "seed")
     kept = {name: config[name] for name in names if name in config}
     if condition.method == "utterance":
         speeds = list(SPEEDS if condition.copies else SPEEDS[:1])
@@ -230,6 +233,7 @@ def _is_current(path: Path, metadata: Mapping[str, Any]) -> bool:
     try:
         found = read_attached_json(path, "head")
         found.pop("calibration", None)  # which follows from the rest
-        return found == metadata
+        # Models of an earlier version do not name their data: unknown, not other.
+        return {name: metadata[name] for name in _DATA if name in metadata} | found == metadata
     except InputError:
         return False

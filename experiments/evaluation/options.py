@@ -1,7 +1,7 @@
 """The options that commands share, checked and resolved before anything heavy is imported."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,12 +11,12 @@ from began.errors import InputError
 from began.front_end import FRONT_ENDS
 from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.conditions import Condition, as_ensemble, with_method
+from experiments.evaluation.conditions import HAND_MADE, Condition, as_ensemble, with_method
 
 MAX_ENSEMBLE = 10
 """Heads that are made into one: more change little, and a head has at most 1024 filters."""
 
-WITHOUT_ENCODER = ("functionals", "majority")
+WITHOUT_ENCODER = (*HAND_MADE, "majority")
 """Methods that need no encoder."""
 
 
@@ -111,8 +111,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
 
 def add_training_options(parser: argparse.ArgumentParser, runs: int = 10) -> None:
     """Adds the options of chunking, training and scoring."""
-    add = parser.add_argument_group("training").add_argument
-    add("--runs", type=int, default=runs, help=f"executions (default: {runs}; paper, section 4: 10)")
+    add = add_run_options(parser, runs)
     add("--epochs", type=int, default=100, help="at most (paper, section 3.3: 100)")
     tail = "the samples behind the last full second (default: overlap, loses no utterance)"
     add("--tail", choices=TAILS, default="overlap", help=tail)
@@ -121,8 +120,15 @@ def add_training_options(parser: argparse.ArgumentParser, runs: int = 10) -> Non
     add("--dimension-pooling", choices=AGGREGATIONS, default="median", help=dimensions)
     weights = "weight of a class in the loss: the same for all (none, the default), or larger for rare classes"
     add("--class-weight", choices=("none", "balanced"), default="none", help=weights)
+
+
+def add_run_options(parser: argparse.ArgumentParser, runs: int) -> Callable[..., argparse.Action]:
+    """Adds the options of how often, from which seed and on how many processes; returns what adds others of the training."""
+    add = parser.add_argument_group("training").add_argument
+    add("--runs", type=int, default=runs, help=f"executions (default: {runs}; paper, section 4: 10)")
     add("--seed", type=int, default=0, help="that the random choices of all runs derive from (default: 0)")
     add("--workers", type=int, default=count_cores(), help="processes (default: one per core)")
+    return add
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
@@ -138,8 +144,11 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     if not 0 <= arguments.seed < 2**31:
         raise InputError.about("--seed", arguments.seed, "0 to 2147483647", "give another number")
     names = ("results_dir", "encoder", "runs", "max_evals", "epochs", "tail", "seed", "workers", "spark_master")
-    return Settings(
-        **{name: given[name] for name in names if name in given},
+    settings = Settings(**{name: given[name] for name in names if name in given})
+    if "class_pooling" not in given:
+        return settings
+    return replace(
+        settings,
         pooling={CATEGORICAL: arguments.class_pooling, DIMENSIONAL: arguments.dimension_pooling},
         class_weight=None if arguments.class_weight == "none" else arguments.class_weight,
     )

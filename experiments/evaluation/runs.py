@@ -27,7 +27,7 @@ from typing import Any
 
 import pandas as pd
 
-from began.errors import InputError
+from began.errors import InputError, raise_passing
 from began.files import printable, shorten, write_atomically, write_text
 from classifiers.metrics import TASKS
 from experiments.corpora.record import POOLED as POOLED
@@ -372,6 +372,7 @@ def _refusing(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RecursionError) as error:  # pandas' parser errors are ValueErrors
+        raise_passing(error)
         raise InputError.about(path, getattr(error, "strerror", None) or error, expected, RUN_AGAIN) from error
 
 

@@ -148,7 +148,8 @@ def _compare_utterances(
     split = str(config.get("protocol")).split(";")[0]
     if "each speaker alone" in split:  # is split anew for every run
         return
-    key = (config.get("utterances_sha256"), split, config.get("n_without_chunks"))
+    drawn = (run.run, config.get("seed")) if "drawn for every run" in split else ()
+    key = (config.get("utterances_sha256"), split, config.get("n_without_chunks"), *drawn)
     targets = [name for name in ("target", "arousal_target", "valence_target") if name in predictions]
     rows = predictions[["utterance", "speaker", *targets]].sort_values("utterance").reset_index(drop=True)
     first, expected = known.setdefault((*key, *targets), (run, rows))

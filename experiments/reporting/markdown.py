@@ -14,8 +14,10 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def escape(text: object) -> str:
-    """Returns a name or text of a results folder as it reads: no HTML, link or other markup in it has an effect."""
-    marked = re.sub(r"[\\`*\[\]<>&|~]", r"\\\g<0>", printable(text))
+    """Returns a name or text of a results folder as it reads: no HTML, link, formula or other markup in it has an effect."""
+    # Within a word, _ means nothing.
+    marked = re.sub(r"[\\`*\[\]<>&|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", printable(text))
+    marked = marked.replace("$", "<span>$</span>")  # how GitHub writes one that begins no formula
     return re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)", r"\\", marked)  # bare addresses become links, too
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from began.files import read_attached_json, sha256_of, write_text
 from began.network_file import load_network
 from experiments.evaluation.runs import read_json, read_table
+from experiments.reporting.markdown import escape
 
 CARD = """# Encoder `{name}`
 
@@ -59,7 +60,7 @@ def write_model_card(folder: Path) -> Path:
     last, adversarial = history.iloc[-1], training["adversarial"]  # without a generator, gamma, k and M_global mean nothing
     measure = history["convergence_measure" if adversarial else "reconstruction_loss"]
     values = {
-        "corpus": config.get("corpus", "LibriSpeech"),
+        "corpus": escape(config.get("corpus", "LibriSpeech")),  # named after the user's folder or CSV file
         **(OF_OTHER_SPEECH if "corpus" in config else OF_LIBRISPEECH),
         "name": folder.name,
         "model": "a BEGAN" if adversarial else "a BEGAN's autoencoder, without a generator,",

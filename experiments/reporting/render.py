@@ -9,12 +9,11 @@ import pandas as pd
 
 from began.files import write_atomically, write_text
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS, HEADS, ROBUSTNESS
+from experiments.evaluation.conditions import EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED
+from experiments.reporting import cross_corpus, robustness
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
-from experiments.reporting.robustness import make_robustness_table
-from experiments.reporting.robustness import to_markdown as robustness_to_markdown
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
 from experiments.reporting.tables import FILES, accuracies, make_table, to_markdown
 
@@ -29,19 +28,16 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
     written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
-    if results.conditions(ROBUSTNESS.name):
-        written += _write_robustness(results, folder / "tables")
+    for record, module in ((ROBUSTNESS, robustness), (TRANSFER, cross_corpus)):
+        if results.conditions(record.name):
+            table, path = module.make_table(results), folder / "tables" / f"{record.name}.md"
+            _write_csv(path.with_suffix(".csv"), table)
+            write_text(path, module.to_markdown(results, table))
+            written += [path.with_suffix(".csv"), path]
     if readme is not None:
         update_readme(readme, readme_section(tables, folder, readme))
         written.append(Path(readme))
     return written
-
-
-def _write_robustness(results: Results, folder: Path) -> list[Path]:
-    table, path = make_robustness_table(results), folder / "robustness.md"
-    _write_csv(path.with_suffix(".csv"), table)
-    write_text(path, robustness_to_markdown(results, table))
-    return [path.with_suffix(".csv"), path]
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ _ABOUT = (
 )
 
 
-def make_robustness_table(results: Results) -> pd.DataFrame:
+def make_table(results: Results) -> pd.DataFrame:
     """Returns one row per method and alteration that has been run, shares in percent.
 
     `difference` is that of the accuracies to the recordings as they are, paired over the speakers, with its 95 % interval.

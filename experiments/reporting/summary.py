@@ -17,7 +17,7 @@ import pandas as pd
 
 from classifiers.metrics import TASKS
 from experiments.evaluation import runs
-from experiments.evaluation.conditions import EXPERIMENTS, ROBUSTNESS, Condition, Experiment, find_condition
+from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Condition, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
 MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS = "mean over speakers", "mean over folds"
@@ -25,7 +25,7 @@ RECALL = "unweighted_average_recall"
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
 
 _CUSTOM = Experiment("custom", "Own data sets", columns={}, conditions={})
-RECORDS = {**EXPERIMENTS, ROBUSTNESS.name: ROBUSTNESS, _CUSTOM.name: _CUSTOM}
+RECORDS = {**EXPERIMENTS, **BEYOND_THE_PAPER, _CUSTOM.name: _CUSTOM}
 """Experiment -> its record; own data sets have one without conditions."""
 
 _KEYS = ["experiment", "condition", "metric", "level"]
@@ -39,6 +39,7 @@ _SETTINGS = {
     "epochs": "at most {} epochs",
     "features": "head on the {}",
     "class_weight": "class weights: {}",
+    "ensemble_size": "{} seeds made into one",
     "pooling": "chunks pooled by their {}",
 }
 _PARAMETERS_SHOWN = (
@@ -188,12 +189,20 @@ class Results:
     ) -> Interval:
         """Returns how far a condition lies above another, paired over the speakers, as a fraction.
 
-        Each speaker counts once, with the mean over the runs: nothing where the folds are not one speaker each.
+        Each speaker counts once, with the mean over the runs: nothing where the folds are not one speaker each, nor where the
+        recordings are not the same.
         """
+        if self._are_on_other_sounds(experiment, condition, base):
+            return Interval()
         keys = [(experiment, name, metric, level) for name in (condition, base)]
         if not all(key in self.by_fold and self.has_speakers_as_folds(*key[:2]) for key in keys):
             return Interval()
         return t_interval(self.by_fold[keys[0]] - self.by_fold[keys[1]], -1.0, 1.0)
+
+    def _are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
+        """True where the runs of two conditions name different recordings; runs of an earlier version name none."""
+        settings = [*self.settings(experiment, condition), *self.settings(experiment, base)]
+        return len({config["sounds_sha256"] for config in settings if "sounds_sha256" in config}) > 1
 
     def protocol(self, experiment: str, condition: str) -> str:
         """Returns how the data are split, and the settings, in one line."""
@@ -221,6 +230,8 @@ class Results:
         keys = sorted({key for config in settings for key in config} - {"seed", "note"})
         if differing := [key for key in keys if any(one.get(key, missing) != first.get(key, missing) for one in settings)]:
             notes.append(f"settings differ between runs: {', '.join(differing)}")
+        if (base := find_base(experiment)) and self._are_on_other_sounds(experiment, condition, base):
+            notes.append(f"on other recordings than {base}, so not compared with it")
         if n_unfinished := self.unfinished[experiment, condition]:
             notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")
         return tuple(notes)

@@ -1,0 +1,99 @@
+"""The table of what carries over to another corpus: without its labels, and with a few of them."""
+
+import pandas as pd
+
+from experiments.evaluation.conditions import (
+    CORPORA,
+    DIRECTIONS,
+    ROBUST_METHODS,
+    SET_ASIDE,
+    TRANSFER,
+    TRANSFER_METHODS,
+    Condition,
+    carried_over,
+)
+from experiments.evaluation.runs import POOLED
+from experiments.reporting import markdown as md
+from experiments.reporting.summary import MEAN_OVER_SPEAKERS, RECALL, Interval, Results, select
+
+_ABOUT = (
+    "Means over the speakers that are tested on, with their 95 % intervals, of accuracy and unweighted average recall (UAR), "
+    "over the classes that both corpora have. Nothing is searched: parameters are the defaults, which were chosen on EmoDB. "
+    f"Every run sets {SET_ASIDE} utterances of the corpus that is tested on aside, from all of its speakers and as evenly "
+    "over the classes as possible. The labelled ones are the first of them; all rows are tested on the same others. Beside the "
+    "other corpus, labelled utterances are repeated until they weigh as much as it does. “Adapted”: the mean and the spread of "
+    "the recordings are brought to those of the other corpus, without their labels. Pooled scores, spreads over runs, and "
+    "differences paired over the speakers are in transfer.csv."
+)
+_WORDS = {"source": "{source}", "adapted": "{source}, adapted", "alone": "{target} alone"}
+_SCORES = {"accuracy": "accuracy", "uar": RECALL}
+_TITLES = {str(ROBUST_METHODS[name]["method"]): name for name in TRANSFER_METHODS}
+
+
+def make_table(results: Results) -> pd.DataFrame:
+    """Returns one row per condition that has been run, shares in percent.
+
+    `difference` is that of the UAR, paired over the speakers, with its 95 % interval: of both corpora together to the labelled
+    utterances alone, of the adapted recordings to the same as they are. `chance` and `most_frequent` are the UAR and the
+    accuracy of an answer that is always the same, in the first run.
+    """
+    rows = []
+    for condition in TRANSFER.conditions.values():
+        scores = select(results.scores, experiment=TRANSFER.name, condition=condition.name, level="utterance")
+        if scores.empty:
+            continue
+        row: dict[str, object] = {"source": condition.source, "target": condition.corpus}
+        row |= {"method": _TITLES[condition.method], "training": condition.training, "shots": condition.shots}
+        for name, metric in _SCORES.items():
+            (pooled,) = select(scores, metric=metric, scope=POOLED)["mean"]
+            (mean,) = select(scores, metric=metric, scope=MEAN_OVER_SPEAKERS).itertuples()
+            row |= {name: 100 * mean.mean, f"{name}_ci_low": 100 * mean.ci_low, f"{name}_ci_high": 100 * mean.ci_high}
+            row |= {f"{name}_sd_over_runs": 100 * mean.sd_over_runs, f"{name}_pooled": 100 * pooled}
+        paired, part = _compare(results, condition), results.test_part(TRANSFER.name, condition.name)
+        row |= {"difference": 100 * paired.mean, "difference_ci_low": 100 * paired.low, "difference_ci_high": 100 * paired.high}
+        row |= {"n_runs": int(mean.n_runs), "n_test": sum(part.sizes.values())}
+        rows.append(row | {"chance": 100 / len(part.shares), "most_frequent": 100 * part.shares.iloc[0]})
+    return pd.DataFrame(rows)
+
+
+def _compare(results: Results, condition: Condition) -> Interval:
+    """Returns the difference of a condition's UAR to what it should be better than."""
+    base = "alone" if condition.shots else "source"
+    if condition.training == base:
+        return Interval()
+    other = carried_over(condition.source, condition.corpus, _TITLES[condition.method], base, condition.shots)
+    return results.compare(TRANSFER.name, condition.name, other.name, RECALL)
+
+
+def to_markdown(results: Results, table: pd.DataFrame) -> str:
+    """Returns the table as Markdown: a part for each direction, one row per training, two columns per method."""
+    footnotes = md.Footnotes()
+    lines = [f"# {TRANSFER.title} (%)", "", md.MADE, "", _ABOUT, ""]
+    for direction in DIRECTIONS:
+        part = table[(table["source"] == direction[0]) & (table["target"] == direction[1])]
+        if not part.empty:
+            lines += _describe_direction(results, part, footnotes)
+    return "\n".join([*lines, *footnotes.lines()])
+
+
+def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
+    """Returns the lines of one direction."""
+    source, target = (CORPORA[part[name].iloc[0]] for name in ("source", "target"))
+    firsts = part.drop_duplicates("method")
+    conditions = [carried_over(*row) for row in firsts[["source", "target", "method", "training", "shots"]].to_numpy()]
+    heads = ["trained on", "labelled"]
+    for row, condition in zip(firsts.itertuples(), conditions, strict=True):
+        marks = footnotes.marks("; ".join(results.notes(TRANSFER.name, condition.name)))
+        heads += [f"`{row.method}`, {row.n_runs} run{'s' * (row.n_runs > 1)}: accuracy{marks}", "UAR"]
+    rows = []
+    for (shots, training), scores in part.groupby(["shots", "training"], sort=False):
+        cells = [_WORDS[str(training)].format(source=source, target=target), f"{shots} of {target}" if shots else "none"]
+        for _, row in scores.set_index("method").reindex(firsts["method"]).iterrows():
+            cells += [md.with_interval(row[name], row[f"{name}_ci_low"], row[f"{name}_ci_high"]) for name in _SCORES]
+        rows.append((shots, cells))
+    rows.sort(key=lambda row: row[0])  # what has as many labels stands together, in the order of the records
+    tested = results.test_part(TRANSFER.name, conditions[0].name)
+    n_test, most, share = sum(tested.sizes.values()), md.escape(tested.shares.index[0]), 100 * tested.shares.iloc[0]
+    about = f"{n_test} test utterances, {len(tested.sizes)} speakers, {len(tested.shares)} classes. Chance: UAR "
+    about += f"{md.number(100 / len(tested.shares))}; always “{most}”: accuracy {md.number(share)}."
+    return [f"## From {source} to {target}", "", about, "", md.markdown_table(heads, (cells for _, cells in rows)), ""]
