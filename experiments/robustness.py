@@ -4,8 +4,8 @@
 
 For each method one classifier per speaker, with default parameters, is trained on the other speakers' recordings as they are,
 and scores this speaker's, as recorded and altered. results/tables/robustness.md has the accuracies, and in how many recordings
-the answer changed. Two idle cores should take about ten minutes (estimated from its parts), half of them for the functionals;
-what was finished is not done again. The methods and alterations can be chosen with --methods and --alterations.
+the answer changed. What was finished is not done again. The methods and alterations can be chosen with --methods and
+--alterations.
 """
 
 import argparse

@@ -206,7 +206,7 @@ def test_functionals_hear_neither_level_nor_silence_around(speech, tmp_path):
 def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
     results, argv = done
     before = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
-    monkeypatch.setattr("experiments.evaluation.robustness.altered", None)
+    monkeypatch.setattr("experiments.evaluation.robustness._altered", None)
     monkeypatch.setattr(robustness, "EPOCHS", 2)
     assert run(*argv) == 0
     assert capsys.readouterr().out.count("complete in") == 16
@@ -214,30 +214,30 @@ def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("n_before", [0, 1], ids=["what is scored", "what is trained on"])
-@pytest.mark.parametrize(("method", "reader"), [("functionals", "compute_functionals"), ("head_per_second", "represent")])
-def test_recordings_that_change_are_named_before_and_meanwhile(method, reader, n_before, done, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("method", ["functionals", "head_per_second"])
+def test_recordings_that_change_are_named_before_and_meanwhile(method, n_before, done, monkeypatch, tmp_path, capsys):
     from experiments.evaluation import robustness as machinery
 
     _, argv = done
-    data, real, calls = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), getattr(machinery, reader), []
+    data, real, calls = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), machinery.prepare, []
     argv = ["--data-dir", data, *argv[2:4], "--results-dir", tmp_path / "results", "--methods", method]
     argv += ["--alterations", "unaltered"]
     first, second, *_ = sorted((data / "wav").iterdir())
 
     def change(*arguments):
-        features = real(*arguments)
+        prepared = real(*arguments)
         calls.append(arguments)
         if len(calls) > n_before:
             first.write_bytes(second.read_bytes())
-        return features
+        return prepared
 
-    monkeypatch.setattr(machinery, reader, change)
+    monkeypatch.setattr(machinery, "prepare", change)
     monkeypatch.setattr(robustness, "EPOCHS", 1)
     before = first.read_bytes()
     assert run(*argv) == 2
     assert f"emodb: found recordings that were changed since the start: 1 of 12 ({first.stem})" in capsys.readouterr().err
     assert not list((tmp_path / "results").rglob("metrics.csv"))
-    monkeypatch.setattr(machinery, "_hear", None)  # what has changed since an earlier call is named before work begins
+    monkeypatch.setattr(machinery, "prepare", None)  # what has changed since an earlier call is named before work begins
     assert run(*argv) == 2
     assert f"found a run on recordings that have changed since: 1 of 12 ({first.stem})" in capsys.readouterr().err
     monkeypatch.undo()
@@ -257,9 +257,11 @@ def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):
     before = [{name: (folder / name).read_bytes() for name in ("predictions.csv", "metrics.csv")} for folder in folders]
     for folder in folders:
         (folder / "metrics.csv").unlink()
-    real = machinery.altered
+    real = machinery._altered
     monkeypatch.setattr(
-        machinery, "altered", lambda corpus, alteration: altering.append(alteration) or real(corpus, alteration)
+        machinery,
+        "_altered",
+        lambda corpus, alteration, *others: altering.append(alteration) or real(corpus, alteration, *others),
     )
     monkeypatch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
     monkeypatch.setattr(robustness, "EPOCHS", 2)
@@ -269,33 +271,45 @@ def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):
 
 
 def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
-    """Neither the support vector machines nor the heads, and heads are scored on all that was heard of their own speaker."""
-    from classifiers import workers
+    """Neither the support vector machines nor the heads."""
+    from classifiers import training
     from experiments.evaluation import robustness as machinery
 
     results, argv = done
     speakers = open_corpus("emodb", argv[1]).utterances["speaker"].to_numpy()
-    folds, trained = [], []
-    fit, train = machinery._fit_classifiers, workers.train_heads
+    fitted, trained, scored = [], [], []
+    real_train, real_make = training.train_head, machinery.make_classifier
 
-    def watch_fit(data, splits):
-        folds.extend((set(speakers[split.fitting]), set(speakers[split.test])) for split in splits)
-        return fit(data, splits)
+    def train(job):
+        trained.append(set(speakers[job.utterance[job.rows]]))
+        return real_train(job)
 
-    def watch_train(jobs, n_workers):
-        trained.extend((set(speakers[job.utterance[job.rows]]), set(job.utterance[job.test_rows])) for job in jobs)
-        return train(jobs, n_workers)
+    def watch(real):
+        def score(classifier, data, rows):
+            scored.append(set(speakers[data.utterance[rows]]))
+            return real(classifier, data, rows)
 
-    monkeypatch.setattr(machinery, "_fit_classifiers", watch_fit)
-    monkeypatch.setattr(workers, "train_heads", watch_train)
+        return score
+
+    class Machine:
+        def __init__(self, penalty):
+            self.machine = real_make(penalty)
+
+        def fit(self, features, targets):
+            fitted.append(len(features))
+            return self.machine.fit(features, targets)
+
+    monkeypatch.setattr(training, "train_head", train)
+    for name in ("_score", "_classify"):
+        monkeypatch.setattr(machinery, name, watch(getattr(machinery, name)))
+    monkeypatch.setattr(machinery, "make_classifier", Machine)
     monkeypatch.setattr(robustness, "EPOCHS", 1)
     chosen = ["--methods", "functionals", "head_per_second", "--alterations", "unaltered"]
     assert run(*argv[:4], "--results-dir", tmp_path, *chosen) == 0
-    assert len(folds) == 4 and all(len(test) == 1 and not test & fitting for fitting, test in folds)
-    assert len(trained) == 4
-    for fitting, test in trained:
-        (speaker,) = set(speakers[list(test)])
-        assert speaker not in fitting and test == set(np.flatnonzero(speakers == speaker))
+    everyone = set(speakers)
+    assert fitted == [9] * 4  # of 12 utterances, three of each speaker
+    assert trained == [everyone - {speaker} for speaker in sorted(everyone)]
+    assert scored == [{speaker} for speaker in sorted(everyone)] * 2
 
 
 def test_an_encoder_that_is_not_there_is_refused_at_once(done, tmp_path, capsys):

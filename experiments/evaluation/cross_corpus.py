@@ -28,10 +28,9 @@ from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import CORPORA, SET_ASIDE, Condition
-from experiments.evaluation.data import Data, Outcome, represent
+from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.evaluate import finish_run
-from experiments.evaluation.functionals import compute_functionals
-from experiments.evaluation.methods import describe_run
+from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 from experiments.evaluation.robustness import PENALTY
@@ -97,7 +96,7 @@ def _run_method(
 ) -> None:
     """Does runs of one method, those of one number together."""
     record = missing[0][0]
-    parts = {name: _represent(record, corpus, settings) for name, corpus in corpora.items()}
+    parts = {name: prepare(record, corpus, settings)[0] for name, corpus in corpora.items()}
     train = train_classifiers if record.method == "functionals" else train_heads
     folder = settings.results_dir / record.experiment
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as temporary:  # where `lock_folder` removes what is left
@@ -120,13 +119,6 @@ def _run_method(
                 values = pooled.set_index("metric")["value"]
                 said = f"accuracy {values['accuracy']:.3f}, unweighted average recall {values['unweighted_average_recall']:.3f}"
                 print(printable(f"{condition.name}, run {number}: {said}"))
-
-
-def _represent(condition: Condition, corpus: Corpus, settings: Settings) -> Data:
-    """Returns a corpus with the features of a method."""
-    if condition.method == "functionals":
-        return compute_functionals(corpus, condition.front_end)
-    return represent(condition, corpus, settings)
 
 
 # --------------------------------------------------------------------------------------------------------- two corpora

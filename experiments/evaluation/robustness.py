@@ -1,22 +1,22 @@
 """What altered recordings do to a method: trained on EmoDB as it is, tested on what happens to recordings on their way.
 
 One classifier per speaker, with default parameters, is trained on the other speakers' recordings and scores its own speaker's,
-as recorded and altered. Whole utterances are read once, at their own speed, also where a table averages over speeds.
+as recorded and altered. Heads on whole utterances average over speeds, as the tables and `classifiers.predict` do.
 
-Each alteration is made once, for all methods, and what the encoder gives is cached. Then the heads of a method are trained side
-by side, and score all alterations.
+Classifiers are trained once, in this process, when the first alteration has been heard. An alteration is made once for all
+methods; its sound files and features last until they are scored.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,14 +29,16 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
 from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import Condition, on_altered
-from experiments.evaluation.data import Data, Outcome, represent
+from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.evaluate import finish_run
-from experiments.evaluation.functionals import compute_functionals
-from experiments.evaluation.methods import describe_run
+from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits
 from experiments.evaluation.runs import POOLED, RunFolder, refuse_other_sounds, write_sounds
 from experiments.evaluation.searched_heads import draw_seed, head_job
+
+if TYPE_CHECKING:
+    from classifiers.training import TrainedHead
 
 EPOCHS = 30
 """Of heads that read one second at a time: the median of what the inner folds of the ablations choose."""
@@ -65,29 +67,26 @@ def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpu
         write_sounds(settings.results_dir, corpus)
 
         @cache
-        def fit_once() -> list[Any]:
-            own = compute_functionals(corpus, on_altered("functionals", UNALTERED).front_end)
+        def train(method: str) -> list[Scorer]:
+            own, _ = prepare(on_altered(method, UNALTERED), corpus, settings)
             refuse_changed(corpus, hashes)
-            return _fit_classifiers(own, splits)
+            print(f"training {method}")
+            return _train_classifiers(method, own, splits, settings)
 
-        heard: dict[str, dict[str, Data]] = {method: {} for method in methods}
         for name in alterations:
             missing = [method for method in methods if not runs[method, name].is_complete]
-            heard_now = _hear(name, missing, corpus, settings)
-            refuse_changed(corpus, hashes)
-            for method, data in heard_now.items():
-                if method == "functionals":  # whose features are not cached
-                    scores = _classify(fit_once(), data, splits)
-                    _finish(runs[method, name], on_altered(method, name), data, splits, scores, settings)
-                else:
-                    heard[method][name] = data
-        for method, of_method in heard.items():
-            if of_method:
-                print(f"\n{method}")
-                own = represent(on_altered(method, UNALTERED), corpus, settings)
+            if not missing:
+                continue
+            print(f"\n{ALTERATIONS[name].title}")
+            with _altered(corpus, ALTERATIONS[name], settings) as (sounds, kept_there):
+                # Heads that differ in training alone hear the same.
+                conditions = {method: replace(on_altered(method, name), name="", altered_copies=False) for method in missing}
+                heard = {condition: prepare(condition, sounds, kept_there)[0] for condition in set(conditions.values())}
                 refuse_changed(corpus, hashes)
-                scored = _train_and_score(own, [*of_method.values()], splits, settings)
-                for (name, data), scores in zip(of_method.items(), scored, strict=True):
+                for method, condition in conditions.items():
+                    data = replace(heard[condition], corpus=corpus)
+                    parts = zip(train(method), splits, strict=True)
+                    scores = [score(data, data.scored_of(split.test)) for score, split in parts]
                     _finish(runs[method, name], on_altered(method, name), data, splits, scores, settings)
 
 
@@ -103,29 +102,14 @@ def _start(locks: ExitStack, method: str, name: str, corpus: Corpus, settings: S
     return run
 
 
-def _hear(name: str, methods: Sequence[str], corpus: Corpus, settings: Settings) -> dict[str, Data]:
-    """Returns what each method hears of the altered corpus: one reading of each recording."""
-    if not methods:
-        return {}
-    print(f"\n{ALTERATIONS[name].title}")
-    with altered(corpus, ALTERATIONS[name]) as sounds:
-
-        @cache
-        def hear(condition: Condition) -> Data:
-            if condition.method == "functionals":
-                return compute_functionals(sounds, condition.front_end)
-            return represent(condition, sounds, settings)
-
-        common: dict[str, Any] = {"name": "", "copies": False, "altered_copies": False}  # heads that differ in training alone
-        of_methods = {method: hear(replace(on_altered(method, name), **common)) for method in methods}
-    return {method: replace(data, corpus=corpus) for method, data in of_methods.items()}
-
-
 @contextmanager
-def altered(corpus: Corpus, alteration: Alteration) -> Iterator[Corpus]:
-    """Yields the same corpus with altered sound files, which last as long as the block."""
+def _altered(corpus: Corpus, alteration: Alteration, settings: Settings) -> Iterator[tuple[Corpus, Settings]]:
+    """Yields the same corpus with altered sound files, and the settings to hear it with.
+
+    Its files and features last as long as the block.
+    """
     if alteration == ALTERATIONS[UNALTERED]:
-        yield corpus
+        yield corpus, settings
         return
     from joblib import Parallel, delayed
     from tqdm import tqdm
@@ -143,48 +127,40 @@ def altered(corpus: Corpus, alteration: Alteration) -> Iterator[Corpus]:
         written = in_threads(map(delayed(write), range(len(paths))))
         for _ in tqdm(written, desc="altering", unit="file", total=len(paths)):
             pass
-        yield read_sounds(replace(corpus, utterances=corpus.utterances.assign(path=paths)), SoundHashes(folder))
+        sounds = read_sounds(replace(corpus, utterances=corpus.utterances.assign(path=paths)), SoundHashes(folder))
+        yield sounds, replace(settings, results_dir=Path(folder))
 
 
-def _fit_classifiers(own: Data, splits: Sequence[Split]) -> list[Any]:
-    targets = own.targets(CATEGORICAL)
-    return [make_classifier(PENALTY).fit(own.features[split.fitting], targets[split.fitting]) for split in splits]
+Scorer = Callable[[Data, np.ndarray], np.ndarray]
+"""(what was heard, rows of its features) -> their scores, float32 (n_rows, n_classes)."""
 
 
-def _classify(models: Sequence[Any], data: Data, splits: Sequence[Split]) -> list[np.ndarray]:
-    parts = zip(models, splits, strict=True)
-    return [score_classes(model, data.features[split.test], data.n_outputs(CATEGORICAL)) for model, split in parts]
+def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings: Settings) -> list[Scorer]:
+    """Returns one classifier for each fold, trained on the recordings as they are."""
+    if method == "functionals":
+        targets = own.targets(CATEGORICAL)
+        parts = [split.fitting for split in splits]
+        return [partial(_classify, make_classifier(PENALTY).fit(own.features[part], targets[part])) for part in parts]
+    from tqdm import tqdm
 
-
-def _train_and_score(own: Data, heard: Sequence[Data], splits: Sequence[Split], settings: Settings) -> list[list[np.ndarray]]:
-    """Trains one head for each fold on the recordings as they are.
-
-    Returns:
-        Of everything that was heard, of each fold: scores of its test part, float32 (n_rows, n_classes).
-    """
     from classifiers.heads import resolve_parameters
-    from classifiers.workers import train_heads
+    from classifiers.training import train_head
 
-    parts = [own, *heard]  # workers send scores back, and no heads
-    features, utterance = (np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "utterance"))
-    job = head_job(replace(own, features=features, utterance=utterance), CATEGORICAL, settings)
+    job = head_job(own, CATEGORICAL, settings)
     job = replace(job, parameters=resolve_parameters(CATEGORICAL, kind=job.kind))
-    starts = np.cumsum([len(part.utterance) for part in parts[:-1]])
-    tests = [[start + data.scored_of(split.test) for start, data in zip(starts, heard, strict=True)] for split in splits]
     jobs = [
-        replace(
-            job,
-            seed=draw_seed(settings.seed, run=1, fold=number),
-            rows=own.chunks_of(split.fitting, copies=True),
-            test_rows=np.concatenate(rows),
-        )
-        for number, (split, rows) in enumerate(zip(splits, tests, strict=True))
+        replace(job, seed=draw_seed(settings.seed, run=1, fold=number), rows=own.chunks_of(split.fitting, copies=True))
+        for number, split in enumerate(splits)
     ]
-    trained = train_heads(jobs, settings.workers)
-    by_fold = [
-        np.split(head.scores, np.cumsum([len(part) for part in rows[:-1]])) for head, rows in zip(trained, tests, strict=True)
-    ]
-    return [list(scores) for scores in zip(*by_fold, strict=True)]
+    return [partial(_score, train_head(job)) for job in tqdm(jobs, desc="training", unit="head")]
+
+
+def _classify(machine: Any, data: Data, rows: np.ndarray) -> np.ndarray:
+    return score_classes(machine, data.features[rows], data.n_outputs(CATEGORICAL))
+
+
+def _score(head: TrainedHead, data: Data, rows: np.ndarray) -> np.ndarray:
+    return head.score(data.features, rows, data.statistics)
 
 
 def _finish(

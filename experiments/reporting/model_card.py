@@ -23,7 +23,7 @@ The encoder of {model} trained without labels on {corpus} spectrograms, to be us
 | length | {epochs_done:g} of {epochs} epochs, {steps} steps{unfinished} |
 | {measure} | {first:.4f} in the first round, {last:.4f} in the last, {best:.4f} at best (`history.csv`, `convergence.png`) |
 | learning rate at the end | {rate:.1e} |{k}
-| `components.npz` | principal components of what its blocks give, for statistics of utterances; of at most {n_recordings} recordings of that speech |
+| `components.npz` | principal components of its blocks, measured on {n_heard} of these recordings |
 
 ```python
 from began.representation import load_frozen_encoder
@@ -72,7 +72,7 @@ def write_model_card(folder: Path) -> Path:
         "n_utterances": config["n_utterances"],
         "synthetic": " (synthetic speech in its layout)" if config.get("synthetic") else "",
         "magnitude": read_attached_json(encoder, "spectrogram")["magnitude"],
-        "n_recordings": N_RECORDINGS,
+        "n_heard": min(N_RECORDINGS, config["n_utterances"]),
         "unfinished": "" if training["epochs_done"] >= training["epochs"] else ": **unfinished**, the training goes on",
         "measure": "M_global" if adversarial else "L(x)",
         "balance": f"gamma {training['gamma']}, lambda_k {training['lambda_k']}, " if adversarial else "",

@@ -9,8 +9,8 @@ from experiments.reporting.summary import RECALL, Interval, Results, select
 
 _ABOUT = (
     "Accuracy of all utterances, and the share of them that get another answer than the recording as it is. One classifier per "
-    "speaker, with default parameters, was trained on the other speakers' recordings as they are; whole utterances are read "
-    "once, at their own speed. The differences with their intervals over speakers are in robustness.csv."
+    "speaker, with default parameters, was trained on the other speakers' recordings as they are; heads on whole utterances "
+    "average over speeds. The differences with their intervals over speakers are in robustness.csv."
 )
 
 
