@@ -1,10 +1,12 @@
-"""The semi-supervised claim: how many labels does a head need? EmoDB, leave one speaker out, fewer and fewer labels.
+"""The semi-supervised claim: how many labels does a head need? EmoDB or SAVEE, with fewer and fewer of their labels.
 
-    python -m experiments.label_efficiency --data-dir EmoDB --encoder ENCODER --results-dir results
+    python -m experiments.label_efficiency --corpus emodb --data-dir EmoDB --encoder ENCODER --results-dir results
+    python -m experiments.label_efficiency --corpus savee --data-dir SAVEE --encoder ENCODER --results-dir results
 
 5, 10, 25, 50 and 100 % of the labelled training utterances, drawn afresh for every run (at least one per class and inner fold),
-for three networks: frozen BEGAN encoder with a head, frozen initial weights with a head, and the same network trained from
-scratch. The test part is always the whole held-out speaker. Head parameters are the defaults; nothing is searched.
+for a head on a frozen BEGAN's encoder, on one with initial weights, for a network trained from scratch, and for hand-made
+features. EmoDB leaves one speaker out; on SAVEE each speaker is trained and tested on alone, as in table 1. The test part is
+always whole. Parameters of heads are the defaults; nothing of them is searched. from_scratch takes hours.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from began.errors import InputError, printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import LABEL_EFFICIENCY, PERCENTS, at_share
 from experiments.evaluation.evaluate import evaluate
+from experiments.evaluation.functionals import find_missing_package
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import add_training_options, make_base_parser, read_settings
 from experiments.reporting.render import render
@@ -25,10 +28,12 @@ EXPERIMENT = "label_efficiency"
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = make_base_parser("experiments.label_efficiency", __doc__, "EmoDB (holds wav/)")
-    parser.add_argument("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
-    parser.add_argument("--encoders", nargs="+", choices=tuple(LABEL_EFFICIENCY), default=tuple(LABEL_EFFICIENCY))
-    parser.add_argument("--percents", nargs="+", type=int, default=PERCENTS)
+    parser = make_base_parser("experiments.label_efficiency", __doc__, "the corpus")
+    add, names = parser.add_argument, tuple(LABEL_EFFICIENCY["emodb"])
+    add("--corpus", choices=tuple(LABEL_EFFICIENCY), default="emodb", help="default: emodb")
+    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
+    add("--methods", nargs="+", choices=names, default=names, help="default: all")
+    add("--percents", nargs="+", type=int, default=PERCENTS, help="shares of the labels")
     add_training_options(parser, runs=5)
     return parser
 
@@ -38,10 +43,16 @@ def main(arguments: argparse.Namespace) -> None:
     for percent in arguments.percents:
         if not 1 <= percent <= 100:
             raise InputError.about("--percents", percent, "1 to 100", "give whole percents")
-    conditions = [at_share(LABEL_EFFICIENCY[name], percent) for name in arguments.encoders for percent in arguments.percents]
-    check_conditions(conditions, settings, "--encoders")
-    evaluate(conditions, open_corpus("emodb", arguments.data_dir), settings)
+    compared = LABEL_EFFICIENCY[arguments.corpus]
+    missing = {name: find_missing_package(compared[name].method) for name in dict.fromkeys(arguments.methods)}
+    present = [name for name, package in missing.items() if package is None] or list(missing)  # which says what is missing
+    conditions = [at_share(compared[name], percent) for name in present for percent in arguments.percents]
+    check_conditions(conditions, settings, "--methods")
+    evaluate(conditions, open_corpus(arguments.corpus, arguments.data_dir), settings)
     render(settings.results_dir)
+    for name, package in missing.items():
+        if package is not None:
+            print(f"left out: {name}; first pip install {package}")
     print(printable(f"wrote {settings.results_dir / EXPERIMENT} and {settings.results_dir / 'tables'}"))
 
 

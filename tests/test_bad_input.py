@@ -251,7 +251,7 @@ FOLDERS = [
         "label efficiency: classes weighed by what does not",
         LABELS,
         lambda b: ["--data-dir", b.corpora / "EmoDB", "--encoder", b.encoder, "--class-weight", "balanced"],
-        ("--class-weight balanced", "found it with from_scratch", "--encoders without those"),
+        ("--class-weight balanced", "found it with emodb_from_scratch_005", "--methods without those"),
     ),
     Case(
         "ablations: classes weighed by what does not",

@@ -57,7 +57,7 @@ def results(tmp_path_factory, data):
     for name, value in (("began", 0.7), ("initial_weights", 0.6)):
         emodb(folder, name, "ablations", (value, value + 0.02))
         for percent in (10, 100):
-            emodb(folder, f"{name}_{percent:03d}", "label_efficiency", (value, value + 0.02))
+            emodb(folder, f"emodb_{name}_{percent:03d}", "label_efficiency", (value, value + 0.02))
     run = folder / "pretrain_librispeech" / "began"
     run.mkdir(parents=True)
     pd.DataFrame(

@@ -371,9 +371,12 @@ def test_runs_are_averaged(results):
 
 def test_label_efficiency(results):
     for percent, value in ((5, 0.3), (100, 0.7)):
-        emodb(results, f"from_scratch_{percent:03d}", "label_efficiency", (value, value + 0.02))
+        emodb(results, f"emodb_from_scratch_{percent:03d}", "label_efficiency", (value, value + 0.02))
     table = tables.accuracies(table_of(results, "label_efficiency"), "pooled")
-    assert table[["encoder", "percent"]].values.tolist() == [["from_scratch", 5], ["from_scratch", 100]]
+    assert table[["corpus", "method", "percent"]].values.tolist() == [
+        ["emodb", "from_scratch", 5],
+        ["emodb", "from_scratch", 100],
+    ]
     assert table["mean"].tolist() == pytest.approx([31, 71])
 
 
@@ -502,7 +505,7 @@ def full(results):
     emodb(results, "began_16_epochs", "ablations")
     emodb(results, "initial_weights", "ablations", values=(0.5,))
     for percent in (10, 100):
-        emodb(results, f"began_{percent:03d}", "label_efficiency")
+        emodb(results, f"emodb_utterance_head_{percent:03d}", "label_efficiency")
     return results
 
 
@@ -526,7 +529,7 @@ def test_everything_is_rendered_twice_the_same(full, tmp_path):
             for head in ("categorical", "dimensional")
         ),
         "ablations",
-        "label_efficiency",
+        "label_efficiency_emodb",
     }
     files = [readme, *sorted((full / "tables").iterdir()), *sorted((full / "figures").iterdir())]
     before = [path.read_bytes() for path in files]
@@ -561,7 +564,7 @@ def test_figures_of_ablations_without_intervals():
     empty = ("ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high", "sd_over_runs")
     table = pd.DataFrame([row | dict.fromkeys(empty, math.nan)])
     assert len(figures.plot_ablations(table).axes) == 2
-    figures.plot_label_efficiency(table.assign(encoder="began", percent=5))
+    figures.plot_label_efficiency(table.assign(method="egemaps", percent=5))
 
 
 # Errors and searches

@@ -352,14 +352,22 @@ _ABLATIONS = Experiment(
 PERCENTS = (5, 10, 25, 50, 100)
 """Shares of the labels, by default."""
 
-_EFFICIENCY: dict[str, Any] = {"experiment": "label_efficiency", "search": False}
-_SCRATCH: dict[str, Any] = {"method": "whole", "initial_weights": True}
-LABEL_EFFICIENCY = {
-    "began": Condition(name="began", description="BEGAN, frozen", **_EFFICIENCY),
-    "initial_weights": Condition(name="initial_weights", description="initial weights", initial_weights=True, **_EFFICIENCY),
-    "from_scratch": Condition(name="from_scratch", description="from scratch", **_SCRATCH, **_EFFICIENCY),
+_LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "utterance_head": ("BEGAN, frozen; default head on the whole utterance", _UTTERANCE),
+    "initial_weights": ("the same on an encoder with its initial weights", {**_UTTERANCE, "initial_weights": True}),
+    "from_scratch": ("encoder and head trained from scratch, on one second", {"method": "whole", "initial_weights": True}),
+    "functionals": ("functionals of librosa's features, linear SVM", _FUNCTIONALS),
+    "egemaps": ("eGeMAPS (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "egemaps"}),
 }
-"""What is compared at every share of the labels."""
+_PROTOCOLS = {"emodb": "leave_one_speaker_out", "savee": "per_speaker"}
+LABEL_EFFICIENCY = {
+    corpus: {
+        name: Condition("label_efficiency", f"{corpus}_{name}", description, corpus, protocol, search=False, **differences)
+        for name, (description, differences) in _LEARNERS.items()
+    }
+    for corpus, protocol in _PROTOCOLS.items()
+}
+"""Name of a loader -> what is compared at every share of the corpus' labels, by name."""
 
 
 def at_share(condition: Condition, percent: int) -> Condition:
@@ -367,10 +375,15 @@ def at_share(condition: Condition, percent: int) -> Condition:
     return replace(condition, name=f"{condition.name}_{percent:03d}", percent=percent)
 
 
-_SHARES = [at_share(condition, percent) for condition in LABEL_EFFICIENCY.values() for percent in PERCENTS]
+_SHARES = [
+    at_share(condition, percent)
+    for compared in LABEL_EFFICIENCY.values()
+    for condition in compared.values()
+    for percent in PERCENTS
+]
 _LABEL_EFFICIENCY = Experiment(
     "label_efficiency",
-    "Label efficiency: EmoDB, leave one speaker out",
+    "Label efficiency: EmoDB, leave one speaker out, and SAVEE, each speaker alone",
     {"accuracy": "accuracy"},
     {condition.name: condition for condition in _SHARES},
 )

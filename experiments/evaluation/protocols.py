@@ -90,10 +90,15 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
     else:
         disjoint = "video" if condition.protocol == "source_disjoint" else None
         splits = official(utterances, seed, disjoint=disjoint, test_part="validation")
-    return splits if condition.percent == 100 else draw_share(splits, utterances, condition.percent, [seed, run])
+    if condition.percent == 100:
+        return splits
+    disjoint = None if condition.protocol == "per_speaker" else "speaker"
+    return draw_share(splits, utterances, condition.percent, [seed, run], disjoint)
 
 
-def draw_share(splits: list[Split], utterances: pd.DataFrame, percent: int, seed: list[int]) -> list[Split]:
+def draw_share(
+    splits: list[Split], utterances: pd.DataFrame, percent: int, seed: list[int], disjoint: str | None = "speaker"
+) -> list[Split]:
     """Returns folds with a share of their training utterances; the test part stays whole.
 
     Drawn from each inner fold's validation part, at least one per class: so every inner fold has something to select on.
@@ -107,7 +112,7 @@ def draw_share(splits: list[Split], utterances: pd.DataFrame, percent: int, seed
                 members = generator.permutation(rows[labels[rows] == label])
                 kept.extend(members[: max(1, round(len(members) * percent / 100))])
         inner = tuple(Inner(*(rows[np.isin(rows, kept)] for rows in fold)) for fold in split.inner)
-        drawn.append(check_split(replace(split, inner=inner), utterances, disjoint="speaker"))
+        drawn.append(check_split(replace(split, inner=inner), utterances, disjoint=disjoint))
     return drawn
 
 

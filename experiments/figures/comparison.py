@@ -10,20 +10,20 @@ from experiments.figures.style import BLUE, COLOURS, GREY, MARKERS, RED, make_fi
 
 
 def plot_label_efficiency(table: pd.DataFrame, **options: Any) -> Figure:
-    """Draws accuracy by share of the labels, one line per encoder; columns encoder, percent, mean, sd_over_runs, in percent."""
+    """Draws accuracy by share of the labels, one line per method; columns method, percent, mean, sd_over_runs, in percent."""
     with make_figure((6.6, 4.4), **options) as (figure, axes):
-        order = table.groupby("encoder")["mean"].mean().sort_values(ascending=False).index
-        for encoder, colour, marker in zip(order, COLOURS, MARKERS, strict=False):
-            rows = table[table["encoder"] == encoder].sort_values("percent")
+        order = table.groupby("method")["mean"].mean().sort_values(ascending=False).index
+        for method, colour, marker in zip(order, COLOURS, MARKERS, strict=False):
+            rows = table[table["method"] == method].sort_values("percent")
             mean, spread = rows["mean"], rows["sd_over_runs"].fillna(0)
             axes.fill_between(rows["percent"], mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(rows["percent"], mean, color=colour, marker=marker, markersize=5, label=words(encoder))
+            axes.plot(rows["percent"], mean, color=colour, marker=marker, markersize=5, label=words(method))
         ticks = sorted(table["percent"].unique())
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set(xlabel="labelled training utterances used (%, logarithmic)", ylabel="utterance accuracy (%)")
-        axes.legend(loc="best", title="encoder (mean, band ± over runs)", alignment="left")
+        axes.legend(loc="best", title="mean, band ± over runs", alignment="left")
     return figure
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from began.files import write_atomically, write_text
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
+from experiments.evaluation.conditions import CORPORA, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED
 from experiments.reporting import cross_corpus, robustness
 from experiments.reporting.error_analysis import count_confusions
@@ -108,7 +108,7 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
         reference = "the paper", 100 * paper.paper_value("table3_emodb", "accuracy")
         options = {"title": f"{title}: utterance accuracy, 95 % intervals over speakers", "note": notes["ablations"]}
         save("ablations", figures.plot_ablations, rows, reference, **options)
-    if len(rows := accuracies(tables["label_efficiency"], POOLED)):
-        options = {"title": f"{title}: how many labels", "note": notes["label_efficiency"]}
-        save("label_efficiency", figures.plot_label_efficiency, rows, **options)
+    for corpus, rows in accuracies(tables["label_efficiency"], POOLED).groupby("corpus"):
+        heading = f"{CORPORA[corpus]}: how many labels"
+        save(f"label_efficiency_{corpus}", figures.plot_label_efficiency, rows, title=heading, note=notes["label_efficiency"])
     return drawn

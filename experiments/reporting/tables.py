@@ -126,11 +126,11 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
 def accuracies(table: pd.DataFrame, scope: str = MEAN_OVER_SPEAKERS) -> pd.DataFrame:
     """Returns the utterance accuracies of a scope, one row per condition, as figures take them.
 
-    Conditions of the label efficiency, named ``<encoder>_<percent>``, have these two as columns, too.
+    Conditions of the label efficiency, named ``<corpus>_<method>_<percent>``, have these as columns, too.
     """
     chosen = select(table, system=OURS, metric="accuracy", level="utterance", scope=scope).reset_index(drop=True)
-    parts = chosen["condition"].str.extract(r"(?P<encoder>.+)_(?P<percent>\d+)")
-    return chosen.assign(encoder=parts["encoder"], percent=pd.to_numeric(parts["percent"]))
+    parts = chosen["condition"].str.extract(r"(?P<corpus>[^_]+)_(?P<method>.+)_(?P<percent>\d+)$")
+    return chosen.assign(corpus=parts["corpus"], method=parts["method"], percent=pd.to_numeric(parts["percent"]))
 
 
 def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPart] | None = None) -> str:
