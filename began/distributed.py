@@ -98,7 +98,7 @@ class Cluster:
         try:
             socket.create_server(("", int(port))).close()
         except OSError as error:
-            action = "end that program, or give this worker another port on all machines"
+            action = "end the program that has it, or give this worker another port on all machines"
             found = f"that port {port} cannot be opened here ({error.strerror or error})"
             raise InputError.about(f"--workers {own}", found, "a free port", action) from error
         notes = [f"note: port {port} is open on all networks of this machine, and runs what it is sent (docs/distributed.md)"]

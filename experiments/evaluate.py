@@ -35,12 +35,12 @@ from experiments.corpora import open_corpus
 from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.manifest import SPLITS
 from experiments.corpora.record import Corpus
-from experiments.evaluation import transfer
+from experiments.evaluation import trained_model
 from experiments.evaluation.conditions import CORPORA
 from experiments.evaluation.options import Settings, make_base_parser
 from experiments.evaluation.runs import RunFolder, read_metrics_file, read_table, refuse_other_sounds, write_sounds
 from experiments.reporting.error_analysis import confidence, count_confusions
-from experiments.reporting.transfer import ANSWERS, describe_scores
+from experiments.reporting.trained_model import ANSWERS, describe_scores
 
 EXPERIMENT = "evaluate"
 FILES = ("predictions", "predictions_restricted")
@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> None:
     corpus = _open(arguments)
     labels, left_out = description.get("labels", []), {}
     if description["task"] == CATEGORICAL:
-        corpus, left_out = transfer.match_classes(corpus, labels, renamed)
+        corpus, left_out = trained_model.match_classes(corpus, labels, renamed)
     elif "arousal" not in corpus.utterances or renamed:
         found = "--map" if renamed else f"no columns arousal and valence in {corpus.name}"
         expected = "them, and no --map: the model predicts arousal and valence"
@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
     settings = Settings(arguments.results_dir)
     hashes = SoundHashes(settings.cache_dir)
     corpus = read_sounds(corpus, hashes)
-    for line in transfer.describe_warnings(corpus, description, left_out, arguments.split):
+    for line in trained_model.describe_warnings(corpus, description, left_out, arguments.split):
         print(f"warning: {line}")
     for line in describe_copies(corpus.utterances):
         print(f"note: {line}")
@@ -91,12 +91,12 @@ def main(arguments: argparse.Namespace) -> None:
         write_sounds(settings.results_dir, corpus)
         if not folder.is_complete:
             start_backend()
-            tables = transfer.predict_corpus(load_predictor(arguments.model), corpus)
+            tables = trained_model.predict_corpus(load_predictor(arguments.model), corpus)
             refuse_changed(corpus, hashes)
             for name, table in zip(FILES, tables, strict=False):
                 folder.write_table(name, table)
             _draw(folder, tables, f"{config['model']} on {config['corpus']}")
-            folder.finish(transfer.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition))
+            folder.finish(trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition))
     tables = [read_table(path) for path in (folder.path / f"{name}.csv" for name in FILES) if path.is_file()]
     heading = f"{config['model']}, trained on {config['trained_on']}, on {config['corpus']}:"
     scores = describe_scores(read_metrics_file(folder.path / "metrics.csv"), tables, description["task"])

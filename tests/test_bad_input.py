@@ -242,6 +242,12 @@ FOLDERS = [
         ("--augment: found it with --method head; expected --method utterance", "Leave it out"),
     ),
     Case(
+        "table 3: no altered copies of what has none",
+        TABLE3,
+        lambda b: b.table3(None, "--method", "statistics", "--no-augment"),
+        ("--no-augment: found it with --method statistics; expected --method utterance", "Leave it out"),
+    ),
+    Case(
         "table 1: altered copies of sound as recorded",
         TABLE1,
         lambda b: b.table1(None, "--front-end", "literal", "--augment"),

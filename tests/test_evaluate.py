@@ -125,7 +125,7 @@ def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_
     argv = ["--model", models["utterance", "categorical"], "--manifest", manifest("label", "speaker"), *MAP]
     assert run(*argv, "--results-dir", tmp_path) == 0
     first = capsys.readouterr().out
-    monkeypatch.setattr("experiments.evaluation.transfer.predict_corpus", None)
+    monkeypatch.setattr("experiments.evaluation.trained_model.predict_corpus", None)
     assert run(*argv, "--results-dir", tmp_path) == 0
     assert capsys.readouterr().out == first
     assert run(*argv[:-1], "--results-dir", tmp_path) == 2  # another map
@@ -133,9 +133,9 @@ def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_
 
 
 def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, capsys, monkeypatch):
-    from experiments.evaluation import transfer
+    from experiments.evaluation import trained_model
 
-    real, folder = transfer.predict_corpus, synthetic.write_emodb(tmp_path / "EmoDB", speakers=3, n_texts=1, seconds=0.5)
+    real, folder = trained_model.predict_corpus, synthetic.write_emodb(tmp_path / "EmoDB", speakers=3, n_texts=1, seconds=0.5)
     argv = ["--model", models["second", "categorical"], "--corpus", "emodb", "--data-dir", folder, "--name", "mine"]
 
     def change(predictor, corpus):
@@ -143,7 +143,7 @@ def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, cap
         first.write_bytes(second.read_bytes())
         return real(predictor, corpus)
 
-    monkeypatch.setattr(transfer, "predict_corpus", change)
+    monkeypatch.setattr(trained_model, "predict_corpus", change)
     assert run(*argv, "--results-dir", tmp_path) == 2
     assert "emodb: found recordings that were changed since the start: 1 of 21 (03a01Aa)" in capsys.readouterr().err
     assert not list((tmp_path / "evaluate" / "mine").glob("*.csv"))
@@ -211,7 +211,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(models, manifes
 
 def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     from experiments.corpora import load
-    from experiments.evaluation.transfer import describe_warnings
+    from experiments.evaluation.trained_model import describe_warnings
 
     folder = synthetic.write_emodb(tmp_path / "EmoDB", speakers=3, n_texts=1, seconds=0.3)
     corpus, known = load("emodb", folder), {"corpus": "EmoDB", "labels": LABELS}

@@ -341,10 +341,12 @@ def test_a_checkpoint_that_grows_is_refused_before_it_does(trap, tmp_path):
     del members
     model = build_began(PretrainingSettings(base_filters=2, latent_size=8), (32, 8, 1))
     tracemalloc.start()
-    with pytest.raises(InputError, match="damaged checkpoint .* values, more than lie in the file"):
-        read_checkpoint(tmp_path / "checkpoint.npz", model)
-    assert tracemalloc.get_traced_memory()[1] < 5_000_000
-    tracemalloc.stop()
+    try:
+        with pytest.raises(InputError, match="damaged checkpoint .* values, more than lie in the file"):
+            read_checkpoint(tmp_path / "checkpoint.npz", model)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 # ----------------------------------------------------------------------------------------------------- the sources

@@ -166,11 +166,13 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
     if arguments.normalize_speakers and arguments.method != "statistics":
         found, expected = f"it with --method {arguments.method}", "--method statistics"
         raise InputError.about("--normalize-speakers", found, expected, "add that")
-    if arguments.augment and (arguments.method != "utterance" or arguments.front_end != "normalized"):
-        other = arguments.method != "utterance"
-        found = f"it with --method {arguments.method}" if other else f"it with --front-end {arguments.front_end}"
-        expected = "--method utterance" if other else "--front-end normalized"
-        raise InputError.about("--augment", found, f"{expected}: others have no such copies", "leave it out")
+    no_copies = "others have no such copies"
+    if arguments.augment is not None and arguments.method != "utterance":
+        option, found = "--augment" if arguments.augment else "--no-augment", f"it with --method {arguments.method}"
+        raise InputError.about(option, found, f"--method utterance: {no_copies}", "leave it out")
+    if arguments.augment and arguments.front_end != "normalized":
+        found = f"it with --front-end {arguments.front_end}"
+        raise InputError.about("--augment", found, f"--front-end normalized: {no_copies}", "leave it out")
     if arguments.ensemble != 1 and arguments.method != "utterance":
         found = f"it with --method {arguments.method}"
         raise InputError.about(f"--ensemble {arguments.ensemble}", found, "--method utterance", "leave one of them out")

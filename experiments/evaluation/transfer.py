@@ -1,144 +1,300 @@
-"""A trained model on a corpus that it has not seen: shared classes, what it says of each recording, and its scores."""
+"""Carrying over: trained on one corpus, tested on another one, with a few of its labels or none.
+
+Both corpora are reduced to the classes that they share. Of the corpus that is tested on, every run sets some utterances aside,
+drawn as evenly over the classes as possible; the labelled ones are the first of these, and all conditions of the run are tested
+on the same others. Labelled utterances come from the speakers that are tested on.
+
+However few the labelled utterances are, they are repeated until they weigh as much as the other corpus: the loss is the mean of
+two losses, one of each corpus. This, and the default parameters, were fixed before anything was tested.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from began.errors import InputError, printable
-from classifiers.metrics import CATEGORICAL, evaluate_classification, evaluate_dimensions, expected_calibration_error
-from experiments.corpora.folders import refuse_problems
+from began.errors import InputError
+from began.files import UNFINISHED, lock_folder, open_npy, printable, write_npy
+from began.sounds import SoundHashes
+from classifiers.metrics import CATEGORICAL
+from classifiers.training import BLOCK
+from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import CORPORA
-from experiments.evaluation.runs import POOLED, metrics_rows
-
-if TYPE_CHECKING:
-    from classifiers.prediction import Prediction
-    from classifiers.predictor import Predictor
-
-RESTRICTED = "restricted_"
-"""How metrics begin where only the classes that both have could be answered."""
-
-UNKNOWN = "unknown"
-"""Speaker of all recordings where a manifest names none."""
+from experiments.evaluation.baselines import make_classifier, score_classes
+from experiments.evaluation.conditions import CORPORA, SET_ASIDE, Condition
+from experiments.evaluation.data import Data, Outcome
+from experiments.evaluation.evaluate import finish_run
+from experiments.evaluation.methods import describe_run, prepare
+from experiments.evaluation.options import Settings
+from experiments.evaluation.protocols import Split
+from experiments.evaluation.robustness import PENALTY
+from experiments.evaluation.runs import POOLED, RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.searched_heads import draw_seed, head_job
 
 
-def match_classes(corpus: Corpus, labels: Sequence[str], renamed: Mapping[str, str]) -> tuple[Corpus, Counter[str]]:
-    """Returns the recordings of a corpus whose classes a model has, under its names, and how many have which other label.
+def measure_transfer(conditions: Sequence[Condition], corpora: Mapping[str, Corpus], settings: Settings) -> None:
+    """Runs conditions as often as asked for; what is complete is left alone.
 
     Args:
-        corpus: with labels.
-        labels: classes of the model.
-        renamed: label of the corpus -> class of the model.
+        conditions: of the protocol "another_corpus".
+        corpora: the two of them, by the names of their loaders.
+        settings: of the command line.
     Raises:
-        InputError: no labels, names of `renamed` that do not occur, or fewer than two classes in common.
+        InputError: a sound file that cannot be read, corpora that are too small or share no classes, or a run folder that holds
+            a run with other settings.
     """
-    if "label" not in corpus.utterances:
-        expected = "one, for a model of emotion classes"
-        raise InputError.about(corpus.name, "no column label", expected, "add it, or give a model of arousal and valence")
-    table = corpus.utterances.dropna(subset="label")
-    found = table["label"].astype(str)
-    for what, names, known in (("label", set(renamed), set(found)), ("class", set(renamed.values()), set(labels))):
-        if other := sorted(names - known):
-            owner = "the corpus" if what == "label" else "the model"
-            expected = f"a {what} of {owner}: {', '.join(sorted(known))}"
-            raise InputError.about("--map", ", ".join(other), expected, "write --map CORPUS_LABEL=MODEL_CLASS")
-    named = found.map(lambda label: renamed.get(label, label))
-    shared = tuple(label for label in labels if label in set(named))
+    hashes = SoundHashes(settings.cache_dir)
+    corpora = {name: read_sounds(corpus, hashes) for name, corpus in corpora.items()}
+    together = unite(corpora)
+    for target in corpora:
+        divide(
+            together.utterances, target, [settings.seed, 1]
+        )  # corpora that are too small are refused before long work starts
+    runs = [
+        (condition, RunFolder(settings.results_dir, condition.experiment, condition.name, number))
+        for number in range(1, settings.runs + 1)
+        for condition in conditions
+    ]
+    for condition, run in runs:
+        refuse_other_sounds(settings.results_dir, run.path, corpora[condition.corpus])
+    configs = {condition.name: _describe(condition, corpora, settings) for condition in conditions}
+    with lock_folder(settings.results_dir / conditions[0].experiment):
+        hashes.save()
+        for condition, run in runs:
+            if run.is_started:  # refused before long work starts, where its settings are others
+                run.start(configs[condition.name])
+        for corpus in corpora.values():
+            write_sounds(settings.results_dir, corpus)
+        for method in dict.fromkeys(condition.method for condition in conditions):
+            of_method = [(condition, run) for condition, run in runs if condition.method == method]
+            missing = [(condition, run) for condition, run in of_method if not run.is_complete]
+            print(f"\n{method}: {len(of_method) - len(missing)} of {len(of_method)} runs are complete")
+            if missing:
+                _run_method(missing, configs, corpora, together, settings)
+
+
+def _describe(condition: Condition, corpora: Mapping[str, Corpus], settings: Settings) -> dict[str, object]:
+    """Returns all that decides the scores of a run, with the hashes of both corpora."""
+    source, config = corpora[condition.source], describe_run(condition, corpora[condition.corpus], settings)
+    synthetic = any(corpus.synthetic for corpus in corpora.values())
+    hashes = {"source_utterances_sha256": source.sha256, "source_sounds_sha256": source.sounds_sha256}
+    return {**config, "source": CORPORA[condition.source], "synthetic": synthetic, **hashes}
+
+
+def _run_method(
+    missing: Sequence[tuple[Condition, RunFolder]],
+    configs: Mapping[str, Mapping[str, object]],
+    corpora: Mapping[str, Corpus],
+    together: Corpus,
+    settings: Settings,
+) -> None:
+    """Does runs of one method, those of one number together."""
+    record = missing[0][0]
+    parts = {name: prepare(record, corpus, settings)[0] for name, corpus in corpora.items()}
+    train = train_classifiers if record.method == "functionals" else train_heads
+    folder = settings.results_dir / record.experiment
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as temporary:  # where `lock_folder` removes what is left
+        plain, adapted = join(parts, together, Path(temporary, "features.npy"))
+        for number in sorted({run.run or 0 for _, run in missing}):
+            chosen = [(condition, run) for condition, run in missing if run.run == number]
+            jobs = [
+                make_job(
+                    condition,
+                    adapted[condition.corpus] if condition.training == "adapted" else plain,
+                    divide(together.utterances, condition.corpus, [settings.seed, number]),
+                )
+                for condition, _ in chosen
+            ]
+            for (condition, run), job, scores in zip(chosen, jobs, train(jobs, settings, number), strict=True):
+                with lock_folder(run.path.parent):
+                    run.start(configs[condition.name])
+                    metrics = finish_run(run, condition, job.data, job.splits, {CATEGORICAL: Outcome(scores)}, settings)
+                pooled = metrics[(metrics["fold"] == POOLED) & (metrics["level"] == condition.main_level)]
+                values = pooled.set_index("metric")["value"]
+                said = f"accuracy {values['accuracy']:.3f}, unweighted average recall {values['unweighted_average_recall']:.3f}"
+                print(printable(f"{condition.name}, run {number}: {said}"))
+
+
+# --------------------------------------------------------------------------------------------------------- two corpora
+
+
+def unite(corpora: Mapping[str, Corpus]) -> Corpus:
+    """Returns the utterances of all corpora whose classes all of them have, one after the other, with the column `corpus`.
+
+    Raises:
+        InputError: fewer than two classes in common.
+    """
+    found = [set(corpus.utterances["label"].dropna()) for corpus in corpora.values()]
+    shared = tuple(sorted(set.intersection(*found)))
     if len(shared) < 2:
-        expected = f"at least two classes of the model: {', '.join(labels)}"
-        action = "say which label is which class: --map CORPUS_LABEL=MODEL_CLASS"
-        raise InputError.about(corpus.name, f"the labels {', '.join(sorted(set(found)))}", expected, action)
-    is_known = named.isin(shared)
-    matched = table.assign(label=named)[is_known].reset_index(drop=True)
-    return replace(corpus, utterances=matched, labels=shared), Counter(found[~is_known])
+        classes = "; ".join(
+            f"{corpus.name}: {', '.join(sorted(own))}" for corpus, own in zip(corpora.values(), found, strict=True)
+        )
+        raise InputError.about("the corpora", classes, "at least two classes in common", "give whole corpora")
+    tables = [
+        corpus.utterances[corpus.utterances["label"].isin(shared)].assign(corpus=name) for name, corpus in corpora.items()
+    ]
+    return Corpus(" and ".join(corpora), pd.concat(tables, ignore_index=True), shared)
 
 
-def predict_corpus(predictor: Predictor, corpus: Corpus) -> list[pd.DataFrame]:
-    """Returns what a model says of every recording, as predictions.csv has it: one row per utterance.
+class Parts(NamedTuple):
+    """What is done with the utterances of two corpora: positions in their table, int64.
 
-    Returns:
-        One table; where a model has classes that the corpus lacks, a second one, of answers restricted to the shared classes.
-    Raises:
-        InputError: lists every file that cannot be used.
+    Attributes:
+        source: of the corpus that is trained on.
+        set_aside: of the other one, in the order in which they are labelled.
+        test: of that one, too.
     """
-    from tqdm import tqdm
 
-    paths, predictors = list(corpus.utterances["path"]), [predictor]
-    if predictor.is_categorical and set(predictor.columns) - set(corpus.labels):
-        predictors.append(predictor.restrict(corpus.labels))
-    problems: list[InputError] = []
-    predictions = []
-    for _, outcome in tqdm(predictor.predict_files(paths), total=len(paths), desc="predicting", unit="file", disable=None):
-        if isinstance(outcome, InputError):
-            problems.append(outcome)
-        else:
-            predictions.append(outcome)
-    refuse_problems(f"{corpus.name}: sound files that cannot be used", list(map(str, problems)))
-    return [_list(each, corpus, [each.restrict_prediction(one) for one in predictions]) for each in predictors]
+    source: np.ndarray
+    set_aside: np.ndarray
+    test: np.ndarray
 
 
-def _list(predictor: Predictor, corpus: Corpus, predictions: Sequence[Prediction]) -> pd.DataFrame:
-    table = corpus.utterances
-    listed = table[["utterance", "speaker"]].assign(fold=table["speaker"])
-    scores = pd.DataFrame([one.scores for one in predictions], columns=predictor.columns, index=table.index).round(6)
-    if predictor.is_categorical:
-        answers = [predictor.label_of(one.scores) for one in predictions]
-        return pd.concat([listed.assign(target=table["label"], prediction=answers), scores], axis=1)
-    for name in predictor.columns:
-        listed = listed.assign(**{f"{name}_target": table[name], f"{name}_prediction": scores[name]})
-    return listed
-
-
-def measure(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) -> dict[str, float]:
-    """Returns the metrics of some rows of predictions, by name; those of classes with the expected calibration error."""
-    if task == CATEGORICAL:
-        target, scores = predictions["target"], predictions[list(labels)].to_numpy(float)
-        values = evaluate_classification(target, predictions["prediction"], labels, scores)
-        return values | {"expected_calibration_error": expected_calibration_error(target, labels, scores)}
-    columns = [predictions[f"{name}_{kind}"] for name in ("arousal", "valence") for kind in ("target", "prediction")]
-    return evaluate_dimensions(*columns)
-
-
-def tabulate_metrics(
-    tables: Sequence[pd.DataFrame], task: str, labels: Sequence[str], experiment: str, name: str
-) -> pd.DataFrame:
-    """Returns the metrics of all recordings and of each speaker, tidy, of what `predict_corpus` returns."""
-    found = []
-    for prefix, predictions in zip(("", RESTRICTED), tables, strict=False):
-        parts = [(POOLED, predictions)]
-        if set(predictions["speaker"]) != {UNKNOWN}:
-            parts += [(str(speaker), part) for speaker, part in predictions.groupby("speaker")]
-        for fold, part in parts:
-            values = {prefix + metric: value for metric, value in measure(part, task, labels).items()}
-            found.append(metrics_rows(values, experiment, name, 1, fold, "test", "utterance"))
-    return pd.concat(found, ignore_index=True)
-
-
-def describe_warnings(
-    corpus: Corpus, description: Mapping[str, Any], left_out: Mapping[str, int], split: str | None
-) -> list[str]:
-    """Returns what a reader must know beside the scores.
+def divide(utterances: pd.DataFrame, target: str, seed: Sequence[int]) -> Parts:
+    """Returns who is trained on and who is tested on; no sound is in two parts.
 
     Args:
-        corpus, left_out: of `match_classes`.
-        description: of the model, see `classifiers.predictor.read_description`.
-        split: the part of the corpus that is scored; None: all of it.
+        utterances: of `unite`.
+        target: the corpus that is tested on.
+        seed: of the utterances that are set aside.
+    Raises:
+        InputError: it has too few utterances.
     """
-    lines, labels = [], description.get("labels", [])
-    if left_out:
-        counts = ", ".join(f"{label} {count}" for label, count in sorted(left_out.items()))
-        lines.append(
-            f"{sum(left_out.values())} utterances are left out, for the model has no such class: {counts}. "
-            f"Where one means a class of the model: --map {min(left_out)}=CLASS"
-        )
-    if absent := [label for label in labels if label not in corpus.labels]:
-        lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")
-    is_same = description.get("corpus") in (corpus.name, CORPORA.get(corpus.name))
-    if is_same and not (split == "test" and description.get("trained_on") == "training part"):
-        lines.append(f"the model was trained on {description['corpus']}: what it has been trained on it scores better on")
-    return [printable(line) for line in lines]
+    sounds, labels = utterances["sound"].to_numpy(), utterances["label"].to_numpy()
+    is_target = (utterances["corpus"] == target).to_numpy()
+    rows = np.flatnonzero(is_target)
+    firsts = rows[~utterances["sound"].iloc[rows].duplicated()]
+    if len(firsts) <= SET_ASIDE:
+        found, expected = f"{len(firsts)} different recordings of shared classes", f"more than {SET_ASIDE}"
+        action = f"give the whole corpus: {SET_ASIDE} are set aside, the others are tested on"
+        raise InputError.about(CORPORA.get(target, target), found, expected, action)
+    generator, set_aside = np.random.default_rng(seed), np.arange(0)
+    waiting = {label: generator.permutation(firsts[labels[firsts] == label]) for label in np.unique(labels[firsts])}
+    while len(set_aside) < SET_ASIDE:  # one of each class, in random order, and again
+        classes = generator.permutation([label for label, members in waiting.items() if len(members)])
+        set_aside = np.concatenate([set_aside, *(waiting[label][:1] for label in classes)])
+        waiting = {label: members[1:] for label, members in waiting.items()}
+    set_aside = set_aside[:SET_ASIDE]
+    test = rows[~np.isin(sounds[rows], sounds[set_aside])]
+    source = np.flatnonzero(~is_target & ~np.isin(sounds, sounds[rows]))
+    return Parts(source, set_aside, test)
+
+
+def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data, dict[str, Data]]:
+    """Returns the features of two corpora as those of one, kept in a file.
+
+    Args:
+        parts: the two corpora, whole, by name.
+        together: of `unite`, of the same corpora in the same order.
+        path: of the file, .npy; mapped while the data are used.
+    Returns:
+        The features as they are; and by the corpus that is tested on, those in which its features have the mean and the
+        standard deviation of the other corpus. Both are measured on the recordings without copies, and without labels.
+    """
+    rows, utterance, moments = {}, {}, {}
+    for name, data in parts.items():
+        shared = np.flatnonzero(data.corpus.utterances["label"].isin(together.labels))
+        position = np.full(len(data.corpus.utterances), -1)
+        position[shared] = np.flatnonzero(together.utterances["corpus"] == name)
+        rows[name] = data.chunks_of(shared, copies=True)
+        utterance[name] = position[data.utterance[rows[name]]]
+        recordings = data.features[data.chunks_of(shared)].astype(np.float64)
+        moments[name] = recordings.mean(axis=0), recordings.std(axis=0)
+    one, other = parts
+    other_of, first = {one: other, other: one}, parts[one]
+    form = first.features.dtype, first.features.shape[1:]
+    with write_npy(path, *form) as append:
+        for is_adapted in (False, True):
+            for name, data in parts.items():
+                for start in range(0, len(rows[name]), BLOCK):
+                    block = data.features[rows[name][start : start + BLOCK]]
+                    append(adapt(block, moments[name], moments[other_of[name]]) if is_adapted else block)
+    features, _ = open_npy(path, *form)
+
+    def gather(flags: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
+        chosen = [of_corpus[rows[name]] for name, of_corpus in flags.items() if of_corpus is not None]
+        return np.concatenate(chosen * 2) if chosen else None
+
+    is_copy = gather({name: data.is_copy for name, data in parts.items()})
+    is_altered = gather({name: data.is_altered for name, data in parts.items()})
+
+    def take(target: str) -> Data:
+        # Of each corpus either the features as they are or the adapted ones belong to an utterance, the others to none.
+        belongs = [
+            np.where((name == target) == is_adapted, utterance[name], -1) for is_adapted in (False, True) for name in parts
+        ]
+        return Data(together, features, np.concatenate(belongs), is_copy, first.statistics, is_altered)
+
+    return take(""), {name: take(name) for name in parts}
+
+
+def adapt(features: np.ndarray, moments: tuple[np.ndarray, np.ndarray], wanted: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Returns features, (n, ...), with mean and standard deviation, (...) each, brought to others; constants to the mean."""
+    (mean, deviation), (wanted_mean, wanted_deviation) = moments, wanted
+    factor = np.divide(wanted_deviation, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    return (features - mean) * factor + wanted_mean
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+class Job(NamedTuple):
+    """One classifier to train.
+
+    Attributes:
+        data: of both corpora.
+        rows: of its features, that are trained on, int64.
+        splits: one for each speaker that is tested on.
+        scored: of each split, the rows of the features that are scored, int64.
+    """
+
+    data: Data
+    rows: np.ndarray
+    splits: list[Split]
+    scored: list[np.ndarray]
+
+
+def make_job(condition: Condition, data: Data, parts: Parts) -> Job:
+    """Returns what a condition trains on and is tested on."""
+    rows = [] if condition.training == "alone" else [data.chunks_of(parts.source, copies=True)]
+    if condition.shots:
+        labelled = data.chunks_of(parts.set_aside[: condition.shots], copies=True)
+        rows.append(np.tile(labelled, max(1, round(len(parts.source) / condition.shots))))
+    speakers = data.corpus.utterances["speaker"].to_numpy()[parts.test]
+    splits = [Split(speaker, (), parts.test[speakers == speaker]) for speaker in np.unique(speakers)]
+    return Job(data, np.concatenate(rows), splits, [data.scored_of(split.test) for split in splits])
+
+
+Train = Callable[[Sequence[Job], Settings, int], list[list[np.ndarray]]]
+"""(jobs, settings, number of the run) -> scores of each split of each job, float32 (n_scored, n_classes)."""
+
+
+def train_classifiers(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[np.ndarray]]:
+    """Fits support vector machines, see `Train`."""
+    found = []
+    for data, rows, _, scored in jobs:
+        model = make_classifier(PENALTY).fit(data.features[rows], data.targets(CATEGORICAL)[rows])
+        found.append([score_classes(model, data.features[some], data.n_outputs(CATEGORICAL)) for some in scored])
+    return found
+
+
+def train_heads(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[np.ndarray]]:
+    """Trains heads with default parameters, see `Train`."""
+    from classifiers import workers
+    from classifiers.heads import resolve_parameters
+
+    seed, head_jobs = draw_seed(settings.seed, run, fold=0), []
+    for data, rows, _, scored in jobs:
+        job = head_job(data, CATEGORICAL, settings)
+        parameters = resolve_parameters(CATEGORICAL, kind=job.kind)
+        head_jobs.append(replace(job, parameters=parameters, seed=seed, rows=rows, test_rows=np.concatenate(scored)))
+    trained = workers.train_heads(head_jobs, settings.workers, progress=f"run {run}, heads")
+    ends = [np.cumsum([len(some) for some in job.scored])[:-1] for job in jobs]
+    return [np.split(head.scores, end) for head, end in zip(trained, ends, strict=True)]

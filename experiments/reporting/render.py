@@ -11,7 +11,7 @@ from began.files import write_atomically, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import CORPORA, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED
-from experiments.reporting import cross_corpus, robustness
+from experiments.reporting import robustness, transfer
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
@@ -28,7 +28,7 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
     written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
-    for record, module in ((ROBUSTNESS, robustness), (TRANSFER, cross_corpus)):
+    for record, module in ((ROBUSTNESS, robustness), (TRANSFER, transfer)):
         if results.conditions(record.name):
             table, path = module.make_table(results), folder / "tables" / f"{record.name}.md"
             _write_csv(path.with_suffix(".csv"), table)

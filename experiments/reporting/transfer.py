@@ -1,108 +1,99 @@
-"""What a model scores on another corpus, in aligned columns for a terminal."""
-
-from collections.abc import Mapping, Sequence
+"""The table of what carries over to another corpus: without its labels, and with a few of them."""
 
 import pandas as pd
 
-from classifiers.metrics import CATEGORICAL
+from experiments.evaluation.conditions import (
+    CORPORA,
+    DIRECTIONS,
+    ROBUST_METHODS,
+    SET_ASIDE,
+    TRANSFER,
+    TRANSFER_METHODS,
+    Condition,
+    carried_over,
+)
 from experiments.evaluation.runs import POOLED
-from experiments.evaluation.transfer import RESTRICTED
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import RECALL, select, t_interval
+from experiments.reporting.summary import MEAN_OVER_SPEAKERS, RECALL, Interval, Results, select
 
-SPEAKERS_SHOWN = 20
-"""So many rows of single speakers; more are in metrics.csv alone."""
+_ABOUT = (
+    "Means over the speakers that are tested on, with their 95 % intervals, of accuracy and unweighted average recall (UAR), "
+    "over the classes that both corpora have. Nothing is searched: parameters are the defaults, which were chosen on EmoDB. "
+    f"Every run sets {SET_ASIDE} utterances of the corpus that is tested on aside, from all of its speakers and as evenly "
+    "over the classes as possible. The labelled ones are the first of them; all rows are tested on the same others. Beside the "
+    "other corpus, labelled utterances are repeated until they weigh as much as it does. “Adapted”: the mean and the spread of "
+    "the recordings are brought to those of the other corpus, without their labels. Pooled scores, spreads over runs, and "
+    "differences paired over the speakers are in transfer.csv."
+)
+_WORDS = {"source": "{source}", "adapted": "{source}, adapted", "alone": "{target} alone"}
+_SCORES = {"accuracy": "accuracy", "uar": RECALL}
+_TITLES = {str(ROBUST_METHODS[name]["method"]): name for name in TRANSFER_METHODS}
 
-ANSWERS = {"": "all classes", RESTRICTED: "shared classes"}
-"""How the names of metrics begin -> what the model could answer."""
 
+def make_table(results: Results) -> pd.DataFrame:
+    """Returns one row per condition that has been run, shares in percent.
 
-def describe_scores(metrics: pd.DataFrame, tables: Sequence[pd.DataFrame], task: str) -> str:
-    """Returns the scores of all recordings, by class and by speaker.
-
-    Args:
-        metrics: of `experiments.evaluation.transfer.tabulate_metrics`.
-        tables: of `experiments.evaluation.transfer.predict_corpus`.
-        task: of the model.
+    `difference` is that of the UAR, paired over the speakers, with its 95 % interval: of both corpora together to the labelled
+    utterances alone, of the adapted recordings to the same as they are. `chance` and `most_frequent` are the UAR and the
+    accuracy of an answer that is always the same, in the first run.
     """
-    blocks = _describe_classes(metrics, tables) if task == CATEGORICAL else _describe_dimensions(metrics, tables[0])
-    return "\n\n".join(blocks)
-
-
-def _describe_classes(metrics: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> list[str]:
-    answers = dict(zip(ANSWERS, tables, strict=False))
-    counts = tables[0]["target"].value_counts().sort_index()
     rows = []
-    for prefix in answers:
-        found = select(metrics, fold=POOLED).set_index("metric")["value"]
-        rows.append(
-            {
-                "answers (%)": ANSWERS[prefix],
-                "accuracy": _percent(found[f"{prefix}accuracy"]),
-                "UAR": _percent(found[f"{prefix}{RECALL}"]),
-                **_over_speakers(metrics, {"UAR": f"{prefix}{RECALL}"}, "%"),
-                "calibration error": _percent(found[f"{prefix}expected_calibration_error"]),
-            }
-        )
-    always = {"accuracy": _percent(counts.max() / counts.sum()), "UAR": _percent(1 / len(counts))}
-    rows.append({"answers (%)": f"always {counts.idxmax()}", **always})
-    classes = pd.DataFrame({"class": counts.index, "n": counts.to_numpy()})
-    for prefix, table in answers.items():
-        recalls = (table["target"] == table["prediction"]).groupby(table["target"]).mean()
-        classes[f"recall (%), {ANSWERS[prefix]}"] = recalls.map(_percent).to_numpy()
-    columns = {
-        f"{name}, {ANSWERS[prefix]}": prefix + metric
-        for prefix in answers
-        for name, metric in (("accuracy (%)", "accuracy"), ("UAR (%)", RECALL))
-    }
-    return [_align(pd.DataFrame(rows)), _align(classes), *_describe_speakers(metrics, tables[0], columns, "%")]
+    for condition in TRANSFER.conditions.values():
+        scores = select(results.scores, experiment=TRANSFER.name, condition=condition.name, level="utterance")
+        if scores.empty:
+            continue
+        row: dict[str, object] = {"source": condition.source, "target": condition.corpus}
+        row |= {"method": _TITLES[condition.method], "training": condition.training, "shots": condition.shots}
+        for name, metric in _SCORES.items():
+            (pooled,) = select(scores, metric=metric, scope=POOLED)["mean"]
+            (mean,) = select(scores, metric=metric, scope=MEAN_OVER_SPEAKERS).itertuples()
+            row |= {name: 100 * mean.mean, f"{name}_ci_low": 100 * mean.ci_low, f"{name}_ci_high": 100 * mean.ci_high}
+            row |= {f"{name}_sd_over_runs": 100 * mean.sd_over_runs, f"{name}_pooled": 100 * pooled}
+        paired, part = _compare(results, condition), results.test_part(TRANSFER.name, condition.name)
+        row |= {"difference": 100 * paired.mean, "difference_ci_low": 100 * paired.low, "difference_ci_high": 100 * paired.high}
+        row |= {"n_runs": int(mean.n_runs), "n_test": sum(part.sizes.values())}
+        rows.append(row | {"chance": 100 / len(part.shares), "most_frequent": 100 * part.shares.iloc[0]})
+    return pd.DataFrame(rows)
 
 
-def _describe_dimensions(metrics: pd.DataFrame, predictions: pd.DataFrame) -> list[str]:
-    names = {name: f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")}
-    found, rows = select(metrics, fold=POOLED).set_index("metric")["value"], []
-    for name, metric in names.items():
-        row = {"": name, "CCC": md.number(found[metric], ""), **_over_speakers(metrics, {"CCC": metric}, "")}
-        rows.append(row | {"mean squared error": md.number(found[f"mean_squared_error_{name}"], "")})
-    columns = {f"CCC, {name}": metric for name, metric in names.items()}
-    return [_align(pd.DataFrame(rows)), *_describe_speakers(metrics, predictions, columns, "")]
+def _compare(results: Results, condition: Condition) -> Interval:
+    """Returns the difference of a condition's UAR to what it should be better than."""
+    base = "alone" if condition.shots else "source"
+    if condition.training == base:
+        return Interval()
+    other = carried_over(condition.source, condition.corpus, _TITLES[condition.method], base, condition.shots)
+    return results.compare(TRANSFER.name, condition.name, other.name, RECALL)
 
 
-def _over_speakers(metrics: pd.DataFrame, column: Mapping[str, str], unit: str) -> dict[str, str]:
-    """Returns the mean over the speakers with its 95 % interval; nothing where they are not known."""
-    ((name, metric),) = column.items()
-    values = select(metrics[metrics["fold"] != POOLED], metric=metric)["value"]
-    if values.empty:
-        return {}
-    factor = 100.0 if unit else 1.0
-    mean, low, high, n = t_interval(values, 0.0 if unit else -1.0, 1.0)
-    text = md.with_interval(factor * mean, factor * low, factor * high, unit)
-    return {f"mean {name} over {n} speakers (95 % interval)": text}
+def to_markdown(results: Results, table: pd.DataFrame) -> str:
+    """Returns the table as Markdown: a part for each direction, one row per training, two columns per method."""
+    footnotes = md.Footnotes()
+    lines = [f"# {TRANSFER.title} (%)", "", md.MADE, "", _ABOUT, ""]
+    for direction in DIRECTIONS:
+        part = table[(table["source"] == direction[0]) & (table["target"] == direction[1])]
+        if not part.empty:
+            lines += _describe_direction(results, part, footnotes)
+    return "\n".join([*lines, *footnotes.lines()])
 
 
-def _describe_speakers(metrics: pd.DataFrame, predictions: pd.DataFrame, columns: Mapping[str, str], unit: str) -> list[str]:
-    """Returns one block with the scores of single speakers; none where these are not known."""
-    by_speaker = metrics[metrics["fold"] != POOLED].pivot(index="fold", columns="metric", values="value")
-    if by_speaker.empty:
-        return []
-    factor = 100.0 if unit else 1.0
-    shown = (factor * by_speaker[list(columns.values())]).map(lambda value: md.number(value, unit)).set_axis([*columns], axis=1)
-    shown.insert(0, "n", predictions["speaker"].value_counts()[shown.index])
-    left_out = len(shown) - SPEAKERS_SHOWN
-    more = [f"… and {left_out} more speakers, in metrics.csv"] if left_out > 0 else []
-    return ["\n".join([_align(shown.rename_axis("speaker").reset_index().head(SPEAKERS_SHOWN)), *more])]
-
-
-def _percent(share: float) -> str:
-    return md.number(100 * share)
-
-
-def _align(table: pd.DataFrame) -> str:
-    """Returns a table in columns: the first to the left, the others to the right."""
-    cells = table.astype(object).where(table.notna(), "").astype(str)
-    first, *others = cells.columns
-    widths = {name: max(map(len, [name, *cells[name]])) for name in cells}
-    rows = [dict(zip(cells, cells, strict=True)), *cells.to_dict("records")]
-    return "\n".join(
-        "  ".join([row[first].ljust(widths[first]), *(row[name].rjust(widths[name]) for name in others)]) for row in rows
-    )
+def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
+    """Returns the lines of one direction."""
+    source, target = (CORPORA[part[name].iloc[0]] for name in ("source", "target"))
+    firsts = part.drop_duplicates("method")
+    conditions = [carried_over(*row) for row in firsts[["source", "target", "method", "training", "shots"]].to_numpy()]
+    heads = ["trained on", "labelled"]
+    for row, condition in zip(firsts.itertuples(), conditions, strict=True):
+        marks = footnotes.marks("; ".join(results.notes(TRANSFER.name, condition.name)))
+        heads += [f"`{row.method}`, {row.n_runs} run{'s' * (row.n_runs > 1)}: accuracy{marks}", "UAR"]
+    rows = []
+    for (shots, training), scores in part.groupby(["shots", "training"], sort=False):
+        cells = [_WORDS[str(training)].format(source=source, target=target), f"{shots} of {target}" if shots else "none"]
+        for _, row in scores.set_index("method").reindex(firsts["method"]).iterrows():
+            cells += [md.with_interval(row[name], row[f"{name}_ci_low"], row[f"{name}_ci_high"]) for name in _SCORES]
+        rows.append((shots, cells))
+    rows.sort(key=lambda row: row[0])  # what has as many labels stands together, in the order of the records
+    tested = results.test_part(TRANSFER.name, conditions[0].name)
+    n_test, most, share = sum(tested.sizes.values()), md.escape(tested.shares.index[0]), 100 * tested.shares.iloc[0]
+    about = f"{n_test} test utterances, {len(tested.sizes)} speakers, {len(tested.shares)} classes. Chance: UAR "
+    about += f"{md.number(100 / len(tested.shares))}; always “{most}”: accuracy {md.number(share)}."
+    return [f"## From {source} to {target}", "", about, "", md.markdown_table(heads, (cells for _, cells in rows)), ""]
