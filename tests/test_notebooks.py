@@ -19,6 +19,7 @@ from nbformat import v4
 from began.command_line import run_script
 from began.errors import InputError
 from experiments import report
+from experiments.evaluation.conditions import carried_over, on_altered
 from experiments.reporting import encoders
 from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers
 from experiments.reporting.pages import execute_notebooks, read_notebooks, render_html, save_notebook
@@ -58,6 +59,10 @@ def results(tmp_path_factory, data):
         emodb(folder, name, "ablations", (value, value + 0.02))
         for percent in (10, 100):
             emodb(folder, f"emodb_{name}_{percent:03d}", "label_efficiency", (value, value + 0.02))
+    for alteration in ("unaltered", "noise_10_db"):
+        emodb(folder, on_altered("utterance_head", alteration).name, "robustness", (0.5,), predictions=predictions)
+    carried = carried_over("emodb", "savee", "functionals", "source", 0).name
+    emodb(folder, carried, "transfer", predictions=predictions)
     run = folder / "pretrain_librispeech" / "began"
     run.mkdir(parents=True)
     pd.DataFrame(
@@ -115,6 +120,7 @@ def test_notebooks_on_results(results, data, tmp_path):
     assert not any(re.search(r"not run yet", text, re.IGNORECASE) for text in shown.values())
     assert "LibriSpeech (synthetic)" in shown[NAMES[0]] and shown[NAMES[0]].count("<audio") == 4
     assert shown[NAMES[1]].count("<audio") == 15 and "by chance (%)" in shown[NAMES[1]]
+    assert "white noise, SNR 10 dB" in shown[NAMES[4]] and "From EmoDB to SAVEE" in shown[NAMES[4]]
     for text in ("80.69 ± 2.96", "72.0 ± 2.0", "67.0 to 77.0", "0.320 ± 0.020"):
         assert text in shown[NAMES[2]]
     assert "Mean gain: 10.0 points." in shown[NAMES[4]] and "Of 30 utterances" in shown[NAMES[4]]

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -114,9 +115,21 @@ def show_experiment(results: Results, experiment: str, command: str) -> None:
     if not results.conditions(experiment):
         not_run_yet(f"{experiment}; where the paper has numbers, they stand alone below", command)
     warn_if_synthetic(results, experiment)
-    lines = to_markdown(experiment, make_table(results, experiment)).splitlines()
+    _show_below_heading(to_markdown(experiment, make_table(results, experiment)))
+
+
+def show_comparison(results: Results, module: ModuleType, experiment: str, command: str) -> None:
+    """Shows the table of a module, `robustness` or `transfer`, as `show_experiment` does."""
+    if not results.conditions(experiment):
+        not_run_yet(experiment, command)
+        return
+    warn_if_synthetic(results, experiment)
+    _show_below_heading(module.to_markdown(results, module.make_table(results)))
+
+
+def _show_below_heading(text: str) -> None:
     # Without the title; headings one level lower.
-    kept = (line for line in lines if not line.startswith("# ") and line != MADE)
+    kept = (line for line in text.splitlines() if not line.startswith("# ") and line != MADE)
     say("\n".join(f"#{line}" if line.startswith("##") else line for line in kept))
 
 
