@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from began.errors import InputError
 from experiments.evaluation import protocols
+from experiments.evaluation.conditions import LABEL_EFFICIENCY, PERCENTS, at_share
 
 
 def make_table(n_speakers=5, per_class=4, labels=("anger", "fear", "neutral")):
@@ -79,6 +80,23 @@ def test_per_speaker_refuses_a_class_with_one_utterance():
     table = make_table(2).drop(index=[0, 1])
     with pytest.raises(InputError, match=r"speaker s0: .*anger \(2\)"):
         protocols.per_speaker(table, 0)
+
+
+@pytest.mark.parametrize("corpus", LABEL_EFFICIENCY)
+@pytest.mark.parametrize("percent", PERCENTS)
+def test_a_share_of_the_labels_leaves_the_test_part_whole(corpus, percent):
+    table = make_table(4, per_class=30)
+    condition = LABEL_EFFICIENCY[corpus]["utterance_head"]
+    drawn = [protocols.make_splits(at_share(condition, percent), table, seed=0, run=run) for run in (1, 2)]
+    for run, splits in enumerate(drawn, start=1):
+        for split, whole in zip(splits, protocols.make_splits(condition, table, seed=0, run=run), strict=True):
+            assert_sound(split, table, "speaker" if corpus == "emodb" else None)
+            np.testing.assert_array_equal(split.test, whole.test)
+            assert set(split.fitting) <= set(whole.fitting)
+            for inner in split.inner:
+                assert set(table["label"].iloc[inner.validation]) == set(table["label"])
+            assert len(split.fitting) == pytest.approx(max(9, percent / 100 * len(whole.fitting)), abs=5)
+    assert (drawn[0][0].fitting.tolist() == drawn[1][0].fitting.tolist()) == (percent == 100 and corpus == "emodb")
 
 
 def test_official_selects_inside_training_and_tests_on_validation_without_a_test_part():
