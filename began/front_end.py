@@ -3,7 +3,8 @@
 Absolute level, the silence around an utterance and the band next to 8 kHz tell of the microphone, of who cut the file and of
 resamplers and codecs, and little of emotion; log spectrograms down to -140 dB show all three at face value. The front end
 "normalized" takes them out: ends far below the recording's own loud level are cut off, the loud level becomes
-`LOUD_LEVEL_DB`, and `began.spectrogram` keeps the band of wideband speech above a floor. "literal" is the paper's input.
+`LOUD_LEVEL_DB`, and `began.spectrogram` keeps the band of wideband speech above a floor. "trimmed" does the same but for the
+level, which does tell of emotion where one speaker and one microphone are known. "literal" is the paper's input.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, measure_seconds, stream_audio
 from began.errors import InputError
 
-FRONT_ENDS = ("literal", "normalized")
+FRONT_ENDS = ("literal", "trimmed", "normalized")
 
 WINDOW, HOP = SAMPLE_RATE // 50, SAMPLE_RATE // 500
 """Level is measured in windows of 20 ms, every 2 ms: ends are cut so finely that an utterance is framed in the same way
@@ -77,7 +78,7 @@ def stream_speech(
 ) -> Iterator[np.ndarray]:
     """Yields what a front end leaves of a sound file, block by block: see `began.audio.stream_audio`.
 
-    With "normalized" the file is read twice, at constant memory: to measure it, and to cut and scale it.
+    But for "literal" the file is read twice, at constant memory: to measure it, and to cut and scale it.
 
     Args:
         path, speed, digest: see `began.audio.stream_audio`, also for errors. The file is read to its end, whatever is cut off.
@@ -88,16 +89,22 @@ def stream_speech(
     """
     if front_end == "literal":
         return stream_audio(path, speed, digest=digest)
-    return cut_speech(stream_audio(path, speed, digest=digest), find_speech(path, speed))
+    return cut_speech(stream_audio(path, speed, digest=digest), locate_speech(path, front_end, speed))
 
 
 def stream_altered_speech(
-    path: str | os.PathLike[str], speed: float, seed: Sequence[int], channel: bool = False, digest: hashlib._Hash | None = None
+    path: str | os.PathLike[str],
+    front_end: str,
+    speed: float,
+    seed: Sequence[int],
+    channel: bool = False,
+    digest: hashlib._Hash | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yields what "normalized" leaves of a sound file with white noise over all of it: for training on rooms and lines.
+    """Yields what a front end leaves of a sound file with white noise over all of it: for training on rooms and lines.
 
     Args:
         path, speed, digest: see `stream_speech`.
+        front_end: "normalized"; or "trimmed", which leaves the loud level where it is without noise and channel.
         seed: of the channel, of the noise, and of how far it lies below the loud level, see `NOISE_DB`.
         channel: let the sound first pass a channel that colours it and ends its band, see `draw_channel`.
     """
@@ -122,10 +129,15 @@ def stream_altered_speech(
     # A channel may leave nothing of whistles.
     speech = (measure_speech(transmit()) if channel else None) or find_speech(path, speed)
     amplitude = np.float32(10.0 ** (level_db / 20.0) / speech.gain)
+    own_gain = find_speech(path, speed).gain if front_end == "trimmed" else 1.0
+
+    def cut(noisy: Iterable[np.ndarray], found: Speech) -> Iterator[np.ndarray]:
+        return cut_speech(noisy, replace(found, gain=found.gain / own_gain))
+
     if isinstance(path, Recording):
         noisy = list(add_noise())
-        return cut_speech(noisy, measure_speech(noisy) or speech)
-    return cut_speech(add_noise(digest), measure_speech(add_noise()) or speech)
+        return cut(noisy, measure_speech(noisy) or speech)
+    return cut(add_noise(digest), measure_speech(add_noise()) or speech)
 
 
 def draw_channel(generator: np.random.Generator) -> np.ndarray:
@@ -180,9 +192,12 @@ def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
     return found[speed]
 
 
-def locate_speech(path: str | os.PathLike[str], front_end: str) -> Speech:
+def locate_speech(path: str | os.PathLike[str], front_end: str, speed: float = 1.0) -> Speech:
     """Returns what a front end hears of a sound file: its speech, or with "literal" all of it; raises as `find_speech` does."""
-    return Speech(0, round(measure_seconds(path) * SAMPLE_RATE), 1.0) if front_end == "literal" else find_speech(path)
+    if front_end == "literal":
+        return Speech(0, round(measure_seconds(path) * SAMPLE_RATE / speed), 1.0)
+    speech = find_speech(path, speed)
+    return speech if front_end == "normalized" else replace(speech, gain=1.0)
 
 
 def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:

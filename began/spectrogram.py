@@ -17,11 +17,11 @@ from began.front_end import FRONT_ENDS
 MAGNITUDES = ("log", "linear")
 
 BAND_HZ = (50.0, 7000.0)
-"""Band that the front end "normalized" keeps: that of wideband speech (ITU-T G.722). What lies above is the resamplers'."""
+"""Band that front ends other than "literal" keep: that of wideband speech (ITU-T G.722). What lies above is the resamplers'."""
 
 FLOOR_DB = -77.0
-"""Power that the front end "normalized" adds to every bin, in decibels below a full-scale sine. Assumption: 57 dB below loud
-speech; what is softer are codecs, rooms and rounding."""
+"""Power that they add to every bin, in decibels below a full-scale sine. Assumption: 57 dB below loud speech of
+normalized level; what is softer are codecs, rooms and rounding."""
 
 MASK_SHARES = (27 / 80, 0.2)
 """Widest masks of `mask_spectrograms`, as shares of bins and frames: Park et al. 2019, F of table 1 (LB) and p of SM."""
@@ -41,8 +41,8 @@ class SpectrogramConfig:
             map; or "linear", |STFT| as it is, which is what the authors' earlier code uses.
         db_min, db_max: ends of the logarithmic range; values beyond are clipped. Assumption: chosen so that
             LibriSpeech's mean lies near zero (BEGAN wants zero-centred input).
-        front_end: "literal", the recording as it is, or "normalized" (`began.front_end`), of which bins outside `BAND_HZ`
-            are left empty and `FLOOR_DB` is added to all.
+        front_end: "literal", the recording as it is, or another one (`began.front_end`), of which bins outside `BAND_HZ` are
+            left empty and `FLOOR_DB` is added to all.
     Raises:
         InputError: a setting has a value or type that cannot be used.
     """
@@ -174,7 +174,7 @@ def _transform(padded: np.ndarray, config: SpectrogramConfig, dtype: Any) -> np.
     for start in range(0, len(padded), CHUNKS_AT_ONCE):
         some = slice(start, start + CHUNKS_AT_ONCE)
         magnitude = np.abs(fft.rfft(frames[some] * window[:, np.newaxis], axis=1)[:, : config.n_bins])
-        if config.front_end == "normalized":
+        if config.front_end != "literal":
             _limit_band(magnitude, config)
         if config.magnitude == "log":
             _to_log(magnitude, config)

@@ -114,7 +114,7 @@ class UtteranceEncoder:
         if alteration_seed is None:
             speech = stream_speech(path, self.config.front_end, speed, digest)
         else:
-            speech = stream_altered_speech(path, speed, alteration_seed, channel, digest)
+            speech = stream_altered_speech(path, self.config.front_end, speed, alteration_seed, channel, digest)
         return self.embed(stream_spectrogram(speech, self.config))
 
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:

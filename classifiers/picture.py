@@ -12,7 +12,7 @@ import numpy as np
 from began import spectrogram
 from began.audio import SAMPLE_RATE, split_channel, stream_audio
 from began.files import printable, write_atomically
-from began.front_end import LOUD_LEVEL_DB, find_speech, stream_chunks
+from began.front_end import LOUD_LEVEL_DB, locate_speech, stream_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, to_decibels
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _columns_at(times: np.ndarray, seconds: float, n_columns: int) -> np.ndarray
 
 
 def _draw_spectrogram(axes: Axes, prediction: Prediction, config: SpectrogramConfig):
-    speech = None if config.front_end == "literal" else find_speech(prediction.path)
+    speech = None if config.front_end == "literal" else locate_speech(prediction.path, config.front_end)
     decibels = measure_spectrogram(prediction.path, prediction.seconds, config, speech.gain if speech else 1.0)
     lowest, highest = (FLOOR_DB, CEILING_DB) if speech is None else (spectrogram.FLOOR_DB, LOUD_LEVEL_DB)
     extent, colours = (0, prediction.seconds, 0, SAMPLE_RATE / 2000), {"cmap": "magma", "vmin": lowest, "vmax": highest}

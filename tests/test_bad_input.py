@@ -251,7 +251,7 @@ FOLDERS = [
         "table 1: altered copies of sound as recorded",
         TABLE1,
         lambda b: b.table1(None, "--front-end", "literal", "--augment"),
-        ("--augment: found it with --front-end literal; expected --front-end normalized", "Leave it out"),
+        ("--augment: found it with --front-end literal; expected --front-end normalized or trimmed", "Leave it out"),
     ),
     Case(
         "label efficiency: classes weighed by what does not",

@@ -20,6 +20,7 @@ from began.files import read_attached_json
 from began.utterance_encoder import name_statistics
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora.record import Corpus
+from experiments.evaluation.conditions import EXPERIMENTS, ON_UTTERANCES
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
@@ -144,6 +145,23 @@ def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
         data, CATEGORICAL, PROTOCOLS["official"](data), tmp_path, monkeypatch, partial(search_and_train, search=False)
     )
     assert len(trials) == 1
+
+
+def test_a_default_head_on_utterances_is_trained_once(tmp_path, monkeypatch):
+    """Its steps are a parameter: there is nothing that inner folds could choose."""
+    from began.utterance_encoder import name_statistics
+    from classifiers import heads, workers
+
+    data, names, trained, plain = make_data(n_chunks=1), name_statistics((1, 1, 1, 1), True), [], workers.train_head
+    features = np.random.default_rng(3).standard_normal((len(data.features), 40, 1, len(names))).astype(np.float32)
+    data = replace(data, features=features, statistics=names)
+    monkeypatch.setitem(heads._DEFAULTS["utterance", CATEGORICAL], "n_steps", 5)
+    monkeypatch.setattr(workers, "train_head", lambda job: trained.append(job) or plain(job))
+    split, given = PROTOCOLS["leave one speaker out"](data), {"correlations": "none"}
+    outcome = search_and_train(data, CATEGORICAL, [split], SETTINGS, 1, tmp_path, search=False, given=given)
+    (job,) = trained
+    assert job.parameters["correlations"] == "none" and set(job.rows) == set(split.fitting)
+    assert outcome.losses == {} and len(outcome.scores[0]) == len(split.test) and not list(tmp_path.iterdir())
 
 
 def test_copies_are_trained_on_and_never_validated_or_tested_on(tmp_path, monkeypatch):
@@ -393,6 +411,12 @@ def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_
     assert model["n_utterances"] == 27
     run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--tail", "drop")
     assert "run 1 of 1: complete in" in capsys.readouterr().out
+
+
+def test_level_is_heard_where_the_speaker_is_known_alone():
+    for name, front_end in (("table1_savee", "trimmed"), ("table2_omg", "normalized"), ("table3_emodb", "normalized")):
+        heard = {one.front_end for one in EXPERIMENTS[name].conditions.values() if one.method in ON_UTTERANCES}
+        assert heard == {front_end}
 
 
 def test_table2(table2):

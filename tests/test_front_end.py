@@ -113,6 +113,8 @@ def test_files_are_cut_and_scaled(tmp_path, speech):
     waveform = np.concatenate(list(stream_speech(path, "normalized")))
     np.testing.assert_allclose(waveform, read_audio(path)[found.start : found.end] * found.gain, rtol=1e-6)
     np.testing.assert_array_equal(np.concatenate(list(stream_chunks(path, "normalized"))), cut_chunks(waveform))
+    trimmed = np.concatenate(list(stream_speech(path, "trimmed")))
+    np.testing.assert_array_equal(trimmed, read_audio(path)[found.start : found.end])
     np.testing.assert_array_equal(np.concatenate(list(stream_speech(path))), read_audio(path))
 
 
@@ -126,7 +128,7 @@ def test_a_part_is_heard_and_hashed_as_a_file_of_its_own(tmp_path, speech, front
     for path in (tmp_path / "alone.wav", name_part(tmp_path / "whole.wav", 1.5, 4.0)):
         digest = hashlib.sha256()
         if front_end not in FRONT_ENDS:
-            blocks = stream_altered_speech(path, speed, (0, 0), front_end == "channel", digest)
+            blocks = stream_altered_speech(path, "normalized", speed, (0, 0), front_end == "channel", digest)
         else:
             blocks = stream_speech(path, front_end, speed, digest)
         heard.append(np.concatenate(list(blocks)))
@@ -164,8 +166,8 @@ def test_noisy_copies_have_noise_below_the_speech(tmp_path, speech):
     path = tmp_path / "speech.wav"
     soundfile.write(path, np.pad(speech, 16_000), 16_000)
     clean = np.concatenate(list(stream_speech(path, "normalized")))
-    copies = [np.concatenate(list(stream_altered_speech(path, 1.0, (0, number)))) for number in range(8)]
-    again = np.concatenate(list(stream_altered_speech(path, 1.0, (0, 3))))
+    copies = [np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, number)))) for number in range(8)]
+    again = np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, 3))))
     np.testing.assert_array_equal(copies[3], again)
     assert min(map(len, copies)) >= len(clean) and len({copy.std() for copy in copies}) == 8
     loudest = max(10 * np.log10(np.var(copy[:800])) for copy in copies if len(copy) > len(clean) + 16_000)
@@ -186,8 +188,20 @@ def test_channels_colour_the_sound_and_end_its_band(tmp_path, speech):
     path = tmp_path / "speech.wav"
     soundfile.write(path, np.pad(speech, 16_000), 16_000)
     for number in range(6):
-        copy = np.concatenate(list(stream_altered_speech(path, 1.0, (0, number), channel=True)))
+        copy = np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, number), channel=True)))
         assert len(copy) >= len(speech) and measure_speech([copy]).gain == pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize("channel", [False, True])
+@pytest.mark.parametrize("factor", [1.0, 0.1])
+def test_trimmed_copies_have_the_level_of_their_recording(tmp_path, speech, channel, factor):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, factor * np.pad(speech, 16_000), 16_000, subtype="FLOAT")
+    for number in range(4):
+        copy = np.concatenate(list(stream_altered_speech(path, "trimmed", 1.0, (0, number), channel)))
+        assert measure_speech([copy]).gain == pytest.approx(find_speech(path).gain, rel=0.1)
+        normalized = np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, number), channel)))
+        np.testing.assert_allclose(copy * find_speech(path).gain, normalized, rtol=1e-5)
 
 
 def test_a_filter_in_pieces_is_that_of_the_whole(speech):

@@ -107,7 +107,7 @@ class Condition:
         ensemble_size: of the method "utterance": heads of so many seeds are made into one.
         searched_as: condition with the same search, whose trials are taken over; empty: none.
         normalize_speakers: of the method "statistics", see `experiments.evaluation.statistics_svm`.
-        correlations: whether its search may choose them.
+        correlations: whether its search may choose them; of the method "utterance", whether the default head reads them.
         learning_rate: of the method "whole"; None takes its default.
         source, training, shots: of the protocol "another_corpus": name of the other loader, key of TRAININGS, and how many
             labelled utterances of `corpus` are trained on.
@@ -177,7 +177,11 @@ class Condition:
         carried = ("source", "training", "shots") if self.source else ()
         chosen = ("method", "initial_weights", *names.get(self.method, ()), *carried)
         options = {name: getattr(self, name) for name in chosen}
-        return options if self.ensemble_size == 1 else {**options, "ensemble_size": self.ensemble_size}
+        if self.ensemble_size > 1:
+            options["ensemble_size"] = self.ensemble_size
+        if self.method == "utterance" and not self.correlations:
+            options["correlations"] = False
+        return options
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -215,6 +219,15 @@ class Experiment:
     base: str = ""
 
 
+def choose_front_end(protocol: str) -> str:
+    """Returns what methods on whole utterances hear by default.
+
+    The level of a recording tells of emotion where speaker and microphone are the same throughout, and of the microphone
+    elsewhere. Chosen on the inner folds of SAVEE's training parts (docs/method.md).
+    """
+    return "trimmed" if protocol == "per_speaker" else "normalized"
+
+
 def with_method(condition: Condition, method: str, normalize_speakers: bool = False, altered_copies: bool = True) -> Condition:
     """Returns a condition of a head on one second at a time with another method, under a name that tells so."""
     if method == "head":
@@ -234,7 +247,7 @@ def with_method(condition: Condition, method: str, normalize_speakers: bool = Fa
         description=description,
         method=method,
         features="map",
-        front_end="normalized",
+        front_end=choose_front_end(condition.protocol),
         normalize_speakers=normalize_speakers,
         altered_copies=altered_copies,
     )
@@ -319,11 +332,15 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "from_scratch": ("the same network, trained from scratch", {"method": "whole", "initial_weights": True}),
     "utterance_head": ("default head on the whole utterance", _UTTERANCE),
     "utterance_head_initial_weights": ("… of initial weights", {**_UTTERANCE, "initial_weights": True}),
+    "utterance_head_without_correlations": ("… without correlations", {**_UTTERANCE, "correlations": False}),
+    "utterance_head_without_correlations_initial_weights": (
+        "… without correlations, initial weights",
+        {**_UTTERANCE, "correlations": False, "initial_weights": True},
+    ),
     "utterance_head_without_altered_copies": ("… without altered copies", {**_UTTERANCE, "altered_copies": False}),
     "utterance_statistics": ("statistics over the utterance, linear SVM", _STATISTICS),
     "utterance_statistics_without_copies": ("… without copies at other speeds", {**_STATISTICS, "copies": False}),
     "utterance_statistics_without_correlations": ("… without correlations", {**_STATISTICS, "correlations": False}),
-    "utterance_statistics_filters_16": ("… of 16 base filters", {**_STATISTICS, "encoder": "began-16-filters"}),
     "utterance_statistics_initial_weights": ("… of initial weights", {**_STATISTICS, "initial_weights": True}),
     "utterance_statistics_speaker_normalized": ("… each speaker standardised", _NORMALIZED),
     "utterance_statistics_speaker_normalized_initial_weights": (
@@ -352,18 +369,24 @@ _ABLATIONS = Experiment(
 PERCENTS = (5, 10, 25, 50, 100)
 """Shares of the labels, by default."""
 
-_LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "utterance_head": ("BEGAN, frozen; default head on the whole utterance", _UTTERANCE),
-    "initial_weights": ("the same on an encoder with its initial weights", {**_UTTERANCE, "initial_weights": True}),
-    "from_scratch": ("encoder and head trained from scratch, on one second", {"method": "whole", "initial_weights": True}),
-    "functionals": ("functionals of librosa's features, linear SVM", _FUNCTIONALS),
-    "egemaps": ("eGeMAPS (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "egemaps"}),
-}
+
+def _list_learners(protocol: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    hears: dict[str, Any] = {"front_end": choose_front_end(protocol)}
+    head = {"method": "utterance", **hears}
+    return {
+        "utterance_head": ("BEGAN, frozen; default head on the whole utterance", head),
+        "initial_weights": ("the same on an encoder with its initial weights", {**head, "initial_weights": True}),
+        "from_scratch": ("encoder and head trained from scratch, on one second", {"method": "whole", "initial_weights": True}),
+        "functionals": ("functionals of librosa's features, linear SVM", {"method": "functionals", **hears}),
+        "egemaps": ("eGeMAPS (openSMILE), linear SVM", {"method": "egemaps", **hears}),
+    }
+
+
 _PROTOCOLS = {"emodb": "leave_one_speaker_out", "savee": "per_speaker"}
 LABEL_EFFICIENCY = {
     corpus: {
         name: Condition("label_efficiency", f"{corpus}_{name}", description, corpus, protocol, search=False, **differences)
-        for name, (description, differences) in _LEARNERS.items()
+        for name, (description, differences) in _list_learners(protocol).items()
     }
     for corpus, protocol in _PROTOCOLS.items()
 }

@@ -93,11 +93,14 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
         "literal reading; statistics: of all blocks over the utterance, with a linear support vector machine"
     )
     add("--method", choices=("utterance", "head", "statistics"), default="utterance", help=method)
-    front_end = "what the methods on whole utterances hear: normalized, speech at one level without silent ends (default), or "
-    add("--front-end", choices=FRONT_ENDS, default="normalized", help=front_end + "as recorded")
+    front_end = (
+        "what the methods on whole utterances hear: normalized, speech without silent ends at one level (default); trimmed, "
+        "the same at its own level (default where each speaker is alone, as in table 1); or literal, all that was recorded"
+    )
+    add("--front-end", choices=FRONT_ENDS, help=front_end)
     augment = (
-        "train --method utterance also on copies with noise and behind random channels (default, where it hears normalized "
-        "speech); without them, the condition has a name of its own"
+        "train --method utterance also on copies with noise and behind random channels (default, but for --front-end "
+        "literal); without them, the condition has a name of its own"
     )
     add("--augment", action=argparse.BooleanOptionalAction, help=augment)
     ensemble = "with --method utterance: make heads of so many seeds into one, as a condition of its own (default: 1, up to 10)"
@@ -170,9 +173,9 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
     if arguments.augment is not None and arguments.method != "utterance":
         option, found = "--augment" if arguments.augment else "--no-augment", f"it with --method {arguments.method}"
         raise InputError.about(option, found, f"--method utterance: {no_copies}", "leave it out")
-    if arguments.augment and arguments.front_end != "normalized":
+    if arguments.augment and arguments.front_end == "literal":
         found = f"it with --front-end {arguments.front_end}"
-        raise InputError.about("--augment", found, f"--front-end normalized: {no_copies}", "leave it out")
+        raise InputError.about("--augment", found, f"--front-end normalized or trimmed: {no_copies}", "leave it out")
     if arguments.ensemble != 1 and arguments.method != "utterance":
         found = f"it with --method {arguments.method}"
         raise InputError.about(f"--ensemble {arguments.ensemble}", found, "--method utterance", "leave one of them out")
@@ -180,9 +183,15 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
         raise InputError.about("--ensemble", arguments.ensemble, f"1 to {MAX_ENSEMBLE}", "give another number")
     if arguments.method == "head":
         return replace(condition, features=arguments.features)
+    has_copies = arguments.front_end != "literal"
+    chosen = with_method(
+        condition,
+        arguments.method,
+        normalize_speakers=arguments.normalize_speakers,
+        altered_copies=not has_copies or arguments.augment is not False,
+    )
+    chosen = replace(chosen, front_end=arguments.front_end or chosen.front_end)
     if arguments.method == "statistics":
-        return replace(with_method(condition, "statistics", arguments.normalize_speakers), front_end=arguments.front_end)
-    is_normalized = arguments.front_end == "normalized"  # at whose level the noise of altered copies lies
-    chosen = with_method(condition, "utterance", altered_copies=not is_normalized or arguments.augment is not False)
-    chosen = replace(chosen, front_end=arguments.front_end, altered_copies=chosen.altered_copies and is_normalized)
+        return chosen
+    chosen = replace(chosen, altered_copies=chosen.altered_copies and has_copies)
     return as_ensemble(chosen, arguments.ensemble) if arguments.ensemble > 1 else chosen

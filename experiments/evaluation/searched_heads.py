@@ -6,11 +6,12 @@ trained in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the features that heads are trained on, and their trainer."""
-    trainer = partial(search_and_train, search=condition.search, ensemble_size=condition.ensemble_size)
+    trainer = partial(
+        search_and_train,
+        search=condition.search,
+        ensemble_size=condition.ensemble_size,
+        given={} if condition.correlations else {"correlations": "none"},
+    )
     return represent(condition, corpus, settings), trainer
 
 
@@ -42,18 +48,27 @@ def search_and_train(
     search_folder: Path,
     search: bool = True,
     ensemble_size: int = 1,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Outcome:
     """Searches the hyper-parameters of every fold on its inner folds, then trains its head on the whole training part.
 
-    Runs that share a split share its search. Without a search, the parameters are the default ones, and the inner folds give
-    the number of epochs alone. With more than one seed, a head is the mean of as many.
+    Runs that share a split share its search. Without a search, the parameters are the default ones but for those that are
+    given; the inner folds choose the number of epochs of a head on one second, and nothing of one on whole utterances. With
+    more than one seed, a head is the mean of as many.
     """
     from classifiers.heads import resolve_parameters
     from classifiers.search import search_head
 
     job = head_job(data, task, settings)
+    fixed = None if search else resolve_parameters(task, dict(given), job.kind)
     losses, jobs = {}, []
     for number, split in enumerate(splits):
+        seed = draw_seed(settings.seed, run_number, number)
+        rows, test_rows = data.chunks_of(split.fitting, copies=True), data.scored_of(split.test)
+        final = replace(job, seed=seed, rows=rows, test_rows=test_rows)
+        if fixed is not None and data.statistics is not None:  # the number of steps is a parameter
+            jobs.append(replace(final, parameters=fixed))
+            continue
         folds = [
             replace(job, rows=data.chunks_of(inner.train, copies=True), validation_rows=data.scored_of(inner.validation))
             for inner in split.inner
@@ -61,7 +76,7 @@ def search_and_train(
         result = search_head(
             folds,
             max_evals=settings.max_evals if search else 1,
-            fixed=None if search else resolve_parameters(task, kind=job.kind),
+            fixed=fixed,
             path=search_path(search_folder, split, task),
             workers=settings.workers,
             spark_master=settings.spark_master,
@@ -69,10 +84,7 @@ def search_and_train(
             labels={"fold": split.fold, "task": task},
         )
         losses[split.fold] = float(result.trials["loss"].min())
-        seed = draw_seed(settings.seed, run_number, number)
-        rows, test_rows = data.chunks_of(split.fitting, copies=True), data.scored_of(split.test)
-        best = replace(job, parameters=result.parameters, epochs=result.epochs)
-        jobs.append(replace(best, seed=seed, rows=rows, test_rows=test_rows))
+        jobs.append(replace(final, parameters=result.parameters, epochs=result.epochs))
     scores, histories = train_ensembles(jobs, ensemble_size, settings.workers, f"run {run_number}, {task} heads")
     history = [history.assign(fold=split.fold) for history, split in zip(histories, splits, strict=True)]
     return Outcome(scores, losses, pd.concat(history, ignore_index=True))
