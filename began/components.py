@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from began.errors import InputError
-from began.files import sha256_of, write_atomically
+from began.errors import InputError, raise_passing
+from began.files import read_arrays, sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from began.utterance_encoder import UtteranceEncoder
@@ -48,17 +48,24 @@ def measure_components(encoder: UtteranceEncoder, paths: Iterable[str | os.PathL
 
     Args:
         encoder: with the front end that heads hear through.
-        paths: recordings of speech; for errors see `began.audio.stream_audio`.
+        paths: recordings; those without speech, such as a click in silence, are passed over.
+    Raises:
+        InputError: no recording with speech, or see `began.audio.stream_audio`.
     """
-    from began.front_end import stream_speech
+    from began.audio import stream_audio
+    from began.front_end import measure_speech, stream_speech
     from began.spectrogram import stream_spectrogram
 
     heard: list[list[np.ndarray]] = [[] for _ in encoder.n_channels]
     for path in paths:
+        if measure_speech(stream_audio(path)) is None:
+            continue
         spectrogram = stream_spectrogram(stream_speech(path, encoder.config.front_end), encoder.config)
         for pieces in encoder.stream_bands(spectrogram):
             for frames, piece in zip(heard, pieces, strict=True):
                 frames.append(piece)
+    if not heard[0]:
+        raise InputError.about("principal components", "no speech", "recordings of speech", "add some to the unlabelled ones")
     return [_find_components(np.concatenate(frames)) for frames in heard]
 
 
@@ -125,11 +132,12 @@ def read_components(encoder: str | os.PathLike[str], origin: str = "trained") ->
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.stat().st_size / 1e6:.0f} MB")
-        with np.load(path, allow_pickle=False) as file:
-            sha256, blocks = str(file["encoder_sha256"]), [file[f"{origin}_block{number + 1}"] for number in range(len(LAYERS))]
+        arrays = read_arrays(path.read_bytes())
+        sha256, blocks = str(arrays["encoder_sha256"]), [arrays[f"{origin}_block{number + 1}"] for number in range(len(LAYERS))]
         if any(block.dtype != np.float32 or block.ndim != 3 or not np.isfinite(block).all() for block in blocks):
             raise ValueError("other than finite float32 numbers")
-    except Exception as error:
+    except (KeyError, OSError, ValueError) as error:
+        raise_passing(error)
         raise InputError.about(path, f"a damaged file ({error})", "the principal components of an encoder", action) from error
     if sha256 != sha256_of(encoder):
         raise InputError.about(path, "those of another encoder", f"the principal components of {encoder}", action)

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from began.errors import InputError, is_full, raise_passing
@@ -188,6 +189,31 @@ def check_npy(path: str | os.PathLike[str], rows: np.memmap, checksums: np.ndarr
             for number, row in enumerate(block, first):
                 if zlib.crc32(row) != checksums[number]:
                     raise ValueError(f"row {number} has another checksum than when it was written")
+
+
+def read_arrays(content: bytes) -> dict[str, np.ndarray]:
+    """Returns the arrays of an .npz archive that `numpy.savez` wrote, by name.
+
+    Raises:
+        ValueError: it is damaged, or its arrays take more memory than it has bytes, being compressed or said to.
+    """
+    import numpy as np
+
+    try:
+        n_bytes = 0
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    np.lib.format.read_magic(file)
+                    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                n_bytes += abs(math.prod(shape)) * dtype.itemsize
+                if n_bytes > len(content):
+                    raise ValueError(f"{member.filename!r:.60} with {math.prod(shape)} values, more than lie in the file")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (SyntaxError, TokenError, *ARCHIVE_ERRORS) as error:  # NumPy reads headers with Python's parser
+        raise_passing(error)
+        raise ValueError(str(error)) from error
 
 
 def describe_no_file(path: Path) -> str:

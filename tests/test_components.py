@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from began import components
 from began.components import components_path, measure_components, read_components
@@ -40,7 +41,20 @@ def test_they_are_kept_for_trained_and_for_initial_weights(tiny_encoder):
     assert all(np.abs(a - b).max() > 0.01 for a, b in zip(trained, initial, strict=True))
 
 
-@pytest.mark.parametrize("fault", ["absent", "another encoder's", "cut", "too few blocks", "not finite"])
+def test_recordings_without_speech_are_passed_over(tiny_encoder, speech_files, tmp_path):
+    from began.encoder import load_frozen_encoder
+    from began.utterance_encoder import UtteranceEncoder
+
+    encoder, click = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), "normalized"), np.zeros(16_000)
+    click[8_000] = 0.5
+    soundfile.write(tmp_path / "click.wav", click, 16_000)
+    measured = [measure_components(encoder, paths) for paths in (speech_files, [tmp_path / "click.wav", *speech_files])]
+    assert all(np.array_equal(*pair) for pair in zip(*measured, strict=True))
+    with pytest.raises(InputError, match="principal components: found no speech"):
+        measure_components(encoder, [tmp_path / "click.wav"])
+
+
+@pytest.mark.parametrize("fault", ["absent", "another encoder's", "cut", "too few blocks", "not finite", "compressed"])
 def test_what_is_not_theirs_is_refused(tiny_encoder, tmp_path, fault, monkeypatch):
     encoder = tmp_path / "encoder.keras"
     shutil.copy(tiny_encoder, encoder)
@@ -53,6 +67,8 @@ def test_what_is_not_theirs_is_refused(tiny_encoder, tmp_path, fault, monkeypatc
         content["trained_block2"][0, 0, 0] = np.nan
     if fault != "absent":
         np.savez(components_path(encoder), **content)
+    if fault == "compressed":
+        np.savez_compressed(components_path(encoder), **{**content, "trained_block2": np.zeros((40, 4, 4000), np.float32)})
     if fault == "cut":
         path = components_path(encoder)
         path.write_bytes(path.read_bytes()[:-100])
