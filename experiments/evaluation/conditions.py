@@ -55,6 +55,9 @@ SPACE_SEEN = "the ranges of the search were narrowed with a look at the test sco
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
 FRONT_END_SEEN = "the front end was designed with the test scores of EmoDB in view"
+LEVEL_SEEN = (
+    "that the level is heard was chosen on the inner folds of ten runs' training parts, which together hold every recording"
+)
 UTTERANCE_SEEN = (
     "pooling and front end were designed with the test scores of EmoDB in view, the rest was chosen on four of its speakers"
 )
@@ -195,6 +198,8 @@ class Condition:
             notes.append(STATISTICS_SEEN)
         if self.corpus == "emodb" and self.method in HAND_MADE:
             notes.append(FRONT_END_SEEN)
+        if self.front_end == "trimmed" and self.corpus == "savee":
+            notes.append(LEVEL_SEEN)
         if self.normalize_speakers:
             notes.append(SPEAKERS_NORMALIZED)
         return tuple(notes)
