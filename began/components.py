@@ -7,27 +7,20 @@ split. They lie in components.npz beside encoder.keras, with those of the same n
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from began.encoder import LAYERS, N_MEL_BANDS
 from began.errors import InputError, raise_passing
-from began.files import read_arrays, sha256_of, write_atomically
+from began.files import read_arrays, sha256_of
 
-if TYPE_CHECKING:
-    from began.utterance_encoder import UtteranceEncoder
-
-N_COMPONENTS = 40
-"""Of each block, as many as there are mel bands. On EmoDB's inner folds 24 scored a point less, 64 no more."""
-
-N_RECORDINGS = 300
-"""Of unlabelled speech that components are measured on, evenly spread: an hour of LibriSpeech."""
-
-MAX_FRAMES = 64_000
-"""Of a block, at most: bounds the memory."""
+N_COMPONENTS = N_MEL_BANDS
+"""Of each block: their correlations stand beside what there is of each band. On EmoDB's inner folds 24 scored a point less, and
+64 no more."""
 
 MAX_BYTES = 64_000_000
 """Of a file of components: far more than those of any encoder that can be opened."""
@@ -41,82 +34,21 @@ def components_path(encoder: str | os.PathLike[str]) -> Path:
     return Path(encoder).with_name("components.npz")
 
 
-def measure_components(encoder: UtteranceEncoder, paths: Iterable[str | os.PathLike[str]]) -> list[np.ndarray]:
-    """Returns, of each block, what takes a frame to its principal components of unit variance: float32, (40, n_channels, 40).
-
-    The mean is left in: correlations do not know it.
-
-    Args:
-        encoder: with the front end that heads hear through.
-        paths: recordings; those without speech, such as a click in silence, are passed over.
-    Raises:
-        InputError: no recording with speech, or see `began.audio.stream_audio`.
-    """
-    from began.audio import stream_audio
-    from began.front_end import measure_speech, stream_speech
-    from began.spectrogram import stream_spectrogram
-
-    heard: list[list[np.ndarray]] = [[] for _ in encoder.n_channels]
-    for path in paths:
-        if measure_speech(stream_audio(path)) is None:
-            continue
-        spectrogram = stream_spectrogram(stream_speech(path, encoder.config.front_end), encoder.config)
-        for pieces in encoder.stream_bands(spectrogram):
-            for frames, piece in zip(heard, pieces, strict=True):
-                frames.append(piece)
-    if not heard[0]:
-        raise InputError.about("principal components", "no speech", "recordings of speech", "add some to the unlabelled ones")
-    return [_find_components(np.concatenate(frames)) for frames in heard]
-
-
-def _find_components(frames: np.ndarray) -> np.ndarray:
-    from sklearn.decomposition import PCA
-
-    flat = frames[:: -(-len(frames) // MAX_FRAMES)].reshape(-1, frames[0].size)
-    pca = PCA(min(N_COMPONENTS, *flat.shape), svd_solver="covariance_eigh").fit(flat)
-    # What hardly varies stays small, in place of being blown up to noise; of too little speech, the last components are 0.
-    deviations = np.sqrt(pca.explained_variance_)
-    scaled = pca.components_.T / np.maximum(deviations, 1e-3 * deviations[0] + 1e-9)
-    scaled = np.pad(scaled, ((0, 0), (0, N_COMPONENTS - scaled.shape[1])))
-    return scaled.reshape(*frames.shape[1:], N_COMPONENTS).astype(np.float32)
-
-
-def write_components(
-    encoder: str | os.PathLike[str],
-    paths: Sequence[str | os.PathLike[str]],
-    progress: Callable[[Iterable], Iterable] = lambda files: files,
-) -> Path:
-    """Measures the components of a saved encoder on unlabelled speech, writes them beside it, and returns where.
-
-    Args:
-        encoder: its file.
-        paths: recordings; some of many are heard.
-        progress: wraps the iteration over them, once for the trained encoder and once for the one with initial weights.
-    """
-    from began.encoder import load_frozen_encoder, load_random_encoder
-    from began.utterance_encoder import UtteranceEncoder
-
-    heard = [paths[number] for number in np.unique(np.linspace(0, len(paths) - 1, N_RECORDINGS).astype(int))]
-    content: dict[str, Any] = {"encoder_sha256": np.array(sha256_of(encoder))}
-    for origin, load in zip(ORIGINS, (load_frozen_encoder, load_random_encoder), strict=True):
-        blocks = measure_components(UtteranceEncoder.of(load(encoder), "normalized"), progress(heard))
-        content |= {f"{origin}_block{number}": block for number, block in enumerate(blocks, start=1)}
-    path = components_path(encoder)
-    with write_atomically(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **content)
-    return path
-
-
 def has_components(encoder: str | os.PathLike[str]) -> bool:
     """Whether the components of an encoder's file lie beside it, whole."""
     try:
-        return bool(read_components(encoder))
+        return all(read_components(encoder, origin) for origin in ORIGINS)
     except InputError:
         return False
 
 
+def hash_components(blocks: Sequence[np.ndarray]) -> str:
+    """Returns the SHA-256 of components, in hexadecimal digits."""
+    return hashlib.sha256(b"".join(block.tobytes() for block in blocks)).hexdigest()
+
+
 def read_components(encoder: str | os.PathLike[str], origin: str = "trained") -> list[np.ndarray]:
-    """Returns the components of the blocks of an encoder's file, see `measure_components`.
+    """Returns the components of the blocks of an encoder's file, see `began.component_analysis.measure_components`.
 
     Args:
         encoder: the file.
@@ -127,16 +59,17 @@ def read_components(encoder: str | os.PathLike[str], origin: str = "trained") ->
     path, action = components_path(encoder), "copy it from where the encoder comes from, or repeat its pre-training's command"
     if not path.is_file():
         raise InputError.about(path, "no such file", "the principal components of the encoder beside it", action)
-    from began.utterance_encoder import LAYERS
 
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.stat().st_size / 1e6:.0f} MB")
         arrays = read_arrays(path.read_bytes())
         sha256, blocks = str(arrays["encoder_sha256"]), [arrays[f"{origin}_block{number + 1}"] for number in range(len(LAYERS))]
-        if any(block.dtype != np.float32 or block.ndim != 3 or not np.isfinite(block).all() for block in blocks):
-            raise ValueError("other than finite float32 numbers")
-    except (KeyError, OSError, ValueError) as error:
+        for number, block in enumerate(blocks, start=1):
+            expected = N_MEL_BANDS, blocks[0].shape[1] * number, N_COMPONENTS  # of block 1, 2, 3, 4: n, 2n, 3n, 4n channels
+            if block.dtype != np.float32 or block.shape != expected or not np.isfinite(block).all():
+                raise ValueError(f"block {number}: not finite float32 numbers of shape {expected}")
+    except (KeyError, IndexError, OSError, ValueError) as error:
         raise_passing(error)
         raise InputError.about(path, f"a damaged file ({error})", "the principal components of an encoder", action) from error
     if sha256 != sha256_of(encoder):

@@ -17,6 +17,14 @@ OUTPUTS = ("map", "embedding", "blocks")
 """What can be extracted: the last convolutional map (the default, as in the authors' earlier code), the embedding, or the
 outputs of all four blocks (pooled over frequency to the map's bins and frames, channels side by side)."""
 
+LAYERS = (
+    ("block1_conv1", "block1_conv2"),
+    ("block2_conv1", "block2_conv2"),
+    ("block3_conv1", "block3_conv2"),
+    ("block4_conv1", "map"),
+)
+"""The encoder's convolutions by block; the last of each is what the block gives."""
+
 N_MEL_BANDS = 40
 """Of `mel_filters`. A block's bins are equally wide in hertz; what tells voices apart lies in the lowest."""
 
@@ -140,7 +148,7 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
         raise InputError.about("encoder", found, wanted, "give an encoder of this project")
     encoder.trainable = False
     if output == "blocks":
-        blocks = [encoder.get_layer(name).output for name in ("block1_conv2", "block2_conv2", "block3_conv2", "map")]
+        blocks = [encoder.get_layer(names[-1]).output for names in LAYERS]
         features = keras.layers.Concatenate(name=output)(_pool(blocks))
     else:
         features = encoder.output if output == "embedding" else encoder.get_layer("map").output

@@ -151,7 +151,8 @@ def represent_utterances(
         sounds = _hash_sounds(paths, cache_dir)
     identity = {
         "encoder": encoder.sha256,
-        "output": "utterance",
+        "components": encoder.components_sha256,
+        "output": ["utterance", *encoder.feature_shape],
         "spectrogram": encoder.config.to_dict(),
         "speeds": [list(speeds), list(noisy_speeds), list(channel_speeds)],
         "sounds": [*sounds],

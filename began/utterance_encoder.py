@@ -16,19 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from began.components import N_COMPONENTS
-from began.encoder import N_MEL_BANDS, FrozenEncoder, mel_filters
+from began.components import N_COMPONENTS, hash_components
+from began.encoder import LAYERS, N_MEL_BANDS, FrozenEncoder, mel_filters
 from began.front_end import stream_altered_speech, stream_speech
 from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, stream_spectrogram
-
-LAYERS = (
-    ("block1_conv1", "block1_conv2"),
-    ("block2_conv1", "block2_conv2"),
-    ("block3_conv1", "block3_conv2"),
-    ("block4_conv1", "map"),
-)
-"""The encoder's convolutions by block; the last of each is what the block gives."""
 
 STATISTICS = ("mean", "deviation", "maximum", "minimum")
 """Of every band and channel over time: mean, standard deviation, and how far maximum and minimum lie from the mean."""
@@ -59,11 +51,13 @@ class UtteranceEncoder:
             they are known their principal components, (n, n_frames / 2 4 8 8, 40).
         config: spectrogram settings the encoder was trained with, and the front end that it is fed with.
         sha256: of its file, and the seed where its weights were drawn afresh.
+        components_sha256: of the principal components (`began.components.hash_components`); empty where they are not known.
     """
 
     model: Any
     config: SpectrogramConfig
     sha256: str
+    components_sha256: str = ""
 
     @classmethod
     def of(
@@ -76,10 +70,9 @@ class UtteranceEncoder:
             front_end: what it is fed with, one of `began.front_end.FRONT_ENDS`; None: what it was trained with.
             components: of its blocks (`began.components.read_components`); None: there are no correlations.
         """
-        config, sha256 = replace(encoder.config, front_end=front_end or encoder.config.front_end), encoder.sha256
-        if components is not None:
-            sha256 += "-" + hashlib.sha256(b"".join(block.tobytes() for block in components)).hexdigest()[:16]
-        return cls(build_band_model(encoder.model, components), config, sha256)
+        config = replace(encoder.config, front_end=front_end or encoder.config.front_end)
+        known = "" if components is None else hash_components(components)
+        return cls(build_band_model(encoder.model, components), config, encoder.sha256, known)
 
     @property
     def n_channels(self) -> tuple[int, ...]:

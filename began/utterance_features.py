@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from began.audio import SAMPLE_RATE, chunk_blocks, stream_audio
-from began.components import read_components
+from began.components import hash_components, read_components
 from began.encoder import N_MEL_BANDS, load_frozen_encoder
 from began.errors import InputError
 from began.files import sha256_of
@@ -114,11 +114,12 @@ def open_features(
         if not found or not set(found) <= set(known):
             raise InputError.about(name, ", ".join(map(str, found)) or "none", f"some of {', '.join(known)}", "correct it")
     path = Path(ENCODER if encoder is None else encoder)
-    return UtteranceFeatures(_open(path, front_end, CORRELATIONS in chosen, sha256_of(path) if path.is_file() else ""), chosen)
+    components_sha256 = hash_components(read_components(path)) if CORRELATIONS in chosen else ""
+    return UtteranceFeatures(_open(path, front_end, sha256_of(path) if path.is_file() else "", components_sha256), chosen)
 
 
 @functools.lru_cache(maxsize=4)
-def _open(path: Path, front_end: str, with_correlations: bool, sha256: str) -> UtteranceEncoder:
-    """Returns an encoder; `sha256` is of its file, so that another one under the same name is opened, too."""
+def _open(path: Path, front_end: str, sha256: str, components_sha256: str) -> UtteranceEncoder:
+    """Returns an encoder; the hashes are of what is opened, so that others under the same name are opened, too."""
     encoder = load_frozen_encoder(path)
-    return UtteranceEncoder.of(encoder, front_end, read_components(path) if with_correlations else None)
+    return UtteranceEncoder.of(encoder, front_end, read_components(path) if components_sha256 else None)

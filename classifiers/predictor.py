@@ -285,6 +285,8 @@ def build_predictor(encoder: FrozenEncoder | UtteranceEncoder, head_model: Any, 
     head = keras.Model(head_model.input, head_model.output, name="head")
     model = keras.Model(inputs, head(features), name="predictor")
     origin = {"spectrogram": encoder.config.to_dict(), "encoder_sha256": encoder.sha256, "features": output}
+    if isinstance(encoder, UtteranceEncoder) and encoder.components_sha256:
+        origin["components_sha256"] = encoder.components_sha256
     return Predictor(model, {**metadata, **origin})
 
 

@@ -13,9 +13,10 @@ import argparse
 import sys
 
 from began.command_line import run_script
+from began.components import has_components
 from began.errors import InputError, printable
 from experiments.corpora import open_corpus
-from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS, Condition
+from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS, ON_UTTERANCES, Condition
 from experiments.evaluation.evaluate import evaluate
 from experiments.evaluation.functionals import find_missing_package
 from experiments.evaluation.methods import check_conditions
@@ -59,7 +60,8 @@ def _find_missing(condition: Condition, settings: Settings) -> str | None:
     if package := find_missing_package(condition.method):
         return f"pip install {package}"
     encoder = settings.find_encoder(condition)
-    return None if encoder is None or encoder.is_file() else f"run {_how_to_make(condition.encoder)}"
+    is_whole = encoder is None or encoder.is_file() and (condition.method not in ON_UTTERANCES or has_components(encoder))
+    return None if is_whole else f"run {_how_to_make(condition.encoder)}"
 
 
 def _how_to_make(encoder: str) -> str:

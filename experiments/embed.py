@@ -47,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help="length of windows (default: 3)")
     add("--hop", type=float, default=HOP_SECONDS, metavar="SECONDS", help="distance of two windows' starts (default: 1)")
     add("--front-end", choices=FRONT_ENDS, default="normalized", help="see docs/method.md (default: normalized)")
-    statistics = f"of every band and channel over time (default: {' '.join(SPREAD)})"
+    statistics = f"of every band and channel over time, or between principal components (default: {' '.join(SPREAD)})"
     add("--statistics", nargs="+", choices=FEATURES, default=SPREAD, help=statistics)
     return parser
 

@@ -2,7 +2,9 @@
 
     python -m experiments.pretrain_librispeech --data-dir LibriSpeech --results-dir results
 
-writes results/pretrain_librispeech/<name>/encoder.keras, which every table takes as --encoder. The defaults are the
+writes results/pretrain_librispeech/<name>/encoder.keras, which every table takes as --encoder, and then components.npz beside
+it, which methods on whole utterances need: principal components of what the encoder gives of up to 300 of the recordings, a few
+minutes' work. The defaults are the
 paper's settings (gamma 0.7, Adam, learning rate 0.00005, batch 16, 100 epochs), and what it leaves open as the README
 says. Killed or interrupted, the same command goes on from the last checkpoint; more --epochs go on with a finished
 training. On two CPU cores it handles 65 (AVX2) to 100 (AVX-512) chunks, seconds of speech, a second: 100 epochs of one hour
@@ -70,7 +72,10 @@ def make_parser() -> argparse.ArgumentParser:
     data("--name", default="began", help="folder of this encoder under results/pretrain_librispeech")
     magnitude = "log, zero-centred (default), or linear, as in the authors' earlier code"
     data("--magnitude", choices=MAGNITUDES, default="log", help=magnitude)
-    front_end = "literal: as recorded, as the paper's (default); normalized: speech at one level, without silent ends"
+    front_end = (
+        "literal: as recorded, as the paper's (default); normalized: speech at one level, without silent ends; trimmed: the "
+        "same at its own level"
+    )
     data("--front-end", choices=FRONT_ENDS, default="literal", help=front_end)
     training = parser.add_argument_group("networks and training", "the paper names no sizes of the networks").add_argument
     for name, meaning in NUMBERS.items():
@@ -146,7 +151,8 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
 
     from tqdm import tqdm
 
-    from began.components import has_components, write_components
+    from began.component_analysis import write_components
+    from began.components import has_components
     from began.pretraining import pretrain
     from experiments.figures.convergence import draw_pretraining
     from experiments.reporting.model_card import write_model_card

@@ -28,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_base_parser("experiments.robustness", __doc__, "EmoDB (holds wav/)")
     add = parser.add_argument
-    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
+    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training, components.npz beside it")
     add("--methods", nargs="+", choices=tuple(ROBUST_METHODS), default=[*ROBUST_METHODS], help="default: all")
     names = f"of {', '.join(ALTERATIONS)} (default: all); {UNALTERED} is always among them"
     add("--alterations", nargs="+", choices=tuple(ALTERATIONS), default=[*ALTERATIONS], metavar="NAME", help=names)

@@ -28,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--emodb-dir", type=Path, required=True, help="the folder of EmoDB (holds wav/)")
     add("--savee-dir", type=Path, required=True, help="the folder of SAVEE (holds AudioData/, or flat files)")
-    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
+    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training, components.npz beside it")
     add("--methods", nargs="+", choices=TRANSFER_METHODS, default=TRANSFER_METHODS, help="default: all")
     add("--shots", nargs="+", type=int, choices=SHOTS, default=SHOTS, help="labelled utterances (default: all of these)")
     add_run_options(parser, runs=5)

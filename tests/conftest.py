@@ -97,7 +97,7 @@ def tiny_corpora(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory, speech_files) -> Path:
     """An untrained encoder of two base filters, in files as the pre-training writes them."""
-    from began.components import write_components
+    from began.component_analysis import write_components
     from began.files import attach_json
     from began.networks import build_encoder
     from began.spectrogram import SpectrogramConfig

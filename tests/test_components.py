@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from began import components
-from began.components import components_path, measure_components, read_components
+from began import component_analysis, components
+from began.component_analysis import measure_components
+from began.components import components_path, read_components
 from began.errors import InputError
 
 
@@ -29,10 +30,28 @@ def test_components_of_speech_are_uncorrelated_and_of_unit_variance(tiny_encoder
     assert all(np.array_equal(*pair) for pair in zip(measured, read_components(tiny_encoder), strict=True))
 
 
+def find_components(*parts: np.ndarray) -> np.ndarray:
+    moments = component_analysis._Moments()
+    for part in parts:
+        moments.add(part)
+    return moments.find_components()
+
+
+def test_components_are_those_of_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    frames = np.random.default_rng(0).normal(3.0, size=(2000, 40, 2)) * np.linspace(1, 5, 80).reshape(40, 2)
+    found = find_components(*np.array_split(frames.astype(np.float32), 3)).reshape(80, 40)
+    pca = PCA(40).fit(frames.reshape(2000, 80))
+    expected = (pca.components_ / np.sqrt(pca.explained_variance_)[:, np.newaxis]).T
+    signs = np.sign((found * expected).sum(axis=0))
+    np.testing.assert_allclose(found * signs, expected, atol=1e-4)
+
+
 def test_too_little_speech_gives_fewer_components():
-    frames = np.random.default_rng(0).normal(size=(16, 40, 2)).astype(np.float32)
-    found = components._find_components(frames)
-    assert found.shape == (40, 2, 40) and not found[..., 16:].any() and found[..., :15].any(axis=(0, 1)).all()
+    found = find_components(np.random.default_rng(0).normal(size=(16, 40, 2)).astype(np.float32))
+    assert found.shape == (40, 2, 40) and not found[..., 15:].any() and found[..., :15].any(axis=(0, 1)).all()
+    assert not find_components(np.ones((1, 40, 2), np.float32)).any()
 
 
 def test_they_are_kept_for_trained_and_for_initial_weights(tiny_encoder):
@@ -54,7 +73,9 @@ def test_recordings_without_speech_are_passed_over(tiny_encoder, speech_files, t
         measure_components(encoder, [tmp_path / "click.wav"])
 
 
-@pytest.mark.parametrize("fault", ["absent", "another encoder's", "cut", "too few blocks", "not finite", "compressed"])
+@pytest.mark.parametrize(
+    "fault", ["absent", "another encoder's", "cut", "too few blocks", "not finite", "of another shape", "compressed"]
+)
 def test_what_is_not_theirs_is_refused(tiny_encoder, tmp_path, fault, monkeypatch):
     encoder = tmp_path / "encoder.keras"
     shutil.copy(tiny_encoder, encoder)
@@ -63,6 +84,8 @@ def test_what_is_not_theirs_is_refused(tiny_encoder, tmp_path, fault, monkeypatc
         content["encoder_sha256"] = np.array("0" * 64)
     if fault == "too few blocks":
         content = {name: value for name, value in content.items() if name != "trained_block3"}
+    if fault == "of another shape":
+        content["trained_block2"] = content["trained_block2"][:, :3]
     if fault == "not finite":
         content["trained_block2"][0, 0, 0] = np.nan
     if fault != "absent":

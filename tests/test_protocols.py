@@ -82,10 +82,9 @@ def test_per_speaker_refuses_a_class_with_one_utterance():
         protocols.per_speaker(table, 0)
 
 
-@pytest.mark.parametrize("corpus", LABEL_EFFICIENCY)
-@pytest.mark.parametrize("percent", PERCENTS)
+@pytest.mark.parametrize(("corpus", "percent"), [(corpus, percent) for corpus in PERCENTS for percent in PERCENTS[corpus]])
 def test_a_share_of_the_labels_leaves_the_test_part_whole(corpus, percent):
-    table = make_table(4, per_class=30)
+    table = make_table(4, per_class={"emodb": 60, "savee": 15}[corpus])
     condition = LABEL_EFFICIENCY[corpus]["utterance_head"]
     drawn = [protocols.make_splits(at_share(condition, percent), table, seed=0, run=run) for run in (1, 2)]
     for run, splits in enumerate(drawn, start=1):
@@ -95,8 +94,14 @@ def test_a_share_of_the_labels_leaves_the_test_part_whole(corpus, percent):
             assert set(split.fitting) <= set(whole.fitting)
             for inner in split.inner:
                 assert set(table["label"].iloc[inner.validation]) == set(table["label"])
-            assert len(split.fitting) == pytest.approx(max(9, percent / 100 * len(whole.fitting)), abs=5)
+            assert len(split.fitting) / len(whole.fitting) == pytest.approx(percent / 100, rel=0.15)
     assert (drawn[0][0].fitting.tolist() == drawn[1][0].fitting.tolist()) == (percent == 100 and corpus == "emodb")
+
+
+def test_a_share_of_the_labels_that_is_none_is_refused():
+    condition = at_share(LABEL_EFFICIENCY["savee"]["utterance_head"], 5)
+    with pytest.raises(InputError, match="5 % of the labels, fold s0: found 9 of 27 training utterances"):
+        protocols.make_splits(condition, make_table(4, per_class=15), seed=0, run=1)
 
 
 def test_official_selects_inside_training_and_tests_on_validation_without_a_test_part():

@@ -71,7 +71,11 @@ SMALLER = {
 PARSED_ONLY = ("experiments.benchmarks",)
 """It takes minutes and has no smaller form; it has tests of its own."""
 
-COMMITTED = ("results/pretrain_librispeech/began/encoder.keras", "results/table3_emodb/utterance_head/model.keras")
+COMMITTED = (
+    "results/pretrain_librispeech/began/encoder.keras",
+    "results/pretrain_librispeech/began/components.npz",
+    "results/table3_emodb/utterance_head/model.keras",
+)
 """What a clone holds and commands of the documents take."""
 
 

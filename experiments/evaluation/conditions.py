@@ -155,6 +155,11 @@ class Condition:
         return ("chunk", "utterance") if self.method in ("head", "whole") else ("utterance",)
 
     @property
+    def components(self) -> str:
+        """Which principal components of the encoder's file belong to its weights (`began.components.ORIGINS`)."""
+        return "initial" if self.initial_weights else "trained"
+
+    @property
     def main_level(self) -> str:
         """The level that tables show first."""
         return self.levels[-1]
@@ -371,8 +376,8 @@ _ABLATIONS = Experiment(
     base="began_16_epochs",
 )
 
-PERCENTS = (5, 10, 25, 50, 100)
-"""Shares of the labels, by default."""
+PERCENTS = {"emodb": (5, 10, 25, 50, 100), "savee": (33, 67, 100)}
+"""Name of a loader -> shares of its labels, by default. Inner folds of one speaker of SAVEE have three utterances per class."""
 
 
 def _list_learners(protocol: str) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -405,9 +410,9 @@ def at_share(condition: Condition, percent: int) -> Condition:
 
 _SHARES = [
     at_share(condition, percent)
-    for compared in LABEL_EFFICIENCY.values()
+    for corpus, compared in LABEL_EFFICIENCY.items()
     for condition in compared.values()
-    for percent in PERCENTS
+    for percent in PERCENTS[corpus]
 ]
 _LABEL_EFFICIENCY = Experiment(
     "label_efficiency",

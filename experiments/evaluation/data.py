@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from began.components import hash_components, read_components
 from began.files import sha256_of
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
@@ -161,14 +162,16 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings) -> Data:
 def open_encoder(condition: Condition, settings: Settings) -> FrozenEncoder | UtteranceEncoder:
     """Returns the frozen encoder of a condition, over whole utterances where its method reads those."""
     path = settings.find_encoder(condition)
-    front_end = condition.front_end if condition.method in ON_UTTERANCES else None
-    return _open_encoder(path, sha256_of(path), condition.initial_weights, condition.features, front_end)
+    if condition.method not in ON_UTTERANCES:
+        return _open_encoder(path, sha256_of(path), condition.initial_weights, condition.features)
+    components = read_components(path, condition.components)
+    hashes = sha256_of(path), hash_components(components)
+    return _open_encoder(path, hashes, condition.initial_weights, condition.features, condition.front_end)
 
 
 @lru_cache(maxsize=2)
-def _open_encoder(path: Path, sha256: str, initial_weights: bool, output: str, front_end: str | None) -> Any:
-    """The encoder of a file with this hash is kept for what is represented next: TensorFlow traces whatever it has not seen."""
-    from began.components import read_components
+def _open_encoder(path: Path, hashes: object, initial_weights: bool, output: str, front_end: str | None = None) -> Any:
+    """The encoder of a file with these hashes is kept for what is represented next: TensorFlow traces what it has not seen."""
     from began.encoder import load_frozen_encoder, load_random_encoder
     from began.utterance_encoder import UtteranceEncoder
 

@@ -110,6 +110,8 @@ def _write(
             soften_head(head, calibration["temperature"])
     save_predictor(path, build_predictor(encoder, head, metadata))
     print(printable(f"wrote {path}, for own recordings: trained on {trained_on}"))
+    if condition.method == "utterance" and condition.front_end == "trimmed":
+        print("note: it hears the level of recordings: give it those of the same microphone and gain")
 
 
 def _calibrate(
@@ -191,7 +193,7 @@ def _describe(
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
     labels = {"labels": data.corpus.labels} if task == CATEGORICAL else {}
-    names = (*_DATA, "corpus", "encoder_sha256", "features", "spectrogram", "tail", "seed")
+    names = (*_DATA, "corpus", "encoder_sha256", "components_sha256", "features", "spectrogram", "tail", "seed")
     kept = {name: config[name] for name in names if name in config}
     if condition.method == "utterance":
         speeds = list(SPEEDS if condition.copies else SPEEDS[:1])

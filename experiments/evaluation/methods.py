@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from began.components import components_path, read_components
+from began.components import hash_components, read_components
 from began.encoder import read_config, read_training
 from began.errors import InputError
 from began.files import sha256_of
@@ -48,7 +48,7 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
         if (encoder := settings.find_encoder(condition)) is not None:
             describe_encoder(encoder)
             if condition.method in ON_UTTERANCES:
-                read_components(encoder)
+                read_components(encoder, condition.components)
         # All heads are trained by TensorFlow alone.
         choose_backend(["tensorflow"] if condition.method in ("head", "utterance") else BACKENDS)
     used = {name for condition in conditions for name in METHODS[condition.method]}
@@ -85,7 +85,7 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
     if encoder is not None:
         config |= describe_encoder(encoder, condition.initial_weights)
         if condition.method in ON_UTTERANCES:  # which cut nothing
-            config["components_sha256"] = sha256_of(components_path(encoder))
+            config["components_sha256"] = hash_components(read_components(encoder, condition.components))
         else:
             config["tail"] = settings.tail
     config |= {name: getattr(settings, name) for name in METHODS[condition.method]}

@@ -85,7 +85,7 @@ def make_table_parser(module: str, description: str, data_dir: str) -> argparse.
 def add_method_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of representation, method and search."""
     add = parser.add_argument_group("representation").add_argument
-    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training")
+    add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training, components.npz beside it")
     features = "what --method head takes: last convolutional map (default), embedding, or all blocks"
     add("--features", choices=("map", "embedding", "blocks"), default="map", help=features)
     method = (

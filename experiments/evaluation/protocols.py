@@ -102,6 +102,9 @@ def draw_share(
     """Returns folds with a share of their training utterances; the test part stays whole.
 
     Drawn from each inner fold's validation part, at least one per class: so every inner fold has something to select on.
+
+    Raises:
+        InputError: it would become another share, more than a fifth off, for there are too few utterances.
     """
     labels, drawn = utterances["label"].to_numpy(), []
     for number, split in enumerate(splits):
@@ -111,6 +114,10 @@ def draw_share(
             for label in np.unique(labels[rows]):
                 members = generator.permutation(rows[labels[rows] == label])
                 kept.extend(members[: max(1, round(len(members) * percent / 100))])
+        if abs(len(kept) / len(split.fitting) - percent / 100) > percent / 500:
+            found = f"{len(kept)} of {len(split.fitting)} training utterances as the nearest share"
+            expected = f"about {percent} % (one per class and inner fold at least)"
+            raise InputError.about(f"{percent} % of the labels, fold {split.fold}", found, expected, "give another percentage")
         inner = tuple(Inner(*(rows[np.isin(rows, kept)] for rows in fold)) for fold in split.inner)
         drawn.append(check_split(replace(split, inner=inner), utterances, disjoint=disjoint))
     return drawn

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from began.components import N_RECORDINGS
+from began.component_analysis import N_RECORDINGS
 from began.files import read_attached_json, sha256_of, write_text
 from began.network_file import load_network
 from experiments.evaluation.runs import read_json, read_table

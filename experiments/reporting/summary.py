@@ -38,6 +38,7 @@ _SETTINGS = {
     "defaults": "{} parameters",
     "epochs": "at most {} epochs",
     "features": "head on the {}",
+    "front_end": "front end {}",
     "class_weight": "class weights: {}",
     "ensemble_size": "{} seeds made into one",
     "pooling": "chunks pooled by their {}",
@@ -219,7 +220,8 @@ class Results:
         """Returns what a reader must know beside a condition's scores."""
         settings = self.settings(experiment, condition)
         notes = [SYNTHETIC_NOTICE] if self.is_synthetic(experiment, condition) else []
-        notes += self._record(experiment, condition).notes
+        heard = {name: config[name] for config in settings for name in ("front_end",) if name in config}
+        notes += replace(self._record(experiment, condition), **heard).notes
         for key, why in (("n_missing", "without audio"), ("n_without_chunks", "shorter than a chunk")):
             if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
                 notes.append(f"{n_left_out} utterances {why} left out")

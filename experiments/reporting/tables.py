@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS, HEADS, find_condition
+from experiments.evaluation.conditions import EXPERIMENTS, HEADS, LABEL_EFFICIENCY, find_condition
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -129,7 +129,7 @@ def accuracies(table: pd.DataFrame, scope: str = MEAN_OVER_SPEAKERS) -> pd.DataF
     Conditions of the label efficiency, named ``<corpus>_<method>_<percent>``, have these as columns, too.
     """
     chosen = select(table, system=OURS, metric="accuracy", level="utterance", scope=scope).reset_index(drop=True)
-    parts = chosen["condition"].str.extract(r"(?P<corpus>[^_]+)_(?P<method>.+)_(?P<percent>\d+)$")
+    parts = chosen["condition"].str.extract(rf"^(?P<corpus>{'|'.join(LABEL_EFFICIENCY)})_(?P<method>.+)_(?P<percent>\d+)$")
     return chosen.assign(corpus=parts["corpus"], method=parts["method"], percent=pd.to_numeric(parts["percent"]))
 
 

@@ -21,8 +21,8 @@ def describe_scores(metrics: pd.DataFrame, tables: Sequence[pd.DataFrame], task:
     """Returns the scores of all recordings, by class and by speaker.
 
     Args:
-        metrics: of `experiments.evaluation.transfer.tabulate_metrics`.
-        tables: of `experiments.evaluation.transfer.predict_corpus`.
+        metrics: of `experiments.evaluation.trained_model.tabulate_metrics`.
+        tables: of `experiments.evaluation.trained_model.predict_corpus`.
         task: of the model.
     """
     blocks = _describe_classes(metrics, tables) if task == CATEGORICAL else _describe_dimensions(metrics, tables[0])

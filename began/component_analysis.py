@@ -1,0 +1,98 @@
+"""Measures the principal components of an encoder's blocks on unlabelled speech, and writes them beside it.
+
+See `began.components` for what they are and where they are read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from began.audio import stream_audio
+from began.components import N_COMPONENTS, ORIGINS, components_path
+from began.encoder import load_frozen_encoder, load_random_encoder
+from began.errors import InputError
+from began.files import sha256_of, write_atomically
+from began.front_end import measure_speech, stream_speech
+from began.spectrogram import stream_spectrogram
+from began.utterance_encoder import UtteranceEncoder
+
+N_RECORDINGS = 300
+"""Of unlabelled speech that components are measured on, evenly spread: an hour of LibriSpeech."""
+
+
+def measure_components(encoder: UtteranceEncoder, paths: Iterable[str | os.PathLike[str]]) -> list[np.ndarray]:
+    """Returns, of each block, what takes a frame to its principal components of unit variance: float32, (40, n_channels, 40).
+
+    The mean is left in: correlations do not know it.
+
+    Args:
+        encoder: with the front end that heads hear through.
+        paths: recordings; those without speech, such as a click in silence, are passed over.
+    Raises:
+        InputError: no recording with speech, or see `began.audio.stream_audio`.
+    """
+    heard = [_Moments() for _ in encoder.n_channels]
+    for path in paths:
+        if measure_speech(stream_audio(path)) is None:
+            continue
+        spectrogram = stream_spectrogram(stream_speech(path, encoder.config.front_end), encoder.config)
+        for pieces in encoder.stream_bands(spectrogram):
+            for moments, frames in zip(heard, pieces, strict=True):
+                moments.add(frames)
+    if not heard[0].n_frames:
+        raise InputError.about("principal components", "no speech", "recordings of speech", "add some to the unlabelled ones")
+    return [moments.find_components() for moments in heard]
+
+
+class _Moments:
+    """Sums of a block's frames and of their products: all that principal components need, however much was heard."""
+
+    def __init__(self) -> None:
+        self.n_frames, self.sums, self.products, self.shape = 0, np.zeros(1), np.zeros((1, 1)), (0, 0)
+
+    def add(self, frames: np.ndarray) -> None:
+        """Takes frames, float32 (n_frames, 40, n_channels), into account."""
+        flat, self.shape = frames.reshape(len(frames), -1).astype(np.float64), frames.shape[1:]
+        self.n_frames += len(flat)
+        self.sums, self.products = self.sums + flat.sum(axis=0), self.products + flat.T @ flat
+
+    def find_components(self) -> np.ndarray:
+        """Returns what `measure_components` does, of one block."""
+        n_found = min(N_COMPONENTS, self.n_frames - 1, len(self.sums))
+        covariance = (self.products - np.outer(self.sums, self.sums / self.n_frames)) / max(1, self.n_frames - 1)
+        variances, vectors = np.linalg.eigh(covariance)
+        variances, vectors = variances[::-1][:n_found], vectors[:, ::-1][:, :n_found]
+        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n_found)])  # else it may be either
+        # What hardly varies stays small, in place of being blown up to noise; of too little speech, the last components are 0.
+        deviations = np.sqrt(np.maximum(variances, 0.0))
+        scaled = vectors / np.maximum(deviations, 1e-3 * deviations.max(initial=0.0) + 1e-9)
+        scaled = np.pad(scaled, ((0, 0), (0, N_COMPONENTS - n_found)))
+        return scaled.reshape(*self.shape, N_COMPONENTS).astype(np.float32)
+
+
+def write_components(
+    encoder: str | os.PathLike[str],
+    paths: Sequence[str | os.PathLike[str]],
+    progress: Callable[[Iterable], Iterable] = lambda files: files,
+) -> Path:
+    """Measures the components of a saved encoder on unlabelled speech, writes them beside it, and returns where.
+
+    Args:
+        encoder: its file.
+        paths: recordings; some of many are heard.
+        progress: wraps the iteration over them, once for the trained encoder and once for the one with initial weights.
+    """
+    heard = [paths[number] for number in np.unique(np.linspace(0, len(paths) - 1, N_RECORDINGS).astype(int))]
+    content: dict[str, Any] = {"encoder_sha256": np.array(sha256_of(encoder))}
+    for origin, load in zip(ORIGINS, (load_frozen_encoder, load_random_encoder), strict=True):
+        blocks = measure_components(UtteranceEncoder.of(load(encoder), "normalized"), progress(heard))
+        content |= {f"{origin}_block{number}": block for number, block in enumerate(blocks, start=1)}
+    path = components_path(encoder)
+    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **content)
+    return path
