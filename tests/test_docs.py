@@ -153,7 +153,8 @@ def accuracy_by_speaker(condition: str) -> pd.Series:
     for path in sorted((ROOT / "results" / condition).glob("run*/predictions.csv")):
         table = pd.read_csv(path, dtype={"speaker": str})
         runs.append((table["target"] == table["prediction"]).groupby(table["speaker"]).mean())
-    assert len(runs) >= 5, condition
+    # A support vector machine on fixed folds gives the same in every run.
+    assert len(runs) >= (1 if "statistics" in condition else 5), condition
     return 100 * pd.concat(runs, axis=1).mean(axis=1)
 
 
@@ -171,17 +172,17 @@ def difference(one: str, other: str) -> tuple[str, str]:
 
 def test_the_differences_of_the_readme():
     opening = " ".join(TEXT.split("```bash")[0].split())
-    for other in ("utterance_head_initial_weights", "compare_2016"):
-        mean, interval = difference("ablations/utterance_head", f"ablations/{other}")
+    head, plain = "utterance_head", "utterance_head_without_correlations"
+    for one, other in ((head, f"{head}_initial_weights"), (plain, f"{plain}_initial_weights"), (head, "compare_2016")):
+        mean, interval = difference(f"ablations/{one}", f"ablations/{other}")
         assert mean[1:] in opening and interval in opening, (other, mean, interval)
 
 
 @pytest.mark.parametrize(
     ("condition", "shown"),
     [
-        ("table3_emodb/utterance_head", "76.4 %"),
+        ("table3_emodb/utterance_head", "77.7 %"),
         ("table3_emodb/head_per_second", "54.4 %"),
-        ("table3_emodb/utterance_statistics", "78.0 %"),
         ("ablations/functionals", "70.8 %"),
         ("ablations/compare_2016", "82.2 %"),
     ],
@@ -202,8 +203,8 @@ def test_the_differences_of_the_ablations():
     shares = re.findall(r"^\| (\d+) % \| (\S+) \| (.*) \|$", text, re.MULTILINE)
     assert len(shares) == 5
     for percent, *shown in shares:
-        suffix = f"{int(percent):03d}"
-        expected = difference(f"label_efficiency/began_{suffix}", f"label_efficiency/initial_weights_{suffix}")
+        names = (f"label_efficiency/emodb_{method}_{int(percent):03d}" for method in ("utterance_head", "initial_weights"))
+        expected = difference(*names)
         assert tuple(shown) == expected, percent
 
 
@@ -278,6 +279,6 @@ def test_the_scores_of_the_method():
     rendered = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
     section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## What it scores")[1]
     scores = re.findall(r"\d\d\.\d ± \d\.\d", section)
-    assert len(scores) == 4 and all(score in rendered for score in scores)
+    assert len(scores) >= 4 and all(score in rendered for score in scores)
     difference, low, high = re.search(r"is (\S+) points above .* speakers (\S+) to (\S+)\)", section, re.DOTALL).groups()
     assert f"+{difference} (+{low} to +{high})" in rendered
