@@ -127,7 +127,7 @@ def test_what_is_no_path_is_refused():
     [
         ({"statistics": ["median"]}, "statistics: found median; expected some of mean, deviation"),
         ({"statistics": []}, "statistics: found none"),
-        ({"front_end": "loud"}, "front_end: found loud; expected some of literal, normalized"),
+        ({"front_end": "loud"}, "front_end: found loud; expected some of literal, trimmed, normalized"),
         ({"encoder": "no.keras"}, "no.keras: found no such file"),
     ],
 )

@@ -56,7 +56,7 @@ SMALLER = {
     "experiments.download": [],
     "experiments.embed": [],
     "experiments.evaluate": [],
-    "experiments.label_efficiency": [*_SMALL_TRAINING, "--percents", "50", "--methods", "utterance_head"],
+    "experiments.label_efficiency": [*_SMALL_TRAINING, "--percents", "100", "--methods", "utterance_head"],
     "experiments.manifest": [],
     "experiments.prepare_omg": [],
     "experiments.pretrain_librispeech": _SMALL_NETWORKS,

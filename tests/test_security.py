@@ -130,7 +130,7 @@ def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, ca
         path = Path(shutil.copy(path, base / "encoder.keras"))
     argv = {
         "classifiers.predict": ["--model", path, data / "wav" / "03a01Wa.wav"],
-        "experiments.table3_emodb": ["--data-dir", data, "--encoder", path, "--results-dir", results],
+        "experiments.table3_emodb": ["--data-dir", data, "--encoder", path, "--results-dir", results, "--method", "head"],
         "experiments.ablations": ["--data-dir", data, "--results-dir", results, "--conditions", "began_16_epochs", "--runs", 1],
     }[script]
     module = importlib.import_module(script)

@@ -58,7 +58,8 @@ def test_statistics_are_those_of_numpy(encoder, spectrogram):
 def test_without_components_there_are_no_correlations(tiny_encoder, encoder, spectrogram):
     without = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder))
     shared = ~np.char.endswith(encoder.statistics, "correlations")
-    assert list(without.statistics) == list(encoder.statistics[shared]) and without.sha256 != encoder.sha256
+    assert list(without.statistics) == list(encoder.statistics[shared])
+    assert without.sha256 == encoder.sha256 and without.components_sha256 == "" != encoder.components_sha256
     np.testing.assert_array_equal(without.embed([spectrogram]), encoder.embed([spectrogram])[..., shared])
 
 
