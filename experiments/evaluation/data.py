@@ -163,22 +163,22 @@ def open_encoder(condition: Condition, settings: Settings) -> FrozenEncoder | Ut
     """Returns the frozen encoder of a condition, over whole utterances where its method reads those."""
     path = settings.find_encoder(condition)
     if condition.method not in ON_UTTERANCES:
-        return _open_encoder(path, sha256_of(path), condition.initial_weights, condition.features)
+        return _open_encoder(path, sha256_of(path), condition.components, condition.features)
     components = read_components(path, condition.components)
     hashes = sha256_of(path), hash_components(components)
-    return _open_encoder(path, hashes, condition.initial_weights, condition.features, condition.front_end)
+    return _open_encoder(path, hashes, condition.components, condition.features, condition.front_end)
 
 
 @lru_cache(maxsize=2)
-def _open_encoder(path: Path, hashes: object, initial_weights: bool, output: str, front_end: str | None = None) -> Any:
+def _open_encoder(path: Path, hashes: object, origin: str, output: str, front_end: str | None = None) -> Any:
     """The encoder of a file with these hashes is kept for what is represented next: TensorFlow traces what it has not seen."""
     from began.encoder import load_frozen_encoder, load_random_encoder
     from began.utterance_encoder import UtteranceEncoder
 
-    encoder = (load_random_encoder if initial_weights else load_frozen_encoder)(path, output)
+    encoder = (load_random_encoder if origin == "initial" else load_frozen_encoder)(path, output)
     if front_end is None:
         return encoder
-    return UtteranceEncoder.of(encoder, front_end, read_components(path, "initial" if initial_weights else "trained"))
+    return UtteranceEncoder.of(encoder, front_end, read_components(path, origin))
 
 
 def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpus: Corpus, settings: Settings) -> Data:
