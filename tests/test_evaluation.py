@@ -162,6 +162,19 @@ def test_a_default_head_on_utterances_is_trained_once(tmp_path, monkeypatch):
     (job,) = trained
     assert job.parameters["correlations"] == "none" and set(job.rows) == set(split.fitting)
     assert outcome.losses == {} and len(outcome.scores[0]) == len(split.test) and not list(tmp_path.iterdir())
+    given = EXPERIMENTS["table3_emodb"].conditions["utterance_head"].given | {"n_steps": 5}
+    search_and_train(data, CATEGORICAL, [split], replace(SETTINGS, max_evals=2), 1, tmp_path, given=given)
+    trials = pd.concat(map(pd.read_csv, tmp_path.rglob("*.csv")))
+    assert len(trials) == 2 and set(trials["statistics"]) == {"spread"} and trials["blocks"].nunique() == 2
+
+
+def test_a_search_leaves_the_means_out_where_the_level_is_out():
+    """They bring back what the front end takes out; where one speaker and one microphone are known, both tell of emotion."""
+    of = {name: EXPERIMENTS[name].conditions for name in ("table1_savee", "table3_emodb")}
+    assert of["table3_emodb"]["utterance_head"].given == {"statistics": "spread"}
+    assert of["table1_savee"]["utterance_split_utterance_head"].given == {}
+    without = replace(of["table3_emodb"]["utterance_head"], correlations=False)
+    assert without.given == {"statistics": "spread", "correlations": "none"}
 
 
 def test_copies_are_trained_on_and_never_validated_or_tested_on(tmp_path, monkeypatch):

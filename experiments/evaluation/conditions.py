@@ -110,7 +110,7 @@ class Condition:
         ensemble_size: of the method "utterance": heads of so many seeds are made into one.
         searched_as: condition with the same search, whose trials are taken over; empty: none.
         normalize_speakers: of the method "statistics", see `experiments.evaluation.statistics_svm`.
-        correlations: whether its search may choose them; of the method "utterance", whether the default head reads them.
+        correlations: whether the methods "utterance" and "statistics" may read them.
         learning_rate: of the method "whole"; None takes its default.
         source, training, shots: of the protocol "another_corpus": name of the other loader, key of TRAININGS, and how many
             labelled utterances of `corpus` are trained on.
@@ -144,6 +144,15 @@ class Condition:
     source: str = ""
     training: str = ""
     shots: int = 0
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Parameters of a head on whole utterances that its search leaves alone.
+
+        The mean of a band tells of the microphone: where the front end takes the level out for its sake, it stays out.
+        """
+        given = {"statistics": "spread"} if self.front_end == "normalized" else {}
+        return given if self.correlations else {**given, "correlations": "none"}
 
     @property
     def levels(self) -> tuple[str, ...]:

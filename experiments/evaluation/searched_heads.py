@@ -34,7 +34,7 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
         search_and_train,
         search=condition.search,
         ensemble_size=condition.ensemble_size,
-        given={} if condition.correlations else {"correlations": "none"},
+        given=condition.given if condition.method == "utterance" else {},
     )
     return represent(condition, corpus, settings), trainer
 
@@ -52,21 +52,21 @@ def search_and_train(
 ) -> Outcome:
     """Searches the hyper-parameters of every fold on its inner folds, then trains its head on the whole training part.
 
-    Runs that share a split share its search. Without a search, the parameters are the default ones but for those that are
-    given; the inner folds choose the number of epochs of a head on one second, and nothing of one on whole utterances. With
-    more than one seed, a head is the mean of as many.
+    Runs that share a split share its search, which leaves alone the parameters that are given. Without a search, the others
+    are the default ones; the inner folds choose the number of epochs of a head on one second, and nothing of one on whole
+    utterances. With more than one seed, a head is the mean of as many.
     """
     from classifiers.heads import resolve_parameters
     from classifiers.search import search_head
 
     job = head_job(data, task, settings)
-    fixed = None if search else resolve_parameters(task, dict(given), job.kind)
+    fixed = dict(given) if search else resolve_parameters(task, dict(given), job.kind)
     losses, jobs = {}, []
     for number, split in enumerate(splits):
         seed = draw_seed(settings.seed, run_number, number)
         rows, test_rows = data.chunks_of(split.fitting, copies=True), data.scored_of(split.test)
         final = replace(job, seed=seed, rows=rows, test_rows=test_rows)
-        if fixed is not None and data.statistics is not None:  # the number of steps is a parameter
+        if not search and data.statistics is not None:  # the number of steps is a parameter
             jobs.append(replace(final, parameters=fixed))
             continue
         folds = [
