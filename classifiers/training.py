@@ -1,7 +1,8 @@
 """Training one head on cached features: `train_head`.
 
-What makes it quick on a CPU: the stem of a head has nothing to train, so that its output is computed once and kept in
-memory; one graph call trains a whole epoch; and heads that are alike in shape and parameters share their graphs. One
+What makes it quick on a CPU: the stem of a head on one second has nothing to train, so that its output is computed once and
+kept in memory; the statistics of utterances are read as they are stored, `BLOCK` at a time, so that memory does not grow with
+their number; one graph call trains many steps; and heads that are alike in shape and parameters share their graphs. One
 TensorFlow thread per head beats two on layers of this size; `classifiers.workers` trains many heads side by side.
 """
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 BLOCK = 512
 """Chunks that go through a network at a time."""
 
+STEPS_TOGETHER = 32
+"""Steps of a head on whole utterances whose rows are read at a time."""
+
 
 class ChosenColumns:
     """Statistics of utterances of which some columns are read, where rows are asked for: float32, (n, 40, 1, n_columns)."""
@@ -36,14 +40,15 @@ class ChosenColumns:
         self.features, self.columns = features, columns
         self.shape = (*features.shape[:-1], len(columns))
         starts = np.flatnonzero(np.diff(columns, prepend=-2) != 1)
-        self._ranges = [slice(part[0], part[-1] + 1) for part in np.split(columns, starts[1:])]  # slices are read faster
+        # As slices, which are read faster.
+        self.ranges = tuple((int(part[0]), int(part[-1]) + 1) for part in np.split(columns, starts[1:]))
 
     def __len__(self) -> int:
         return len(self.features)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         of_rows = self.features[rows]
-        return np.concatenate([of_rows[..., part] for part in self._ranges], axis=-1).astype(np.float32)
+        return np.concatenate([of_rows[..., start:end] for start, end in self.ranges], axis=-1).astype(np.float32)
 
     def measure_normalization(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns what `heads.measure_normalization` does, measured once for all heads that are trained on these rows."""
@@ -170,7 +175,6 @@ def train_head(job: HeadJob) -> TrainedHead:
         InputError: unusable parameters, targets or rows.
         FloatingPointError: the loss became infinite or NaN before any epoch ended well.
     """
-    import keras
     import tensorflow as tf
 
     # Else a head's last bits depend on whether something else in the process, a pre-training, has asked for it.
@@ -183,8 +187,7 @@ def train_head(job: HeadJob) -> TrainedHead:
         normalization = heads.measure_normalization(job.features, job.rows)
     shape = job.features.shape[1:]
     model = heads.build_head(job.task, shape, job.n_outputs, job.parameters, job.seed, normalization, job.kind)
-    stem = keras.Model(model.input, model.get_layer("stem").output)
-    history, best_epoch = _fit_trunk(model.get_layer("trunk"), stem, job)
+    history, best_epoch = _fit_trunk(model, job)
     seconds = time.perf_counter() - started
     scores = None if job.test_rows is None else _apply(model, job.features, job.test_rows)
     return TrainedHead(model, job.parameters, pd.DataFrame(history), best_epoch, seconds, scores)
@@ -244,27 +247,43 @@ def _class_weights(job: HeadJob) -> np.ndarray:
     return (weights / weights.mean()).astype(np.float32)
 
 
-def _fit_trunk(trunk: keras.Model, stem: keras.Model, job: HeadJob) -> tuple[list[dict[str, float]], int]:
-    """Trains the trunk in place; returns the history's rows and the epoch whose weights it ends with."""
+def _fit_trunk(model: keras.Model, job: HeadJob) -> tuple[list[dict[str, float]], int]:
+    """Trains a head's trunk in place; returns the history's rows and the epoch whose weights it ends with."""
+    import keras
     import tensorflow as tf
 
-    graphs = _TrunkGraphs(job.task, tuple(trunk.input_shape[1:]), job.n_outputs, tuple(sorted(job.parameters.items())))
-    graphs.start_from(trunk)
-    inputs = _apply(stem, job.features, job.rows)
-    data = tf.constant(inputs), tf.constant(job.targets[job.rows]), tf.constant(_class_weights(job))
-    validation_inputs = None if job.validation_rows is None else _apply(stem, job.features, job.validation_rows)
+    trunk, batch_size = model.get_layer("trunk"), job.parameters["batch_size"]
+    form = job.task, tuple(trunk.input_shape[1:]), job.n_outputs, tuple(sorted(job.parameters.items()))
+    if isinstance(job.features, ChosenColumns):
+        inputs, rows, validation_rows = job.features.features, job.rows, job.validation_rows
+        if inputs.dtype == np.float16:  # TensorFlow complains of such tensors where a processor has no AVX-512
+            inputs = inputs.view(np.uint16)
+        graphs = _TrunkGraphs(*form, inputs.dtype.name, inputs.shape[-1], job.features.ranges)
+    else:
+        stem, graphs = keras.Model(model.input, model.get_layer("stem").output), _TrunkGraphs(*form)
+        kept = job.rows if job.validation_rows is None else np.concatenate([job.rows, job.validation_rows])
+        inputs = _apply(stem, job.features, kept)
+        rows, validation_rows = np.split(np.arange(len(kept)), [len(job.rows)])
+    graphs.start_from(model)
+    targets, weights = job.targets[job.rows], _class_weights(job)
+    n_steps, n_together = math.ceil(len(rows) / batch_size), STEPS_TOGETHER * batch_size
     generator = np.random.default_rng(job.seed)
     history: list[dict[str, float]] = []
     best_key, best_epoch, best_weights = (-np.inf, -np.inf), 0, None
     for epoch in range(1, job.epochs + 1):
-        order, passes = generator.permutation(len(inputs)).astype(np.int32), np.array([epoch - 1, job.epochs], np.float32)
-        loss = float(graphs.train_epoch(*data, tf.constant(order), tf.constant(passes)))
+        order, losses = generator.permutation(len(rows)), []
+        for start in range(0, len(rows), n_together):
+            part = order[start : start + n_together]
+            done = (epoch - 1) * n_steps + start // batch_size
+            steps = tf.constant([done, job.epochs * n_steps], tf.float32)
+            losses.append(graphs.train(*map(tf.constant, (inputs[rows[part]], targets[part], weights[part])), steps))
+        loss = sum(map(float, losses)) / len(rows)
         if not np.isfinite(loss):
             break
         history.append({"epoch": epoch, "loss": loss})
-        if validation_inputs is None or (job.kind == heads.UTTERANCE and epoch < job.epochs):
+        if job.validation_rows is None or (job.kind == heads.UTTERANCE and epoch < job.epochs):
             continue
-        measured = _measure_validation(_apply(graphs.predict, validation_inputs), job)
+        measured = _measure_validation(_apply(graphs.predict, inputs, validation_rows), job)
         history[-1].update({f"validation_{name}": value for name, value in measured.items()})
         if np.isfinite(measured["loss"]):
             key = (round(measured["score"], 9), -measured["loss"])
@@ -272,7 +291,7 @@ def _fit_trunk(trunk: keras.Model, stem: keras.Model, job: HeadJob) -> tuple[lis
                 best_key, best_epoch, best_weights = key, epoch, graphs.trunk.get_weights()
         if job.patience is not None and best_epoch and epoch - best_epoch >= job.patience:
             break
-    if validation_inputs is None and len(history) == job.epochs:
+    if job.validation_rows is None and len(history) == job.epochs:
         best_epoch, best_weights = job.epochs, graphs.trunk.get_weights()
     if best_weights is None:
         raise FloatingPointError(f"the loss is not finite after epoch {len(history)}: lower the learning rate")
@@ -307,14 +326,26 @@ class _TrunkGraphs:
     Args:
         task, shape, n_outputs: see `heads.build_trunk`.
         parameters: all of them, as sorted pairs.
+        dtype: of the inputs; "uint16" are the bits of float16.
+        n_columns, ranges: of a head on whole utterances: number of an utterance's statistics, and start and end of those that
+            are read (`ChosenColumns`). Such statistics are inputs, to be normalised; else a stem's output is.
     Attributes:
         trunk: whose weights are trained.
-        train_epoch: (inputs, targets, weights, order, (passes done, passes in all)) -> mean loss of one pass over the chunks
-            in that order of their numbers.
+        train: (inputs, targets, weights, (steps done, steps in all)) -> sum of the losses, of one pass over these chunks in
+            their order.
         predict: inputs -> the trunk's outputs.
     """
 
-    def __init__(self, task: str, shape: tuple[int, ...], n_outputs: int, parameters: tuple[tuple[str, Any], ...]) -> None:
+    def __init__(
+        self,
+        task: str,
+        shape: tuple[int, ...],
+        n_outputs: int,
+        parameters: tuple[tuple[str, Any], ...],
+        dtype: str = "float32",
+        n_columns: int | None = None,
+        ranges: tuple[tuple[int, int], ...] = (),
+    ) -> None:
         import tensorflow as tf
 
         resolved = dict(parameters)
@@ -324,40 +355,53 @@ class _TrunkGraphs:
         self._optimizer_start = [(variable, variable.numpy()) for variable in optimizer.variables]
         batch, loss_function = resolved["batch_size"], resolved["loss_function"]
         has_schedule, highest_rate = "n_steps" in resolved, resolved["learning_rate"]
+        # Read by the graphs when they run: the head's own layer would become a constant of them.
+        self._normalization = [tf.Variable(tf.ones((1, shape[0], 1, shape[-1]))) for _ in range(2)] if ranges else []
 
-        @tf.function
-        def train_epoch(
-            inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, order: tf.Tensor, passes: tf.Tensor
-        ) -> tf.Tensor:
-            n_chunks, total = tf.shape(order)[0], tf.constant(0.0)
+        def read(inputs: tf.Tensor) -> tf.Tensor:
+            if not ranges:
+                return inputs
+            numbers = tf.cast(tf.bitcast(inputs, tf.float16) if dtype == "uint16" else inputs, tf.float32)
+            chosen = tf.concat([numbers[..., start:end] for start, end in ranges], axis=-1)
+            mean, deviation = self._normalization
+            return (chosen - mean) / deviation
+
+        def train(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+            n_chunks, total = tf.shape(inputs)[0], tf.constant(0.0)
             for start in tf.range(0, n_chunks, batch):
-                rows = order[start : start + batch]
+                rows = slice(start, start + batch)
                 if has_schedule:
-                    steps_per_pass = tf.math.ceil(tf.cast(n_chunks, tf.float32) / batch)
-                    done = passes[0] * steps_per_pass + tf.cast(start, tf.float32) / batch
+                    done = steps[0] + tf.cast(start // batch, tf.float32)
                     rise = tf.minimum(1.0, (done + 1.0) / heads.WARM_UP_STEPS)
-                    fall = 0.5 + 0.5 * tf.cos(math.pi * done / (passes[1] * steps_per_pass))
+                    fall = 0.5 + 0.5 * tf.cos(math.pi * done / steps[1])
                     optimizer.learning_rate = highest_rate * rise * fall
                 with tf.GradientTape() as tape:
-                    outputs, of_rows = trunk(tf.gather(inputs, rows), training=True), tf.gather(targets, rows)
-                    loss = heads.compute_loss(task, loss_function, of_rows, outputs, tf.gather(weights, rows))
+                    outputs = trunk(read(inputs[rows]), training=True)
+                    loss = heads.compute_loss(task, loss_function, targets[rows], outputs, weights[rows])
                 optimizer.apply(tape.gradient(loss, trunk.trainable_variables), trunk.trainable_variables)
-                total += loss * tf.cast(tf.size(rows), tf.float32)
-            return total / tf.cast(n_chunks, tf.float32)
+                total += loss * tf.cast(tf.size(weights[rows]), tf.float32)
+            return total
 
-        @tf.function
         def predict(inputs: tf.Tensor) -> Any:
-            return trunk(inputs, training=False)
+            return trunk(read(inputs), training=False)
 
         # Called as graphs: TensorFlow counts the calls of all heads' functions together and would warn of retracing, in the
         # midst of the progress lines.
-        inputs = tf.TensorSpec((None, *shape), tf.float32)
+        form = tf.TensorSpec((None, *shape[:-1], n_columns or shape[-1]), dtype)
         targets = tf.TensorSpec((None,), tf.int64) if task == CATEGORICAL else tf.TensorSpec((None, 2), tf.float32)
-        numbers = (tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32))
-        self.train_epoch = train_epoch.get_concrete_function(inputs, targets, *numbers, tf.TensorSpec((2,), tf.float32))
-        self.predict = predict.get_concrete_function(inputs)
+        numbers = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((2,), tf.float32)
+        self.train = tf.function(train).get_concrete_function(form, targets, *numbers)
+        self.predict = tf.function(predict).get_concrete_function(form)
 
-    def start_from(self, trunk: keras.Model) -> None:
-        """Takes over another trunk's weights and state of dropout, and forgets what the optimiser remembers."""
-        for variable, value in [*zip(self.trunk.variables, trunk.variables, strict=True), *self._optimizer_start]:
+    def start_from(self, head: keras.Model) -> None:
+        """Takes over a head's weights and state of dropout, and its normalisation, and forgets what the optimiser remembers."""
+        import keras
+
+        pairs = zip(self.trunk.variables, head.get_layer("trunk").variables, strict=True)
+        for variable, value in [*pairs, *self._optimizer_start]:
             variable.assign(value)
+        if self._normalization:
+            layer = head.get_layer("normalization")
+            deviation = keras.ops.maximum(keras.ops.sqrt(layer.variance), keras.config.epsilon())
+            for variable, value in zip(self._normalization, (layer.mean, deviation), strict=True):
+                variable.assign(value)

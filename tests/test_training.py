@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import pytest
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 from began.errors import InputError
+from began.utterance_encoder import name_statistics
+from classifiers import training
 from classifiers.heads import as_columns, build_head
 from classifiers.training import HeadJob, train_head
 from classifiers.workers import head_workers, train_heads
@@ -132,6 +135,26 @@ def test_memory_mapped_features_train_the_same_head(corpus, tmp_path):
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
     heads = train_heads([make_job(corpus, features=f, epochs=2) for f in (mapped, corpus["features"])], 2, None)
     assert equal_results(*heads)
+
+
+@pytest.mark.parametrize("n_convolutions", [0, 1])
+def test_utterances_are_read_as_stored_and_block_by_block(n_convolutions, tmp_path):
+    """In whatever type, and however many at a time: the graphs that train see what the saved layers see."""
+    names, generator = name_statistics((2, 2, 2, 2)), np.random.default_rng(2)
+    features = generator.normal(1.0, 3.0, size=(40, 40, 1, len(names))).astype(np.float16)
+    np.save(tmp_path / "features.npy", features)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    parameters = {"batch_size": 3, "n_steps": 25, "n_convolutions": n_convolutions, "filters": 4, "blocks": "first"}
+    utterance, rows = np.arange(40), {"rows": np.arange(30), "validation_rows": np.arange(30, 40), "statistics": names}
+    job = HeadJob(mapped, utterance % 3, utterance, "categorical", parameters, 1, 0, 3, **rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "STEPS_TOGETHER", 2)
+        by_blocks = train_head(job)
+    at_once = train_head(replace(job, features=features.astype(np.float32)))
+    assert equal_weights(by_blocks, at_once)
+    scores = by_blocks.score(features, job.validation_rows, names)
+    expected = -np.log(scores[np.arange(10), utterance[30:] % 3]).mean()
+    assert by_blocks.history["validation_loss"].iloc[-1] == pytest.approx(expected, rel=1e-5)
 
 
 def test_rows_outside_training_and_validation_change_nothing(corpus):
