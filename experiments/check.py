@@ -18,7 +18,7 @@ from began.audio import hash_sound
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import printable
-from experiments.corpora import CORPORA, load
+from experiments.corpora import CORPORA, load, omg
 from experiments.corpora.equal_sounds import describe_copies
 from experiments.corpora.folders import probe, try_each
 from experiments.corpora.record import Corpus
@@ -62,6 +62,8 @@ def main(arguments: argparse.Namespace) -> int:
         table = corpus.utterances.assign(sound=corpus.utterances["path"].map(sounds)).dropna(subset="sound")
         wrong += describe_copies(table, list_differing=True)
     speakers, remarks = meters.describe(corpus.utterances)
+    if name == omg.NAME:
+        remarks += omg.describe_neighbours(omg.read_annotations(arguments.annotations_dir or data_dir))
     if speakers:
         print("sound, by speaker:\n" + "\n".join(speakers))
     if remarks:

@@ -63,10 +63,16 @@ def write_omg(
     Args:
         n_videos: how many in the training, validation and test part.
         n_utterances: per video.
-        layout: "nested", `VIDEO/utterance_1.wav`; "mp4", `VIDEO/utterance_1.mp4.wav`; "flat", `VIDEO-utterance_1.wav`.
+        layout: "nested", `VIDEO/utterance_1.wav`; "mp4", `VIDEO/utterance_1.mp4.wav`; "flat", `VIDEO-utterance_1.wav`;
+            "deep", `VIDEO/audio/utterance_1.mp4/audio.wav`.
         seconds: length of a neutral utterance.
     """
-    patterns = {"nested": "{}/utterance_{}.wav", "mp4": "{}/utterance_{}.mp4.wav", "flat": "{}-utterance_{}.wav"}
+    patterns = {
+        "nested": "{}/utterance_{}.wav",
+        "mp4": "{}/utterance_{}.mp4.wav",
+        "flat": "{}-utterance_{}.wav",
+        "deep": "{}/audio/utterance_{}.mp4/audio.wav",
+    }
     folder, pattern = Path(folder), _choose_layout(layout, patterns)
     random, labels = np.random.default_rng([seed, 7]), omg.LABELS
     for split, count in zip(omg.FILES, n_videos, strict=True):

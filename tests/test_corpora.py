@@ -146,11 +146,31 @@ def test_savee_publishes_480_utterances():
     assert sum(name.startswith("KL_n") for name in published) == 30
 
 
-@pytest.mark.parametrize("layout", ["nested", "mp4", "flat"])
+@pytest.mark.parametrize("layout", ["nested", "mp4", "flat", "deep"])
 def test_omg_loads_the_same_from_all_layouts(corpora, tmp_path, layout):
     write_omg(tmp_path / layout, (2, 2, 1), n_utterances=3, seconds=0.2, layout=layout)
     table = load("omg", tmp_path / layout).utterances.drop(columns="path")
     assert table.equals(load("omg", corpora / "OMG").utterances.drop(columns="path"))
+
+
+def test_omg_takes_names_that_end_in_blanks(corpora, copy):
+    folder = copy("OMG")
+    for path in [*folder.rglob("utterance_2.wav")]:
+        path.rename(path.with_name("utterance_2.mp4 .wav"))
+    for path in [*folder.rglob("utterance_3.wav")]:
+        (path.parent / "audio" / "utterance_3.mp4 ").mkdir(parents=True)
+        path.rename(path.parent / "audio" / "utterance_3.mp4 " / "audio.wav")
+    names = list(load("omg", folder).utterances["utterance"])
+    assert names == list(load("omg", corpora / "OMG").utterances["utterance"])
+
+
+def test_omg_counts_what_overlaps_and_what_parts_share(shared_data, copy, capsys):
+    lines = omg.describe_neighbours(omg.read_annotations(shared_data / "OMG"))
+    assert "(pairs): train 845, validation 236, test" in lines[0]
+    assert "train and validation 23, train and test 29, validation and test 18;" in lines[1]
+    folder = copy("OMG")
+    assert run_check("omg", folder) == 1  # a miniature
+    assert "\n- videos lie in two parts: train and validation 1; source_disjoint" in capsys.readouterr().out
 
 
 def test_omg_finds_audio_below_folders_of_the_splits(corpora, copy):

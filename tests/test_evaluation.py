@@ -16,9 +16,12 @@ import pytest
 import soundfile
 
 from began.command_line import run_script
+from began.errors import InputError
 from began.files import read_attached_json
 from began.utterance_encoder import name_statistics
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
+from experiments import table2_omg
+from experiments.corpora import omg
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import EXPERIMENTS, ON_UTTERANCES
 from experiments.evaluation.data import Data
@@ -459,6 +462,20 @@ def test_table2_leaves_a_test_part_with_labels_alone(table2, tiny_corpora, tiny_
     rows.assign(video="test_" + rows["video"]).to_csv(corpus / "omg_TestVideos_WithLabels.csv", index=False)
     run_table("table2_omg", corpus, tiny_encoder, tmp_path, "--conditions", "official")
     same_results(table2, tmp_path, "table2_omg", "official")
+
+
+def test_table2_tests_on_the_test_part_where_its_labels_are_there(tiny_corpora, tiny_encoder, tmp_path):
+    options = ["--method", "statistics", "--conditions", "source_disjoint_test"]
+    argv = [*options, "--data-dir", str(tiny_corpora / "OMG_nested"), "--encoder", str(tiny_encoder)]
+    with pytest.raises(InputError, match="no labelled test part; expected omg_TestVideos_WithLabels.csv"):
+        table2_omg.main(table2_omg.make_parser().parse_args(argv))
+    folder = shutil.copytree(tiny_corpora / "OMG_nested", tmp_path / "OMG")
+    lines = (folder / omg.FILES["test"]).read_text().splitlines()
+    rows = [f"{line},0.5,{number / 10},{number}" for number, line in enumerate(lines[1:])]
+    (folder / omg.TEST_WITH_LABELS).write_text("\n".join([",".join(omg.COLUMNS), *rows]))
+    run_table("table2_omg", folder, tiny_encoder, tmp_path, *options)
+    predictions = read_predictions(tmp_path, "table2_omg", "source_disjoint_test_utterance_statistics")
+    assert set(predictions["utterance"]) == {row["utterance"] for row in omg.read_annotations(folder) if row["split"] == "test"}
 
 
 def test_table2_source_disjoint(tiny_corpora, tiny_encoder, tmp_path):

@@ -24,6 +24,7 @@ PARTS = (
     "checksums",
     "training_step",
     "leave_one_speaker_out",
+    "growth",
 )
 
 

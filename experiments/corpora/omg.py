@@ -3,6 +3,8 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ CITATION = (
 LICENCE = "CC BY-NC-SA 3.0 DE (annotations), research only; the videos belong to their authors"
 LAYOUT = (
     "omg_TrainVideos.csv and omg_ValidationVideos.csv, and one sound file per utterance: VIDEO/utterance_N.wav, "
-    "VIDEO/utterance_N.mp4.wav or VIDEO-utterance_N.wav"
+    "VIDEO/utterance_N.mp4.wav, VIDEO-utterance_N.wav or VIDEO/audio/utterance_N.mp4/audio.wav"
 )
 HOW_TO_OBTAIN = """take the annotations omg_*.csv from https://github.com/knowledgetechnologyuhh/OMGEmotionChallenge
 download the videos that their column `link` names into one folder (one file VIDEOID.mp4 each), and cut the audio with
@@ -87,12 +89,40 @@ def load(
 
 
 def _name_utterance(path: Path) -> str | None:
-    """Returns VIDEO/utterance_N for a sound file's path in any of the three layouts, or None."""
-    stem = path.name[: -len(path.suffix)]
-    if match := _UTTERANCE.fullmatch(stem):
-        return f"{path.parent.name}/{match[1].lower()}"
+    """Returns VIDEO/utterance_N for a sound file's path in any of the four layouts, or None; names may end in blanks."""
+    *folders_above, stem = (part.strip() for part in path.with_suffix("").parts)
+    if stem == "audio" and folders_above:
+        stem = folders_above.pop()
+        folders_above = folders_above[:-1] if folders_above[-1:] == ["audio"] else folders_above
+    if (match := _UTTERANCE.fullmatch(stem)) and folders_above:
+        return f"{folders_above[-1]}/{match[1].lower()}"
     match = _FLAT.fullmatch(stem)
     return f"{match[1]}/{match[2].lower()}" if match else None
+
+
+def describe_neighbours(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns a line on utterances that overlap in time with the next of their clip, and one on videos in several parts.
+
+    Args:
+        rows: of `read_annotations`.
+    """
+    clips: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
+    videos: dict[str, set[str]] = {split: set() for split in FILES}
+    for row in rows:
+        number = int(row["utterance"].rpartition("_")[2])
+        clips.setdefault((row["split"], row["clip"]), []).append((number, row["start"], row["end"]))
+        videos[row["split"]].add(row["video"])
+    overlaps = Counter(
+        split for (split, _), clip in clips.items() for one, following in pairwise(sorted(clip)) if one[2] > following[1]
+    )
+    shared = [f"{one} and {other} {n}" for one, other in combinations(FILES, 2) if (n := len(videos[one] & videos[other]))]
+    lines = []
+    if overlaps:
+        counts = ", ".join(f"{split} {overlaps[split]}" for split in FILES if overlaps[split])
+        lines.append(f"consecutive utterances of a video overlap in time (pairs): {counts}")
+    if shared:
+        lines.append(f"videos lie in two parts: {', '.join(shared)}; source_disjoint of table 2 leaves them out of training")
+    return lines
 
 
 def read_annotations(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -17,6 +17,9 @@ PROTOCOLS = {
     "split anew for every run",
     "official_validation": "official training part, tested on the official validation part",
     "source_disjoint": "official training part without the videos that also occur in the validation part, tested on that",
+    "official_test": "official training and validation part, selected on the latter, tested on the official test part",
+    "source_disjoint_test": "official training and validation part without the videos that also occur in the test part, tested "
+    "on that",
     "leave_one_speaker_out": "leave one speaker out",
     "official": "the split that the manifest names",
     "k_fold": "{folds} folds",
@@ -302,6 +305,10 @@ _TABLE1 = Experiment(
     _with_methods(_UTTERANCES, replace(_UTTERANCES, name="chunk_split_leaking", chunk_split=True)),
 )
 
+TEST_PART = "_test"
+"""How the protocols end that test on a part whose labels were published after the challenge."""
+
+OMG_PROTOCOLS = ("source_disjoint", "official_test", "source_disjoint_test")
 _OFFICIAL = Condition("table2_omg", "official", corpus="omg", protocol="official_validation", tasks=(CATEGORICAL, DIMENSIONAL))
 _TABLE2 = Experiment(
     "table2_omg",
@@ -311,7 +318,10 @@ _TABLE2 = Experiment(
         "arousal CCC": "concordance_correlation_coefficient_arousal",
         "valence CCC": "concordance_correlation_coefficient_valence",
     },
-    _with_methods(_OFFICIAL, replace(_OFFICIAL, name="source_disjoint", protocol="source_disjoint")),
+    {
+        **_with_methods(_OFFICIAL, replace(_OFFICIAL, name=OMG_PROTOCOLS[0], protocol=OMG_PROTOCOLS[0])),
+        **_with_methods(*(replace(_OFFICIAL, name=name, protocol=name) for name in OMG_PROTOCOLS[1:])),
+    },
 )
 
 _ACCURACY_AND_UAR = {"accuracy": "accuracy", "UAR": "unweighted_average_recall"}

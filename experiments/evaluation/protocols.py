@@ -17,7 +17,7 @@ import pandas as pd
 
 from began.errors import InputError
 from experiments.corpora.record import POOLED
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.conditions import TEST_PART, Condition
 
 INNER_FOLDS = 3
 """Inner folds that hyper-parameters are selected on: each training utterance is validated on once. Assumption. Two of EmoDB's
@@ -88,8 +88,9 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
     elif condition.protocol == "official":
         splits = official(utterances, seed)
     else:
-        disjoint = "video" if condition.protocol == "source_disjoint" else None
-        splits = official(utterances, seed, disjoint=disjoint, test_part="validation")
+        disjoint = "video" if condition.protocol.startswith("source_disjoint") else None
+        test_part = "test" if condition.protocol.endswith(TEST_PART) else "validation"
+        splits = official(utterances, seed, disjoint=disjoint, test_part=test_part)
     if condition.percent == 100:
         return splits
     disjoint = None if condition.protocol == "per_speaker" else "speaker"
