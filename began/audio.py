@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from began.containers import AGAIN, UNDAMAGED, UNKNOWN, open_sound, truncated
+from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
 from began.errors import InputError, raise_passing
 from began.files import describe_no_file, printable
 from began.media import MediaFile, find_container, say_how_to_convert
@@ -220,11 +220,11 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
     try:
         if path.stat().st_size == 0:
             raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
-        if path.suffix.lower() == ".raw":
+        with open(path, "rb") as beginning:
+            container = find_container(path, head := beginning.read(16))
+        if path.suffix.lower() == ".raw" and not container and not has_header(head):
             action = say_how_to_convert(path, "-f s16le -ar 16000 -ac 1 ")  # which only its maker knows
             raise InputError.about(path, "samples without a header, which no reader understands", UNDAMAGED, action)
-        with open(path, "rb") as beginning:
-            container = find_container(path, beginning.read(16))
         with MediaFile(path, container) if container else open_sound(path) as file:
             if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
                 expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"

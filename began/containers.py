@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 UNDAMAGED, AGAIN = "an undamaged sound file (WAV, FLAC, OGG, MP3, AIFF, …)", "copy, download or export it again"
 
+SPLIT = "split it into one file per sound"
+
 UNKNOWN = 1 << 62
 """More samples than any file holds: the number of `frames` where only reading all of a file tells it, libsndfile's for FLAC."""
 
@@ -31,6 +33,14 @@ PLACEHOLDERS, NEAR = (0x7F000000, 0x80000000, 0x100000000), 0x20000
 
 MAX_HEADER_BYTES = 1 << 24
 """Longest header that is completed."""
+
+CHECKED = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "NIST")
+"""libsndfile's names of the containers that tell how much they should hold: of others, such as VOC, half passes as whole."""
+
+_FLAC_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+"""How a FLAC stream begins: its STREAMINFO has 34 bytes, and may be the only block."""
+
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff", b"caff", b"OggS", b".snd", b"fLaC", b"NIST", b"ID3")
 
 MAX_SURPLUS_BYTES = 256
 """What may follow the sound without being a chunk, such as a tag of 128 bytes."""
@@ -78,9 +88,19 @@ def open_sound(path: Path) -> soundfile.SoundFile:
 
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         head, start = _complete_header(path, content)
-    if not head:
-        return ForwardSoundFile(os.fsencode(path))  # bytes, as names need not be UTF-8
-    return ForwardSoundFile(_Spliced(path, head, start))
+    # Bytes, as names need not be UTF-8; libsndfile goes by the name of a .raw, and asks for its rate.
+    as_it_is = _Spliced(path, b"", 0) if path.suffix.lower() == ".raw" else os.fsencode(path)
+    sound = ForwardSoundFile(_Spliced(path, head, start) if head else as_it_is)
+    if sound.format not in CHECKED:
+        sound.close()
+        found = f"a {sound.format} file, which does not tell whether all of it is there"
+        raise InputError.about(path, found, UNDAMAGED, "convert it to WAV or FLAC")
+    return sound
+
+
+def has_header(beginning: bytes) -> bool:
+    """Tells whether a file's first bytes are those of a container."""
+    return beginning.startswith(_MAGIC) or bool(_measure_frame(beginning[:4]))
 
 
 def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
@@ -88,6 +108,11 @@ def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
     magic = content[:4]
     if magic == b"OggS":
         _check_ogg(path, content)
+    elif magic == b"fLaC":
+        if any(content.find(stream, len(magic)) >= 0 for stream in _FLAC_STREAMS):
+            raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
+    elif magic == b"NIST":
+        _check_sphere(path, content)
     elif magic == b".snd":
         start, declared = int.from_bytes(content[4:8], "big"), int.from_bytes(content[8:12], "big")
         if _is_complete(path, content, start, declared, start + declared) or start > MAX_HEADER_BYTES:
@@ -179,14 +204,22 @@ def _is_complete(path: Path, content: mmap.mmap, start: int, declared: int, afte
     return True
 
 
+def _check_sphere(path: Path, content: mmap.mmap) -> None:
+    """Compares a NIST SPHERE file with the samples that the text of its header counts."""
+    start = int(text[0]) if (text := re.findall(rb"^NIST_1A\s+(\d{1,7})\s", content[:32])) else 0
+    named = {name: int(value) for name, value in re.findall(rb"(\w+) -i (\d{1,18})\s", content[:start])}
+    declared = named.get(b"sample_count", 0) * named.get(b"channel_count", 1) * named.get(b"sample_n_bytes", 1)
+    if declared > len(content) - start:
+        raise truncated(path, f"{max(0, len(content) - start)} bytes of sound", declared)
+
+
 def _check_ogg(path: Path, content: mmap.mmap) -> None:
     at, flags, started = 0, 0, False
     while content[at : at + 4] == b"OggS":
         segments = content[at + 27 : at + 27 + content[at + 26]] if at + 26 < len(content) else b""
         at, flags = at + 27 + len(segments) + sum(segments), content[at + 5] if at + 5 < len(content) else 0
         if started and flags & 2:
-            action = "split it into one file per sound"
-            raise InputError.about(path, "several Ogg sounds one behind the other", "one sound", action)
+            raise InputError.about(path, "several Ogg sounds one behind the other", "one sound", SPLIT)
         started = not flags & 2
     if at > len(content) or not flags & 4:
         found = f"a truncated file: {min(at, len(content))} bytes without the last page of their Ogg stream"

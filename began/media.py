@@ -20,6 +20,9 @@ from began.errors import InputError, printable, raise_passing
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """How files of the MP4 family (m4a, mp4, mov, 3gp) begin, after the size of the first box."""
 
+_KINDS = {"mov": "MP4 or M4A", "matroska": "WebM or Matroska", "asf": "WMA", "amr": "AMR", "aac": "AAC"}
+"""FFmpeg's name of a container -> what its users call it, whatever the file's ending."""
+
 _EBML, _ASF = b"\x1a\x45\xdf\xa3", bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 
@@ -40,7 +43,9 @@ def find_container(path: Path, head: bytes) -> str:
 
 def say_how_to_convert(path: Path, options: str = "") -> str:
     """Returns the command that makes a WAV file of one that cannot be opened, to be copied to a shell."""
-    names = [shlex.quote(printable(name)) for name in (path.name, path.with_suffix(".wav").name)]
+    target = path.with_suffix(".wav")
+    target = path.with_name(f"{path.stem}-converted.wav") if target == path else target
+    names = [shlex.quote(printable(name)) for name in (path.name, target.name)]
     return f"convert it, for example: ffmpeg {options}-i {' '.join(names)}"
 
 
@@ -62,7 +67,7 @@ class MediaFile:
         try:
             import av  # noqa: F401
         except ImportError as error:
-            found = f"a file of the kind {path.suffix.lower() or container}, which needs the package av"
+            found = f"a file of the kind {_KINDS[container]}, which needs the package av"
             action = f"install it: pip install av; or {say_how_to_convert(path)}"
             raise InputError.about(
                 path, found, "that package, or a file that libsndfile opens (WAV, FLAC, …)", action

@@ -9,6 +9,9 @@ from began.errors import InputError, printable
 
 StrPath = str | os.PathLike[str]
 
+SUFFIXES = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
+"""Under which folders are searched. What cannot be opened is found, too, and reported then: nothing is left out silently."""
+
 
 def list_files(files: StrPath | Iterable[StrPath]) -> list[StrPath]:
     """Returns the paths of sound files as a list; a single one is a list of one, in place of its letters.
@@ -34,7 +37,7 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
     for sound in sounds:
         inside = _search_folder(sound, problems) if sound.is_dir() else [sound]
         if not inside:
-            problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(AUDIO_SUFFIXES)})")
+            problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(SUFFIXES)})")
         elif not sound.exists():
             problems.append(f"{printable(sound)}: no such file or folder")
         found += inside
@@ -44,16 +47,19 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
 
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
-    """Returns the sound and video files below a folder, sorted; adds folders that cannot be read to `problems`."""
+    """Returns the sound and video files below a folder, sorted; adds folders that cannot be read to `problems`.
+
+    Links to folders are followed, each folder once.
+    """
 
     def refuse(error: OSError) -> None:
         problems.append(f"{printable(error.filename)}: a folder that cannot be read ({error.strerror})")
 
-    found = []
-    for where, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        # What cannot be opened is found, too, and reported then: nothing is left out without a word.
-        suffixes = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
-        sounds = [name for name in sorted(names) if name.lower().endswith(suffixes) and not name.startswith(".")]
+    found, seen = [], {os.path.realpath(folder)}
+    for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = {name: os.path.realpath(Path(where, name)) for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for name, path in real.items() if path not in seen]
+        seen |= {*real.values()}
+        sounds = [name for name in sorted(names) if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
         found += [Path(where, name) for name in sounds]
     return found

@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--speakers-from-folders", action="store_true", help=folders)
     channel = "of stereo recordings, such as calls: read one, or give an answer for each (default: mix)"
     add("--channel", choices=CHOICES, default=MIX, help=channel)
-    add("--labels", type=_split_labels, metavar="A,B,…", help="answers that can occur: the others' probabilities are left out")
+    add("--labels", type=_split_labels, metavar="A,B,…", help="answers that can occur; the others get 0 %%")
     add("--about", action="store_true", help="print what the model is, and stop")
     add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
     add("--plot", type=Path, metavar="DIR", help="save a PNG picture of each file: waveform, spectrogram, emotion over time")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from began.audio import TAILS, measure_seconds
-from began.encoder import FrozenEncoder, run_network
+from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError
 from began.files import attach_json, printable, read_attached_json, write_atomically
 from began.front_end import stream_chunks
@@ -81,8 +81,9 @@ class Predictor:
         """Returns scores, shape (..., d), with those of classes that cannot occur set to 0."""
         if self.allowed is None:
             return scores
-        allowed = scores * np.isin(self.columns, self.allowed)
-        return allowed / np.maximum(allowed.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+        can_occur = np.isin(self.columns, self.allowed)
+        allowed = np.maximum(scores, np.finfo(np.float32).tiny) * can_occur  # one of them is the answer, all at 0 included
+        return allowed / allowed.sum(axis=-1, keepdims=True)
 
     def restrict_prediction(self, prediction: Prediction) -> Prediction:
         """Returns what this predictor says, from what it says where all classes can occur."""
@@ -253,7 +254,9 @@ def _check_utterance_head(found: dict[str, Any]) -> list[str]:
 
 
 def _are_names(labels: Any) -> bool:
-    return isinstance(labels, list) and len(labels) > 1 and all(isinstance(x, str) and x and x.isprintable() for x in labels)
+    if not isinstance(labels, list) or not all(isinstance(x, str) and x and x.isprintable() for x in labels):
+        return False
+    return 1 < len(labels) == len(set(labels))
 
 
 def build_predictor(encoder: FrozenEncoder | UtteranceEncoder, head_model: Any, metadata: dict[str, Any]) -> Predictor:
@@ -323,4 +326,16 @@ def load_predictor(path: str | os.PathLike[str], load: Callable[[Any], Any] = lo
     if inputs != expected or any(len(shape) != 2 for shape in outputs) or sum(shape[-1] for shape in outputs) != n_columns:
         found, wanted = f"a network from {inputs} to {outputs}", f"one from a spectrogram {expected} to {n_columns} scores"
         raise InputError.about(path, found, wanted, f"give {EXPECTED}")
+    if predictor.kind == UTTERANCE:
+        _check_statistics(path, predictor)
     return predictor
+
+
+def _check_statistics(path: str | os.PathLike[str], predictor: Predictor) -> None:
+    """Raises InputError where the parameters choose other statistics than the network reads."""
+    model, known = predictor.model, UtteranceEncoder(predictor.model.get_layer("bands"), predictor.spectrogram, "").statistics
+    n_chosen = len(choose_statistics(predictor.metadata["parameters"], known))
+    n_read = model.get_layer("head").get_layer("normalization").get_weights()[0].size // N_MEL_BANDS
+    if n_chosen != n_read:
+        found, wanted = f"parameters that choose {n_chosen} statistics", f"{n_read}, as its network reads"
+        raise InputError.about(path, found, wanted, f"give {EXPECTED}")

@@ -18,7 +18,7 @@ from began.command_line import run_script
 from began.errors import InputError, printable
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora import load, open_corpus
-from experiments.corpora.record import Corpus
+from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation import options
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.evaluate import evaluate
@@ -61,6 +61,8 @@ def main(arguments: argparse.Namespace) -> None:
     print(printable(f"wrote {folder} and {settings.results_dir / 'tables' / 'custom.md'}"))
     for model in models:
         print(printable(f"try it: python -m classifiers.predict --model {model} FILE_OR_FOLDER"))
+    if not models:
+        print("no model is left behind: --method utterance or head makes one for classifiers.predict")
     if pictures := [path for path in written if path.name.startswith(f"{EXPERIMENT}_{arguments.name}_")]:
         print(printable(f"{len(pictures)} pictures: {pictures[0].parent / f'{EXPERIMENT}_{arguments.name}_*.png'}"))
 
@@ -74,10 +76,10 @@ def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Conditi
     """
     protocol, table = arguments.protocol, corpus.utterances
     if arguments.folds is not None and (protocol != "kfold" or arguments.folds < 2):
-        subject, found = f"--folds {arguments.folds}", f"it with --protocol {protocol}"
-        raise InputError.about(subject, found, "at least 2, with --protocol kfold", "correct or leave it out")
+        found = f"{arguments.folds} with --protocol {protocol}"
+        raise InputError.about("--folds", found, "at least 2, and --protocol kfold", "correct or leave it out")
     by_speaker = protocol in ("loso", "speaker-dependent") or arguments.normalize_speakers
-    if by_speaker and set(table["speaker"]) == {"unknown"}:
+    if by_speaker and set(table["speaker"]) == {UNKNOWN_SPEAKER}:
         asked = "--normalize-speakers" if arguments.normalize_speakers else f"the protocol {protocol}"
         action = "add it, or use the protocol kfold without that option"
         raise InputError.about(arguments.manifest, "no column speaker", f"one, for {asked}", action)

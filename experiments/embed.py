@@ -58,9 +58,13 @@ def main(arguments: argparse.Namespace) -> int:
         expected = f"a file ending in {', '.join(WRITERS)}"
         raise InputError.about("--output", printable(arguments.output), expected, "choose one of these")
     if write is write_parquet and importlib.util.find_spec("pyarrow") is None:
-        raise InputError.about("--output", f"{printable(arguments.output)} without pyarrow", "it", "pip install pyarrow")
+        found = f"{printable(arguments.output)}, without the package pyarrow"
+        raise InputError.about("--output", found, "that package", "install it: pip install pyarrow")
     check_windows(arguments.window, arguments.hop)
     read_config(arguments.encoder)
+    if arguments.output.exists():
+        expected, action = "a file that is not there yet", "choose another name, or remove it"
+        raise InputError.about("--output", f"{printable(arguments.output)}, which is there", expected, action)
     paths = find_sounds(arguments.sounds)
     check_writable(arguments.output.parent, "--output")
     start_backend()

@@ -38,7 +38,7 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
 from experiments.evaluation.conditions import CORPORA
 from experiments.evaluation.options import Settings, make_base_parser
-from experiments.evaluation.runs import RunFolder, read_metrics_file, read_table, refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder, read_table, refuse_other_sounds, write_sounds
 from experiments.reporting.error_analysis import confidence, count_confusions
 from experiments.reporting.trained_model import ANSWERS, describe_scores
 
@@ -99,7 +99,9 @@ def main(arguments: argparse.Namespace) -> None:
             folder.finish(trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition))
     tables = [read_table(path) for path in (folder.path / f"{name}.csv" for name in FILES) if path.is_file()]
     heading = f"{config['model']}, trained on {config['trained_on']}, on {config['corpus']}:"
-    scores = describe_scores(read_metrics_file(folder.path / "metrics.csv"), tables, description["task"])
+    metrics = trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition)
+    trained_model.compare_metrics(folder.path / "metrics.csv", metrics)
+    scores = describe_scores(metrics, tables, description["task"])
     print(printable(f"\n{heading}\n\n{scores}\n\nwrote {folder.path}", keep="\n"))
 
 

@@ -347,6 +347,37 @@ def test_files_cut_short_are_refused(tmp_path, suffix, share):
         read_audio(path)
 
 
+def test_sphere_cut_short_and_containers_that_cannot_tell(tmp_path):
+    path = tmp_path / "a.wav"  # as corpora of speech name such files
+    soundfile.write(path, SOUND, 16_000, format="NIST")
+    content = path.read_bytes()
+    assert len(read_audio(path)) == 48_000
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(InputError, match="a truncated file: .* bytes of sound of the 96000"):
+        read_audio(path)
+    for container in ("VOC", "IRCAM", "AVR", "MAT5"):
+        soundfile.write(path, SOUND, 16_000, format=container)
+        with pytest.raises(InputError, match=f"a {container} file, which does not tell whether all of it is there"):
+            read_audio(path)
+
+
+def test_one_flac_file_holds_one_sound(tmp_path):
+    path = tmp_path / "a.flac"
+    content = write_sound(path)
+    path.write_bytes(content + content)
+    with pytest.raises(InputError, match="several FLAC sounds one behind the other"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_wrong_ending_does_no_harm(tmp_path, suffix):
+    content = write_sound(tmp_path / f"a.{suffix}")
+    whole = read_audio(tmp_path / f"a.{suffix}")
+    for name in ("a.raw", "a.flac", "a.bin"):
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(read_audio(tmp_path / name), whole)
+
+
 @pytest.mark.parametrize("suffix", ["ogg", "opus"])
 def test_ogg_without_its_last_page_or_with_two_sounds(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"

@@ -858,7 +858,7 @@ OPTIONS = [
         "custom: --folds 1",
         CUSTOM,
         lambda b: b.custom(b.recordings("abab"), "kfold", "--folds", 1),
-        ("--folds 1", "at least 2"),
+        ("--folds: found 1 with", "at least 2"),
     ),
     Case(
         "custom: more folds than recordings",

@@ -118,6 +118,11 @@ def remove(results: Path) -> Path:
     return path
 
 
+def remove_searches(results: Path) -> Path:
+    shutil.rmtree(results / HEADS / "search")
+    return results / HEADS / "search"
+
+
 def leave_out_a_right_one(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(index=table.index[table["target"] == table["prediction"]][0])
 
@@ -159,6 +164,13 @@ DAMAGES: dict[str, Callable[[Path], Path]] = {
     "a fold that there is not": rewrite(METRICS, lambda t: pd.concat([t, t[:1].assign(fold="17")])),
     "no validation score of a fold": rewrite(METRICS, without(split="validation", fold="03")),
     "a validation score of another search": rewrite(METRICS, set_value(0.9, split="validation", fold="03")),
+    "a score of a run that there is not": rewrite(METRICS, lambda t: pd.concat([t[:1].assign(run=99, value=0.99), t])),
+    "a score of another condition": rewrite(METRICS, lambda t: pd.concat([t[:1].assign(condition="mine"), t])),
+    "text in place of a probability": rewrite(PREDICTIONS, lambda table: table.assign(fear=["n.a.", *table["fear"][1:]])),
+    "no validation scores in one run": rewrite(METRICS, without(split="validation")),
+    "no searches": remove_searches,
+    "a run that is a copy": lambda results: shutil.copytree(results / HEADS / "run1", results / HEADS / "run3"),
+    "a condition under another name": lambda results: (results / HEADS).rename(results / "table3_emodb" / "utterance_head"),
     "a trial from elsewhere": rewrite_search(append_elsewhere),
     "trials of another fold": lambda results: Path(shutil.copy(find_search(results, "08"), find_search(results, "03"))),
     "a search without its last trial": rewrite_search(lambda _, trials: trials[:-1]),

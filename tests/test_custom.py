@@ -94,6 +94,15 @@ def small(manifest, encoder, results, *more):
     ]
 
 
+def test_speakers_on_both_sides_are_named(manifest, encoder, tmp_path, capsys):
+    argv = small(manifest("label", "speaker"), encoder, tmp_path, "--protocol", "kfold", "--folds", 6, "--method", "statistics")
+    assert run(*argv) == 0
+    said = capsys.readouterr().out
+    assert "note: trained and tested on 4 speakers: of unknown ones, expect lower scores" in said
+    assert "no model is left behind: --method utterance or head makes one" in said
+    assert "4 speakers are trained and tested on" in (tmp_path / "tables" / "custom.md").read_text().lower()
+
+
 def arguments_of(*argv):
     return custom.make_parser().parse_args([str(word) for word in argv])
 
@@ -158,6 +167,7 @@ def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_p
     assert len(pd.read_csv(folder / "run1" / "predictions.csv")) == 36
     config = json.loads((folder / "run1" / "config.json").read_text())
     assert config["protocol"] == "2 folds" and len(config["utterances_sha256"]) == 64
+    assert "n_shared_speakers" not in config  # folds of speakers
     assert "mine" in (results / "tables" / "custom.md").read_text()
     assert run(*argv) == 0  # complete: nothing to do
 

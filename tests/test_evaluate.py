@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,11 @@ def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     of_training_part = known | {"trained_on": "training part"}
     assert describe_warnings(corpus, of_training_part, {}, "test") == []
     assert len(describe_warnings(corpus, of_training_part, {}, "train")) == 1
+    sounds = corpus.utterances.assign(sound=[f"{number:064x}" for number in range(10, 10 + len(corpus.utterances))][::-1])
+    corpus = replace(corpus, name="manifest", utterances=sounds.assign(sound=sounds["sound"].str[::-1]))
+    of_two = known | {"sounds": [sound[:8] for sound in corpus.utterances["sound"][:2]]}
+    assert describe_warnings(corpus, of_two, {}, None)[0].startswith("the model was trained on 2 of these")
+    assert describe_warnings(corpus, known | {"sounds": ["0"]}, {}, None) == []
 
 
 def test_the_published_model_on_real_recordings(shared_data, tmp_path, capsys):

@@ -224,8 +224,8 @@ def test_the_command_writes_parts(tiny_encoder, sounds, tmp_path):
         ("second", [], [(0, 1), (1, 2), (1.5, 2.5)]),
         ("window", ["--window", 2, "--hop", 0.5], [(0, 2), (0.5, 2.5)]),
     ):
-        assert run(sounds[0], "--encoder", tiny_encoder, "--per", per, *options, "--output", tmp_path / "a.npz") == 0
-        with np.load(tmp_path / "a.npz") as found:
+        assert run(sounds[0], "--encoder", tiny_encoder, "--per", per, *options, "--output", tmp_path / f"{per}.npz") == 0
+        with np.load(tmp_path / f"{per}.npz") as found:
             np.testing.assert_allclose(np.stack([found["start_seconds"], found["end_seconds"]], 1), times, atol=0.02)
             assert found["features"].shape == (len(times), 120 * N_CHANNELS)
 
@@ -249,11 +249,15 @@ def test_bad_files_are_left_out_and_named(tiny_encoder, sounds, tmp_path, capsys
         (["--output", "a.npz", "--hop", "9"], "found --window 3 --hop 9"),
         (["--output", "/proc/no/a.npz"], "--output: found a folder that cannot be written to"),
         (["no.wav", "--output", "a.npz"], "no.wav: no such file or folder"),
+        (["--output", "{sound}.csv"], ".csv, which is there; expected a file that is not there yet"),
     ],
 )
 def test_arguments_are_checked_first(sounds, monkeypatch, capsys, options, found):
     monkeypatch.setattr(command, "start_backend", None)
+    sounds[0].with_suffix(".wav.csv").write_text("somebody's")
+    options = [option.replace("{sound}", str(sounds[0])) for option in options]
     assert run(*([] if "no.wav" in options else [sounds[0]]), *options) == 2
+    sounds[0].with_suffix(".wav.csv").unlink()
     assert found in capsys.readouterr().err
 
 

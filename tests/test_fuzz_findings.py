@@ -90,7 +90,7 @@ def test_finite_samples_whose_mean_is_not(tmp_path):
 def test_labels_that_are_columns_of_results(label, tmp_path):
     soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 800), 16_000)
     (tmp_path / "my.csv").write_text(f"file,label\na.wav,{label}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=f"label is '{label}', which is a column of predictions.csv; expected another name"):
+    with pytest.raises(InputError, match=f"label is '{label}', which is another column of predictions; expected another name"):
         load("manifest", tmp_path / "my.csv")
 
 

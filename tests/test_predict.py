@@ -295,13 +295,13 @@ def test_files_of_telephones_and_without_a_header_count_as_failures(made, bad, c
         path.unlink()
     foreign = [bad / f"my voice{suffix}" for suffix in (*audio.FOREIGN_SUFFIXES, ".RAW", ".M4A")]
     for path in foreign:
-        path.write_bytes(b"\0\0\0\x1cftypM4A " + bytes(3_000))
+        path.write_bytes((b"\0\0\0\x1cftypM4A " if path.suffix.lower() != ".raw" else b"") + bytes(3_000))
     assert run("--model", made["categorical"][2], *([bad] if how == "folder" else [*foreign, *kept])) == 1
     out, err = capsys.readouterr()
     assert out.count("good.wav") == 1 and f"{len(foreign)} of {len(foreign) + 1} files" in err
     for path in foreign:
-        kind = path.suffix.lower()
-        found = "samples without a header" if kind == ".raw" else f"a file of the kind {kind}, which needs the package av"
+        is_raw = path.suffix.lower() == ".raw"
+        found = "samples without a header" if is_raw else "a file of the kind MP4 or M4A, which needs the package av"
         assert f"{path.name}: found {found}" in err
     install = "Install it: pip install av; or convert it, for example: ffmpeg -i 'my voice.m4a' 'my voice.wav'."
     assert install in err
@@ -348,6 +348,11 @@ def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
     for name in ("x.WAV", "._x.wav", ".hidden/y.wav", "z.txt"):
         (tmp_path / name).touch()
     assert find_sounds([tmp_path]) == [tmp_path / "x.WAV"]
+    (tmp_path / "linked").symlink_to(sounds)
+    (tmp_path / "around").symlink_to(tmp_path)
+    assert [path.name for path in find_sounds([tmp_path])] == ["x.WAV", *(path.name for path in find_sounds([sounds]))]
+    (tmp_path / "linked").unlink()
+    (tmp_path / "around").unlink()
     assert len(find_sounds([sounds, sounds / "a.wav", sounds])) == 6
 
 

@@ -129,6 +129,14 @@ DIFFERENCES = {
     "a clipped one": (only_one(lambda x: np.clip(20 * x, -1, 1)), r"- 1 recording clipped \(0\.1 % .*: b3\.wav"),
     "a narrow one": (only_one(lambda x: make_noise(7, bandwidth_hz=3_400)), r"- 1 recording of another bandwidth .*: b3\.wav"),
     "another rate": (only_one(lambda x: np.repeat(x, 3), 48_000), r"- 1 recording of another sample rate .*: b3\.wav"),
+    "a soft label": (
+        lambda speaker, number, waveform: (waveform / 10 ** (0.7 * (number % 2)), RATE),
+        r"- label y: level -35 dB, of the others -21 dB",
+    ),
+    "a narrow label": (
+        lambda speaker, number, x: (make_noise(ord(speaker) * 100 + number, bandwidth_hz=3_400) if number % 2 else x, RATE),
+        r"- label y: bandwidth 3\.5 kHz, of the others 8\.0 kHz",
+    ),
     "many clipped ones": (
         lambda speaker, number, waveform: (np.clip(50 * waveform, -1, 1), RATE),
         r"- 40 recordings clipped .*: a0\.wav, a1\.wav, a2\.wav and 37 more",

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.errors import InputError
 from began.files import printable
+from began.sound_files import SUFFIXES
 from experiments.corpora import emodb, savee
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
 
@@ -179,12 +179,12 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
         InputError: no such folder, no file in it that is named so, or no annotations where the labels are in them.
     """
     folder = open_folder(data_dir, naming.title)
-    suffixes = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)  # of telephones, too, so that none is left out without a word
-    pattern = re.compile(rf"(?:^|/){naming.pattern}\.(?:{'|'.join(suffix[1:] for suffix in suffixes)})$", re.IGNORECASE)
+    endings = "|".join(suffix[1:] for suffix in SUFFIXES)
+    pattern = re.compile(rf"(?:^|/){naming.pattern}\.(?:{endings})$", re.IGNORECASE)
     annotated = _read_annotations(naming, folder) if naming.annotations else {}
     rows, others = [], []
     unlabelled: dict[str, list[str]] = {}
-    for path in find_files(folder, suffixes, MAX_DEPTH):
+    for path in find_files(folder, SUFFIXES, MAX_DEPTH):
         match = pattern.search(path.absolute().as_posix())
         if match is None:
             others.append(path)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from began.audio import measure_seconds, name_part, split_part
 from began.errors import InputError, name_cause, raise_passing
 from began.files import describe_no_file, printable
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
-from experiments.corpora.record import POOLED, RESERVED_LABELS, Corpus, build_corpus
+from experiments.corpora.record import POOLED, RESERVED_LABELS, UNKNOWN_SPEAKER, Corpus, build_corpus
 
 NAME = "manifest"
 LABELS = ()
@@ -142,7 +143,7 @@ def _say_no_file(folder: Path, file: str) -> str:
 def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Returns a row of the manifest as a row of the corpus, and what is wrong with it."""
     file = cells["file"]
-    row: dict[str, Any] = {"utterance": Path(file).as_posix(), "path": str(folder / file), "speaker": "unknown"}
+    row: dict[str, Any] = {"utterance": Path(file).as_posix(), "path": str(folder / file), "speaker": UNKNOWN_SPEAKER}
     faults = []
     try:
         if not file:
@@ -161,7 +162,7 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
     if cells.get("speaker") == POOLED:
         faults.append(f"speaker is {POOLED!r}, which is how tables name all speakers together; expected another name")
     if cells.get("label") in RESERVED_LABELS:
-        faults.append(f"label is {cells['label']!r}, which is a column of predictions.csv; expected another name")
+        faults.append(f"label is {cells['label']!r}, which is another column of predictions; expected another name")
     if "arousal" in cells and "valence" in cells:
         row |= {"arousal": parse_number(cells, "arousal", 0, 1), "valence": parse_number(cells, "valence", -1, 1)}
         faults += [value for value in (row["arousal"], row["valence"]) if isinstance(value, str)]
@@ -195,7 +196,8 @@ def _find_part(path: str, start: str, end: str) -> tuple[float, float] | None:
     last = seconds if last is None else last
     if not 0 <= first < last <= seconds + ROUNDING_SECONDS:
         found = f"start {printable(start)!r} and end {printable(end)!r}"
-        raise InputError.about(printable(path), found, f"a part of its {seconds:g} s", "correct them, in seconds")
+        action = "write decimals with a point" if "," in start + end else "correct them, in seconds"
+        raise InputError.about(printable(path), found, f"a part of its {seconds:g} s", action)
     last = min(last, seconds)
     return (first, last) if first > ROUNDING_SECONDS or last < seconds - ROUNDING_SECONDS else None
 
@@ -208,5 +210,5 @@ def _parse_time(text: str) -> float | None:
         return None
     try:
         return float(text)
-    except ValueError:
-        return pd.to_timedelta(text, errors="coerce").total_seconds()
+    except ValueError:  # without a colon or a unit, pandas would take "0,5" for nanoseconds
+        return pd.to_timedelta(text, errors="coerce").total_seconds() if re.search("[:a-zA-Z]", text) else math.nan

@@ -20,6 +20,12 @@ SYNTHETIC_MARKER = "SYNTHETIC.txt"
 COLUMNS = ("utterance", "path", "speaker", "label", "arousal", "valence", "split", "video", "clip", "subset", "sex", "text")
 """Columns that `Corpus.utterances` may have, in their order."""
 
+UNKNOWN_SPEAKER = "unknown"
+"""Speaker of all recordings where a corpus names none."""
+
+SHORT_HASH = 8
+"""Letters of a recording's hash that tell it from others of its corpus."""
+
 POOLED = "pooled"
 """Name of the fold that stands for all folds together; no speaker may have it."""
 
@@ -30,8 +36,9 @@ TEXT_COLUMNS = frozenset(
 """Columns of results that are text even where every value looks like a number: EmoDB's speakers are "03", "08", …"""
 
 _PREDICTIONS = {f"{name}_{kind}" for name in ("arousal", "valence") for kind in ("target", "prediction")}
-RESERVED_LABELS = TEXT_COLUMNS | _PREDICTIONS | {"run"}
-"""Names that no class may have: predictions.csv has one column per class beside others of these names."""
+_OF_PREDICT = {"file", "channel", "start", "end", "start_seconds", "end_seconds", "emotion", "notes"}
+RESERVED_LABELS = TEXT_COLUMNS | _PREDICTIONS | _OF_PREDICT | {"run"}
+"""Names that no class may have: tables of predictions have one column per class beside others of these names."""
 
 
 class Archive(NamedTuple):

@@ -96,7 +96,8 @@ class Meters:
         """Returns a line for each speaker (of many, for those that differ), and a line for each thing to look at.
 
         Args:
-            utterances: the corpus' table, with `path`, `speaker` and `utterance`; recordings without a meter are left out.
+            utterances: the corpus' table, with `path`, `speaker`, `utterance` and, if known, `label`; recordings without a
+                meter are left out.
         """
         import pandas as pd
 
@@ -104,18 +105,28 @@ class Meters:
         measured = pd.DataFrame({path: values for path, values in read.items() if values}).T
         if measured.empty:
             return [], []
-        table = utterances.set_index("path")[["speaker", "utterance"]].join(measured, how="inner")
-        speakers = table.groupby("speaker")[["level", "offset", "bandwidth", "rate"]].median()
-        odd = {name: _compare(values, speakers.drop(name)) for name, values in speakers.iterrows()}
+        names = utterances.columns.intersection(["speaker", "utterance", "label"])
+        table = utterances.set_index("path")[names].join(measured, how="inner")
+        speakers, odd = _compare_groups(table, "speaker")
         shown = list(speakers.index) if len(speakers) <= MAX_SPEAKERS else [name for name in speakers.index if odd[name]]
         lines = [_summarize(name, table[table["speaker"] == name]) for name in shown[:MAX_SPEAKERS]]
         differing = [f"speaker {printable(name)}: {', '.join(what)}" for name, what in odd.items() if what]
         more = [f"{len(differing) - MAX_SPEAKERS} more speakers"] if len(differing) > MAX_SPEAKERS else []
-        return lines, [*differing[:MAX_SPEAKERS], *more, *_find_odd_recordings(table)]
+        # A constant offset is the microphone's, and the speakers' lines name it.
+        of_labels = _compare_groups(table.assign(offset=0.0), "label")[1] if "label" in table else {}
+        labels = [f"label {printable(name)}: {', '.join(what)}" for name, what in of_labels.items() if what]
+        return lines, [*differing[:MAX_SPEAKERS], *more, *labels, *_find_odd_recordings(table)]
+
+
+def _compare_groups(table: pd.DataFrame, column: str) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Returns the medians of each value of a column, and in what each differs from the others."""
+    # A lower median is the value of a recording, also where two kinds of them are equally frequent.
+    medians = table.groupby(column)[["level", "offset", "bandwidth", "rate"]].quantile(0.5, interpolation="lower")
+    return medians, {str(name): _compare(values, medians.drop(name)) for name, values in medians.iterrows()}
 
 
 def _compare(values: Mapping[str, float], others: pd.DataFrame) -> list[str]:
-    """Returns in what a speaker's medians differ from those of the other speakers, of whom there may be none."""
+    """Returns in what the medians of a speaker or label differ from those of the others, of which there may be none."""
     middle, found = others.median(), []  # of nobody NaN, from which nothing differs
     if abs(values["level"] - middle["level"]) >= LEVEL_DB:
         found.append(f"level {values['level']:.0f} dB, of the others {middle['level']:.0f} dB")
@@ -155,9 +166,10 @@ def _find_odd_recordings(table: pd.DataFrame) -> list[str]:
 def _summarize(speaker: str, table: pd.DataFrame) -> str:
     level, n_clipped = table["level"], (table["clipped"] >= CLIPPED_PERCENT).sum()
     rates = ", ".join(f"{rate / 1000:g} kHz" for rate in sorted(table["rate"].unique()))
+    bandwidth, offset = table["bandwidth"].quantile(0.5, interpolation="lower"), round(table["offset"].median(), 1)
     return (
         f"  {printable(speaker)}: level {level.median():.0f} dB ({level.min():.0f} to {level.max():.0f}), "
-        f"offset {table['offset'].median():.1f} %, bandwidth {_khz(table['bandwidth'].median())} of {rates}, "
+        f"offset {offset + 0.0:.1f} %, bandwidth {_khz(bandwidth)} of {rates}, "  # in place of -0.0
         f"{n_clipped} of {len(table)} clipped"
     )
 

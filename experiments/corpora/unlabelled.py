@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
+from began.sound_files import SUFFIXES
 from experiments.corpora import librispeech, manifest
 from experiments.corpora.folders import find_files
-from experiments.corpora.record import Corpus, build_corpus
+from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus, build_corpus
 
 MAX_DEPTH = 20
 """Levels of folders that are searched: deeper than any archive, and the end of links that go in circles."""
@@ -28,8 +28,8 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     if folder.is_file() and subsets is None:
         return manifest.load(folder, unlabelled=True)
     # Files of telephones, too, so that none is left out without a word.
-    paths = find_files(folder, (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES), MAX_DEPTH) if folder.is_dir() else []
+    paths = find_files(folder, SUFFIXES, MAX_DEPTH) if folder.is_dir() else []
     if subsets is not None or not paths or any(librispeech.FILE_NAME.fullmatch(path.name) for path in paths):
         return librispeech.load(folder, subsets)
-    rows = [{"utterance": path.relative_to(folder).as_posix(), "path": str(path), "speaker": "unknown"} for path in paths]
+    rows = [{"utterance": path.relative_to(folder).as_posix(), "path": str(path), "speaker": UNKNOWN_SPEAKER} for path in paths]
     return build_corpus(folder.absolute().name, rows)

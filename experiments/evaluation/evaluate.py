@@ -82,6 +82,8 @@ def _run_condition(
     for made_before in (*begun, folder / "search"):
         refuse_other_sounds(settings.results_dir, made_before, corpus)
     config = describe_run(condition, corpus, settings)
+    if n_shared := config.get("n_shared_speakers"):
+        print(f"note: trained and tested on {n_shared} speaker{'s' * (n_shared != 1)}: of unknown ones, expect lower scores")
     settings = replace(settings, class_weight=condition.class_weight or settings.class_weight)
     # No other tail leaves an utterance without a chunk.
     data = prepare_data()[0] if config.get("tail") == "drop" else Data.of_utterances(corpus)

@@ -23,6 +23,7 @@ from began.files import read_attached_json
 from began.spectrogram import SpectrogramConfig
 from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, soften_head
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
+from experiments.corpora.record import SHORT_HASH
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-dimensional.keras"}
 """Task -> file in the condition's folder."""
 
-_DATA = ("utterances_sha256", "sounds_sha256")
-"""Hashes that bind a model to utterances and recordings, as its runs are."""
+_DATA = ("utterances_sha256", "sounds_sha256", "sounds")
+"""Hashes that bind a model to utterances and recordings, as its runs are, and of each recording the first letters."""
 
 OF_TRAINING_PART = "-training-part"
 """How the name of the model ends that has seen the training part alone."""
@@ -64,15 +65,21 @@ def write_final_models(
         best = choose_parameters(settings.results_dir, condition, task)
         path = settings.results_dir / condition.experiment / condition.name / FILES[task]
         rows = data.labelled(task)
-        metadata = _describe(condition, data, task, best, settings, config) | {"n_utterances": len(rows)}
+        metadata = _describe(condition, data, task, best, settings, config)
+        metadata |= {"n_utterances": len(rows), "sounds": _name_sounds(data, rows)}
         _write(path, rows, prepare, condition, settings, metadata, settings.seed)
         written.append(path)
         split, *others = make_splits(condition, data.corpus.utterances, settings.seed, run=1)
         if not others and split.fold == POOLED:
             metadata |= {"n_utterances": len(split.fitting), "trained_on": "training part"}
+            metadata["sounds"] = _name_sounds(data, split.fitting)
             part = path.with_stem(path.stem + OF_TRAINING_PART)
             _write(part, split.fitting, prepare, condition, settings, metadata, draw_seed(settings.seed, run=1, fold=0))
     return written
+
+
+def _name_sounds(data: Data, utterances: np.ndarray) -> list[str]:
+    return sorted({sound[:SHORT_HASH] for sound in data.corpus.utterances["sound"].iloc[utterances]})
 
 
 def _write(

@@ -13,6 +13,7 @@ from experiments.evaluation import baselines, searched_heads, statistics_svm
 from experiments.evaluation.conditions import CORPORA, METHODS, ON_UTTERANCES, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
+from experiments.evaluation.protocols import count_shared_speakers
 
 OPTIONS = {
     "max_evals": "--max-evals",
@@ -97,6 +98,8 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
         config["n_missing"] = len(corpus.missing)
     if n_copies := int(corpus.utterances.duplicated("sound").sum()):
         config["n_copies"] = n_copies
+    if n_shared := count_shared_speakers(condition, corpus.utterances, settings.seed):
+        config["n_shared_speakers"] = n_shared
     if (backend := choose_backend()) != "tensorflow":
         config["backend"] = backend
     bound = {"utterances_sha256": corpus.sha256, "sounds_sha256": corpus.sounds_sha256}

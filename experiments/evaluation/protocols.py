@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError
-from experiments.corpora.record import POOLED
+from experiments.corpora.record import POOLED, UNKNOWN_SPEAKER
 from experiments.evaluation.conditions import TEST_PART, Condition
 
 INNER_FOLDS = 3
@@ -95,6 +95,17 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
         return splits
     disjoint = None if condition.protocol == "per_speaker" else "speaker"
     return draw_share(splits, utterances, condition.percent, [seed, run], disjoint)
+
+
+def count_shared_speakers(condition: Condition, utterances: pd.DataFrame, seed: int) -> int:
+    """Returns how many known speakers are trained and tested on, where the protocol does not say so itself."""
+    named = ("per_speaker", "another_corpus", "leave_one_speaker_out")
+    if condition.protocol in named or condition.chunk_split:
+        return 0
+    speakers, shared = utterances["speaker"].to_numpy(), set()
+    for split in make_splits(condition, utterances, seed, run=1):
+        shared |= {*speakers[split.fitting]} & {*speakers[split.test]}
+    return len(shared - {UNKNOWN_SPEAKER})
 
 
 def draw_share(

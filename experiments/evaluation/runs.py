@@ -49,7 +49,7 @@ _OTHERWISE = "choose another --results-dir (or another --name, where the command
 
 _CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("corpus", "protocol", "method", "features", "note", "utterances_sha256", "sounds_sha256"), (str,)),
-    **dict.fromkeys(("max_evals", "n_missing", "n_without_chunks", "n_copies"), (int, type(None))),
+    **dict.fromkeys(("max_evals", "n_missing", "n_without_chunks", "n_copies", "n_shared_speakers"), (int, type(None))),
     **dict.fromkeys(("synthetic", "search", "normalize_speakers", "adversarial"), (bool,)),
     "epochs": (int, float),
     "class_weight": (str, type(None)),
@@ -406,7 +406,7 @@ def _read_all(name: str, runs: Iterable[RunFolder]) -> pd.DataFrame:
         if not path.is_file():
             continue
         table = read_metrics_file(path) if name == "metrics" else read_table(path)
-        # The folder tells whose scores these are, also when it was renamed by hand.
+        # The folder tells whose scores these are; before anything is rendered, the files are compared with it.
         tables.append(_put_in_front(table, {"experiment": run.experiment, "condition": run.condition, "run": run.run}))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition", "run"])
 

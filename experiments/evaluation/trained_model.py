@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from began.errors import InputError, printable
 from classifiers.metrics import CATEGORICAL, evaluate_classification, evaluate_dimensions, expected_calibration_error
 from experiments.corpora.folders import refuse_problems
-from experiments.corpora.record import Corpus
+from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.conditions import CORPORA
-from experiments.evaluation.runs import POOLED, metrics_rows
+from experiments.evaluation.runs import METRICS_COLUMNS, POOLED, RUN_AGAIN, metrics_rows, read_metrics_file
 
 if TYPE_CHECKING:
     from classifiers.prediction import Prediction
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
 RESTRICTED = "restricted_"
 """How metrics begin where only the classes that both have could be answered."""
-
-UNKNOWN = "unknown"
-"""Speaker of all recordings where a manifest names none."""
 
 
 def match_classes(corpus: Corpus, labels: Sequence[str], renamed: Mapping[str, str]) -> tuple[Corpus, Counter[str]]:
@@ -111,12 +110,23 @@ def tabulate_metrics(
     found = []
     for prefix, predictions in zip(("", RESTRICTED), tables, strict=False):
         parts = [(POOLED, predictions)]
-        if set(predictions["speaker"]) != {UNKNOWN}:
+        if set(predictions["speaker"]) != {UNKNOWN_SPEAKER}:
             parts += [(str(speaker), part) for speaker, part in predictions.groupby("speaker")]
         for fold, part in parts:
             values = {prefix + metric: value for metric, value in measure(part, task, labels).items()}
             found.append(metrics_rows(values, experiment, name, 1, fold, "test", "utterance"))
     return pd.concat(found, ignore_index=True)
+
+
+def compare_metrics(path: Path, metrics: pd.DataFrame) -> None:
+    """Raises InputError where a metrics.csv does not hold the metrics that its predictions give, but for their rounding."""
+    names = list(METRICS_COLUMNS[:-1])
+    ours, stored = (table.astype(dict.fromkeys(names, str)) for table in (metrics, read_metrics_file(path)))
+    both = ours.merge(stored, "outer", on=names, suffixes=("", "_stored"), indicator="side")
+    is_equal = np.isclose(both["value"], both["value_stored"], rtol=0, atol=1e-3, equal_nan=True) & (both["side"] == "both")
+    for row in both[~is_equal].head(1).itertuples():
+        found = f"{row.metric} {row.value_stored:g} of {row.fold}"
+        raise InputError.about(path, found, f"{row.value:g}, as its predictions give it", RUN_AGAIN)
 
 
 def describe_warnings(
@@ -139,6 +149,11 @@ def describe_warnings(
     if absent := [label for label in labels if label not in corpus.labels]:
         lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")
     is_same = description.get("corpus") in (corpus.name, CORPORA.get(corpus.name))
-    if is_same and not (split == "test" and description.get("trained_on") == "training part"):
+    known = description.get("sounds")  # files of earlier versions do not tell
+    if isinstance(known, list):
+        n_known = int(corpus.utterances["sound"].str[:SHORT_HASH].isin(known).sum())
+        if n_known:
+            lines.append(f"the model was trained on {n_known} of these {len(corpus.utterances)} recordings, and knows them")
+    elif is_same and not (split == "test" and description.get("trained_on") == "training part"):
         lines.append(f"the model was trained on {description['corpus']}: what it has been trained on it scores better on")
     return [printable(line) for line in lines]

@@ -5,7 +5,7 @@ cannot give (scores of chunks, averages over videos) must be there for the same 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def check_results(results_dir: Any) -> None:
     for run in find_runs(results_dir):
         config = run.read_config()
         metrics = read_metrics_file(run.path / "metrics.csv")
+        _compare_names(run, metrics)
         predictions = _read_predictions(run, str(config.get("protocol")))
         _compare(run, config, predictions, metrics)
         _compare_utterances(run, config, predictions, utterances)
@@ -50,6 +51,16 @@ def _refuse(run: RunFolder, name: str, found: str, expected: str) -> InputError:
     return InputError.about(run.path / f"{name}.csv", found, expected, RUN_AGAIN)
 
 
+def _compare_names(run: RunFolder, metrics: pd.DataFrame) -> None:
+    """Refuses the scores of another run, condition or experiment: a folder that was copied or renamed."""
+    names = (run.experiment, run.condition, str(run.run))
+    for row in metrics[["experiment", "condition", "run"]].drop_duplicates().astype(str).itertuples(index=False):
+        if tuple(row) != names:
+            found, expected = ("scores of {}/{}, run {}".format(*one) for one in (row, names))
+            action = "give the folder its own name back, or remove a copy"
+            raise InputError.about(run.path / "metrics.csv", found, f"{expected}, as its folder says", action)
+
+
 def _read_predictions(run: RunFolder, protocol: str) -> pd.DataFrame:
     """Returns predictions.csv, with one row per utterance and the columns of classes, of arousal and valence, or of both."""
     table = read_table(run.path / "predictions.csv")
@@ -60,6 +71,9 @@ def _read_predictions(run: RunFolder, protocol: str) -> pd.DataFrame:
     if table["utterance"].duplicated().any():
         twice = table.loc[table["utterance"].duplicated(), "utterance"].iloc[0]
         raise _refuse(run, "predictions", f"{twice} more than once", "every utterance once")
+    texts = {*_KEYS, *_CLASSES}
+    if words := [name for name in table if name not in texts and not pd.api.types.is_numeric_dtype(table[name])]:
+        raise _refuse(run, "predictions", f"text in the column {words[0]}", "numbers")
     if "speaker" in protocol and (wrong := table[table["fold"] != table["speaker"]]).size:
         found = f"{wrong['utterance'].iloc[0]} of {wrong['speaker'].iloc[0]} in fold {wrong['fold'].iloc[0]}"
         raise _refuse(run, "predictions", found, "folds that are speakers")
@@ -159,9 +173,16 @@ def _compare_utterances(
         raise _refuse(run, "predictions", f"{found} from those of {first.path}", "the same utterances and targets")
 
 
-def _compare_trials(trials: pd.DataFrame, runs: Iterable[tuple[RunFolder, pd.DataFrame]], is_finished: bool) -> None:
+def _compare_trials(trials: pd.DataFrame, runs: Sequence[tuple[RunFolder, pd.DataFrame]], is_finished: bool) -> None:
     """Compares the scores that runs selected on with the trials of their condition's searches."""
+    has_selected = {run.path: (metrics["split"] == "validation").any() for run, metrics in runs}
+    without = [path for path, flag in has_selected.items() if not flag]
+    if without and len(without) < len(has_selected):
+        raise InputError.about(without[0] / "metrics.csv", "no validation scores", "them, as other runs have them", RUN_AGAIN)
     if trials.empty:
+        if not without:
+            path = next(iter(has_selected)).parent / "search"
+            raise InputError.about(path, "no trials", "those that the runs' parameters come from", "put the folder back")
         return
     best = 1.0 - trials.groupby(["task", "fold", "search"])["loss"].min()
     for run, metrics in runs:

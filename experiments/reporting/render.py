@@ -29,8 +29,8 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
     written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
     for record, module in ((ROBUSTNESS, robustness), (TRANSFER, transfer)):
-        if results.conditions(record.name):
-            table, path = module.make_table(results), folder / "tables" / f"{record.name}.md"
+        if len(table := module.make_table(results)):
+            path = folder / "tables" / f"{record.name}.md"
             _write_csv(path.with_suffix(".csv"), table)
             write_text(path, module.to_markdown(results, table))
             written += [path.with_suffix(".csv"), path]

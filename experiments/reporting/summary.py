@@ -227,6 +227,8 @@ class Results:
                 notes.append(f"{n_left_out} utterances {why} left out")
         if n_copies := max((config.get("n_copies") or 0 for config in settings), default=0):
             notes.append(f"{n_copies} recordings hold the same sound as another one; none is on both sides of a split")
+        if n_shared := max((config.get("n_shared_speakers") or 0 for config in settings), default=0):
+            notes.append(f"{n_shared} speaker{'s are' if n_shared > 1 else ' is'} trained and tested on")
         notes += sorted({str(config["note"]) for config in settings if config.get("note")})
         first, missing = next(iter(settings), {}), object()
         keys = sorted({key for config in settings for key in config} - {"seed", "note"})
