@@ -50,6 +50,9 @@ from classifiers.recordings import (
 
 DIGITS = 4
 
+MOST_LISTED = 50
+"""Of a list in `--about`; of longer ones, such as the hashes of recordings, the first three and the number."""
+
 RUNTIMES = ("auto", "onnx", "tensorflow")
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -245,7 +248,8 @@ def describe(description: dict[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             value = ", ".join(f"{key} {part}" for key, part in value.items())
         elif isinstance(value, list):
-            value = ", ".join(map(str, value))
+            shown = value if len(value) <= MOST_LISTED else [*value[:3], f"and {len(value) - 3} more"]
+            value = ", ".join(map(str, shown))
         yield f"{name.replace('_', ' ')}: {printable(value)}"
 
 
