@@ -94,8 +94,10 @@ def small(manifest, encoder, results, *more):
     ]
 
 
-def test_speakers_on_both_sides_are_named(manifest, encoder, tmp_path, capsys):
-    argv = small(manifest("label", "speaker"), encoder, tmp_path, "--protocol", "kfold", "--folds", 6, "--method", "statistics")
+def test_speakers_on_both_sides_are_named(manifest, tiny_encoder, tmp_path, capsys):
+    argv = small(
+        manifest("label", "speaker"), tiny_encoder, tmp_path, "--protocol", "kfold", "--folds", 6, "--method", "statistics"
+    )
     assert run(*argv) == 0
     said = capsys.readouterr().out
     assert "note: trained and tested on 4 speakers: of unknown ones, expect lower scores" in said

