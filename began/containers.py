@@ -40,8 +40,6 @@ CHECKED = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "C
 _FLAC_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 """How a FLAC stream begins: its STREAMINFO has 34 bytes, and may be the only block."""
 
-_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff", b"caff", b"OggS", b".snd", b"fLaC", b"NIST", b"ID3")
-
 MAX_SURPLUS_BYTES = 256
 """What may follow the sound without being a chunk, such as a tag of 128 bytes."""
 
@@ -100,7 +98,7 @@ def open_sound(path: Path) -> soundfile.SoundFile:
 
 def has_header(beginning: bytes) -> bool:
     """Tells whether a file's first bytes are those of a container."""
-    return beginning.startswith(_MAGIC) or bool(_measure_frame(beginning[:4]))
+    return beginning.startswith((*_LAYOUTS, b"OggS", b".snd", b"fLaC", b"NIST", b"ID3")) or bool(_measure_frame(beginning[:4]))
 
 
 def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:

@@ -225,7 +225,9 @@ def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     corpus = replace(corpus, name="manifest", utterances=sounds.assign(sound=sounds["sound"].str[::-1]))
     of_two = known | {"sounds": [sound[:8] for sound in corpus.utterances["sound"][:2]]}
     assert describe_warnings(corpus, of_two, {}, None)[0].startswith("the model was trained on 2 of these")
-    assert describe_warnings(corpus, known | {"sounds": ["0"]}, {}, None) == []
+    of_others = known | {"sounds": ["0"]}
+    assert describe_warnings(corpus, of_others, {}, None) == []
+    assert "was trained on EmoDB" in describe_warnings(replace(corpus, name="emodb"), of_others, {}, None)[0]
 
 
 def test_the_published_model_on_real_recordings(shared_data, tmp_path, capsys):

@@ -149,11 +149,10 @@ def describe_warnings(
     if absent := [label for label in labels if label not in corpus.labels]:
         lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")
     is_same = description.get("corpus") in (corpus.name, CORPORA.get(corpus.name))
-    known = description.get("sounds")  # files of earlier versions do not tell
-    if isinstance(known, list):
-        n_known = int(corpus.utterances["sound"].str[:SHORT_HASH].isin(known).sum())
-        if n_known:
-            lines.append(f"the model was trained on {n_known} of these {len(corpus.utterances)} recordings, and knows them")
+    known = description.get("sounds")  # files of earlier versions do not tell, and a resampled copy has other hashes
+    n_known = int(corpus.utterances["sound"].str[:SHORT_HASH].isin(known).sum()) if isinstance(known, list) else 0
+    if n_known:
+        lines.append(f"the model was trained on {n_known} of these {len(corpus.utterances)} recordings, and knows them")
     elif is_same and not (split == "test" and description.get("trained_on") == "training part"):
         lines.append(f"the model was trained on {description['corpus']}: what it has been trained on it scores better on")
     return [printable(line) for line in lines]
