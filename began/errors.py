@@ -18,6 +18,11 @@ def printable(text: object, keep: str = "") -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number of things in words: "1 recording", "2 recordings"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def is_full(error: OSError) -> bool:
     """Tells whether an error is about space on a disk, or the limit of a file's size, that of temporary files included."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No usable temporary directory" in str(error)

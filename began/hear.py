@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from began.audio import SAMPLE_RATE
 from began.encoder import N_MEL_BANDS
+from began.errors import InputError
 from began.front_end import Speech, cut_speech, measure_speech
 from began.spectrogram import stream_spectrogram
 from began.utterance_features import UtteranceFeatures, open_features
@@ -48,8 +49,10 @@ def get_scene_embeddings(audio: tf.Tensor, model: HearModel) -> tf.Tensor:
     Args:
         audio: float32, shape (n_sounds, n_samples), in [-1, 1], at `model.sample_rate`.
         model: what `load_model` returns.
+    Raises:
+        InputError: something of another shape, or values that are not finite.
     """
-    rows = [model.features.embed_speech(cut_speech([sound], _find(sound))) for sound in np.asarray(audio, np.float32)]
+    rows = [model.features.embed_speech(cut_speech([sound], _find(sound))) for sound in _read(audio)]
     return tf.constant(np.reshape(rows, (len(rows), model.scene_embedding_size)), tf.float32)
 
 
@@ -61,8 +64,10 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
     Returns:
         (embeddings, timestamps): float32, (n_sounds, n_timestamps, timestamp_embedding_size); and float32, (n_sounds,
         n_timestamps), the middle of each frame in milliseconds, every 64 ms with the published encoder.
+    Raises:
+        InputError: as `get_scene_embeddings` does.
     """
-    sounds = np.asarray(audio, np.float32)
+    sounds = _read(audio)
     config = model.features.encoder.config
     n_timestamps = -(-(1 + sounds.shape[1] // config.hop_length) // FIRST_FACTOR)
     embeddings = np.empty((len(sounds), n_timestamps, model.timestamp_embedding_size), np.float32)
@@ -70,6 +75,18 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
         rows[:] = np.concatenate(list(_stream_frames(model, sound)))[:n_timestamps]  # behind them lies what fills the last step
     middles = (np.arange(n_timestamps) * FIRST_FACTOR + (FIRST_FACTOR - 1) / 2) * config.hop_length * 1000 / SAMPLE_RATE
     return tf.constant(embeddings), tf.constant(np.tile(middles, (len(sounds), 1)), tf.float32)
+
+
+def _read(audio: tf.Tensor) -> np.ndarray:
+    """Returns sounds as float32, shape (n_sounds, n_samples)."""
+    found, expected = np.shape(audio), "(n_sounds, n_samples), with at least one sample"
+    if len(found) != 2 or not found[1]:
+        raise InputError.about("audio", f"the shape {found}", expected, "give one row per sound")
+    sounds = np.asarray(audio, np.float32)
+    if not np.isfinite(sounds).all():
+        row = int(np.flatnonzero(~np.isfinite(sounds).all(axis=1))[0])
+        raise InputError.about("audio", f"values in row {row} that are no finite numbers", "samples in [-1, 1]", "correct them")
+    return sounds
 
 
 def _stream_frames(model: HearModel, sound: np.ndarray) -> Iterator[np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 from began.audio import CHUNK_SAMPLES, Recording, hold_audio
 from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
-from began.errors import InputError, raise_passing
+from began.errors import InputError, counted, raise_passing
 from began.files import check_npy, lock_folder, open_npy, write_npy
 from began.front_end import stream_chunks
 from began.sound_files import StrPath, list_files
@@ -115,7 +115,7 @@ def represent_corpus(
             _compute_features(encoder, zip(progress(paths), sounds, strict=True), folder, chunking, mask_seed)
     counts = _read_cached(folder / "counts.npy", len(paths), np.dtype("<i8"), ())
     if counts.sum() == 0:
-        found = f"no chunk in {len(paths)} files with tail={tail}"
+        found = f"no chunk in {counted(len(paths), 'file')} with tail={tail}"
         raise InputError.about("chunking", found, "at least one chunk", "choose tail=overlap or tail=pad")
     features = _read_cached(folder / "features.npy", int(counts.sum()), np.dtype("<f4"), encoder.feature_shape)
     return Representation(features, np.repeat(np.arange(len(paths)), counts))
@@ -279,11 +279,13 @@ def _read_cached(path: Path, n_rows: int, dtype: np.dtype, shape: tuple[int, ...
     try:
         rows, checksums = open_npy(path, dtype, shape)
         check_npy(path, rows, checksums)
-        found = f"{len(rows)} rows"
+        found = counted(len(rows), "row")
     except (OSError, ValueError) as error:
         raise_passing(error)
         rows, found = None, str(error)
     if rows is None or len(rows) != n_rows:
         action = "remove its folder: it is computed afresh"
-        raise InputError.about(path, f"a damaged cache ({found})", f"{n_rows} rows of {dtype} and shape {shape}", action)
+        raise InputError.about(
+            path, f"a damaged cache ({found})", f"{counted(n_rows, 'row')} of {dtype} and shape {shape}", action
+        )
     return rows

@@ -47,6 +47,7 @@ from classifiers.recordings import (
     group_by_speaker,
     name_source,
 )
+from classifiers.utterance_predictor import ENOUGH_TO_ADAPT
 
 DIGITS = 4
 
@@ -54,6 +55,11 @@ MOST_LISTED = 50
 """Of a list in `--about`; of longer ones, such as the hashes of recordings, the first three and the number."""
 
 RUNTIMES = ("auto", "onnx", "tensorflow")
+
+ADAPT_HINT = (
+    "recordings of one speaker or one room may be recognised better with --adapt FOLDER, without labels; those of several, "
+    "each in a folder, with --speakers-from-folders"
+)
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """How cells begin that spreadsheets run as a formula."""
@@ -129,6 +135,9 @@ def main(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     if n_bad:
         print(f"{n_bad} of {len(files)} files could not be used and were skipped.", file=sys.stderr)
+    is_adapted = adapt_to is not None or arguments.speakers_from_folders
+    if description.get("kind") == UTTERANCE and not is_adapted and len(files) - n_bad >= ENOUGH_TO_ADAPT:
+        print(f"note: {ADAPT_HINT}", file=sys.stderr)
     if pictures:
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
     return 1 if n_bad else 0

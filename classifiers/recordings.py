@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from began.audio import CHANNELS, name_channel, open_audio, split_channel
-from began.errors import InputError, printable
+from began.errors import InputError, counted, printable
 from began.front_end import find_speech
 from classifiers.utterance_predictor import ENOUGH_TO_ADAPT
 
@@ -77,7 +77,7 @@ def adapt_by_speaker(groups: dict[Path, list[Path]]) -> Iterator[tuple[list[Path
         if len(usable) >= ENOUGH_TO_ADAPT:
             yield paths, usable, ""
         else:
-            found = f"{len(usable)} recording{'s' * (len(usable) != 1)} that can be read"
+            found = f"{counted(len(usable), 'recording')} that can be read"
             yield paths, None, f"{printable(folder)}: not adapted, with {found} of at least {ENOUGH_TO_ADAPT}"
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError, name_cause, raise_passing
+from began.errors import InputError, counted, name_cause, raise_passing
 from began.files import write_atomically
 from classifiers.heads import resolve_parameters
 from classifiers.spaces import FIRST_POINTS, SPACES, compile_space
@@ -84,7 +84,7 @@ def search_head(
     fixed, job = dict(fixed or {}), jobs[0]
     resolve_parameters(job.task, fixed, job.kind)
     if shared := sum(len(np.intersect1d(part.utterance[part.rows], part.utterance[part.validation_rows])) for part in jobs):
-        found = f"{shared} utterances in the training and the validation part"
+        found = f"{counted(shared, 'utterance')} in the training and the validation part"
         raise InputError.about("search", found, "none", "split by utterance")
     first_points = FIRST_POINTS.get((job.kind, job.task), [])
     space = [fixed, inspect.getsource(SPACES[job.kind, job.task]), TOGETHER, RANDOM_TRIALS]
@@ -100,7 +100,7 @@ def search_head(
     trials = table.frame().head(max_evals)
     good = trials[trials["status"] == "ok"]
     if good.empty:
-        found = f"{len(trials)} trials, all failed, the first with: {trials['error'].iloc[0]}"
+        found = f"{counted(len(trials), 'trial')}, all failed, the first with: {trials['error'].iloc[0]}"
         raise InputError.about("search", found, "at least one that trains", "look at the features and the split")
     best = good.loc[good["loss"].idxmin()]
     parameters = table.parameters_of(best)

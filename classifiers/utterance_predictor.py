@@ -15,7 +15,7 @@ import numpy as np
 
 from began.audio import SAMPLE_RATE, chunk_blocks, measure_seconds, stream_audio
 from began.encoder import N_MEL_BANDS
-from began.errors import InputError
+from began.errors import InputError, counted
 from began.files import printable
 from began.front_end import Speech, cut_speech, locate_speech
 from began.onnx_network import OnnxNetwork
@@ -64,7 +64,10 @@ class UtteranceReader:
     def _measure_shifts(self, paths: Sequence[Path]) -> np.ndarray:
         """Returns what brings the statistics of recordings to those of the training part: float32, (n_speeds, 40, 1, n)."""
         if len(paths) < ENOUGH_TO_ADAPT:
-            found, expected = f"{len(paths)} recordings", f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean"
+            found, expected = (
+                counted(len(paths), "recording"),
+                f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean",
+            )
             raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
         trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
         return trained - np.mean([self._embed(path) for path in paths], axis=0)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from began.audio import hash_sound
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, counted
 from began.files import printable
 from experiments.corpora import CORPORA, load, omg
 from experiments.corpora.equal_sounds import describe_copies
@@ -88,7 +88,7 @@ def _check_machine() -> int:
 def _count(corpus: Corpus) -> list[str]:
     """Returns what is there: utterances, speakers, and utterances by label, split, subset and sex."""
     table = corpus.utterances
-    lines = [f"found {len(table)} utterances of {table['speaker'].nunique()} speakers"]
+    lines = [f"found {counted(len(table), 'utterance')} of {table['speaker'].nunique()} speakers"]
     for column in ("label", "split", "subset", "sex"):
         if column in table and table[column].astype(bool).any():
             counts = table[column].value_counts().sort_index()

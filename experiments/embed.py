@@ -24,7 +24,7 @@ from began import published
 from began.audio import measure_seconds
 from began.command_line import run_script
 from began.encoder import read_config
-from began.errors import InputError
+from began.errors import InputError, counted
 from began.files import check_writable, printable, write_atomically
 from began.front_end import FRONT_ENDS
 from began.sound_files import find_sounds
@@ -74,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     if rows:
         with write_atomically(arguments.output) as temporary:
             write(temporary, rows, features.names)
-        found = f"{len(rows)} rows of {len(features.names)} features of {len(paths) - n_bad} files"
+        found = f"{counted(len(rows), 'row')} of {len(features.names)} features of {len(paths) - n_bad} files"
         print(f"wrote {found} to {printable(arguments.output)}", file=sys.stderr)
     if n_bad:
         print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)

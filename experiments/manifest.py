@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.command_line import run_script
-from began.errors import InputError
+from began.errors import InputError, counted
 from began.files import printable, shorten, write_text
 from experiments.corpora import load
 from experiments.corpora.file_names import NAMINGS, list_recordings
@@ -46,10 +46,10 @@ def main(arguments: argparse.Namespace) -> int:
     write_text(output, text)
     print(load("manifest", output).describe())
     for label, names in sorted(unlabelled.items()):
-        print(printable(f"note: {len(names)} recordings left out, labelled {label}: {shorten(names)}"))
+        print(printable(f"note: {counted(len(names), 'recording')} left out, labelled {label}: {shorten(names)}"))
     if others:
         names = [path.relative_to(arguments.folder).as_posix() for path in others]
-        print(printable(f"note: {len(others)} files left out, not named as {naming.example}: {shorten(names)}"))
+        print(printable(f"note: {counted(len(others), 'file')} left out, not named as {naming.example}: {shorten(names)}"))
     print(printable(f"wrote {output}"))
     print(printable(f"check it: python -m experiments.check manifest {output}"))
     return 1 if others else 0

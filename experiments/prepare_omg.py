@@ -64,7 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
     with lock_folder(arguments.dest):
         failures = cut_all(jobs, arguments.dest, arguments.workers)
     n_cut, n_there = len(jobs) - len(failures), len(rows) - len(todo)
-    print(f"{n_cut} utterances cut, {n_there} were there already, {absent.total()} without a video, {len(failures)} failed")
+    print(f"utterances cut: {n_cut}; there already: {n_there}; without a video: {absent.total()}; failed: {len(failures)}")
     if absent:
         print(f"Videos that are not in {printable(videos_dir)} ({len(absent)}):")
         print("\n".join(f"  {link} ({count} utterances)" for link, count in sorted(absent.items())))

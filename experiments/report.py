@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from began.command_line import run_script
-from began.errors import InputError, printable
+from began.errors import InputError, counted, printable
 from experiments.reporting.consistency import check_results
 from experiments.reporting.render import render
 from experiments.reporting.summary import Results
@@ -46,7 +46,11 @@ def main(arguments: argparse.Namespace) -> None:
     check_results(results_dir)
     if arguments.what == "tables":
         written = render(results_dir, arguments.readme)
-        print(*map(printable, written), f"Wrote {len(written)} files: {printable(results_dir)}/tables and figures", sep="\n")
+        print(
+            *map(printable, written),
+            f"Wrote {counted(len(written), 'file')}: {printable(results_dir)}/tables and figures",
+            sep="\n",
+        )
         return
 
     from experiments.reporting.pages import execute_notebooks, render_html, save_notebook

@@ -187,6 +187,7 @@ DAMAGES: dict[str, Callable[[Path], Path]] = {
     "a protocol that is a list": rewrite_json(lambda config: config | {"protocol": ["loso"]}),
     "pooling that is a list": rewrite_json(lambda config: config | {"pooling": ["mean"]}),
     "a count that is text": rewrite_json(lambda config: config | {"n_missing": "many"}),
+    "a count below zero": rewrite_json(lambda config: config | {"n_missing": -3}),
     "trials that are text": rewrite_json(lambda config: config | {"max_evals": "20"}),
     "a method that there is not": rewrite_json(lambda config: config | {"method": "magic"}),
 }

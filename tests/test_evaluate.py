@@ -113,7 +113,7 @@ def test_scores_are_those_of_predict_with_and_without_labels(models, manifest, t
         error = expected_calibration_error(found["target"], LABELS, found[LABELS].to_numpy())
         assert values["pooled", f"{prefix}expected_calibration_error"] == pytest.approx(error)
 
-    assert "6 utterances are left out, for the model has no such class: amused 6" in said
+    assert "6 utterances left out, for the model has no such class: amused 6" in said
     assert "the corpus has no boredom, disgust, fear, happiness" in said
     mean, low, high, n = t_interval([values[f"voice {name}", "unweighted_average_recall"] for name in ("03", "08", "09")], 0, 1)
     assert n == 3 and f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})" in said

@@ -346,7 +346,7 @@ def test_copies_are_named_and_stay_on_one_side(tiny_corpora, tiny_encoder, tmp_p
     assert len(predictions) == 2 * len(paths)
     fold_of = predictions.set_index("utterance")["fold"]
     assert all(fold_of[path.name] == fold_of[f"copy-{path.name}"] for path in paths[1:])
-    assert "28 recordings hold the same sound as another one" in (tmp_path / "results" / "tables" / "custom.md").read_text()
+    assert "28 recordings with the same sound as another one" in (tmp_path / "results" / "tables" / "custom.md").read_text()
 
 
 def test_a_run_goes_on_with_its_own_recordings_only(tiny_corpora, tiny_encoder, tmp_path, capsys):
@@ -420,8 +420,8 @@ def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_
         waveform, rate = soundfile.read(path)
         soundfile.write(path, np.resize(waveform, rate), rate)  # a second long, all but the first
     run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--tail", "drop")
-    assert "1 of 28 utterances are shorter than a chunk and left out" in capsys.readouterr().out
-    assert "1 utterances shorter than a chunk left out" in (tmp_path / "tables" / "table3.md").read_text()
+    assert "shorter than a chunk and left out: 1 of 28 utterances" in capsys.readouterr().out
+    assert "1 utterance shorter than a chunk left out" in (tmp_path / "tables" / "table3.md").read_text()
     assert len(read_predictions(tmp_path, "table3_emodb", "head_per_second")) == 27
     model = read_attached_json(tmp_path / "table3_emodb" / "head_per_second" / "model.keras", "head")
     assert model["n_utterances"] == 27

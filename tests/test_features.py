@@ -290,6 +290,23 @@ def test_sounds_without_speech_have_embeddings_too(tiny_encoder):
         assert hear.get_timestamp_embeddings(audio, model)[0].shape == (len(audio), 1, 40 * N_CHANNELS)
 
 
+@pytest.mark.parametrize(
+    ("audio", "found"),
+    [
+        (np.zeros(16_000), r"audio: found the shape \(16000,\); expected \(n_sounds, n_samples\)"),
+        (np.zeros((2, 0)), r"the shape \(2, 0\)"),
+        (np.array([[0.1, 0.2], [np.nan, 0.1]]), "values in row 1 that are no finite numbers"),
+    ],
+)
+def test_what_is_no_batch_of_sounds_for_hear(tiny_encoder, audio, found):
+    from began import hear
+
+    model = hear.load_model(str(tiny_encoder))
+    for embed_audio in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
+        with pytest.raises(InputError, match=found):
+            embed_audio(audio, model)
+
+
 # --------------------------------------------------------------------------------------------------------- the extras
 
 

@@ -203,7 +203,7 @@ def test_files_of_telephones_are_not_left_out_without_a_word(write, capsys):
     for name in ("03-01-02-01-01-01-02.m4a", "memo.webm"):
         (folder / "Actor_01" / name).write_bytes(b"found by its name")
     assert run("ravdess", folder) == 1
-    assert "1 files left out, not named as Actor_12/03-01-06-01-02-01-12.wav: Actor_01/memo.webm" in capsys.readouterr().out
+    assert "1 file left out, not named as Actor_12/03-01-06-01-02-01-12.wav: Actor_01/memo.webm" in capsys.readouterr().out
     assert "Actor_01/03-01-02-01-01-01-02.m4a,calm,02,F" in (folder / "manifest.csv").read_text()
 
 
@@ -211,7 +211,7 @@ def test_recordings_without_agreement_are_named_and_counted(write, capsys):
     folder = write(*CASES["iemocap"], "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F002.wav")
     annotate(folder)
     assert run("iemocap", folder) == 0
-    assert "1 recordings left out, labelled xxx: Ses01F_impro01_F002" in capsys.readouterr().out
+    assert "1 recording left out, labelled xxx: Ses01F_impro01_F002" in capsys.readouterr().out
 
 
 def test_iemocap_without_its_annotations_is_refused(write, capsys):

@@ -101,7 +101,7 @@ def test_programs_find_the_published_networks_outside_of_a_clone(unpacked, tmp_p
     outcome = run_program(unpacked, tmp_path, "began-predict", "recording.wav")
     assert outcome.returncode == 0 and re.match(r"recording\.wav  \w+ +\d+ %", outcome.stdout), outcome.stderr
     outcome = run_program(unpacked, tmp_path, "began-embed", "recording.wav", "--output", "features.npz")
-    assert outcome.returncode == 0 and "1 rows of 9600 features" in outcome.stderr
+    assert outcome.returncode == 0 and "1 row of 9600 features" in outcome.stderr
 
 
 def run_program(packages, folder, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

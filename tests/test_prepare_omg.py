@@ -79,7 +79,7 @@ def test_every_utterance_is_cut_and_the_corpus_loads(annotations, videos, fake_f
     arguments = ("--annotations-dir", annotations, "--videos-dir", videos, "--dest", dest)
     assert run(*arguments) == 0
     said = capsys.readouterr().out
-    assert "10 utterances cut, 0 were there already, 0 without a video, 0 failed" in said
+    assert "utterances cut: 10; there already: 0; without a video: 0; failed: 0" in said
     assert said.splitlines()[-1] == f"Wrote {dest}"
     corpus = load("omg", dest, annotations_dir=annotations, unlabelled=True)
     assert len(corpus.utterances) == 10
@@ -90,11 +90,11 @@ def test_every_utterance_is_cut_and_the_corpus_loads(annotations, videos, fake_f
         assert info.duration == pytest.approx(row["end"] - row["start"], abs=1e-4)
     # The same command again cuts nothing; after a loss it cuts what was lost.
     assert run(*arguments) == 0
-    assert "0 utterances cut, 10 were there already" in capsys.readouterr().out
+    assert "utterances cut: 0; there already: 10" in capsys.readouterr().out
     assert len(fake_ffmpeg()) == 10
     Path(corpus.utterances["path"][0]).unlink()
     assert run(*arguments) == 0
-    assert "1 utterances cut, 9 were there already" in capsys.readouterr().out
+    assert "utterances cut: 1; there already: 9" in capsys.readouterr().out
 
 
 def test_videos_that_are_missing_are_listed(annotations, videos, fake_ffmpeg, tmp_path, capsys):
@@ -105,7 +105,7 @@ def test_videos_that_are_missing_are_listed(annotations, videos, fake_ffmpeg, tm
     said = capsys.readouterr().out
     assert "Videos that are not in" in said
     assert str(link["link"]) in said
-    assert "0 failed" in said
+    assert "failed: 0" in said
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_failures_are_listed_and_leave_nothing(annotations, videos, fake_ffmpeg,
     said = capsys.readouterr().out
     failed = said.count(str(video))
     assert failed >= 2
-    assert f"{10 - failed} utterances cut" in said
+    assert f"utterances cut: {10 - failed}" in said
     assert said.count(reason) == failed
     assert len(list(dest.rglob("*.wav"))) == 10 - failed
     assert not list(dest.rglob(".writing*"))
@@ -147,7 +147,7 @@ def test_parts_can_be_chosen(annotations, videos, fake_ffmpeg, tmp_path, capsys)
         )
         == 0
     )
-    assert "4 utterances cut" in capsys.readouterr().out
+    assert "utterances cut: 4" in capsys.readouterr().out
     assert set(load("omg", tmp_path / "audio", annotations_dir=annotations).utterances["split"]) == {"validation"}
 
 

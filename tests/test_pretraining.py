@@ -513,7 +513,7 @@ def test_speech_of_ones_own(librispeech, tmp_path, capsys, given):
         data.write_text("file,start,end\n" + "".join(f"deep/{n}/take {n}.flac,0,8\n" for n in range(4)), encoding="utf-8")
     arguments = script(data, tmp_path / "results", "--epochs", 1)[2:]
     assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 0
-    assert "mine: 4 utterances; 1 speakers" in capsys.readouterr().out
+    assert "mine: 4 utterances; 1 speaker" in capsys.readouterr().out
     folder = tmp_path / "results" / "pretrain_librispeech" / "began"
     assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["corpus"] == "mine"
     card = (folder / "README.md").read_text(encoding="utf-8")

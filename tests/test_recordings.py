@@ -182,6 +182,15 @@ def test_each_speakers_recordings_are_adapted_to_their_own_mean(model, speakers,
     assert abs(alone - expected[str(anna[0])]).max() > 1e-3
 
 
+def test_ten_recordings_get_the_hint_that_one_can_adapt(model, speakers, capsys):
+    anna = speakers / "anna"
+    for words, is_there in (((), True), (("--adapt", anna), False), (("--speakers-from-folders",), False)):
+        assert run("--model", model, anna, *words) == 0
+        assert ("may be recognised better with --adapt FOLDER" in capsys.readouterr().err) is is_there
+    assert run("--model", model, speakers / "ben") == 1
+    assert "--adapt" not in capsys.readouterr().err  # nine can be read
+
+
 def test_speakers_are_the_folders_below_what_is_named(tmp_path):
     paths = [tmp_path / name for name in ("a/1.wav", "a/x/2.wav", "a/y/3.wav", "b/4.wav", "5.wav")]
     assert {folder.name: len(group) for folder, group in group_by_speaker([tmp_path], paths).items()} == {

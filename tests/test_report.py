@@ -220,7 +220,7 @@ def test_table2(results):
         in text
     )
     assert "| CCC, mean over videos, arousal | utterance | 0.110 ± 0.000 |" in text
-    assert "3. 7 utterances without audio left out." in text and "4. 1 utterances shorter than a chunk left out." in text
+    assert "3. 7 utterances without audio left out." in text and "4. 1 utterance shorter than a chunk left out." in text
     assert "chunks pooled by their mean (categorical), median (dimensional)" in text and "nan" not in text
 
 

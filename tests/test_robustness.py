@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import soundfile
 
 from began.audio import SAMPLE_RATE, read_audio
 from began.command_line import run_script
+from began.sounds import SoundHashes
 from classifiers import heads
 from experiments import robustness
 from experiments.corpora import open_corpus, synthetic
+from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation import alterations
 from experiments.evaluation.alterations import ALTERATIONS
@@ -131,7 +134,8 @@ def test_codecs_have_their_rate(speech, name, kbit, tolerance, tmp_path):
 
 
 CHOSEN = ("unaltered", "gain_minus_12_db", "noise_0_db", "opus_16_kbit")
-METHODS = ("utterance_head", "utterance_head_without_altered_copies", "head_per_second", "functionals")
+ADAPTED = tuple(f"utterance_head_adapted_to_{number}" for number in (5, 10, 20, "all"))
+METHODS = ("utterance_head", *ADAPTED, "utterance_head_without_altered_copies", "head_per_second", "functionals")
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +166,8 @@ def test_every_method_has_a_run_of_each_alteration(done):
     assert config["altered_copies"] is True
     without = results / "robustness" / "utterance_head_without_altered_copies_noise_0_db" / "run1" / "config.json"
     assert read_json(without) == config | {"altered_copies": False}
+    adapted = results / "robustness" / "utterance_head_adapted_to_all_noise_0_db" / "run1" / "config.json"
+    assert read_json(adapted) == config | {"adapted_to": "all"}
     config = read_json(results / "robustness" / "functionals_unaltered" / "run1" / "config.json")
     assert config["front_end"] == "normalized"
 
@@ -187,6 +193,44 @@ def test_the_table_has_accuracies_and_changed_answers(done):
     text = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
     assert "| 12 dB less gain |" in text and "| white noise, SNR 0 dB |" in text and "synthetic speech" in text.lower()
     assert "telephone" not in text
+    accuracies = [f"{table.loc[(method, 'noise_0_db'), 'accuracy']:.1f}" for method in ("utterance_head", *ADAPTED)]
+    assert f"| white noise, SNR 0 dB | {' | '.join(accuracies)} |" in text
+    assert "| adapted to 5 | adapted to 10 | adapted to 20 | adapted to all |" in text
+
+
+@pytest.mark.parametrize(("number", "n_drawn"), [(1, 1), (2, 2), (20, 3), (None, 3)])
+def test_a_head_is_adapted_as_predict_does(done, tiny_encoder, number, n_drawn):
+    """The mean over what is adapted to becomes that of the training part, at every speed."""
+    from classifiers.training import train_head
+    from experiments.evaluation.alterations import UNALTERED
+    from experiments.evaluation.conditions import on_altered
+    from experiments.evaluation.methods import prepare
+    from experiments.evaluation.options import Settings
+    from experiments.evaluation.robustness import adapt
+    from experiments.evaluation.searched_heads import head_job
+
+    results, argv = done
+    corpus = read_sounds(open_corpus("emodb", argv[1]), SoundHashes(results / "cache"))
+    settings = Settings(results, tiny_encoder)
+    data, _ = prepare(on_altered("utterance_head", UNALTERED), corpus, settings)
+    speakers = corpus.utterances["speaker"].to_numpy()
+    first = np.flatnonzero(speakers == speakers[0])
+    others = data.chunks_of(np.flatnonzero(speakers != speakers[0]), copies=True)
+    job = head_job(data, "categorical", settings)
+    parameters = heads.resolve_parameters("categorical", kind=job.kind) | {"n_steps": 1}
+    head = train_head(replace(job, parameters=parameters, seed=0, rows=others))
+    rows = data.scored_of(first)
+    found = adapt(head, data, rows, number, [0])
+    columns = heads.choose_statistics(head.parameters, data.statistics)
+    trained = data.features[others][..., columns].astype(np.float64).mean(axis=0)
+    before = data.features[rows][..., columns].astype(np.float32)
+    for copy in np.unique(data.number[rows]):
+        shifts = (found - before)[data.number[rows] == copy]
+        np.testing.assert_allclose(shifts, np.broadcast_to(shifts[0], shifts.shape), atol=2e-3)
+        drawn = np.isin(data.utterance[rows], np.random.default_rng([0]).permutation(first)[:number])
+        of_drawn = found[drawn & (data.number[rows] == copy)]
+        assert len(of_drawn) == n_drawn
+        np.testing.assert_allclose(of_drawn.mean(axis=0), trained, atol=5e-3)
 
 
 def test_functionals_hear_neither_level_nor_silence_around(speech, tmp_path):
@@ -209,7 +253,7 @@ def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
     monkeypatch.setattr("experiments.evaluation.robustness._altered", None)
     monkeypatch.setattr(robustness, "EPOCHS", 2)
     assert run(*argv) == 0
-    assert capsys.readouterr().out.count("complete in") == 16
+    assert capsys.readouterr().out.count("complete in") == 32
     assert (results / "tables" / "robustness.md").read_text(encoding="utf-8") == before
 
 
@@ -285,9 +329,9 @@ def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
         return real_train(job)
 
     def watch(real):
-        def score(classifier, data, rows):
+        def score(classifier, condition, data, rows, seed):
             scored.append(set(speakers[data.utterance[rows]]))
-            return real(classifier, data, rows)
+            return real(classifier, condition, data, rows, seed)
 
         return score
 
@@ -308,8 +352,7 @@ def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
     monkeypatch.setattr(machinery, "prepare", number)
     monkeypatch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 5)
     monkeypatch.setattr(training, "train_head", train)
-    for name in ("_score", "_classify"):
-        monkeypatch.setattr(machinery, name, watch(getattr(machinery, name)))
+    monkeypatch.setattr(machinery, "_score", watch(machinery._score))
     monkeypatch.setattr(machinery, "make_classifier", Machine)
     monkeypatch.setattr(robustness, "EPOCHS", 1)
     chosen = ["--methods", "functionals", "head_per_second", "utterance_head", "--alterations", "unaltered"]

@@ -247,7 +247,7 @@ def test_utterance_in_both_parts_is_refused():
     corpus = make_corpus()
     rows, validation_rows = corpus["folds"][1]
     corpus["folds"][1] = (rows, np.append(validation_rows, rows[0]))
-    with pytest.raises(InputError, match="1 utterances in"):
+    with pytest.raises(InputError, match="1 utterance in"):
         run_search(corpus)
 
 

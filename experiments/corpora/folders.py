@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from began.audio import UNBOUNDED, hash_sound, is_silent, open_audio, read_blocks
 from began.containers import UNKNOWN
-from began.errors import InputError, raise_passing
+from began.errors import InputError, counted, raise_passing
 from began.files import describe_no_file, printable, shorten
 from experiments.corpora.record import Corpus
 
@@ -130,7 +130,9 @@ def refuse_duplicates(folder: Path, pairs: Iterable[tuple[str, object]], what: s
     for name, path in pairs:
         paths.setdefault(name, []).append(printable(path))
     twice = {name: files for name, files in sorted(paths.items()) if len(files) > 1}
-    problems = [f"{name} has {len(files)} files: {', '.join(files)}; keep one of them" for name, files in twice.items()]
+    problems = [
+        f"{name} has {counted(len(files), 'file')}: {', '.join(files)}; keep one of them" for name, files in twice.items()
+    ]
     refuse_problems(f"{printable(folder)}: {what} that lie there more than once", problems)
 
 
@@ -141,7 +143,7 @@ def compare_names(rows: Iterable[Mapping[str, Any]], published: Iterable[str]) -
     if absent := sorted(published - found):
         notes.append(f"{len(absent)} of the {len(published)} published utterances are not there: {shorten(absent)}")
     if surplus := sorted(found - published):
-        notes.append(f"{len(surplus)} utterances are not among the {len(published)} published ones: {shorten(surplus)}")
+        notes.append(f"{counted(len(surplus), 'utterance')} not among the {len(published)} published ones: {shorten(surplus)}")
     return notes
 
 

@@ -4,10 +4,12 @@ import math
 import os
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from began.audio import measure_seconds, name_part, split_part
+from began.audio import hash_sound, measure_seconds, name_part, split_part
 from began.errors import InputError, name_cause, raise_passing
 from began.files import describe_no_file, printable
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
@@ -65,32 +67,54 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     if twice := [column for column, name in names.items() if name and meanings.count(name) > 1]:
         found = f"the columns {', '.join(twice)}, which mean the same"
         raise InputError.about(printable(path), found, expected, "keep one of them")
-    rows, problems = [], []
-    spans: dict[str, list[tuple[float, float, int]]] = {}
+    rows, faults_of = [], {}
     for number, cells in lines:
-        row, faults = _parse_row(path.parent, {names[column]: cell for column, cell in cells.items()})
-        if not faults:
-            file, start, end = split_part(row["path"])
-            known = spans.setdefault(os.path.realpath(file), [])
-            span = start, math.inf if end is None else end, number
-            if line := next(
-                (
-                    line
-                    for first, last, line in known
-                    if first + ROUNDING_SECONDS < span[1] and span[0] + ROUNDING_SECONDS < last
-                ),
-                None,
-            ):
-                faults = [f"{printable(row['utterance'])} is already in line {line}, wholly or in part"]
-            known.append(span)
-        problems += [f"line {number}: {fault}" for fault in faults]
+        row, faults_of[number] = _parse_row(path.parent, {names[column]: cell for column, cell in cells.items()})
         rows.append(row)
+    read = {number: row for (number, _), row in zip(lines, rows, strict=True) if not faults_of[number]}
+    for number, fault in _find_overlaps(read):
+        faults_of[number].append(fault)
+    problems = [f"line {number}: {fault}" for number, faults in faults_of.items() for fault in faults]
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
     for column in ("label", "speaker"):
         _refuse_spellings(path, column, [row[column] for row in rows if column in row])
     other = [printable(column) or "one without a name" for column in header if names[column] not in _COLUMNS]
     notes = [f"columns that are not used: {', '.join(other)}"] if other else []
     return build_corpus(path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
+
+
+def _find_overlaps(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yields the number of each line whose sound an earlier line holds, wholly or in part, and what is wrong with it.
+
+    Copies of a file that parts are taken of count as that file; those of whole files are compared in `equal_sounds`.
+    """
+    parts = {number: split_part(row["path"]) for number, row in rows.items()}
+    files = {file: os.path.realpath(file) for file, _, _ in parts.values()}
+    if any(end is not None for _, _, end in parts.values()):
+        merged = _merge_copies(set(files.values()))
+        files = {file: merged[name] for file, name in files.items()}
+    spans: dict[str, list[tuple[float, float, int]]] = {}
+    for number, (file, start, end) in parts.items():
+        last, known = math.inf if end is None else end, spans.setdefault(files[file], [])
+        for other_start, other_last, line in known:
+            if other_start + ROUNDING_SECONDS < last and start + ROUNDING_SECONDS < other_last:
+                yield number, f"{printable(rows[number]['utterance'])} is already in line {line}, wholly or in part"
+                break
+        known.append((start, last, number))
+
+
+def _merge_copies(files: Iterable[str]) -> dict[str, str]:
+    """Returns one name for all files that hold the same sound; only those that last as long as another one are compared."""
+    names = {file: file for file in files}
+    by_length: dict[float, list[str]] = {}
+    for file in sorted(names):
+        with suppress(InputError):  # whoever uses the file says what is wrong with it
+            by_length.setdefault(measure_seconds(file), []).append(file)
+    first: dict[str, str] = {}
+    for file in (file for alike in by_length.values() if len(alike) > 1 for file in alike):
+        with suppress(InputError):
+            names[file] = first.setdefault(hash_sound(file), file)
+    return names
 
 
 def _read_parquet(path: Path, expected: str) -> list[tuple[int, dict[str, str]]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from began.errors import printable
+from began.errors import counted, printable
 from began.sounds import hash_together
 
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
@@ -91,7 +91,7 @@ class Corpus:
     def describe(self) -> str:
         """Returns one line: utterances, speakers, labels, and how many are missing."""
         table = self.utterances
-        parts = [f"{self.name}: {len(table)} utterances", f"{table['speaker'].nunique()} speakers"]
+        parts = [f"{self.name}: {counted(len(table), 'utterance')}", counted(table["speaker"].nunique(), "speaker")]
         if "label" in table and table["label"].notna().any():
             counts = table["label"].value_counts().sort_index()
             parts.append(", ".join(f"{label} {count}" for label, count in counts.items()))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from began.audio import SILENCE
+from began.errors import counted
 from began.files import printable, shorten
 
 if TYPE_CHECKING:
@@ -158,9 +159,7 @@ def _find_odd_recordings(table: pd.DataFrame) -> list[str]:
     usual = by_speaker["rate"].transform(lambda rates: rates.mode()[0])
     found["of another sample rate than their speaker's others"] = table["rate"] != usual
     named = {what: [printable(name) for name in table["utterance"][odd]] for what, odd in found.items() if odd.any()}
-    return [
-        f"{len(names)} recording{'s' * (len(names) > 1)} {what}: {shorten(names, MAX_NAMED)}" for what, names in named.items()
-    ]
+    return [f"{counted(len(names), 'recording')} {what}: {shorten(names, MAX_NAMED)}" for what, names in named.items()]
 
 
 def _summarize(speaker: str, table: pd.DataFrame) -> str:

@@ -56,6 +56,9 @@ LEAKING = "LEAKING: chunks of one utterance lie in the training and in the test 
 SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, are standardised together, without their labels"
 SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
 DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
+SPEAKERS_ADAPTED = (
+    "recordings of the test speaker, some or all of those that are tested on, were adapted to without their labels"
+)
 STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
 FRONT_END_SEEN = "the front end was designed with the test scores of EmoDB in view"
 LEVEL_SEEN = (
@@ -64,6 +67,9 @@ LEVEL_SEEN = (
 UTTERANCE_SEEN = (
     "pooling and front end were designed with the test scores of EmoDB in view, the rest was chosen on four of its speakers"
 )
+
+ADAPTED_TO: dict[str, int | None] = {"5": 5, "10": 10, "20": 20, "all": None}
+"""How many recordings of a speaker a head is adapted to, in words -> their number; None: all that there are."""
 
 SHOTS = (0, 5, 10, 20)
 """Labelled utterances of a corpus that a classifier of another one gets."""
@@ -114,6 +120,8 @@ class Condition:
         searched_as: condition with the same search, whose trials are taken over; empty: none.
         normalize_speakers: of the method "statistics", see `experiments.evaluation.statistics_svm`.
         correlations: whether the methods "utterance" and "statistics" may read them.
+        adapted_to: of the method "utterance": how many recordings of the test speaker, key of ADAPTED_TO, the mean of the
+            statistics is adapted to; empty: none.
         learning_rate: of the method "whole"; None takes its default.
         source, training, shots: of the protocol "another_corpus": name of the other loader, key of TRAININGS, and how many
             labelled utterances of `corpus` are trained on.
@@ -143,6 +151,7 @@ class Condition:
     ensemble_size: int = 1
     searched_as: str = ""
     correlations: bool = True
+    adapted_to: str = ""
     learning_rate: float | None = None
     source: str = ""
     training: str = ""
@@ -201,6 +210,8 @@ class Condition:
             options["ensemble_size"] = self.ensemble_size
         if self.method == "utterance" and not self.correlations:
             options["correlations"] = False
+        if self.adapted_to:
+            options["adapted_to"] = self.adapted_to
         return options
 
     @property
@@ -219,6 +230,8 @@ class Condition:
             notes.append(LEVEL_SEEN)
         if self.normalize_speakers:
             notes.append(SPEAKERS_NORMALIZED)
+        if self.adapted_to:
+            notes.append(SPEAKERS_ADAPTED)
         return tuple(notes)
 
 
@@ -446,6 +459,7 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (_TABLE1, _TABLE2, 
 
 ROBUST_METHODS: dict[str, dict[str, Any]] = {
     "utterance_head": _UTTERANCE,
+    **{f"utterance_head_adapted_to_{number}": {**_UTTERANCE, "adapted_to": number} for number in ADAPTED_TO},
     "utterance_head_without_altered_copies": {**_UTTERANCE, "altered_copies": False},
     "head_per_second": {"method": "head"},
     "functionals": _FUNCTIONALS,

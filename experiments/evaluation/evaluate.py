@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import printable
+from began.errors import counted, printable
 from began.files import lock_folder
 from began.sounds import SoundHashes
 from classifiers.metrics import CATEGORICAL, aggregate_chunks, evaluate_classification, evaluate_dimensions
@@ -82,14 +82,14 @@ def _run_condition(
     for made_before in (*begun, folder / "search"):
         refuse_other_sounds(settings.results_dir, made_before, corpus)
     config = describe_run(condition, corpus, settings)
-    if n_shared := config.get("n_shared_speakers"):
-        print(f"note: trained and tested on {n_shared} speaker{'s' * (n_shared != 1)}: of unknown ones, expect lower scores")
+    if isinstance(n_shared := config.get("n_shared_speakers"), int):
+        print(f"note: trained and tested on {counted(n_shared, 'speaker')}: of unknown ones, expect lower scores")
     settings = replace(settings, class_weight=condition.class_weight or settings.class_weight)
     # No other tail leaves an utterance without a chunk.
     data = prepare_data()[0] if config.get("tail") == "drop" else Data.of_utterances(corpus)
     n_without = len(data.corpus.utterances) - len(np.unique(data.utterance))
     if n_without:
-        print(f"{n_without} of {len(data.corpus.utterances)} utterances are shorter than a chunk and left out")
+        print(f"shorter than a chunk and left out: {n_without} of {len(data.corpus.utterances)} utterances")
         config["n_without_chunks"] = n_without
     numbers = range(1, settings.runs + 1)
     runs = [RunFolder(settings.results_dir, condition.experiment, condition.name, number) for number in numbers]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError
+from began.errors import InputError, counted
 from experiments.corpora.record import POOLED, UNKNOWN_SPEAKER
 from experiments.evaluation.conditions import TEST_PART, Condition
 
@@ -78,7 +78,7 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
     """
     if len(utterances) < 3:
         expected = "at least 3: one each to train, to select and to test on"
-        raise InputError.about("the split", f"{len(utterances)} recordings", expected, "add recordings")
+        raise InputError.about("the split", counted(len(utterances), "recording"), expected, "add recordings")
     if condition.protocol == "per_speaker":
         splits = per_speaker(utterances, seed + run)
     elif condition.protocol == "leave_one_speaker_out":
@@ -214,7 +214,7 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
     speakers = sorted(utterances["speaker"].unique())
     if len(speakers) < INNER_FOLDS + 1:
         expected = f"at least {INNER_FOLDS + 1}: one for the test, the others for the search"
-        raise InputError.about("leave one speaker out", f"{len(speakers)} speakers", expected, "use the protocol kfold")
+        raise InputError.about("leave one speaker out", counted(len(speakers), "speaker"), expected, "use the protocol kfold")
     _require_two_speakers(utterances, "leave one speaker out")
     speaker_of = utterances["speaker"].to_numpy()
     sexes = utterances.groupby("speaker")["sex"].first() if "sex" in utterances else pd.Series("", index=speakers)
@@ -325,7 +325,7 @@ def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) 
     if large:
         return (Inner(*_stratified_pair(rows, utterances, random_state, VALIDATION_FRACTION)),)
     if len(firsts) < 2:
-        found, action = f"{len(firsts)} different recordings in a training part", "give more recordings"
+        found, action = f"{counted(len(firsts), 'different recording')} in a training part", "give more recordings"
         raise InputError.about("splits", found, "at least two, to search on", action)
     n_folds, labels = min(INNER_FOLDS, len(firsts)), _strata(utterances, firsts)
     fits = labels is not None and np.unique(labels, return_counts=True)[1].min() >= n_folds

@@ -1,7 +1,8 @@
 """What altered recordings do to a method: trained on EmoDB as it is, tested on what happens to recordings on their way.
 
 One classifier per speaker, with default parameters, is trained on the other speakers' recordings and scores its own speaker's,
-as recorded and altered. Heads on whole utterances average over speeds, as the tables and `classifiers.predict` do.
+as recorded and altered. Heads on whole utterances average over speeds, as the tables and `classifiers.predict` do. The same
+heads, adapted to some of what they hear of a speaker, without labels, show what `classifiers.predict --adapt` gives.
 
 Classifiers are trained once, in this process, when the first alteration has been heard. An alteration is made once for all
 methods; its sound files and features last until they are scored.
@@ -10,10 +11,10 @@ methods; its sound files and features last until they are scored.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,14 @@ import numpy as np
 from began.files import lock_folder, printable
 from began.sounds import SoundHashes
 from began.startup import count_cores
+from classifiers.columns import ChosenColumns
+from classifiers.heads import choose_statistics
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.equal_sounds import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
 from experiments.evaluation.baselines import make_classifier, score_classes
-from experiments.evaluation.conditions import Condition, on_altered
+from experiments.evaluation.conditions import ADAPTED_TO, Condition, on_altered
 from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.evaluate import finish_run
 from experiments.evaluation.methods import describe_run, prepare
@@ -67,11 +70,11 @@ def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpu
         write_sounds(settings.results_dir, corpus)
 
         @cache
-        def train(method: str) -> list[Scorer]:
-            own, _ = prepare(on_altered(method, UNALTERED), corpus, settings)
+        def train(condition: Condition) -> list[Any]:
+            own, _ = prepare(condition, corpus, settings)
             refuse_changed(corpus, hashes)
-            print(f"training {method}")
-            return _train_classifiers(method, own, splits, settings)
+            print(f"training: {condition.method}")
+            return _train_classifiers(condition.method, own, splits, settings)
 
         for name in alterations:
             missing = [method for method in methods if not runs[method, name].is_complete]
@@ -80,14 +83,19 @@ def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpu
             print(f"\n{ALTERATIONS[name].title}")
             with _altered(corpus, ALTERATIONS[name], settings) as (sounds, kept_there):
                 # Heads that differ in training alone hear the same.
-                conditions = {method: replace(on_altered(method, name), name="", altered_copies=False) for method in missing}
+                conditions = {
+                    method: replace(on_altered(method, name), name="", altered_copies=False, adapted_to="")
+                    for method in missing
+                }
                 heard = {condition: prepare(condition, sounds, kept_there)[0] for condition in set(conditions.values())}
                 refuse_changed(corpus, hashes)
                 for method, condition in conditions.items():
-                    data = replace(heard[condition], corpus=corpus)
-                    parts = zip(train(method), splits, strict=True)
-                    scores = [score(data, data.scored_of(split.test)) for score, split in parts]
-                    _finish(runs[method, name], on_altered(method, name), data, splits, scores, settings)
+                    data, record = replace(heard[condition], corpus=corpus), on_altered(method, name)
+                    trained = train(replace(on_altered(method, UNALTERED), name="", adapted_to=""))
+                    rows = [data.scored_of(split.test) for split in splits]
+                    parts = enumerate(zip(trained, rows, strict=True))
+                    scores = [_score(own, record, data, some, [settings.seed, fold]) for fold, (own, some) in parts]
+                    _finish(runs[method, name], record, data, splits, scores, settings)
 
 
 def _start(locks: ExitStack, method: str, name: str, corpus: Corpus, settings: Settings) -> RunFolder:
@@ -131,16 +139,12 @@ def _altered(corpus: Corpus, alteration: Alteration, settings: Settings) -> Iter
         yield sounds, replace(settings, results_dir=Path(folder))
 
 
-Scorer = Callable[[Data, np.ndarray], np.ndarray]
-"""(what was heard, rows of its features) -> their scores, float32 (n_rows, n_classes)."""
-
-
-def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings: Settings) -> list[Scorer]:
+def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings: Settings) -> list[Any]:
     """Returns one classifier for each fold, trained on the recordings as they are."""
     if method == "functionals":
         targets = own.targets(CATEGORICAL)
         parts = [split.fitting for split in splits]
-        return [partial(_classify, make_classifier(PENALTY).fit(own.features[part], targets[part])) for part in parts]
+        return [make_classifier(PENALTY).fit(own.features[part], targets[part]) for part in parts]
     from tqdm import tqdm
 
     from classifiers.heads import resolve_parameters
@@ -152,15 +156,39 @@ def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings
         replace(job, seed=draw_seed(settings.seed, run=1, fold=number), rows=own.chunks_of(split.fitting, copies=True))
         for number, split in enumerate(splits)
     ]
-    return [partial(_score, train_head(job)) for job in tqdm(jobs, desc="training", unit="head")]
+    return [train_head(job) for job in tqdm(jobs, desc="training", unit="head")]
 
 
-def _classify(machine: Any, data: Data, rows: np.ndarray) -> np.ndarray:
-    return score_classes(machine, data.features[rows], data.n_outputs(CATEGORICAL))
+def _score(classifier: Any, condition: Condition, data: Data, rows: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+    """Returns the scores of a speaker's rows of what was heard, float32 (n_rows, n_classes)."""
+    if condition.method == "functionals":
+        return score_classes(classifier, data.features[rows], data.n_outputs(CATEGORICAL))
+    if condition.adapted_to:
+        adapted = adapt(classifier, data, rows, ADAPTED_TO[condition.adapted_to], seed)
+        return classifier.score(adapted, np.arange(len(rows)))
+    return classifier.score(data.features, rows, data.statistics)
 
 
-def _score(head: TrainedHead, data: Data, rows: np.ndarray) -> np.ndarray:
-    return head.score(data.features, rows, data.statistics)
+def adapt(head: TrainedHead, data: Data, rows: np.ndarray, number: int | None, seed: Sequence[int]) -> np.ndarray:
+    """Returns what a head reads of a speaker's rows, adapted as `classifiers.predict --adapt` does.
+
+    At each speed, the mean over recordings of this speaker is brought to the mean over what the head was trained on.
+
+    Args:
+        head: on whole utterances, with its model.
+        rows: int64, (n_rows,), of all recordings of the speaker and their copies.
+        number: of recordings that the mean is taken over, drawn from them; None: all.
+        seed: of the draw. A larger number has those of the smaller ones among them.
+    Returns:
+        float32, shape (n_rows, 40, 1, n_columns).
+    """
+    columns = choose_statistics(head.parameters, data.statistics)
+    statistics, utterances, copies = ChosenColumns(data.features, columns)[rows], data.utterance[rows], data.number[rows]
+    drawn = np.isin(utterances, np.random.default_rng(seed).permutation(np.unique(utterances))[:number])
+    trained = head.model.get_layer("normalization").get_weights()[0].reshape(statistics.shape[1:])
+    for copy in np.unique(copies):
+        statistics[copies == copy] += trained - statistics[(copies == copy) & drawn].mean(axis=0)
+    return statistics
 
 
 def _finish(

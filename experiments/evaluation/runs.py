@@ -168,6 +168,8 @@ class RunFolder:
             if name in config and type(config[name]) not in kinds:
                 expected = " or ".join(kind.__name__ for kind in kinds)
                 raise InputError.about(path, f"{name} {json.dumps(config[name])[:60]}", expected, RUN_AGAIN)
+            if isinstance(value := config.get(name), int) and value < 0:
+                raise InputError.about(path, f"{name} {value}", "a count", RUN_AGAIN)
         return config
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError, printable
+from began.errors import InputError, counted, printable
 from classifiers.metrics import CATEGORICAL, evaluate_classification, evaluate_dimensions, expected_calibration_error
 from experiments.corpora.folders import refuse_problems
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
@@ -143,7 +143,7 @@ def describe_warnings(
     if left_out:
         counts = ", ".join(f"{label} {count}" for label, count in sorted(left_out.items()))
         lines.append(
-            f"{sum(left_out.values())} utterances are left out, for the model has no such class: {counts}. "
+            f"{counted(sum(left_out.values()), 'utterance')} left out, for the model has no such class: {counts}. "
             f"Where one means a class of the model: --map {min(left_out)}=CLASS"
         )
     if absent := [label for label in labels if label not in corpus.labels]:

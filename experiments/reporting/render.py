@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from began.errors import counted
 from began.files import write_atomically, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import CORPORA, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
@@ -76,7 +77,7 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
         for condition in results.conditions(experiment):
             settings = results.settings(experiment, condition)
             name, title = f"{experiment}_{condition}", f"{settings[0].get('corpus', 'own data')}, “{words(condition)}”"
-            note = "; ".join([f"{len(settings)} run{'s' * (len(settings) > 1)}", *results.notes(experiment, condition)])
+            note = "; ".join([counted(len(settings), "run"), *results.notes(experiment, condition)])
             predictions = results.predictions(experiment, condition)
             if "prediction" in predictions:
                 save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)

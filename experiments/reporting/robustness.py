@@ -1,5 +1,7 @@
 """The table of altered recordings: accuracy, and in how many of them the answer changed."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
@@ -11,6 +13,11 @@ _ABOUT = (
     "Accuracy of all utterances, and the share of them that get another answer than the recording as it is. One classifier per "
     "speaker, with default parameters, was trained on the other speakers' recordings as they are; heads on whole utterances "
     "average over speeds. The differences with their intervals over speakers are in robustness.csv."
+)
+_ABOUT_ADAPTED = (
+    "Accuracy of the same heads where the mean of the statistics of each test speaker's recordings, heard with the same "
+    "alteration, is brought to that of the recordings that the head was trained on, as `classifiers.predict --adapt` does. The "
+    "mean is that of 5, 10 or 20 recordings, drawn once, or of all; those that were drawn are scored, too."
 )
 
 
@@ -49,7 +56,8 @@ def make_table(results: Results) -> pd.DataFrame:
 def to_markdown(results: Results, table: pd.DataFrame) -> str:
     """Returns the table as Markdown: one row per alteration, two columns per method."""
     found = table.set_index(["alteration", "method"])
-    methods = [method for method in ROBUST_METHODS if method in set(table["method"])]
+    measured = [method for method in ROBUST_METHODS if method in set(table["method"])]
+    methods = [method for method in measured if not on_altered(method, UNALTERED).adapted_to]
     rows = []
     for alteration in [name for name in ALTERATIONS if name in set(table["alteration"])]:
         cells = [ALTERATIONS[alteration].title]
@@ -64,4 +72,18 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
         notes = results.notes(ROBUSTNESS.name, on_altered(method, UNALTERED).name)
         heads[1 + 2 * methods.index(method)] += footnotes.marks("; ".join(notes))
     lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
-    return "\n".join([*lines, *footnotes.lines()])
+    lines += footnotes.lines()
+    if len(measured) > len(methods):
+        lines += ["", "## Adapted, without labels", "", _ABOUT_ADAPTED, "", _compare_adapted(found, measured)]
+    return "\n".join(lines)
+
+
+def _compare_adapted(found: pd.DataFrame, measured: Sequence[str]) -> str:
+    """Returns the accuracies of one head, adapted to more and more recordings; one row per alteration."""
+    adapted = [method for method in measured if on_altered(method, UNALTERED).adapted_to]
+    numbers = [on_altered(method, UNALTERED).adapted_to for method in adapted]
+    accuracies = found["accuracy"].unstack("method").reindex(columns=["utterance_head", *adapted])
+    rows = [
+        [ALTERATIONS[name].title, *map(md.number, accuracies.loc[name])] for name in ALTERATIONS if name in accuracies.index
+    ]
+    return md.markdown_table(["", "`utterance_head`", *(f"adapted to {number}" for number in numbers)], rows)

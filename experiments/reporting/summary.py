@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from began.errors import counted
 from classifiers.metrics import TASKS
 from experiments.evaluation import runs
 from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Condition, Experiment, find_condition
@@ -224,9 +225,11 @@ class Results:
         notes += replace(self._record(experiment, condition), **heard).notes
         for key, why in (("n_missing", "without audio"), ("n_without_chunks", "shorter than a chunk")):
             if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
-                notes.append(f"{n_left_out} utterances {why} left out")
+                notes.append(f"{counted(n_left_out, 'utterance')} {why} left out")
         if n_copies := max((config.get("n_copies") or 0 for config in settings), default=0):
-            notes.append(f"{n_copies} recordings hold the same sound as another one; none is on both sides of a split")
+            notes.append(
+                f"{counted(n_copies, 'recording')} with the same sound as another one; none is on both sides of a split"
+            )
         if n_shared := max((config.get("n_shared_speakers") or 0 for config in settings), default=0):
             notes.append(f"{n_shared} speaker{'s are' if n_shared > 1 else ' is'} trained and tested on")
         notes += sorted({str(config["note"]) for config in settings if config.get("note")})

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from began.errors import counted
 from experiments.evaluation.conditions import (
     CORPORA,
     DIRECTIONS,
@@ -84,7 +85,7 @@ def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Foot
     heads = ["trained on", "labelled"]
     for row, condition in zip(firsts.itertuples(), conditions, strict=True):
         marks = footnotes.marks("; ".join(results.notes(TRANSFER.name, condition.name)))
-        heads += [f"`{row.method}`, {row.n_runs} run{'s' * (row.n_runs > 1)}: accuracy{marks}", "UAR"]
+        heads += [f"`{row.method}`, {counted(row.n_runs, 'run')}: accuracy{marks}", "UAR"]
     rows = []
     for (shots, training), scores in part.groupby(["shots", "training"], sort=False):
         cells = [_WORDS[str(training)].format(source=source, target=target), f"{shots} of {target}" if shots else "none"]
@@ -94,6 +95,6 @@ def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Foot
     rows.sort(key=lambda row: row[0])  # what has as many labels stands together, in the order of the records
     tested = results.test_part(TRANSFER.name, conditions[0].name)
     n_test, most, share = sum(tested.sizes.values()), md.escape(tested.shares.index[0]), 100 * tested.shares.iloc[0]
-    about = f"{n_test} test utterances, {len(tested.sizes)} speakers, {len(tested.shares)} classes. Chance: UAR "
+    about = f"{n_test} test utterances, {counted(len(tested.sizes), 'speaker')}, {len(tested.shares)} classes. Chance: UAR "
     about += f"{md.number(100 / len(tested.shares))}; always “{most}”: accuracy {md.number(share)}."
     return [f"## From {source} to {target}", "", about, "", md.markdown_table(heads, (cells for _, cells in rows)), ""]
