@@ -1,4 +1,4 @@
-# make demo    everything once, on a synthetic corpus (about five minutes)
+# make demo    everything once, on a synthetic corpus (five to ten minutes)
 # make test    the tests, the same every time
 # make fuzz    searches at random, for minutes, for input that is handled wrongly
 # make test-extras  the tests of what is optional: JAX, Spark, PyAV, ffmpeg, older Keras; in build/

@@ -2,8 +2,8 @@
 
     python -m experiments.ablations --data-dir data/EmoDB --results-dir my-results
 
-The base is a BEGAN after 16 epochs, its last map, and the default head without a search. Every head differs from it in one
-point; other ways of recognising stand beside them (experiments/evaluation/conditions.py). All encoders that are compared have
+The base is a BEGAN after 16 epochs, its last map, and the default head without a search. Heads on one second differ
+from it in one point; other ways of recognising stand beside them (experiments/evaluation/conditions.py). All encoders that are compared have
 trained for those 16 epochs, so that none is ahead; the published one, which has trained for 100, is a condition of its own.
 Encoders are looked for in pretrain_librispeech/<name> of the results folder; the help says how each is made. A condition whose
 encoder or package is not there is left out, and named, unless its runs are complete.

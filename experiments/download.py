@@ -6,8 +6,8 @@
     python -m experiments.download omg
 
 writes data/LibriSpeech/train-clean-100 (6.4 GB to fetch, 13 GB of disk while it unpacks; ten minutes at 100 Mbit/s)
-and data/EmoDB/wav (40 MB). The archive's checksum is verified, it is unpacked beside its final place and moved there
-when it is complete: nothing half-written stays. Interrupted, the same command starts the download again.
+and data/EmoDB/wav (40 MB). LibriSpeech's checksum is verified; of EmoDB, which publishes none, every file is
+checked. An archive is unpacked beside its final place and moved there when it is complete: nothing half-written stays. Interrupted, the same command starts the download again.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The semi-supervised claim: how many labels does a head need? EmoDB or SAVEE, with fewer and fewer of their labels.
 
-    python -m experiments.label_efficiency --corpus emodb --data-dir EmoDB --encoder ENCODER --results-dir results
-    python -m experiments.label_efficiency --corpus savee --data-dir SAVEE --encoder ENCODER --results-dir results
+    python -m experiments.label_efficiency --corpus emodb --data-dir EmoDB --encoder ENCODER --results-dir my-results
+    python -m experiments.label_efficiency --corpus savee --data-dir SAVEE --encoder ENCODER --results-dir my-results
 
 5, 10, 25, 50 and 100 % of the labelled training utterances (SAVEE: 33, 67 and 100 %), drawn afresh for every run, at least one
 per class and inner fold: for a head on a frozen BEGAN's encoder, on one with initial weights, for a network trained from

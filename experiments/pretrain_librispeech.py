@@ -1,6 +1,6 @@
 """Pre-trains the BEGAN on LibriSpeech, or other speech, without labels (paper, sections 2.1 and 3.3).
 
-    python -m experiments.pretrain_librispeech --data-dir LibriSpeech --results-dir results
+    python -m experiments.pretrain_librispeech --data-dir LibriSpeech --results-dir my-results
 
 writes results/pretrain_librispeech/<name>/encoder.keras, which every table takes as --encoder, and then components.npz beside
 it, which methods on whole utterances need: principal components of what the encoder gives of up to 300 of the recordings, a few

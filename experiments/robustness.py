@@ -1,9 +1,9 @@
 """How much of EmoDB's emotions is recognised in altered recordings: softer, noisy, from a telephone, compressed, in a room, …
 
-    python -m experiments.robustness --data-dir data/EmoDB --encoder results/pretrain_librispeech/began/encoder.keras
+    python -m experiments.robustness --data-dir data/EmoDB --encoder ENCODER --results-dir my-results
 
 For each method one classifier per speaker, with default parameters, is trained on the other speakers' recordings as they are,
-and scores this speaker's, as recorded and altered. results/tables/robustness.md has the accuracies, and in how many recordings
+and scores this speaker's, as recorded and altered. my-results/tables/robustness.md has the accuracies, and in how many recordings
 the answer changed. What was finished is not done again. The methods and alterations can be chosen with --methods and
 --alterations.
 """

@@ -1,6 +1,6 @@
 """Table 1: how well does a head do that knows its speaker? SAVEE, each of the four speakers alone, 60 % train, 40 % test.
 
-    python -m experiments.table1_savee --data-dir SAVEE --encoder ENCODER --results-dir results
+    python -m experiments.table1_savee --data-dir SAVEE --encoder ENCODER --results-dir my-results
 
 The paper reports 80.69, 80.96, 80.15 and 82.46 % for DC, JE, JK and KL (Ashwin et al.: 79, 78, 76 and 80 %). Every run draws a
 fresh split of utterances, stratified by emotion; hyper-parameters are searched inside its training part. The paper does not say

@@ -1,6 +1,6 @@
 """Table 2: does the representation work in the wild? OMG-Emotion, seven emotions, arousal and valence, official split.
 
-    python -m experiments.table2_omg --data-dir OMG --encoder ENCODER --results-dir results
+    python -m experiments.table2_omg --data-dir OMG --encoder ENCODER --results-dir my-results
 
 The paper reports F-score 0.73, CCC 0.17 (arousal) and 0.16 (valence); baseline 0.39, 0.07 and 0.04; best audio entry of the
 challenge 0.29 and 0.36. Trained on the official training part, tested on the validation part. 23 of its 46 source videos also

@@ -1,6 +1,6 @@
 """Table 3: does a representation of English speech carry over to German? EmoDB, leave one speaker out.
 
-    python -m experiments.table3_emodb --data-dir EmoDB --encoder ENCODER --results-dir results
+    python -m experiments.table3_emodb --data-dir EmoDB --encoder ENCODER --results-dir my-results
 
 The paper reports 72 % accuracy (Deb & Dandapat: 83.8 and 85.1 %). Each of the ten speakers is the test part once; for every one
 the hyper-parameters of the head are searched on the other nine speakers (each third of them is validated on by a head trained

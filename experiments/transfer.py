@@ -1,6 +1,6 @@
 """What carries over to another corpus? Trained on EmoDB, tested on SAVEE, and the other way round, on the classes of both.
 
-    python -m experiments.transfer --emodb-dir data/EmoDB --savee-dir data/SAVEE --encoder ENCODER
+    python -m experiments.transfer --emodb-dir data/EmoDB --savee-dir data/SAVEE --encoder ENCODER --results-dir my-results
 
 The other corpus gives no labels, or 5, 10 or 20 labelled utterances, drawn anew for every run. Beside them stand these
 utterances alone; and "adapted": no labels, but mean and spread of the recordings brought to those of the corpus that was
