@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
-from began.errors import InputError, raise_passing
-from began.files import describe_no_file, printable
+from began.errors import InputError, printable, raise_passing
+from began.files import describe_no_file
 from began.media import MediaFile, find_container, say_how_to_convert
 
 SAMPLE_RATE = 16_000
@@ -70,16 +70,13 @@ class SoundFile(Protocol):
     def read(self, n_frames: int, **options: Any) -> np.ndarray: ...
 
 
-def stream_audio(
-    path: str | os.PathLike[str], speed: float = 1.0, watch: Watch | None = None, digest: hashlib._Hash | None = None
-) -> Iterator[np.ndarray]:
+def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, digest: hashlib._Hash | None = None) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
         path: any file that libsndfile or PyAV reads, or a part (`name_part`) or channel (`name_channel`) of it, at any rate.
             The mean of its channels is taken; or, with a note on standard error, the loudest where they cancel (see `_cancel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
-        watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
         digest: is fed what `hash_sound` hashes, so that a file need not be read again for its hash.
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
@@ -91,7 +88,7 @@ def stream_audio(
         yield from path.play(speed)
         return
     with open_audio(path) as file:
-        yield from _resample_blocks(_read_mono(Path(path), file, watch, digest), file, speed)
+        yield from _resample_blocks(_read_mono(Path(path), file, None, digest), file, speed)
 
 
 class Recording:
@@ -127,7 +124,11 @@ def hash_sound(path: str | os.PathLike[str], watch: Watch | None = None) -> str:
     """Returns the SHA-256, in hexadecimal, of what a sound file plays: its sample rate, and its samples mixed down to mono.
 
     The same samples give the same hash in any container that loses none (WAV, FLAC, …), and under any name; a part of a file
-    has the hash of its own samples. `path` and `watch` are those of `stream_audio`, which also says what is raised.
+    has the hash of its own samples.
+
+    Args:
+        path: see `stream_audio`, also for errors.
+        watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
     """
     digest = hashlib.sha256()
     with open_audio(path) as file:

@@ -19,13 +19,16 @@ from typing import Any
 import numpy as np
 
 from began.audio import hash_sound, name_part, split_part
-from began.errors import InputError, raise_passing
-from began.files import lock_folder, open_npy, printable, shorten, write_npy, write_text
+from began.errors import InputError, printable, raise_passing
+from began.files import lock_folder, open_npy, shorten, write_npy, write_text
 from began.front_end import stream_chunks
 from began.sound_files import StrPath, list_files
 from began.sounds import State, hash_together, look_at
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.startup import count_cores
+
+TAIL = "drop"
+"""What becomes of the samples behind the last full second (`began.audio.cut_chunks`): no padded silence is trained on."""
 
 FILES_PER_SHARD = 256
 """Files behind one shard: what an interrupted preparation has to do again at most."""
@@ -39,7 +42,6 @@ def prepare_chunk_store(
     folder: str | os.PathLike[str],
     config: SpectrogramConfig,
     *,
-    tail: str = "drop",
     workers: int | None = None,
     wait: bool = False,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
@@ -52,7 +54,6 @@ def prepare_chunk_store(
 
     Args:
         paths: sound files, in an order that is the same in every call; or one of them.
-        tail: see `began.audio.cut_chunks`. The default keeps padded silence out of the training data.
         workers: threads (decoding and the Fourier transform leave Python's lock); None takes one per core.
         wait: while another process prepares this folder, wait instead of refusing.
         progress: wraps an iteration over all files, e.g. `lambda files: tqdm(files, total=len(paths))`.
@@ -61,10 +62,10 @@ def prepare_chunk_store(
     """
     folder, paths = Path(folder), list_files(paths)
     sources = [_name_source(path) for path in paths]
-    settings = {"spectrogram": config.to_dict(), "tail": tail, "files_per_shard": FILES_PER_SHARD, "version": VERSION}
+    settings = {"spectrogram": config.to_dict(), "tail": TAIL, "files_per_shard": FILES_PER_SHARD, "version": VERSION}
     with lock_folder(folder, wait):
         _claim_folder(folder / "store.json", {**settings, "sources": sources})
-        for _ in progress(_write_shards(folder, paths, config, tail, workers or count_cores())):
+        for _ in progress(_write_shards(folder, paths, config, workers or count_cores())):
             pass
     return ChunkStore(folder)
 
@@ -100,7 +101,7 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 
 def _write_shards(
-    folder: Path, paths: Sequence[str | os.PathLike[str]], config: SpectrogramConfig, tail: str, workers: int
+    folder: Path, paths: Sequence[str | os.PathLike[str]], config: SpectrogramConfig, workers: int
 ) -> Iterator[str | os.PathLike[str]]:
     """Writes the shards that are not there yet, and yields every file when it is done.
 
@@ -120,7 +121,7 @@ def _write_shards(
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as finisher:
         try:
-            jobs = (pool.submit(_read_spectrograms, path, config, tail, stop) for shard in missing.values() for path in shard)
+            jobs = (pool.submit(_read_spectrograms, path, config, stop) for shard in missing.values() for path in shard)
             results = start_ahead(jobs, 2 * workers + 2)
             finished = finisher.submit(int)
             for target, shard in missing.items():
@@ -150,11 +151,11 @@ def start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
 
 
 def _read_spectrograms(
-    path: str | os.PathLike[str], config: SpectrogramConfig, tail: str, stop: threading.Event
+    path: str | os.PathLike[str], config: SpectrogramConfig, stop: threading.Event
 ) -> tuple[np.ndarray, tuple[State, str]]:
     """Returns the chunks of a file, and which sound it holds."""
     blocks, state, digest = [np.zeros((0, config.n_bins, config.n_frames), "<f2")], look_at(path), hashlib.sha256()
-    for chunks in stream_chunks(path, config.front_end, tail=tail, digest=digest):
+    for chunks in stream_chunks(path, config.front_end, tail=TAIL, digest=digest):
         if stop.is_set():
             break
         blocks.append(compute_spectrograms(chunks, config, dtype="<f2"))
@@ -213,7 +214,7 @@ class ChunkStore:
         self.n_chunks = int(self._first[-1])
         if self.n_chunks == 0:
             found, expected = "no chunk: every utterance is shorter than a second", "at least one second of speech"
-            raise InputError.about(self.folder, found, expected, "give longer recordings, or another tail")
+            raise InputError.about(self.folder, found, expected, "give longer recordings")
 
     @property
     def sounds_sha256(self) -> str:

@@ -22,8 +22,7 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
-from began.errors import InputError, is_full, raise_passing
-from began.errors import printable as printable
+from began.errors import InputError, is_full, printable, raise_passing
 
 if TYPE_CHECKING:
     import numpy as np

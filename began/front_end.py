@@ -263,7 +263,7 @@ def _find_loud_level(counts: np.ndarray) -> int:
     Found from above, so that no silence counts, however much of it there is.
     """
     from_above = np.cumsum(counts[::-1])[::-1]  # windows at each step or above
-    enough = min(LOUD_SECONDS * SAMPLE_RATE / HOP, 0.5 * from_above[1] if len(counts) > 1 else 0)
+    enough = min(LOUD_SECONDS * SAMPLE_RATE / HOP, 0.5 * from_above[1])
     loud = int(np.flatnonzero(from_above >= max(1, enough))[-1])
     for _ in range(len(counts)):
         lowest = max(1, loud - round(LOUD_RANGE_DB * _STEPS_PER_DB))

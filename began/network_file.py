@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from began.errors import InputError, name_cause, raise_passing
-from began.files import WEIGHTS, open_keras_file, printable
+from began.errors import InputError, name_cause, printable, raise_passing
+from began.files import WEIGHTS, open_keras_file
 from began.startup import check_keras
 
 KNOWN_CLASSES = (

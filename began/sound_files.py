@@ -1,7 +1,8 @@
 """The sound files that a user names: one, several, or folders that are searched for them."""
 
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
@@ -47,19 +48,36 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
 
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:
-    """Returns the sound and video files below a folder, sorted; adds folders that cannot be read to `problems`.
-
-    Links to folders are followed, each folder once.
-    """
+    """Returns the sound and video files below a folder; adds folders that cannot be read to `problems`."""
 
     def refuse(error: OSError) -> None:
         problems.append(f"{printable(error.filename)}: a folder that cannot be read ({error.strerror})")
 
+    return walk_files(folder, SUFFIXES, refuse)
+
+
+def walk_files(
+    folder: Path, suffixes: Sequence[str], refuse: Callable[[OSError], None], max_depth: float = math.inf
+) -> list[Path]:
+    """Returns the files below a folder with one of some endings, in any case; hidden ones are left out.
+
+    Links to folders are followed, but each folder is searched once, under its own name before that of a link beside it.
+
+    Args:
+        refuse: is told of every folder that cannot be read.
+        max_depth: how many folders down.
+    """
     found, seen = [], {os.path.realpath(folder)}
     for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = {name: os.path.realpath(Path(where, name)) for name in sorted(folders) if not name.startswith(".")}
-        folders[:] = [name for name, path in real.items() if path not in seen]
-        seen |= {*real.values()}
-        sounds = [name for name in sorted(names) if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-        found += [Path(where, name) for name in sounds]
+        kept, depth = [], len(Path(where).relative_to(folder).parts)
+        # macOS leaves "._name" twins and __MACOSX folders in archives.
+        visible = [Path(where, name) for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        for path in sorted(visible, key=lambda path: (path.is_symlink(), path)):
+            real = os.path.realpath(path)
+            if depth < max_depth and real not in seen:
+                kept.append(path.name)
+                seen.add(real)
+        folders[:] = sorted(kept)
+        ours = [name for name in sorted(names) if name.lower().endswith(tuple(suffixes)) and not name.startswith(".")]
+        found += [Path(where, name) for name in ours]
     return found

@@ -72,9 +72,6 @@ WARM_UP_STEPS = 50
 VARIANCE_FLOOR = 1e-3
 """Of a bin and channel, as a share of the mean variance."""
 _FIXED_OF_UTTERANCES = {
-    "input_pool_frequency": 1,
-    "input_pool_time": 1,
-    "kernel_time": 1,
     "pooling": "mean_time",  # of one frame: nothing is lost
     "dense_units": 0,
     "optimizer": "adam",

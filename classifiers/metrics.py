@@ -17,6 +17,10 @@ from began.errors import InputError
 CATEGORICAL, DIMENSIONAL = TASKS = ("categorical", "dimensional")
 """The tasks: classes of emotion, or arousal and valence."""
 
+DIMENSIONS = ("arousal", "valence")
+CONCORDANCE = tuple(f"concordance_correlation_coefficient_{name}" for name in DIMENSIONS)
+"""Of the dimensions, in their order: names of metrics."""
+
 AGGREGATIONS = ("mean", "median")
 """How an utterance's scores come from those of its chunks."""
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from began import spectrogram
 from began.audio import SAMPLE_RATE, split_channel, stream_audio
-from began.files import printable, write_atomically
+from began.errors import printable
+from began.files import write_atomically
 from began.front_end import LOUD_LEVEL_DB, locate_speech, stream_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, to_decibels
 

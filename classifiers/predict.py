@@ -28,8 +28,8 @@ from typing import Any
 from began import published
 from began.audio import split_channel
 from began.command_line import run_script
-from began.errors import InputError
-from began.files import check_writable, printable
+from began.errors import InputError, printable
+from began.files import check_writable
 from began.network_file import UnknownLayer
 from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
 from began.sound_files import find_sounds
@@ -66,7 +66,6 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m classifiers.predict", description=__doc__)
     add = parser.add_argument
     add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")

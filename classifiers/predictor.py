@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import TAILS, measure_seconds
+from began.audio import SAMPLE_RATE, TAILS, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
-from began.errors import InputError
-from began.files import attach_json, printable, read_attached_json, write_atomically
-from began.front_end import stream_chunks
+from began.errors import InputError, name_cause, printable
+from began.files import attach_json, read_attached_json, write_atomically
+from began.front_end import find_speech, stream_chunks
 from began.network_file import load_network
 from began.representation import batch_chunks
 from began.sound_files import StrPath, list_files
@@ -29,11 +29,10 @@ from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, pool_bands
 from classifiers.calibration import UNSURE_BELOW
 from classifiers.heads import KINDS, SECOND, UTTERANCE, choose_statistics, resolve_parameters
-from classifiers.metrics import AGGREGATIONS, CATEGORICAL, TASKS, aggregate_chunks
+from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONS, TASKS, aggregate_chunks
 from classifiers.prediction import Prediction as Prediction
 from classifiers.utterance_predictor import UtteranceReader, predict_utterances
 
-DIMENSIONS = ("arousal", "valence")
 EXPECTED = "model.keras as the tables write it"
 
 UNSURE, FAR = "unsure", "unlike the training recordings"
@@ -176,13 +175,14 @@ class Predictor:
         if file.error is not None:
             return file.error
         chunk_scores = self._restrict(np.concatenate(file.scores))
-        start = np.arange(len(chunk_scores), dtype=np.float64)
+        first, last = file.speech_seconds
+        start = first + np.arange(len(chunk_scores), dtype=np.float64)
         try:
             scores = self._aggregate(chunk_scores)
         except InputError as error:  # scores that are not finite
             return InputError(f"{printable(file.path)}: {error}")
-        if self.metadata["tail"] == "overlap":  # the last chunk ends where the file ends
-            start[-1] = min(start[-1], max(0.0, file.seconds - 1.0))
+        if self.metadata["tail"] == "overlap":  # the last chunk ends where the speech ends
+            start[-1] = min(start[-1], max(first, last - 1.0))
         return Prediction(file.path, file.seconds, start, chunk_scores, scores)
 
 
@@ -193,6 +193,7 @@ class _File:
     path: Path
     n_chunks: int = 0
     seconds: float | None = None  # known once it is read to its end
+    speech_seconds: tuple[float, float] = (0.0, 0.0)  # where that begins and ends which the front end leaves
     error: InputError | None = None
     scores: list[np.ndarray] = field(default_factory=list)
 
@@ -212,6 +213,8 @@ class _File:
             if self.n_chunks == 0:
                 expected = "at least a second: the model was trained with --tail drop"
                 raise InputError.about(printable(self.path), f"{seconds:.2f} s of sound", expected, "give a longer file")
+            speech = None if front_end == "literal" else find_speech(self.path)
+            self.speech_seconds = (speech.start / SAMPLE_RATE, speech.end / SAMPLE_RATE) if speech else (0.0, seconds)
             self.seconds = seconds
         except InputError as error:
             self.error = error
@@ -332,10 +335,15 @@ def load_predictor(path: str | os.PathLike[str], load: Callable[[Any], Any] = lo
 
 
 def _check_statistics(path: str | os.PathLike[str], predictor: Predictor) -> None:
-    """Raises InputError where the parameters choose other statistics than the network reads."""
-    model, known = predictor.model, UtteranceEncoder(predictor.model.get_layer("bands"), predictor.spectrogram, "").statistics
-    n_chosen = len(choose_statistics(predictor.metadata["parameters"], known))
-    n_read = model.get_layer("head").get_layer("normalization").get_weights()[0].size // N_MEL_BANDS
+    """Raises InputError where the parameters choose other statistics than the network reads, or its layers are others."""
+    try:
+        known = UtteranceEncoder(predictor.model.get_layer("bands"), predictor.spectrogram, "").statistics
+        n_chosen = len(choose_statistics(predictor.metadata["parameters"], known))
+        head = predictor.model.get_layer("head")
+        n_read = head.get_layer("normalization").get_weights()[0].size // N_MEL_BANDS
+    except (ValueError, IndexError, AttributeError, TypeError) as error:
+        found = f"a network with other layers ({name_cause(error)})"
+        raise InputError.about(path, found, "the encoder's and the head's", f"give {EXPECTED}") from error
     if n_chosen != n_read:
         found, wanted = f"parameters that choose {n_chosen} statistics", f"{n_read}, as its network reads"
         raise InputError.about(path, found, wanted, f"give {EXPECTED}")

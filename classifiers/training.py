@@ -257,9 +257,8 @@ def _measure_validation(scores: np.ndarray, job: HeadJob) -> dict[str, float]:
         predicted = predicted.argmax(axis=1)
         recall = metrics.unweighted_average_recall(target, predicted)
         return {"loss": loss, "score": recall, "accuracy": float(np.mean(predicted == target))}
-    names = [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
     values = [metrics.concordance_correlation_coefficient(target[:, i], predicted[:, i]) for i in (0, 1)]
-    return {"loss": loss, "score": float(np.mean(values)), **dict(zip(names, values, strict=True))}
+    return {"loss": loss, "score": float(np.mean(values)), **dict(zip(metrics.CONCORDANCE, values, strict=True))}
 
 
 @functools.lru_cache(maxsize=2)

@@ -15,8 +15,7 @@ import numpy as np
 
 from began.audio import SAMPLE_RATE, chunk_blocks, measure_seconds, stream_audio
 from began.encoder import N_MEL_BANDS
-from began.errors import InputError, counted
-from began.files import printable
+from began.errors import InputError, counted, printable
 from began.front_end import Speech, cut_speech, locate_speech
 from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms

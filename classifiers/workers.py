@@ -158,8 +158,10 @@ class _FeatureFiles:
         return [replace(job, features=opened[id(job.features)]) for job in jobs]
 
     def _write(self, array: np.ndarray) -> Callable[[], np.ndarray]:
-        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
-            return functools.partial(np.memmap, array.filename, array.dtype, "r", array.offset, array.shape)
+        whole = array.base if isinstance(array.base, np.memmap) else array  # of a view, which has the offset of the whole
+        starts_there = isinstance(whole, np.memmap) and array.ctypes.data == whole.ctypes.data
+        if starts_there and isinstance(whole.base, mmap.mmap) and array.flags.c_contiguous:
+            return functools.partial(np.memmap, whole.filename, array.dtype, "r", whole.offset, array.shape)
         path = str(Path(self._folder, f"{len(self._stored)}.npy"))
         np.save(path, array)
         return functools.partial(np.load, path, mmap_mode="r")

@@ -2,9 +2,9 @@
 
     python -m experiments.ablations --data-dir data/EmoDB --results-dir my-results
 
-The base is a BEGAN after 16 epochs, its last map, and the default head without a search. Heads on one second differ
-from it in one point; other ways of recognising stand beside them (experiments/evaluation/conditions.py). All encoders that are compared have
-trained for those 16 epochs, so that none is ahead; the published one, which has trained for 100, is a condition of its own.
+The base is a BEGAN after 16 epochs, its last map, and the default head without a search. Heads on one second differ from it in
+one point; other ways of recognising stand beside them (experiments/evaluation/conditions.py). All encoders that are compared
+have trained for those 16 epochs, so that none is ahead; the published one has trained for 100, and is a condition of its own.
 Encoders are looked for in pretrain_librispeech/<name> of the results folder; the help says how each is made. A condition whose
 encoder or package is not there is left out, and named, unless its runs are complete.
 """
@@ -28,7 +28,6 @@ EXPERIMENT = EXPERIMENTS["ablations"]
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.ablations", __doc__, "EmoDB (holds wav/)")
     parser.epilog = "\n".join(["encoders:", *(f"  {name}: {_how_to_make(name)}" for name in ENCODERS)])
     names = tuple(EXPERIMENT.conditions)

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from began.audio import hash_sound
 from began.command_line import run_script
-from began.errors import InputError, counted
-from began.files import printable
+from began.errors import InputError, counted, printable
 from experiments.corpora import CORPORA, load, omg
 from experiments.corpora.equal_sounds import describe_copies
 from experiments.corpora.folders import probe, try_each
@@ -28,7 +27,6 @@ MACHINE = "machine"
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.check", description=__doc__)
     parser.add_argument("corpus", choices=(*CORPORA, MACHINE), help="what is checked")
     data_dir = "the corpus' folder; for `manifest` the CSV file; for `machine` nothing"

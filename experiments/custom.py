@@ -17,7 +17,8 @@ from pathlib import Path
 from began.command_line import run_script
 from began.errors import InputError, printable
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
-from experiments.corpora import load, open_corpus
+from experiments.corpora import load
+from experiments.corpora.folders import check_audio
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation import options
 from experiments.evaluation.conditions import Condition
@@ -35,7 +36,6 @@ DEFAULT_RESULTS = Path("my-results")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = options.make_base_parser("experiments.custom", __doc__)
     parser.set_defaults(results_dir=DEFAULT_RESULTS)
     add = parser.add_argument_group("own data set").add_argument
@@ -51,9 +51,11 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     settings = options.read_settings(arguments)
     folder = RunFolder(settings.results_dir, EXPERIMENT, arguments.name).path
-    condition = describe_condition(arguments, load("manifest", arguments.manifest))
+    corpus = load("manifest", arguments.manifest)
+    condition = describe_condition(arguments, corpus)
     check_conditions([condition], settings)
-    corpus = open_corpus("manifest", arguments.manifest)
+    check_audio(corpus)
+    print(corpus.describe())
     for note in corpus.notes:
         print(f"note: {note}")
     models = evaluate([condition], corpus, settings)

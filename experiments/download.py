@@ -6,8 +6,9 @@
     python -m experiments.download omg
 
 writes data/LibriSpeech/train-clean-100 (6.4 GB to fetch, 13 GB of disk while it unpacks; ten minutes at 100 Mbit/s)
-and data/EmoDB/wav (40 MB). LibriSpeech's checksum is verified; of EmoDB, which publishes none, every file is
-checked. An archive is unpacked beside its final place and moved there when it is complete: nothing half-written stays. Interrupted, the same command starts the download again.
+and data/EmoDB/wav (40 MB). LibriSpeech's checksum is verified; of EmoDB, which publishes none, every file is checked. What is
+fetched is unpacked beside its final place and moved there when it is complete: nothing half-written stays. Interrupted, the
+same command starts the download again.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from typing import IO
 from urllib.parse import urlparse
 
 from began.command_line import run_script
-from began.errors import InputError, is_full, raise_passing
-from began.files import UNFINISHED, lock_folder, printable
+from began.errors import InputError, is_full, printable, raise_passing
+from began.files import UNFINISHED, lock_folder
 from experiments.corpora import CORPORA, emodb, librispeech, load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Archive
@@ -36,7 +37,6 @@ MORE_SPACE = "free some space, or choose another --dest: nothing half-written wa
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.download", description=__doc__)
     parser.add_argument("corpus", choices=("librispeech", "emodb", "savee", "omg"))
     subset = "train-clean-100"

@@ -24,8 +24,8 @@ from began import published
 from began.audio import measure_seconds
 from began.command_line import run_script
 from began.encoder import read_config
-from began.errors import InputError, counted
-from began.files import check_writable, printable, write_atomically
+from began.errors import InputError, counted, printable
+from began.files import check_writable, write_atomically
 from began.front_end import FRONT_ENDS
 from began.sound_files import find_sounds
 from began.startup import start_backend
@@ -37,7 +37,6 @@ Row = tuple[str, float, float, np.ndarray]
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.embed", description=__doc__)
     add = parser.add_argument
     add("sounds", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")

@@ -25,8 +25,8 @@ import pandas as pd
 
 from began import published
 from began.command_line import run_script
-from began.errors import InputError
-from began.files import lock_folder, printable, sha256_of
+from began.errors import InputError, printable
+from began.files import lock_folder, sha256_of
 from began.sounds import SoundHashes
 from began.startup import start_backend
 from classifiers.metrics import CATEGORICAL
@@ -47,7 +47,6 @@ FILES = ("predictions", "predictions_restricted")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.evaluate", __doc__)
     add = parser.add_argument
     model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.command_line import run_script
-from began.errors import InputError, counted
-from began.files import printable, shorten, write_text
+from began.errors import InputError, counted, printable
+from began.files import shorten, write_text
 from experiments.corpora import load
 from experiments.corpora.file_names import NAMINGS, list_recordings
 
@@ -26,7 +26,6 @@ COLUMNS = ("file", "label", "speaker", "sex", "split")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     corpora = "\n".join(f"    {name:<8} {naming.title}: {naming.example}" for name, naming in NAMINGS.items())
     parser = argparse.ArgumentParser(prog="python -m experiments.manifest", description=f"{__doc__}\ncorpora:\n{corpora}")
     parser.add_argument("corpus", choices=tuple(NAMINGS), metavar="CORPUS", help=f"one of {', '.join(NAMINGS)}")

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from began.command_line import run_script
-from began.errors import InputError, raise_passing
-from began.files import lock_folder, printable, write_atomically
+from began.errors import InputError, printable, raise_passing
+from began.files import lock_folder, write_atomically
 from experiments.corpora import omg
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
 
@@ -28,7 +28,6 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.prepare_omg", description=__doc__)
     parser.add_argument("--annotations-dir", type=Path, required=True, help="folder of the official omg_*.csv files")
     parser.add_argument("--videos-dir", type=Path, required=True, help="folder of the downloaded videos")

@@ -3,9 +3,9 @@
     python -m experiments.robustness --data-dir data/EmoDB --encoder ENCODER --results-dir my-results
 
 For each method one classifier per speaker, with default parameters, is trained on the other speakers' recordings as they are,
-and scores this speaker's, as recorded and altered. my-results/tables/robustness.md has the accuracies, and in how many recordings
-the answer changed. What was finished is not done again. The methods and alterations can be chosen with --methods and
---alterations.
+and scores this speaker's, as recorded and altered. my-results/tables/robustness.md has the accuracies, and in how many
+recordings the answer changed. What was finished is not done again. The methods and alterations can be chosen with --methods
+and --alterations.
 """
 
 import argparse
@@ -25,7 +25,6 @@ from experiments.reporting.render import render
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.robustness", __doc__, "EmoDB (holds wav/)")
     add = parser.add_argument
     add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training, components.npz beside it")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from began import audio
+from began import audio, published
 from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
@@ -112,6 +112,28 @@ def test_keras_alone_opens_the_file_and_gives_what_encoder_and_head_give(made, s
     outputs = model.predict(compute_spectrograms(chunks, SpectrogramConfig())[..., None], verbose=0)
     np.testing.assert_allclose(as_columns(outputs), as_columns(head(encoder.embed(chunks))), atol=1e-5)
     assert model.input_shape == (None, 512, 32, 1)
+
+
+def test_times_are_those_of_the_file_where_the_front_end_cuts(tmp_path):
+    """A head on one second whose encoder was trained behind another front end than the literal one."""
+    encoder = freeze(build_encoder(base_filters=2, latent_size=4, seed=1), SpectrogramConfig.of("normalized"), "f" * 64)
+    metadata = {"task": "categorical", "tail": "overlap", "aggregation": "mean", "corpus": "toy", "parameters": {}}
+    head = make_head("categorical", encoder.feature_shape)
+    model = predictor.build_predictor(encoder, head, {**metadata, "best_epoch": 7, "labels": LABELS})
+    sound = np.zeros(6 * 16_000)
+    sound[24_000 : 24_000 + 41_600] = 0.1 * np.random.default_rng(0).standard_normal(41_600)
+    soundfile.write(tmp_path / "a.wav", sound, 16_000)
+    found = model.predict_file(tmp_path / "a.wav")
+    np.testing.assert_allclose(found.start_seconds, [1.5, 2.5, 3.1], atol=0.005)
+    assert found.seconds == 6
+
+
+def test_a_network_with_other_layers_is_refused(tmp_path):
+    inputs = keras.Input((512, None, 1))
+    keras.Model(inputs, predictor.load_predictor(published.MODEL).model(inputs)).save(tmp_path / "other.keras")
+    attach_json(tmp_path / "other.keras", "head", read_attached_json(published.MODEL, "head"))
+    with pytest.raises(InputError, match=r"other\.keras: found a network with other layers \(.*bands.*\); expected"):
+        predictor.load_predictor(tmp_path / "other.keras")
 
 
 def test_the_file_says_what_its_user_needs(made):
@@ -350,9 +372,10 @@ def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
     assert find_sounds([tmp_path]) == [tmp_path / "x.WAV"]
     (tmp_path / "linked").symlink_to(sounds)
     (tmp_path / "around").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(sounds)
     assert [path.name for path in find_sounds([tmp_path])] == ["x.WAV", *(path.name for path in find_sounds([sounds]))]
-    (tmp_path / "linked").unlink()
-    (tmp_path / "around").unlink()
+    for name in ("again", "linked", "around"):
+        (tmp_path / name).unlink()
     assert len(find_sounds([sounds, sounds / "a.wav", sounds])) == 6
 
 

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # so that this process tra
 
 from began.errors import InputError
 from began.utterance_encoder import name_statistics
-from classifiers import search
+from classifiers import search, workers
 from classifiers.heads import DEFAULT_PARAMETERS, resolve_parameters
 from classifiers.search import search_head
 from classifiers.spaces import SPACES, compile_space
@@ -241,6 +241,23 @@ def test_file_of_another_search_is_refused(tmp_path):
     path.write_bytes(b"\xff\x00garbage")
     with pytest.raises(InputError, match="trials.csv"):
         run_search(path=path)
+
+
+def test_features_that_are_mapped_are_not_copied_for_the_workers(tmp_path):
+    rows = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float16, (6, 2, 5))
+    rows[:] = np.arange(60).reshape(rows.shape)
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    (tmp_path / "copies").mkdir()
+    files = workers._FeatureFiles(str(tmp_path / "copies"))
+    for view, is_copied in (
+        (rows, False),
+        (rows.reshape(-1, 5), False),
+        (rows[:3], False),
+        (rows[1:], True),
+        (rows[:, 1], True),
+    ):
+        np.testing.assert_array_equal(files._write(view)(), view)
+        assert bool(list((tmp_path / "copies").iterdir())) == is_copied
 
 
 def test_utterance_in_both_parts_is_refused():

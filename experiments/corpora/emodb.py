@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.folders import compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.folders import LOSSLESS, compare_names, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "emodb"
@@ -24,8 +24,6 @@ EMOTION_OF_CODE = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F
 """Position 6 of a file name: the first letter of the emotion's German name."""
 
 SEX_OF_SPEAKER = {"03": "M", "08": "F", "09": "F", "10": "M", "11": "M", "12": "M", "13": "F", "14": "F", "15": "M", "16": "F"}
-SUFFIXES = (".wav", ".flac")
-"""As published; and losslessly compressed, which are the same sounds."""
 
 TEXTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
 
@@ -76,13 +74,13 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     """
     folder = find_corpus(data_dir, "EmoDB", LAYOUT, HOW_TO_OBTAIN, _find_wav_folder)
     expected = "speaker (03, 08 to 16), text, emotion letter, version, such as 03a01Fa.wav"
-    rows = parse_names(find_files(folder, SUFFIXES, max_depth=0), _parse_name, folder, "EmoDB", expected)
+    rows = parse_names(find_files(folder, LOSSLESS, max_depth=0), _parse_name, folder, "EmoDB", expected)
     return build_corpus(NAME, rows, LABELS, notes=compare_names(rows, list_published()))
 
 
 def _find_wav_folder(data_dir: Path) -> Path | None:
     for folder in (data_dir / "wav", data_dir):
-        if folder.is_dir() and any(_FILE_NAME.fullmatch(path.name) for path in find_files(folder, SUFFIXES, max_depth=0)):
+        if folder.is_dir() and any(_FILE_NAME.fullmatch(path.name) for path in find_files(folder, LOSSLESS, max_depth=0)):
             return folder
     return None
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from began.errors import InputError
-from began.files import printable, shorten
+from began.errors import InputError, printable
+from began.files import shorten
 from began.sounds import SoundHashes
 from experiments.corpora.folders import read_each
 from experiments.corpora.record import Corpus

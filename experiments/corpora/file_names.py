@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from began.errors import InputError
-from began.files import printable
+from began.errors import InputError, printable
 from began.sound_files import SUFFIXES
 from experiments.corpora import emodb, savee
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates

@@ -11,11 +11,15 @@ from typing import Any, TypeVar
 
 from began.audio import UNBOUNDED, hash_sound, is_silent, open_audio, read_blocks
 from began.containers import UNKNOWN
-from began.errors import InputError, counted, raise_passing
-from began.files import describe_no_file, printable, shorten
+from began.errors import InputError, counted, printable, raise_passing
+from began.files import describe_no_file, shorten
+from began.sound_files import walk_files
 from experiments.corpora.record import Corpus
 
 Found = TypeVar("Found")
+
+LOSSLESS = (".wav", ".flac")
+"""Endings of the files of a corpus: as published, or the same samples smaller."""
 
 PROBED_SECONDS = 0.1
 """How much of a file is read at a time until there is sound in it."""
@@ -95,13 +99,7 @@ def find_files(folder: Path, suffixes: Sequence[str], max_depth: int = 4) -> lis
     def refuse(error: OSError) -> None:
         raise _unreadable(error.filename, error) from error
 
-    found = []
-    for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        depth = len(Path(where).relative_to(folder).parts)
-        # macOS leaves "._name" twins and __MACOSX folders in archives; depth also ends loops of links.
-        folders[:] = sorted(name for name in folders if depth < max_depth and not name.startswith(".") and name != "__MACOSX")
-        found += [Path(where, name) for name in names if name.lower().endswith(tuple(suffixes)) and not name.startswith(".")]
-    return sorted(found)
+    return sorted(walk_files(folder, suffixes, refuse, max_depth))
 
 
 def parse_names(

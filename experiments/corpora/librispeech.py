@@ -5,9 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from began.errors import InputError
-from began.files import printable
-from experiments.corpora.folders import find_corpus, find_files, parse_names
+from began.errors import InputError, printable
+from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "librispeech"
@@ -61,7 +60,7 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
             raise InputError.about(printable(data_dir), found, expected, "choose among those there, or download the other")
         folders = {subset: folders[subset] for subset in subsets}
     sexes = _read_sexes(data_dir)
-    paths = {path: subset for subset, folder in folders.items() for path in find_files(folder, [".flac", ".wav"])}
+    paths = {path: subset for subset, folder in folders.items() for path in find_files(folder, LOSSLESS)}
 
     def parse_name(path: Path) -> dict[str, str] | None:
         if (match := FILE_NAME.fullmatch(path.name)) is None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from began.audio import hash_sound, measure_seconds, name_part, split_part
-from began.errors import InputError, name_cause, raise_passing
-from began.files import describe_no_file, printable
+from began.errors import InputError, name_cause, printable, raise_passing
+from began.files import describe_no_file
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import POOLED, RESERVED_LABELS, UNKNOWN_SPEAKER, Corpus, build_corpus
 

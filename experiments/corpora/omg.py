@@ -8,8 +8,8 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
-from began.errors import InputError
-from began.files import printable, shorten
+from began.errors import InputError, printable
+from began.files import shorten
 from experiments.corpora import folders
 from experiments.corpora.record import Corpus, build_corpus
 
@@ -61,7 +61,7 @@ def load(
     data_dir = folders.open_folder(data_dir, "OMG-Emotion", HOW_TO_OBTAIN)
     table = read_annotations(data_dir if annotations_dir is None else annotations_dir)
     names = {row["utterance"] for row in table}
-    sounds = {path: _name_utterance(path) for path in folders.find_files(data_dir, [".wav", ".flac"])}
+    sounds = {path: _name_utterance(path) for path in folders.find_files(data_dir, folders.LOSSLESS)}
     surplus = [printable(path.relative_to(data_dir)) for path, name in sounds.items() if name not in names]
     pairs = [(name, str(path)) for path, name in sounds.items() if name in names]
     folders.refuse_duplicates(data_dir, pairs)

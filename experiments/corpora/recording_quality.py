@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from began.audio import SILENCE
-from began.errors import counted
-from began.files import printable, shorten
+from began.errors import counted, printable
+from began.files import shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,7 @@ class Meters:
         self._meters: dict[str, Meter] = {}
 
     def start(self, path: str) -> Callable[[int, np.ndarray], None]:
-        """Returns what takes the blocks of a recording (`began.audio.stream_audio`)."""
+        """Returns what takes the blocks of a recording (`began.audio.hash_sound`)."""
         self._meters[path] = Meter()
         return self._meters[path].add
 

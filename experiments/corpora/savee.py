@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.folders import compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.folders import LOSSLESS, compare_names, find_corpus, find_files, parse_names
 from experiments.corpora.record import Corpus, build_corpus
 
 NAME = "savee"
@@ -22,8 +22,6 @@ the flat form DC_a01.wav, in which the corpus also circulates, loads too"""
 SPEAKERS = ("DC", "JE", "JK", "KL")
 EMOTION_OF_CODE = dict(zip(("a", "d", "f", "h", "n", "sa", "su"), LABELS, strict=True))
 
-SUFFIXES = (".wav", ".flac")
-"""As published; and losslessly compressed, which are the same sounds."""
 
 _FILE_NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(sa|su|a|d|f|h|n)(\d\d)\.(?:wav|flac)", re.IGNORECASE)
 
@@ -47,13 +45,13 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     folder = find_corpus(data_dir, "SAVEE", LAYOUT, HOW_TO_OBTAIN, _find_audio_folder)
     expected = f"speaker ({', '.join(SPEAKERS)}), emotion ({', '.join(EMOTION_OF_CODE)}) and number: DC/a01.wav or DC_a01.wav"
     parse = functools.partial(_parse_name, folder)
-    rows = parse_names(find_files(folder, SUFFIXES, max_depth=1), parse, folder, "SAVEE", expected)
+    rows = parse_names(find_files(folder, LOSSLESS, max_depth=1), parse, folder, "SAVEE", expected)
     return build_corpus(NAME, rows, LABELS, notes=compare_names(rows, list_published()))
 
 
 def _find_audio_folder(data_dir: Path) -> Path | None:
     for folder in (data_dir / "AudioData", data_dir / "ALL", data_dir):
-        if folder.is_dir() and any(_parse_name(folder, path) for path in find_files(folder, SUFFIXES, max_depth=1)):
+        if folder.is_dir() and any(_parse_name(folder, path) for path in find_files(folder, LOSSLESS, max_depth=1)):
             return folder
     return None
 

@@ -12,7 +12,14 @@ import pandas as pd
 from began.errors import counted, printable
 from began.files import lock_folder
 from began.sounds import SoundHashes
-from classifiers.metrics import CATEGORICAL, aggregate_chunks, evaluate_classification, evaluate_dimensions
+from classifiers.metrics import (
+    CATEGORICAL,
+    CONCORDANCE,
+    DIMENSIONS,
+    aggregate_chunks,
+    evaluate_classification,
+    evaluate_dimensions,
+)
 from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
@@ -108,7 +115,7 @@ def _run_condition(
             print(printable(f"{said}{run.path}"))
             run.start_searches(config, condition.searched_as)
             metrics = _execute(condition, *prepare_data(), settings, run)
-            print(f"{said}{_summarise(metrics, condition)}")
+            print(f"{said}{summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)
 
 
@@ -198,15 +205,15 @@ def _list_predictions(fold: str, tasks: dict[str, Scored], data: Data) -> pd.Dat
             listed = listed.assign(target=table["label"], prediction=labels[scores.argmax(axis=1)])
             listed = listed.assign(**dict(zip(labels, scores.T.round(6), strict=True)))
         else:
-            for column, name in enumerate(("arousal", "valence")):
+            for column, name in enumerate(DIMENSIONS):
                 pair = {f"{name}_target": table[name], f"{name}_prediction": scores[:, column].round(6)}
                 listed = listed.assign(**pair)
     return listed
 
 
-def _summarise(metrics: pd.DataFrame, condition: Condition) -> str:
-    dimensions = [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
+def summarise(metrics: pd.DataFrame, condition: Condition) -> str:
+    """Returns the pooled test scores of a run at the condition's main level, in words."""
     of_test = metrics[(metrics["fold"] == POOLED) & (metrics["level"] == condition.main_level) & (metrics["split"] == "test")]
     values = of_test.set_index("metric")["value"]
-    shown = [name for name in ("accuracy", "unweighted_average_recall", *dimensions) if name in values]
+    shown = [name for name in ("accuracy", "unweighted_average_recall", *CONCORDANCE) if name in values]
     return ", ".join(f"{name.replace('_', ' ')} {values[name]:.3f}" for name in shown)

@@ -22,7 +22,7 @@ from began.errors import InputError, printable
 from began.files import read_attached_json
 from began.spectrogram import SpectrogramConfig
 from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, soften_head
-from classifiers.metrics import CATEGORICAL, DIMENSIONAL
+from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONAL
 from experiments.corpora.record import SHORT_HASH
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
@@ -230,8 +230,7 @@ def _summarise_tests(results_dir: Path, condition: Condition, task: str) -> dict
     """Returns what heads like this one scored on utterances that they had not seen: means over the runs, fractions."""
     metrics = read_metrics(results_dir, condition.experiment, condition.name)
     chosen = metrics[(metrics["split"] == "test") & (metrics["fold"] == POOLED) & (metrics["level"] == condition.main_level)]
-    dimensions = [f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")]
-    names = ["accuracy", "unweighted_average_recall"] if task == CATEGORICAL else dimensions
+    names = ("accuracy", "unweighted_average_recall") if task == CATEGORICAL else CONCORDANCE
     means = chosen.groupby("metric")["value"].mean()
     tested = {name: round(float(means[name]), 4) for name in names if name in means}
     return {"protocol": condition.protocol_text, "runs": chosen["run"].nunique(), **tested}

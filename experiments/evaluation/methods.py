@@ -56,9 +56,10 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
     if "max_evals" in used:
         used.add("spark_master")
     given, default = vars(settings), vars(Settings(settings.results_dir))
-    unused = [name for name in ("max_evals", "epochs", "spark_master", "pooling") if name not in used]
+    unused = [name for name in OPTIONS if name not in used]
     if shown := [OPTIONS[name] for name in unused if given[name] != default[name]]:
-        print(f"note: {', '.join(shown)}: without effect with --method {' and '.join({c.method for c in conditions})}")
+        methods = " and ".join(dict.fromkeys(condition.method for condition in conditions))
+        print(f"note: {', '.join(shown)}: without effect with --method {methods}")
 
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
@@ -67,9 +68,8 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
         from experiments.evaluation import fine_tuning  # which imports Keras
 
         return fine_tuning.prepare(condition, corpus, settings)
-    heads = {"head": searched_heads.prepare, "utterance": searched_heads.prepare}
-    others = {**heads, "statistics": statistics_svm.prepare}
-    return others.get(condition.method, baselines.prepare)(condition, corpus, settings)
+    modules = {"head": searched_heads, "utterance": searched_heads, "statistics": statistics_svm}
+    return modules.get(condition.method, baselines).prepare(condition, corpus, settings)
 
 
 def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> dict[str, object]:

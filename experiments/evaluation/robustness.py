@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from began.files import lock_folder, printable
+from began.errors import printable
+from began.files import lock_folder
 from began.sounds import SoundHashes
 from began.startup import count_cores
 from classifiers.columns import ChosenColumns
@@ -33,11 +34,11 @@ from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteratio
 from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import ADAPTED_TO, Condition, on_altered
 from experiments.evaluation.data import Data, Outcome
-from experiments.evaluation.evaluate import finish_run
+from experiments.evaluation.evaluate import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import POOLED, RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 from experiments.evaluation.searched_heads import draw_seed, head_job
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ def measure_robustness(methods: Sequence[str], alterations: Sequence[str], corpu
                     rows = [data.scored_of(split.test) for split in splits]
                     parts = enumerate(zip(trained, rows, strict=True))
                     scores = [_score(own, record, data, some, [settings.seed, fold]) for fold, (own, some) in parts]
-                    _finish(runs[method, name], record, data, splits, scores, settings)
+                    outcomes = {CATEGORICAL: Outcome(scores)}
+                    metrics = finish_run(runs[method, name], record, data, splits, outcomes, settings)
+                    print(printable(f"{record.name}: {summarise(metrics, record)}"))
 
 
 def _start(locks: ExitStack, method: str, name: str, corpus: Corpus, settings: Settings) -> RunFolder:
@@ -189,12 +192,3 @@ def adapt(head: TrainedHead, data: Data, rows: np.ndarray, number: int | None, s
     for copy in np.unique(copies):
         statistics[copies == copy] += trained - statistics[(copies == copy) & drawn].mean(axis=0)
     return statistics
-
-
-def _finish(
-    run: RunFolder, condition: Condition, data: Data, splits: Sequence[Split], scores: list[np.ndarray], settings: Settings
-) -> None:
-    """Writes a run, and says what it scored."""
-    metrics = finish_run(run, condition, data, splits, {CATEGORICAL: Outcome(scores)}, settings)
-    pooled = metrics[(metrics["fold"] == POOLED) & (metrics["level"] == condition.main_level)].set_index("metric")
-    print(f"{condition.description}: accuracy {100 * pooled.loc['accuracy', 'value']:.1f} %")

@@ -27,8 +27,8 @@ from typing import Any
 
 import pandas as pd
 
-from began.errors import InputError, raise_passing
-from began.files import printable, shorten, write_atomically, write_text
+from began.errors import InputError, printable, raise_passing
+from began.files import shorten, write_atomically, write_text
 from classifiers.metrics import TASKS
 from experiments.corpora.record import POOLED as POOLED
 from experiments.corpora.record import TEXT_COLUMNS, Corpus

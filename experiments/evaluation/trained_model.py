@@ -12,7 +12,13 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError, counted, printable
-from classifiers.metrics import CATEGORICAL, evaluate_classification, evaluate_dimensions, expected_calibration_error
+from classifiers.metrics import (
+    CATEGORICAL,
+    DIMENSIONS,
+    evaluate_classification,
+    evaluate_dimensions,
+    expected_calibration_error,
+)
 from experiments.corpora.folders import refuse_problems
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.conditions import CORPORA
@@ -99,7 +105,7 @@ def measure(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) ->
         target, scores = predictions["target"], predictions[list(labels)].to_numpy(float)
         values = evaluate_classification(target, predictions["prediction"], labels, scores)
         return values | {"expected_calibration_error": expected_calibration_error(target, labels, scores)}
-    columns = [predictions[f"{name}_{kind}"] for name in ("arousal", "valence") for kind in ("target", "prediction")]
+    columns = [predictions[f"{name}_{kind}"] for name in DIMENSIONS for kind in ("target", "prediction")]
     return evaluate_dimensions(*columns)
 
 

@@ -11,7 +11,7 @@ two losses, one of each corpus. This, and the default parameters, were fixed bef
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError
-from began.files import UNFINISHED, lock_folder, open_npy, printable, write_npy
+from began.errors import InputError, printable
+from began.files import UNFINISHED, lock_folder, open_npy, write_npy
 from began.sounds import SoundHashes
 from classifiers.metrics import CATEGORICAL
 from classifiers.training import BLOCK
@@ -29,12 +29,12 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import CORPORA, SET_ASIDE, Condition
 from experiments.evaluation.data import Data, Outcome
-from experiments.evaluation.evaluate import finish_run
+from experiments.evaluation.evaluate import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 from experiments.evaluation.robustness import PENALTY
-from experiments.evaluation.runs import POOLED, RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 from experiments.evaluation.searched_heads import draw_seed, head_job
 
 
@@ -115,10 +115,7 @@ def _run_method(
                 with lock_folder(run.path.parent):
                     run.start(configs[condition.name])
                     metrics = finish_run(run, condition, job.data, job.splits, {CATEGORICAL: Outcome(scores)}, settings)
-                pooled = metrics[(metrics["fold"] == POOLED) & (metrics["level"] == condition.main_level)]
-                values = pooled.set_index("metric")["value"]
-                said = f"accuracy {values['accuracy']:.3f}, unweighted average recall {values['unweighted_average_recall']:.3f}"
-                print(printable(f"{condition.name}, run {number}: {said}"))
+                print(printable(f"{condition.name}, run {number}: {summarise(metrics, condition)}"))
 
 
 # --------------------------------------------------------------------------------------------------------- two corpora
@@ -272,12 +269,8 @@ def make_job(condition: Condition, data: Data, parts: Parts) -> Job:
     return Job(data, np.concatenate(rows), splits, [data.scored_of(split.test) for split in splits])
 
 
-Train = Callable[[Sequence[Job], Settings, int], list[list[np.ndarray]]]
-"""(jobs, settings, number of the run) -> scores of each split of each job, float32 (n_scored, n_classes)."""
-
-
 def train_classifiers(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[np.ndarray]]:
-    """Fits support vector machines, see `Train`."""
+    """Fits support vector machines; returns the scores of each split of each job, float32 (n_scored, n_classes)."""
     found = []
     for data, rows, _, scored in jobs:
         model = make_classifier(PENALTY).fit(data.features[rows], data.targets(CATEGORICAL)[rows])
@@ -286,7 +279,7 @@ def train_classifiers(jobs: Sequence[Job], settings: Settings, run: int) -> list
 
 
 def train_heads(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[np.ndarray]]:
-    """Trains heads with default parameters, see `Train`."""
+    """Trains heads with default parameters; returns what `train_classifiers` does."""
     from classifiers import workers
     from classifiers.heads import resolve_parameters
 

@@ -1,4 +1,4 @@
 """From run folders to what is read: summary -> tables (in Markdown) -> readme, and all of it written by render.
 
-``errors`` and ``pretraining`` prepare what the notebooks show beside that; ``model_card`` describes an encoder.
+``error_analysis`` and ``encoders`` prepare what the notebooks show beside that; ``model_card`` describes an encoder.
 """

@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError
-from classifiers.metrics import evaluate_classification, evaluate_dimensions
+from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_dimensions
 from experiments.evaluation.conditions import Condition
 from experiments.evaluation.runs import POOLED, RUN_AGAIN, RunFolder, find_runs, read_metrics_file, read_table, read_trials
+from experiments.reporting.summary import range_of
 
 ROUNDING = 1e-6
 """Of the scores in predictions.csv: six digits."""
 
 _KEYS = ("utterance", "speaker", "fold")
 _CLASSES = ("target", "prediction")
-_DIMENSIONS = tuple(f"{name}_{kind}" for name in ("arousal", "valence") for kind in _CLASSES)
+_DIMENSIONS = tuple(f"{name}_{kind}" for name in DIMENSIONS for kind in _CLASSES)
 _SELECTED_ON = ("unweighted_average_recall", "concordance_correlation_coefficient_mean")
 _PER_VIDEO = "_per_video"
 
@@ -105,8 +106,8 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         wanted, tolerance = computed.get((fold, metric), (0.0, math.inf))
         if level != levels[-1]:  # chunks, whose scores are not in predictions.csv
             tolerance = math.inf
-        low, high = _range_of(metric)
-        if not (low <= value <= high and abs(value - wanted) <= tolerance):
+        low, high = range_of(metric)
+        if not (low <= value <= high + ROUNDING and abs(value - wanted) <= tolerance):
             expected_value = f"{wanted:.6f}, as predictions.csv gives it" if tolerance < math.inf else f"{low:g} to {high:g}"
             raise _refuse(run, "metrics", f"{metric} {value:g} of fold {fold} at {level} level", expected_value)
     _check_validation(run, metrics[metrics["split"] == "validation"], {*predictions["fold"]})
@@ -138,17 +139,12 @@ def _is_per_video(key: tuple[str, str, str], predictions: pd.DataFrame) -> bool:
     return key[2].endswith(_PER_VIDEO) and {*_DIMENSIONS} <= {*predictions}
 
 
-def _range_of(metric: str) -> tuple[float, float]:
-    if metric.startswith("mean_squared_error"):
-        return 0.0, 4.0
-    return (-1.0 if metric.startswith(("concordance", "pearson")) else 0.0), 1.0 + 1e-9
-
-
 def _check_validation(run: RunFolder, validation: pd.DataFrame, folds: set[str]) -> None:
     """Checks the scores that were selected on: one for each fold, or none at all."""
     for metric, rows in validation.groupby("metric"):
-        low, high = _range_of(str(metric))
-        if metric not in _SELECTED_ON or set(rows["level"]) != {"utterance"} or not rows["value"].between(low, high).all():
+        low, high = range_of(str(metric))
+        is_possible = rows["value"].between(low, high + ROUNDING).all()
+        if metric not in _SELECTED_ON or set(rows["level"]) != {"utterance"} or not is_possible:
             raise _refuse(run, "metrics", f"validation scores {metric}", f"{' or '.join(_SELECTED_ON)} of utterances, up to 1")
         if set(rows["fold"]) != folds:
             found = f"{metric} of validation for the folds {', '.join(sorted(rows['fold']))}"

@@ -10,7 +10,7 @@ from began.errors import InputError
 from began.files import write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS
-from experiments.reporting.markdown import Footnotes, markdown_table
+from experiments.reporting.markdown import NOT_RUN, Footnotes, markdown_table
 from experiments.reporting.summary import SYNTHETIC_NOTICE
 from experiments.reporting.tables import COLUMNS, FILES, OURS, beside_the_paper, compare_in_words, name_unit
 
@@ -27,9 +27,16 @@ def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.Pat
         table = table[~table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False)]
         link = f"**[{record.title}]({root}/tables/{FILES[experiment]}.md)**"
         if experiment.startswith("table"):
-            heads, rows = beside_the_paper(experiment, table[table["system"].isin((paper.PAPER, OURS))], footnotes)
+            is_absent = (table["system"] == OURS) & (table["n_runs"] == 0)
+            absent = ", ".join(f"`{name}`" for name in table.loc[is_absent, "condition"])
+            chosen = table[table["system"].isin((paper.PAPER, OURS)) & ~is_absent]
+            if OURS not in set(chosen["system"]):
+                lines += [f"{link}: {NOT_RUN}.", ""]
+                continue
+            heads, rows = beside_the_paper(experiment, chosen, footnotes)
             beside = markdown_table(heads, rows[:_MOST_ROWS])
             lines += [f"{link}{name_unit(table)}. {COLUMNS[experiment]}", "", beside, "", *footnotes.lines()]
+            lines += [f"{NOT_RUN.capitalize()}: {absent}.", ""] if absent else []
         elif experiment == "ablations" and len(table):
             picture = f"![Ablations: accuracies and differences, with intervals]({root}/figures/ablations.png)"
             lines += [f"{link} (%). {compare_in_words(table)}", "", picture, ""]

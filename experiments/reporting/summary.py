@@ -135,7 +135,7 @@ class Results:
         over_runs = of_runs.groupby(_KEYS, sort=False).agg(["std", "count"])
         means = []
         for key, folds in self.by_fold.items():
-            mean, low, high, n = t_interval(folds, *_range_of(key[2]))
+            mean, low, high, n = t_interval(folds, *range_of(key[2]))
             with_speakers, base = self.has_speakers_as_folds(*key[:2]), find_base(key[0])
             scope = MEAN_OVER_SPEAKERS if with_speakers else MEAN_OVER_FOLDS
             row = dict(zip(_SUMMARY, (*key, scope, mean, *over_runs.loc[key]), strict=False))
@@ -282,7 +282,8 @@ def validation_and_test(results: Results, experiment: str, condition: str) -> pd
     return scores.reindex(columns=["validation", "test"]).dropna().rename_axis(columns=None).reset_index()
 
 
-def _range_of(metric: str) -> tuple[float, float]:
+def range_of(metric: str) -> tuple[float, float]:
+    """Returns the lowest and the highest value that a metric can have; arousal lies in [0, 1], valence in [-1, 1]."""
     if metric.startswith("mean_squared"):
-        return 0.0, math.inf
+        return 0.0, 4.0
     return (-1.0 if metric.startswith(("concordance", "pearson")) else 0.0), 1.0

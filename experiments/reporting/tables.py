@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from classifiers.metrics import CONCORDANCE, DIMENSIONS
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS, HEADS, LABEL_EFFICIENCY, find_condition
 from experiments.evaluation.runs import LEVELS, POOLED
@@ -30,7 +31,6 @@ FILES = {"table1_savee": "table1", "table2_omg": "table2", "table3_emodb": "tabl
 FILES |= {"label_efficiency": "label_efficiency", "custom": "custom"}
 """Experiment -> name of its files under results/tables."""
 
-DIMENSIONS = ("arousal", "valence")
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "unweighted_average_recall": "UAR",
@@ -57,7 +57,7 @@ COLUMNS = {
 }
 """What the columns of a table are."""
 
-_MAIN = ("accuracy", RECALL, *(f"concordance_correlation_coefficient_{name}" for name in DIMENSIONS))
+_MAIN = ("accuracy", RECALL, *CONCORDANCE)
 _READINGS = {
     "table1_savee": ("accuracy", RECALL, "binary_accuracy"),
     "table2_omg": ("f1_micro", "f1_macro", "f1_weighted", "fbeta_0.5_macro", "fbeta_0.5_rounded", "binary_accuracy"),
@@ -78,7 +78,12 @@ _SPREAD = (
 )
 _READING = (
     "A finding, not a claim about what the authors computed. With seven classes, binary accuracy is 85.7 % for predicting "
-    "nothing and 1 − 2(1 − a)/7 for confident predictions of accuracy a."
+    "nothing and 1 − 2(1 − a)/7 for confident predictions of accuracy a. Distance: the mean absolute difference to the paper's "
+    "numbers, in points."
+)
+_LEVELS_IN_WORDS = (
+    "Levels: `chunk`, one second; `recording`, an utterance in a single pass; `utterance`, the scores of an utterance averaged "
+    "over its chunks, or over its copies at seven speeds."
 )
 
 
@@ -157,7 +162,7 @@ def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPa
     protocols = select(table, system=OURS).drop_duplicates("condition").groupby("protocol", sort=False)["condition"]
     lines += ["## Protocols", ""] if len(protocols) else []
     lines += [f"- {', '.join(f'`{name}`' for name in names)}: {md.escape(protocol)}." for protocol, names in protocols]
-    return "\n".join([*lines, "", _SPREAD, ""])
+    return "\n".join([*lines, "", _LEVELS_IN_WORDS, "", _SPREAD, ""])
 
 
 def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnotes) -> tuple[list[str], list[list[str]]]:
@@ -168,7 +173,7 @@ def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnot
     heads = {
         "table3_emodb": [what, "accuracy", to_paper, over, paired, "UAR"],
         "ablations": [what, "accuracy", over, paired, "UAR", chunk, AVERAGED],
-    }.get(experiment, [*columns])
+    }.get(experiment, [what, *columns])
     rows = []
     for (system, condition), block in table.groupby(["system", "condition"], sort=False):
         found, level = _index(block), "utterance" if "utterance" in set(block["level"]) else "chunk"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from classifiers.metrics import CATEGORICAL
+from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONS
 from experiments.evaluation.runs import POOLED
 from experiments.evaluation.trained_model import RESTRICTED
 from experiments.reporting import markdown as md
@@ -59,12 +59,11 @@ def _describe_classes(metrics: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> 
 
 
 def _describe_dimensions(metrics: pd.DataFrame, predictions: pd.DataFrame) -> list[str]:
-    names = {name: f"concordance_correlation_coefficient_{name}" for name in ("arousal", "valence")}
     found, rows = select(metrics, fold=POOLED).set_index("metric")["value"], []
-    for name, metric in names.items():
+    for name, metric in zip(DIMENSIONS, CONCORDANCE, strict=True):
         row = {"": name, "CCC": md.number(found[metric], ""), **_over_speakers(metrics, {"CCC": metric}, "")}
         rows.append(row | {"mean squared error": md.number(found[f"mean_squared_error_{name}"], "")})
-    columns = {f"CCC, {name}": metric for name, metric in names.items()}
+    columns = {f"CCC, {name}": metric for name, metric in zip(DIMENSIONS, CONCORDANCE, strict=True)}
     return [_align(pd.DataFrame(rows)), *_describe_speakers(metrics, predictions, columns, "")]
 
 
