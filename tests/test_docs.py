@@ -173,7 +173,7 @@ def difference(one: str, other: str) -> tuple[str, str]:
 def test_the_differences_of_the_readme():
     opening = " ".join(TEXT.split("```bash")[0].split())
     head = "ablations/utterance_head"
-    pairs = [(head, f"{head}_initial_weights"), (head, "ablations/compare_2016")]
+    pairs = [(head, f"{head}_initial_weights"), ("table3_emodb/utterance_head", "ablations/compare_2016")]
     pairs.append(("label_efficiency/emodb_utterance_head_100", "label_efficiency/emodb_initial_weights_100"))
     for one, other in pairs:
         mean, interval = difference(one, other)

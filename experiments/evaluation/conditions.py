@@ -257,7 +257,7 @@ class Experiment:
 
 
 def choose_front_end(protocol: str) -> str:
-    """Returns what methods on whole utterances hear by default.
+    """Returns the front end of methods on whole utterances by default.
 
     The level of a recording tells of emotion where speaker and microphone are the same throughout, and of the microphone
     elsewhere. Chosen on the inner folds of SAVEE's training parts (docs/method.md).
@@ -421,14 +421,14 @@ PERCENTS = {"emodb": (5, 10, 25, 50, 100), "savee": (33, 67, 100)}
 
 
 def _list_learners(protocol: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    hears: dict[str, Any] = {"front_end": choose_front_end(protocol)}
-    head = {"method": "utterance", **hears}
+    behind: dict[str, Any] = {"front_end": choose_front_end(protocol)}
+    head = {"method": "utterance", **behind}
     return {
         "utterance_head": ("BEGAN, frozen; default head on the whole utterance", head),
         "initial_weights": ("the same on an encoder with its initial weights", {**head, "initial_weights": True}),
         "from_scratch": ("encoder and head trained from scratch, on one second", {"method": "whole", "initial_weights": True}),
-        "functionals": ("functionals of librosa's features, linear SVM", {"method": "functionals", **hears}),
-        "egemaps": ("eGeMAPS (openSMILE), linear SVM", {"method": "egemaps", **hears}),
+        "functionals": ("functionals of librosa's features, linear SVM", {"method": "functionals", **behind}),
+        "egemaps": ("eGeMAPS (openSMILE), linear SVM", {"method": "egemaps", **behind}),
     }
 
 

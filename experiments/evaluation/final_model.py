@@ -118,7 +118,7 @@ def _write(
     save_predictor(path, build_predictor(encoder, head, metadata))
     print(printable(f"wrote {path}, for own recordings: trained on {trained_on}"))
     if condition.method == "utterance" and condition.front_end == "trimmed":
-        print("note: it hears the level of recordings: give it those of the same microphone and gain")
+        print("note: it depends on the level of recordings: give it those of the same microphone and gain")
 
 
 def _calibrate(

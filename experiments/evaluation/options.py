@@ -94,7 +94,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--method", choices=("utterance", "head", "statistics"), default="utterance", help=method)
     front_end = (
-        "what the methods on whole utterances hear: normalized, speech without silent ends at one level (default); trimmed, "
+        "input of the methods on whole utterances: normalized, speech without silent ends at one level (default); trimmed, "
         "the same at its own level (default where each speaker is alone, as in table 1); or literal, all that was recorded"
     )
     add("--front-end", choices=FRONT_ENDS, help=front_end)
