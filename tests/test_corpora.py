@@ -623,6 +623,8 @@ def test_parts_of_a_copy_that_overlap(recordings, tmp_path):
     assert len(recordings(rows).utterances) == 3
     with pytest.raises(InputError, match=r"line 5: b\.flac#t=0\.5,0\.9 is already in line 2, wholly or in part"):
         recordings(rows + "b.flac,x,0.5,0.9\n")
+    equal = read_sounds(recordings(rows + "b.flac,x,0,1\n"), SoundHashes(tmp_path)).utterances["sound"]
+    assert len(equal) == 4 and len(set(equal)) == 3
 
 
 @pytest.mark.parametrize(

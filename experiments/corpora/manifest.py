@@ -86,21 +86,23 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
 def _find_overlaps(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
     """Yields the number of each line whose sound an earlier line holds, wholly or in part, and what is wrong with it.
 
-    Copies of a file that parts are taken of count as that file; those of whole files are compared in `equal_sounds`.
+    Copies of a file that parts are taken of count as that file. Equal parts of copies are equal sounds, as whole copies are
+    (`equal_sounds`): these are not refused.
     """
     parts = {number: split_part(row["path"]) for number, row in rows.items()}
     files = {file: os.path.realpath(file) for file, _, _ in parts.values()}
     if any(end is not None for _, _, end in parts.values()):
         merged = _merge_copies(set(files.values()))
         files = {file: merged[name] for file, name in files.items()}
-    spans: dict[str, list[tuple[float, float, int]]] = {}
+    spans: dict[str, list[tuple[str, tuple[float, float], int]]] = {}
     for number, (file, start, end) in parts.items():
-        last, known = math.inf if end is None else end, spans.setdefault(files[file], [])
-        for other_start, other_last, line in known:
-            if other_start + ROUNDING_SECONDS < last and start + ROUNDING_SECONDS < other_last:
+        name, span, known = os.path.realpath(file), (start, math.inf if end is None else end), spans.setdefault(files[file], [])
+        for other_name, other, line in known:
+            is_copy = name != other_name and span == other
+            if other[0] + ROUNDING_SECONDS < span[1] and start + ROUNDING_SECONDS < other[1] and not is_copy:
                 yield number, f"{printable(rows[number]['utterance'])} is already in line {line}, wholly or in part"
                 break
-        known.append((start, last, number))
+        known.append((name, span, number))
 
 
 def _merge_copies(files: Iterable[str]) -> dict[str, str]:
