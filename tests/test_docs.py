@@ -174,7 +174,8 @@ def test_the_differences_of_the_readme():
     opening = " ".join(TEXT.split("```bash")[0].split())
     head = "ablations/utterance_head"
     pairs = [(head, f"{head}_initial_weights"), ("table3_emodb/utterance_head", "ablations/compare_2016")]
-    pairs.append(("label_efficiency/emodb_utterance_head_100", "label_efficiency/emodb_initial_weights_100"))
+        for corpus in ("emodb", "savee"):
+        pairs.append((f"label_efficiency/{corpus}_utterance_head_100", f"label_efficiency/{corpus}_initial_weights_100"))
     for one, other in pairs:
         mean, interval = difference(one, other)
         assert mean[1:] in opening and interval in opening, (other, mean, interval)
@@ -196,18 +197,28 @@ def test_the_accuracies_of_the_readme(condition, shown):
     assert f"{mean:.1f} %" == shown and shown in TEXT
 
 
+_OF_SHARES = [f"label_efficiency/{{}}{name}_{{:03d}}" for name in ("utterance_head", "initial_weights", "functionals")]
+
+
 def test_the_differences_of_the_ablations():
     text = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\S+)` − `(\S+)` \| (\S+) \| (.*) \|$", text, re.MULTILINE)
     assert len(rows) > 5
     for one, other, *shown in rows:
         assert tuple(shown) == difference(f"ablations/{one}", f"ablations/{other}"), (one, other)
-    shares = re.findall(r"^\| (\d+) % \| (\S+) \| (.*) \|$", text, re.MULTILINE)
-    assert len(shares) == 5
-    for percent, *shown in shares:
-        names = (f"label_efficiency/emodb_{method}_{int(percent):03d}" for method in ("utterance_head", "initial_weights"))
-        expected = difference(*names)
-        assert tuple(shown) == expected, percent
+        emodb, savee = text.split("--corpus savee`", 1)
+    for corpus, section, n_shares in (("emodb", emodb, 5), ("savee", savee, 3)):
+        shares = re.findall(r"^\| (\d+) % \| (.*) \|$", section, re.MULTILINE)
+        assert len(shares) == n_shares
+        for percent, cells in shares:
+            shown = [name.format(f"{corpus}_", int(percent)) for name in _OF_SHARES]
+            expected = [text for other in shown[1:] for text in difference(shown[0], other)]
+            assert cells.split(" | ") == expected[: 2 if corpus == "emodb" else 4], percent
+    levels = (
+        f"{accuracy_by_speaker(f'label_efficiency/savee_{name}_100').mean():.1f} %"
+        for name in ("utterance_head", "functionals")
+    )
+    assert all(level in savee for level in levels)
 
 
 def test_the_prediction_of_the_readme(shared_data, tmp_path, monkeypatch, capsys):
