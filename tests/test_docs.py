@@ -174,7 +174,7 @@ def test_the_differences_of_the_readme():
     opening = " ".join(TEXT.split("```bash")[0].split())
     head = "ablations/utterance_head"
     pairs = [(head, f"{head}_initial_weights"), ("table3_emodb/utterance_head", "ablations/compare_2016")]
-        for corpus in ("emodb", "savee"):
+    for corpus in ("emodb", "savee"):
         pairs.append((f"label_efficiency/{corpus}_utterance_head_100", f"label_efficiency/{corpus}_initial_weights_100"))
     for one, other in pairs:
         mean, interval = difference(one, other)
@@ -206,7 +206,7 @@ def test_the_differences_of_the_ablations():
     assert len(rows) > 5
     for one, other, *shown in rows:
         assert tuple(shown) == difference(f"ablations/{one}", f"ablations/{other}"), (one, other)
-        emodb, savee = text.split("--corpus savee`", 1)
+    emodb, savee = text.split("--corpus savee`", 1)
     for corpus, section, n_shares in (("emodb", emodb, 5), ("savee", savee, 3)):
         shares = re.findall(r"^\| (\d+) % \| (.*) \|$", section, re.MULTILINE)
         assert len(shares) == n_shares
