@@ -4,6 +4,8 @@ In mixed precision the layers compute in bfloat16. Weights, moments, losses, k a
 """
 
 import os
+import platform
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,9 @@ import numpy as np
 
 from began.errors import InputError
 from began.settings import AUTO, FLOAT32, MIXED
+
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+"""Of a processor: what decides how fast networks are on it."""
 
 MIN_STEPS = 1_000
 """A shorter training is not worth the ten seconds that measuring takes."""
@@ -41,8 +46,15 @@ def expect_precision() -> tuple[str, str]:
 
 def has_amx() -> bool:
     """Whether the processor multiplies matrices of bfloat16, as Linux tells it."""
+    return "amx_bf16" in describe_processor()
+
+
+def describe_processor() -> str:
+    """Returns the name of the processor, and which of FLAGS it has, as Linux tells it; elsewhere its kind alone."""
     cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text(encoding="utf-8", errors="replace")
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
+    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return ", ".join([name[1].strip() if name else platform.machine(), *(flag for flag in FLAGS if flag in text.split())])
 
 
 def choose_precision(build: Callable[[], Any], batch: np.ndarray, report: Callable[[str], None]) -> tuple[str, str]:

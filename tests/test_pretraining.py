@@ -256,6 +256,13 @@ def test_checkpoint_from_before_there_was_a_choice_is_float32(store, tmp_path):
 NONE = "no AMX (amx_bf16) and no accelerator here: bfloat16 would be several times slower"
 
 
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
+def test_the_processor_is_named_with_its_flags(monkeypatch):
+    cpuinfo = "processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu avx avx2 amx_bf16 amx_tile\n"
+    monkeypatch.setattr(Path, "read_text", lambda self, **options: cpuinfo)
+    assert precision.describe_processor() == "A Processor, avx2, amx_bf16" and precision.has_amx()
+
+
 @pytest.mark.parametrize(
     ("has_amx", "min_steps", "gain", "expected"),
     [

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.files import write_atomically
+from began.precision import describe_processor
+from began.startup import count_cores
 
 PARTS = (
     "preparation",
@@ -47,7 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
         print(f"measuring: {part.replace('_', ' ')}", flush=True)
         benchmark = importlib.import_module(f"experiments.benchmarks.{part}").benchmark
         rows += benchmark(against=arguments.against) if part == "predicting" else benchmark()
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).assign(processor=f"{describe_processor()}, {count_cores()} cores")
     path = arguments.results_dir / "benchmarks.csv"
     if set(arguments.only) < set(PARTS) and path.exists():  # the other parts' rows stay
         before = pd.read_csv(path)

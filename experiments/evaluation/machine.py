@@ -17,7 +17,7 @@ def describe_machine() -> list[str]:
     import keras
     from threadpoolctl import threadpool_info
 
-    from began.precision import expect_precision
+    from began.precision import describe_processor, expect_precision
 
     found, cores = describe_environment(), count_cores()
     flags = [f"{name}={value}" for name, value in sorted(found["flags"].items())]
@@ -26,7 +26,7 @@ def describe_machine() -> list[str]:
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS") or f"{cores}, one per core that this process may use"
     return [
         f"devices: {', '.join(device.removeprefix('/physical_device:') for device in found['devices'] or [])}",
-        f"cores: {cores} of {found['cpu_count']} for this process ({found['machine']})",
+        f"cores: {cores} of {found['cpu_count']} for this process ({describe_processor()})",
         f"backend: {choose_backend()}",
         f"precision: {keras.config.dtype_policy().name}; of the pre-training {precision}, for {reason}",
         f"threads: {threads}; libraries of NumPy: {', '.join(sorted(pools))}; heads are trained on one each, side by side",
@@ -69,5 +69,4 @@ def advise(devices: list[str], cores: int, n_cores: int, load: float, environmen
 def advise_here() -> list[str]:
     """Returns what would make commands faster here; after `describe_machine`, which starts the backend."""
     found: dict[str, Any] = describe_environment()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return advise(found["devices"] or [], count_cores(), found["cpu_count"], load, os.environ)
+    return advise(found["devices"] or [], count_cores(), found["cpu_count"], os.getloadavg()[0], os.environ)
