@@ -288,6 +288,15 @@ def test_the_scores_of_carrying_over():
     assert re.findall(r"\d+\.\d", section) == expected
 
 
+def test_the_scores_of_adapting():
+    rendered = (ROOT / "results" / "tables" / "robustness.md").read_text(encoding="utf-8").split("## Adapted")[1]
+    section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## Adapting")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (as recorded|telephone band|reverberation)\S* \| (.*) \|$", section, re.MULTILINE)
+    assert len(rows) == 3
+    for name, scores in rows:
+        assert re.search(rf"^\| {name}[^|]* \| {re.escape(scores)} \|$", rendered, re.MULTILINE), name
+
+
 def test_the_scores_of_the_method():
     rendered = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
     section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## What it scores")[1]

@@ -74,7 +74,7 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
     lines += footnotes.lines()
     if len(measured) > len(methods):
-        lines += ["", "## Adapted, without labels", "", _ABOUT_ADAPTED, "", _compare_adapted(found, measured)]
+        lines += ["", "## Adapted, without labels", "", _ABOUT_ADAPTED, "", _compare_adapted(found, measured), ""]
     return "\n".join(lines)
 
 
@@ -82,7 +82,9 @@ def _compare_adapted(found: pd.DataFrame, measured: Sequence[str]) -> str:
     """Returns the accuracies of one head, adapted to more and more recordings; one row per alteration."""
     adapted = [method for method in measured if on_altered(method, UNALTERED).adapted_to]
     numbers = [on_altered(method, UNALTERED).adapted_to for method in adapted]
-    accuracies = found["accuracy"].unstack("method").reindex(columns=["utterance_head", *adapted])
+    accuracies = (
+        found["accuracy"].unstack("method").reindex(columns=["utterance_head", *adapted]).dropna(subset=adapted, how="all")
+    )
     rows = [
         [ALTERATIONS[name].title, *map(md.number, accuracies.loc[name])] for name in ALTERATIONS if name in accuracies.index
     ]
