@@ -288,6 +288,28 @@ def test_the_scores_of_carrying_over():
     assert re.findall(r"\d+\.\d", section) == expected
 
 
+def test_the_readings_of_table_1():
+    text, table = (
+        (ROOT / "docs" / "choices.md").read_text(encoding="utf-8"),
+        pd.read_csv(ROOT / "results" / "tables" / "table1.csv"),
+    )
+    table = table.set_index(["condition", "metric", "level", "scope"])
+    conditions = {
+        "head on whole utterances": "utterance_split_utterance_head",
+        "support vector machine on the same statistics": "utterance_split_utterance_statistics",
+        "head on one second": "utterance_split",
+        "head on one second, chunks split (leaking)": "chunk_split_leaking",
+    }
+    rows = re.findall(
+        r"^\| ([^|]+) \| (accuracy|binary accuracy) of (utterance|chunk)s \| (.*) \| (\d+) \|$", text, re.MULTILINE
+    )
+    assert len(rows) == 6
+    for name, metric, level, scores, n_runs in rows:
+        for speaker, score in zip(("DC", "JE", "JK", "KL"), scores.split(" | "), strict=True):
+            found = table.loc[(conditions[name], metric.replace(" ", "_"), level, speaker)]
+            assert abs(found["mean"] - float(score)) < 0.51 and found["n_runs"] == int(n_runs), (name, metric, level, speaker)
+
+
 def test_the_scores_of_adapting():
     rendered = (ROOT / "results" / "tables" / "robustness.md").read_text(encoding="utf-8").split("## Adapted")[1]
     section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## Adapting")[1].split("\n## ")[0]
