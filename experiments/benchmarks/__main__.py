@@ -2,8 +2,8 @@
 
     python -m experiments.benchmarks --results-dir results
 
-takes about twelve minutes on two cores that do nothing else. With other work on the machine the figures are lower, and the
-ratios less certain.
+takes about twenty minutes on two cores that do nothing else, and writes when a part is done; --only measures some of them. With
+other work on the machine the figures are lower, and the ratios less certain.
 """
 
 import argparse
@@ -44,18 +44,17 @@ def main(arguments: argparse.Namespace) -> None:
 
     if (busy := os.getloadavg()[0]) > 0.5:
         print(f"note: other programs keep {busy:.1f} cores busy; the figures will be lower than this machine's", flush=True)
-    rows = []
-    for part in arguments.only:
+    path, processor, rows = arguments.results_dir / "benchmarks.csv", f"{describe_processor()}, {count_cores()} cores", []
+    for number, part in enumerate(arguments.only, start=1):
         print(f"measuring: {part.replace('_', ' ')}", flush=True)
         benchmark = importlib.import_module(f"experiments.benchmarks.{part}").benchmark
         rows += benchmark(against=arguments.against) if part == "predicting" else benchmark()
-    table = pd.DataFrame(rows).assign(processor=f"{describe_processor()}, {count_cores()} cores")
-    path = arguments.results_dir / "benchmarks.csv"
-    if set(arguments.only) < set(PARTS) and path.exists():  # the other parts' rows stay
-        before = pd.read_csv(path)
-        table = pd.concat([before[~before["name"].isin(table["name"])], table], ignore_index=True)
-    with write_atomically(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        table = pd.DataFrame(rows).assign(processor=processor)
+        if path.exists() and (number < len(arguments.only) or set(arguments.only) < set(PARTS)):
+            before = pd.read_csv(path)  # rows of what has not been measured stay, until all parts have been
+            table = pd.concat([before[~before["name"].isin(table["name"])], table], ignore_index=True)
+        with write_atomically(path) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
     print(table.to_string(index=False, na_rep="", max_colwidth=90))
     print(f"wrote {path}")
 

@@ -314,9 +314,7 @@ def _with_methods(*heads: Condition) -> dict[str, Condition]:
 
 _PER_SECOND = "searched head on one second at a time"
 _UTTERANCES = Condition("table1_savee", "utterance_split", _PER_SECOND, corpus="savee", protocol="per_speaker")
-_LEAKING = replace(
-    _UTTERANCES, name="chunk_split_leaking", description=f"{_PER_SECOND}, chunks in place of utterances split", chunk_split=True
-)
+_LEAKING = replace(_UTTERANCES, name="chunk_split_leaking", description=f"{_PER_SECOND}, chunks split", chunk_split=True)
 _TABLE1 = Experiment(
     "table1_savee",
     "Table 1: SAVEE, accuracy per speaker",

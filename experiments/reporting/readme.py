@@ -21,7 +21,7 @@ _MOST_ROWS = 5  # the paper and the main conditions; the rest is in the table
 def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.PathLike, readme: str | os.PathLike) -> str:
     """Returns the README's results, without what is from synthetic speech; links are relative to the README."""
     root = Path(os.path.relpath(Path(results_dir).resolve(), Path(readme).resolve().parent)).as_posix()
-    lines = ["Test scores, rendered from `results/` by `make tables`. ± is over runs, intervals are over speakers.", ""]
+    lines = ["Test scores, rendered by `make tables`. ± is over runs, intervals are over speakers.", ""]
     for experiment, record in EXPERIMENTS.items():
         table, footnotes = tables[experiment], Footnotes()
         table = table[~table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False)]
