@@ -134,8 +134,8 @@ def main(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     if n_bad:
         print(f"{n_bad} of {len(files)} files could not be used and were skipped.", file=sys.stderr)
-    is_adapted = adapt_to is not None or arguments.speakers_from_folders
-    if description.get("kind") == UTTERANCE and not is_adapted and len(files) - n_bad >= ENOUGH_TO_ADAPT:
+    could_adapt = description.get("kind") == UTTERANCE and arguments.channel != BOTH and len(files) - n_bad >= ENOUGH_TO_ADAPT
+    if could_adapt and not arguments.adapt and not arguments.speakers_from_folders:
         print(f"note: {ADAPT_HINT}", file=sys.stderr)
     if pictures:
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
