@@ -66,6 +66,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m classifiers.predict", description=__doc__)
     add = parser.add_argument
     add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")

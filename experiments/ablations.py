@@ -28,6 +28,7 @@ EXPERIMENT = EXPERIMENTS["ablations"]
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.ablations", __doc__, "EmoDB (holds wav/)")
     parser.epilog = "\n".join(["encoders:", *(f"  {name}: {_how_to_make(name)}" for name in ENCODERS)])
     names = tuple(EXPERIMENT.conditions)

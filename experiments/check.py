@@ -27,6 +27,7 @@ MACHINE = "machine"
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.check", description=__doc__)
     parser.add_argument("corpus", choices=(*CORPORA, MACHINE), help="what is checked")
     data_dir = "the corpus' folder; for `manifest` the CSV file; for `machine` nothing"

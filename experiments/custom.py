@@ -36,6 +36,7 @@ DEFAULT_RESULTS = Path("my-results")
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = options.make_base_parser("experiments.custom", __doc__)
     parser.set_defaults(results_dir=DEFAULT_RESULTS)
     add = parser.add_argument_group("own data set").add_argument

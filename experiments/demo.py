@@ -30,6 +30,7 @@ What to do next, with the published networks:
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.demo", description=__doc__)
     parser.add_argument("--output-dir", type=Path, default=Path("demo"), help="default: demo")
     parser.add_argument("--epochs", type=int, default=12, help="of the pre-training (default: 12)")

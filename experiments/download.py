@@ -37,6 +37,7 @@ MORE_SPACE = "free some space, or choose another --dest: nothing half-written wa
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.download", description=__doc__)
     parser.add_argument("corpus", choices=("librispeech", "emodb", "savee", "omg"))
     subset = "train-clean-100"

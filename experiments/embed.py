@@ -37,6 +37,7 @@ Row = tuple[str, float, float, np.ndarray]
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.embed", description=__doc__)
     add = parser.add_argument
     add("sounds", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")

@@ -47,6 +47,7 @@ FILES = ("predictions", "predictions_restricted")
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.evaluate", __doc__)
     add = parser.add_argument
     model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"

@@ -28,6 +28,7 @@ EXPERIMENT = "label_efficiency"
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.label_efficiency", __doc__, "the corpus")
     add, names = parser.add_argument, tuple(LABEL_EFFICIENCY["emodb"])
     add("--corpus", choices=tuple(LABEL_EFFICIENCY), default="emodb", help="default: emodb")

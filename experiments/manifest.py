@@ -26,6 +26,7 @@ COLUMNS = ("file", "label", "speaker", "sex", "split")
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     corpora = "\n".join(f"    {name:<8} {naming.title}: {naming.example}" for name, naming in NAMINGS.items())
     parser = argparse.ArgumentParser(prog="python -m experiments.manifest", description=f"{__doc__}\ncorpora:\n{corpora}")
     parser.add_argument("corpus", choices=tuple(NAMINGS), metavar="CORPUS", help=f"one of {', '.join(NAMINGS)}")

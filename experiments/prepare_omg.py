@@ -28,6 +28,7 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.prepare_omg", description=__doc__)
     parser.add_argument("--annotations-dir", type=Path, required=True, help="folder of the official omg_*.csv files")
     parser.add_argument("--videos-dir", type=Path, required=True, help="folder of the downloaded videos")

@@ -62,6 +62,7 @@ NUMBERS = {
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog=f"python -m experiments.{EXPERIMENT}", description=__doc__)
     data = parser.add_argument_group("data").add_argument
     speech = "the LibriSpeech folder (holds train-clean-100 …), another folder of sound, or a CSV file"

@@ -25,6 +25,7 @@ from experiments.reporting.render import render
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.robustness", __doc__, "EmoDB (holds wav/)")
     add = parser.add_argument
     add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training, components.npz beside it")

@@ -25,6 +25,7 @@ HEADS = ("utterance_split", "chunk_split_leaking")
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_table_parser("experiments.table1_savee", __doc__, "SAVEE (holds AudioData/, or DC_a01.wav …)")
     help_text = "default: utterance_split, and with --method head both"
     parser.add_argument("--conditions", nargs="+", choices=HEADS, help=help_text)

@@ -27,6 +27,7 @@ ALL = ("official", *OMG_PROTOCOLS)
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_table_parser("experiments.table2_omg", __doc__, "OMG-Emotion (holds VIDEO/utterance_N.wav)")
     parser.add_argument("--annotations-dir", type=Path, help="where the official CSV files lie (default: --data-dir)")
     parser.add_argument("--conditions", nargs="+", choices=ALL, default=DEFAULT, help=f"default: {', '.join(DEFAULT)}")

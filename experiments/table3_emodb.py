@@ -26,6 +26,7 @@ EXPERIMENT = EXPERIMENTS["table3_emodb"]
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_table_parser("experiments.table3_emodb", __doc__, "EmoDB (holds wav/)")
     help_text = "folder of these runs under results/table3_emodb (default: named after the method)"
     parser.add_argument("--condition", help=help_text)

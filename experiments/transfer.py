@@ -23,6 +23,7 @@ from experiments.reporting.render import render
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = make_base_parser("experiments.transfer", __doc__)
     add = parser.add_argument
     add("--emodb-dir", type=Path, required=True, help="the folder of EmoDB (holds wav/)")
