@@ -539,7 +539,7 @@ def test_manifest_takes_the_columns_of_audformat_tables(recordings):
 def test_manifest_takes_tables_that_audformat_saves(tmp_path, form):
     audformat = pytest.importorskip("audformat")
     for name in ("a.wav", "b.wav"):
-        soundfile.write(tmp_path / name, np.random.default_rng(len(name)).uniform(-0.1, 0.1, 32_000), 16_000)
+        soundfile.write(tmp_path / name, np.random.default_rng(ord(name[0])).uniform(-0.1, 0.1, 32_000), 16_000)
     database = audformat.Database("mine")
     schemes = {"emotion": audformat.Scheme(labels=["anger", "joy"]), "speaker": audformat.Scheme("str")}
     database.schemes.update(schemes | {"arousal": audformat.Scheme("float"), "valence": audformat.Scheme("float")})
