@@ -13,7 +13,7 @@ import pandas as pd
 from began.checkpoint import name_variables, write_checkpoint
 from began.errors import InputError
 from began.files import write_text
-from began.settings import Schedule
+from began.pretraining_settings import Schedule
 
 N_PICTURED = 8
 """Chunks of each kind that are looked at after a round."""

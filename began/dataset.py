@@ -21,9 +21,9 @@ import numpy as np
 from began.audio import hash_sound, name_part, split_part
 from began.errors import InputError, printable, raise_passing
 from began.files import lock_folder, open_npy, shorten, write_npy, write_text
+from began.find_sounds import StrPath, list_files
 from began.front_end import stream_chunks
-from began.sound_files import StrPath, list_files
-from began.sounds import State, hash_together, look_at
+from began.sound_hashes import State, hash_together, look_at
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.startup import count_cores
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from began.errors import InputError
-from began.settings import AUTO, FLOAT32, MIXED
+from began.pretraining_settings import AUTO, FLOAT32, MIXED
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 """Of a processor: what decides how fast networks are on it."""

@@ -23,7 +23,7 @@ from began.files import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json, write_at
 from began.model import BEGAN
 from began.networks import build_decoder, build_encoder, build_generator
 from began.precision import MIN_STEPS, choose_precision, expect_precision, require_precision
-from began.settings import AUTO, FLOAT32, PretrainingSettings, Schedule
+from began.pretraining_settings import AUTO, FLOAT32, PretrainingSettings, Schedule
 from began.spectrogram import SpectrogramConfig
 
 

@@ -18,9 +18,9 @@ from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError, counted, raise_passing
 from began.files import check_npy, lock_folder, open_npy, write_npy
+from began.find_sounds import StrPath, list_files
 from began.front_end import stream_chunks
-from began.sound_files import StrPath, list_files
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from began.startup import count_cores
 from began.utterance_encoder import SPREAD, UtteranceEncoder
 from began.utterance_features import open_features

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from began.find_sounds import StrPath
 from began.representation import embed
-from began.sound_files import StrPath
 from began.utterance_encoder import SPREAD
 from began.utterance_features import open_features
 

@@ -16,7 +16,7 @@ from began.encoder import N_MEL_BANDS, load_frozen_encoder
 from began.errors import InputError
 from began.files import sha256_of
 from began.front_end import FRONT_ENDS, cut_speech, locate_speech
-from began.published import ENCODER
+from began.published_networks import ENCODER
 from began.spectrogram import stream_spectrogram
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder
 

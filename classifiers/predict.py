@@ -25,19 +25,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from began import published
+from began import published_networks
 from began.audio import split_channel
 from began.command_line import run_script
 from began.errors import InputError, printable
 from began.files import check_writable
+from began.find_sounds import find_sounds
 from began.network_file import UnknownLayer
 from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
-from began.sound_files import find_sounds
 from began.startup import BACKENDS, start_backend
 from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, check_windows
-from classifiers.heads import UTTERANCE
-from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
-from classifiers.recordings import (
+from classifiers.grouping import (
     BOTH,
     CHOICES,
     LONG_SECONDS,
@@ -47,6 +45,8 @@ from classifiers.recordings import (
     group_by_speaker,
     name_source,
 )
+from classifiers.heads import UTTERANCE
+from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
 from classifiers.utterance_predictor import ENOUGH_TO_ADAPT
 
 DIGITS = 4
@@ -71,7 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("sounds", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
     model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"
-    add("--model", type=Path, default=published.MODEL, help=model)
+    add("--model", type=Path, default=published_networks.MODEL, help=model)
     add("--timeline", action="store_true", help="add the emotion over time")
     window = f"length of its windows, of models that read whole utterances (default: {WINDOW_SECONDS:g})"
     add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help=window)
@@ -121,8 +121,8 @@ def main(arguments: argparse.Namespace) -> int:
         from classifiers.export import SUFFIXES, export_model
 
         to = arguments.export_to
-        if to is None and arguments.model == published.MODEL:  # which may lie where nobody writes or looks
-            to = Path(published.MODEL.stem + SUFFIXES[arguments.export])
+        if to is None and arguments.model == published_networks.MODEL:  # which may lie where nobody writes or looks
+            to = Path(published_networks.MODEL.stem + SUFFIXES[arguments.export])
         exported = export_model(arguments.model, arguments.export, to)
         print(f"wrote {printable(exported)}, which gives the same numbers", file=sys.stderr)
         if not paths:

@@ -21,10 +21,10 @@ from began.audio import SAMPLE_RATE, TAILS, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import attach_json, read_attached_json, write_atomically
+from began.find_sounds import StrPath, list_files
 from began.front_end import find_speech, stream_chunks
 from began.network_file import load_network
 from began.representation import batch_chunks
-from began.sound_files import StrPath, list_files
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, pool_bands
 from classifiers.calibration import UNSURE_BELOW

@@ -20,8 +20,8 @@ import pandas as pd
 
 from began.errors import InputError
 from classifiers import heads, metrics
-from classifiers.columns import BLOCK, ChosenColumns
 from classifiers.metrics import CATEGORICAL
+from classifiers.statistics_columns import BLOCK, ChosenColumns
 
 if TYPE_CHECKING:
     import keras

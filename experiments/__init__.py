@@ -1,1 +1,1 @@
-"""Top floor: corpora, protocols and one script for each table of the paper."""
+"""The experiments: every file here is a command, one for each table of the paper among them; folders hold what they share."""

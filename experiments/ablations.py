@@ -17,7 +17,7 @@ from began.components import has_components
 from began.errors import InputError, printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS, ON_UTTERANCES, Condition
-from experiments.evaluation.evaluate import evaluate
+from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.functionals import find_missing_package
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import Settings, add_training_options, make_base_parser, read_settings

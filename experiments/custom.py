@@ -22,7 +22,7 @@ from experiments.corpora.folders import check_audio
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation import options
 from experiments.evaluation.conditions import Condition
-from experiments.evaluation.evaluate import evaluate
+from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.runs import RunFolder
 from experiments.reporting.render import render

@@ -20,14 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from began import published
+from began import published_networks
 from began.audio import measure_seconds
 from began.command_line import run_script
 from began.encoder import read_config
 from began.errors import InputError, counted, printable
 from began.files import check_writable, write_atomically
+from began.find_sounds import find_sounds
 from began.front_end import FRONT_ENDS
-from began.sound_files import find_sounds
 from began.startup import start_backend
 from began.utterance_encoder import SPREAD
 from began.utterance_features import FEATURES, HOP_SECONDS, WINDOW_SECONDS, UtteranceFeatures, check_windows, open_features
@@ -42,7 +42,12 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("sounds", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="sound files, and folders that are searched for them")
     add("--output", type=Path, required=True, metavar="PATH", help=f"a file ending in {', '.join(WRITERS)}")
-    add("--encoder", type=Path, default=published.ENCODER, help="encoder.keras of a pre-training (default: the published one)")
+    add(
+        "--encoder",
+        type=Path,
+        default=published_networks.ENCODER,
+        help="encoder.keras of a pre-training (default: the published one)",
+    )
     add("--per", choices=("file", "second", "window"), default="file", help="what a row is about (default: file)")
     add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help="length of windows (default: 3)")
     add("--hop", type=float, default=HOP_SECONDS, metavar="SECONDS", help="distance of two windows' starts (default: 1)")

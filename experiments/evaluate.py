@@ -23,24 +23,24 @@ from typing import Any
 
 import pandas as pd
 
-from began import published
+from began import published_networks
 from began.command_line import run_script
 from began.errors import InputError, printable
 from began.files import lock_folder, sha256_of
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from began.startup import start_backend
 from classifiers.metrics import CATEGORICAL
 from classifiers.predictor import load_predictor, read_description
 from experiments.corpora import open_corpus
 from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
-from experiments.corpora.manifest import SPLITS
+from experiments.corpora.manifest_file import SPLITS
 from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
-from experiments.evaluation.conditions import CORPORA
+from experiments.evaluation.conditions import CORPUS_TITLES
 from experiments.evaluation.options import Settings, make_base_parser
 from experiments.evaluation.runs import RunFolder, read_table, refuse_other_sounds, write_sounds
 from experiments.reporting.error_analysis import confidence, count_confusions
-from experiments.reporting.trained_model import ANSWERS, describe_scores
+from experiments.reporting.model_scores import ANSWERS, describe_scores
 
 EXPERIMENT = "evaluate"
 FILES = ("predictions", "predictions_restricted")
@@ -51,10 +51,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser = make_base_parser("experiments.evaluate", __doc__)
     add = parser.add_argument
     model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"
-    add("--model", type=Path, default=published.MODEL, help=model)
+    add("--model", type=Path, default=published_networks.MODEL, help=model)
     corpus = parser.add_mutually_exclusive_group(required=True)
     corpus.add_argument("--manifest", type=Path, metavar="CSV", help="names your recordings")
-    corpus.add_argument("--corpus", choices=tuple(CORPORA), help="a corpus that needs no manifest, with --data-dir")
+    corpus.add_argument("--corpus", choices=tuple(CORPUS_TITLES), help="a corpus that needs no manifest, with --data-dir")
     add("--data-dir", type=Path, help="the folder of --corpus")
     add("--map", nargs="+", action="extend", default=[], metavar="LABEL=CLASS", help="label of the corpus = class of the model")
     add("--split", choices=sorted(set(SPLITS.values())), help="score this part of the corpus alone")
@@ -142,7 +142,7 @@ def _describe(
 ) -> dict[str, Any]:
     """Returns all that decides the scores: what config.json holds."""
     return {
-        "corpus": CORPORA.get(arguments.corpus, corpus.name),
+        "corpus": CORPUS_TITLES.get(arguments.corpus, corpus.name),
         "split": arguments.split,
         "map": renamed,
         "model": "/".join(str(description[name]) for name in ("experiment", "condition") if name in description) or "model",

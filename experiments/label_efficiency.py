@@ -18,7 +18,7 @@ from began.command_line import run_script
 from began.errors import InputError, printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import LABEL_EFFICIENCY, PERCENTS, at_share
-from experiments.evaluation.evaluate import evaluate
+from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.functionals import find_missing_package
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import add_training_options, make_base_parser, read_settings

@@ -34,7 +34,7 @@ from began.encoder import read_training
 from began.errors import InputError, printable
 from began.files import lock_folder
 from began.front_end import FRONT_ENDS
-from began.settings import AUTO, FLOAT32, PRECISIONS, PretrainingSettings
+from began.pretraining_settings import AUTO, FLOAT32, PRECISIONS, PretrainingSettings
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from began.startup import BACKENDS, choose_backend
 from experiments.corpora import librispeech, unlabelled

@@ -20,7 +20,7 @@ from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
 from experiments.evaluation.conditions import ROBUST_METHODS, on_altered
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import Settings, make_base_parser
-from experiments.evaluation.robustness import EPOCHS, measure_robustness
+from experiments.evaluation.robustness_runs import EPOCHS, measure_robustness
 from experiments.reporting.render import render
 
 

@@ -15,7 +15,7 @@ from began.command_line import run_script
 from began.errors import printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
-from experiments.evaluation.evaluate import evaluate
+from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import choose_method, make_table_parser, read_settings
 from experiments.reporting.render import render

@@ -18,7 +18,7 @@ from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import DIRECTIONS, SHOTS, TRAININGS, TRANSFER_METHODS, carried_over
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import add_run_options, make_base_parser, read_settings
-from experiments.evaluation.transfer import measure_transfer
+from experiments.evaluation.transfer_runs import measure_transfer
 from experiments.reporting.render import render
 
 

@@ -30,7 +30,7 @@ from began.audio import cut_chunks, read_audio
 from began.errors import InputError
 from began.spectrogram import SpectrogramConfig
 from classifiers.predictor import read_description
-from experiments.corpora import manifest, omg
+from experiments.corpora import manifest_file, omg
 
 MEMORY_BYTES = 4 << 30
 SECONDS_EACH = 20
@@ -108,7 +108,7 @@ def check_sound(path: Path) -> None:
 
 
 def check_manifest(path: Path) -> None:
-    corpus = manifest.load(path)
+    corpus = manifest_file.load(path)
     for column, low in (("arousal", 0), ("valence", -1)):
         if column in corpus.utterances:
             assert corpus.utterances[column].between(low, 1).all()

@@ -19,9 +19,9 @@ from synthetic_corpora import write_omg, write_savee
 
 from began.audio import read_audio
 from began.errors import InputError
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from experiments import check
-from experiments.corpora import CORPORA, emodb, load, manifest, omg, savee, synthetic
+from experiments.corpora import CORPORA, emodb, load, manifest_file, omg, savee, synthetic
 from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.folders import check_audio, find_files, printable, read_table
 from experiments.corpora.record import RESERVED_LABELS, build_corpus
@@ -733,7 +733,7 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
 )
 def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
     labels = {label for label, *_ in rows}
-    assume(len({manifest.normalize_name(label) for label in labels}) == len(labels))
+    assume(len({manifest_file.normalize_name(label) for label in labels}) == len(labels))
     with open(tmp_path / "all.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "label", "arousal", "valence"])
@@ -854,4 +854,4 @@ def test_check_of_manifests_and_wrong_folders(recordings, tmp_path, capsys):
     assert run_check("emodb", tmp_path / "absent") == 2
     assert "absent: found no such folder" in capsys.readouterr().err
     assert run_check("emodb", tmp_path, "--annotations-dir", tmp_path) == 2
-    assert manifest.LABELS == ()
+    assert manifest_file.LABELS == ()

@@ -402,7 +402,7 @@ def test_a_run_goes_on_with_its_own_recordings_only(tiny_corpora, tiny_encoder, 
     ],
 )
 def test_committed_runs_are_bound_to_their_recordings(name, folder, conditions, shared_data, tmp_path):
-    from began.sounds import SoundHashes
+    from began.sound_hashes import SoundHashes
     from experiments.corpora import load
     from experiments.corpora.equal_sounds import read_sounds
 
@@ -503,7 +503,7 @@ def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_pa
     assert tiny_encoder.read_bytes() == before
     written = (run / "metrics.csv").stat().st_mtime_ns
     capsys.readouterr()
-    monkeypatch.setattr("experiments.evaluation.evaluate.prepare", None)  # with nothing left to do, it is not called
+    monkeypatch.setattr("experiments.evaluation.evaluation_loop.prepare", None)  # with nothing left to do, it is not called
     run_table("table3_emodb", tiny_corpora / "EmoDB", tiny_encoder, tmp_path, "--runs", 2)
     assert capsys.readouterr().out.count("complete in") == 2
     assert (run / "metrics.csv").stat().st_mtime_ns == written

@@ -19,14 +19,14 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_validate  # noqa: E4
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
-from began import published  # noqa: E402
+from began import published_networks  # noqa: E402
 from began.command_line import run_script  # noqa: E402
 from began.encoder import load_frozen_encoder  # noqa: E402
 from began.errors import InputError  # noqa: E402
 from began.files import attach_json, read_attached_json  # noqa: E402
+from began.find_sounds import list_files  # noqa: E402
 from began.front_end import stream_speech  # noqa: E402
 from began.representation import embed, represent_corpus, represent_utterances  # noqa: E402
-from began.sound_files import list_files  # noqa: E402
 from began.spectrogram import stream_spectrogram  # noqa: E402
 from began.transformer import SpeechFeatures  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder  # noqa: E402
@@ -153,8 +153,8 @@ def test_a_window_is_an_utterance_of_its_own(tiny_encoder, tmp_path):
 
 
 def test_the_published_encoder_is_the_default(sounds):
-    assert published.ENCODER.is_file() and published.MODEL.is_file()
-    np.testing.assert_array_equal(embed(sounds[:1]), embed(sounds[:1], published.ENCODER))
+    assert published_networks.ENCODER.is_file() and published_networks.MODEL.is_file()
+    np.testing.assert_array_equal(embed(sounds[:1]), embed(sounds[:1], published_networks.ENCODER))
 
 
 # --------------------------------------------------------------------------------------------------- in scikit-learn

@@ -1,4 +1,4 @@
-"""Imports go one way, room by room, without circles, and nothing heavy is imported before it is needed."""
+"""Imports go one way, from package to package, without circles, and nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = (
+PACKAGES = (
     "began",
     "classifiers",
     "experiments.corpora",
@@ -27,7 +27,7 @@ ROOMS = (
 """From the ground floor up; the commands are the files directly in experiments/."""
 
 HEAVY = ("tensorflow", "keras", "librosa", "matplotlib", "sklearn", "hyperopt", "hyperas", "pyspark")
-FILES = [path for room in ("began", "classifiers", "experiments") for path in sorted((ROOT / room).rglob("*.py"))]
+FILES = [path for package in ("began", "classifiers", "experiments") for path in sorted((ROOT / package).rglob("*.py"))]
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
 SCRIPTS = [
     name.removesuffix(".__main__")
@@ -36,10 +36,10 @@ SCRIPTS = [
 ]
 
 
-def room_of(module: str) -> int:
-    """Returns the floor of a module's room."""
-    inside = [floor for floor, room in enumerate(ROOMS) if f"{module}.".startswith(f"{room}.")]
-    return inside[0] if inside else len(ROOMS) - 1
+def level_of(module: str) -> int:
+    """Returns the place of a module's package in this order."""
+    inside = [level for level, package in enumerate(PACKAGES) if f"{module}.".startswith(f"{package}.")]
+    return inside[0] if inside else len(PACKAGES) - 1
 
 
 def imported_by(path: Path) -> set[str]:
@@ -63,9 +63,9 @@ def test_there_are_modules_and_scripts():
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_down_only_and_nobody_imports_a_command(module):
     imported = imported_by(MODULES[module]) - {"experiments"}
-    upward = {name for name in imported if room_of(name) > room_of(module)}
+    upward = {name for name in imported if level_of(name) > level_of(module)}
     assert not upward
-    commands = {name for name in imported if room_of(name) == len(ROOMS) - 1}
+    commands = {name for name in imported if level_of(name) == len(PACKAGES) - 1}
     assert not commands
 
 

@@ -47,10 +47,10 @@ def test_every_program_starts_a_command():
 
 
 def test_what_is_published_lies_where_the_package_looks_for_it():
-    from began import published
+    from began import published_networks
     from began.components import components_path
 
-    files = (published.ENCODER, components_path(published.ENCODER), published.MODEL)
+    files = (published_networks.ENCODER, components_path(published_networks.ENCODER), published_networks.MODEL)
     inside = {path.relative_to(ROOT).as_posix() for path in files}
     assert {source: f"began/{source}" for source in inside} == PUBLISHED
     assert all((ROOT / source).is_file() for source in inside)

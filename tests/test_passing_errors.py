@@ -144,7 +144,7 @@ class ResourceExhaustedError(Exception):
 @pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), ResourceExhaustedError("OOM when allocating")])
 def test_too_little_memory_is_no_damage_of_a_model(error, monkeypatch):
     from began import network_file
-    from began.published import ENCODER
+    from began.published_networks import ENCODER
 
     def fail(path):
         raise error

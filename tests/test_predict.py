@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from began import audio, published
+from began import audio, published_networks
 from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
 from began.files import attach_json, read_attached_json
-from began.sound_files import find_sounds
+from began.find_sounds import find_sounds
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers import export, picture, predict, predictor
 from classifiers.metrics import aggregate_chunks
@@ -130,8 +130,8 @@ def test_times_are_those_of_the_file_where_the_front_end_cuts(tmp_path):
 
 def test_a_network_with_other_layers_is_refused(tmp_path):
     inputs = keras.Input((512, None, 1))
-    keras.Model(inputs, predictor.load_predictor(published.MODEL).model(inputs)).save(tmp_path / "other.keras")
-    attach_json(tmp_path / "other.keras", "head", read_attached_json(published.MODEL, "head"))
+    keras.Model(inputs, predictor.load_predictor(published_networks.MODEL).model(inputs)).save(tmp_path / "other.keras")
+    attach_json(tmp_path / "other.keras", "head", read_attached_json(published_networks.MODEL, "head"))
     with pytest.raises(InputError, match=r"other\.keras: found a network with other layers \(.*bands.*\); expected"):
         predictor.load_predictor(tmp_path / "other.keras")
 

@@ -25,7 +25,7 @@ from began.dataset import ChunkStore
 from began.errors import InputError
 from began.files import read_attached_json
 from began.pretraining import build_began, pretrain
-from began.settings import AUTO, FLOAT32, MIXED, PretrainingSettings, Schedule
+from began.pretraining_settings import AUTO, FLOAT32, MIXED, PretrainingSettings, Schedule
 from began.startup import start_backend
 from tests.pretrain_small import SMALL
 

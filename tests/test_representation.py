@@ -10,7 +10,7 @@ import soundfile
 from began.audio import hash_sound, name_part
 from began.errors import InputError
 from began.files import attach_json
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from began.spectrogram import SpectrogramConfig
 
 keras = pytest.importorskip("keras")
@@ -97,7 +97,7 @@ def test_files_are_read_once_for_their_hash_and_again_when_anything_changed(soun
         read.append(Path(path).name)
         return hash_sound(path)
 
-    monkeypatch.setattr("began.sounds.hash_sound", hash_and_count)
+    monkeypatch.setattr("began.sound_hashes.hash_sound", hash_and_count)
 
     def hash_all():
         hashes = SoundHashes(tmp_path / "cache")

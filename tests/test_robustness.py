@@ -13,7 +13,7 @@ import soundfile
 
 from began.audio import SAMPLE_RATE, read_audio
 from began.command_line import run_script
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from classifiers import heads
 from experiments import robustness
 from experiments.corpora import open_corpus, synthetic
@@ -206,7 +206,7 @@ def test_a_head_is_adapted_as_predict_does(done, tiny_encoder, number, n_drawn):
     from experiments.evaluation.conditions import on_altered
     from experiments.evaluation.methods import prepare
     from experiments.evaluation.options import Settings
-    from experiments.evaluation.robustness import adapt
+    from experiments.evaluation.robustness_runs import adapt
     from experiments.evaluation.searched_heads import head_job
 
     results, argv = done
@@ -250,7 +250,7 @@ def test_functionals_hear_neither_level_nor_silence_around(speech, tmp_path):
 def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
     results, argv = done
     before = (results / "tables" / "robustness.md").read_text(encoding="utf-8")
-    monkeypatch.setattr("experiments.evaluation.robustness._altered", None)
+    monkeypatch.setattr("experiments.evaluation.robustness_runs._altered", None)
     monkeypatch.setattr(robustness, "EPOCHS", 2)
     assert run(*argv) == 0
     assert capsys.readouterr().out.count("complete in") == 32
@@ -260,7 +260,7 @@ def test_what_is_complete_is_not_done_again(done, capsys, monkeypatch):
 @pytest.mark.parametrize("n_before", [0, 1], ids=["what is scored", "what is trained on"])
 @pytest.mark.parametrize("method", ["functionals", "head_per_second"])
 def test_recordings_that_change_are_named_before_and_meanwhile(method, n_before, done, monkeypatch, tmp_path, capsys):
-    from experiments.evaluation import robustness as machinery
+    from experiments.evaluation import robustness_runs as machinery
 
     _, argv = done
     data, real, calls = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), machinery.prepare, []
@@ -292,7 +292,7 @@ def test_recordings_that_change_are_named_before_and_meanwhile(method, n_before,
 
 def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):
     """A run that was interrupted alters what is missing, once for all methods, and its heads are those of before."""
-    from experiments.evaluation import robustness as machinery
+    from experiments.evaluation import robustness_runs as machinery
 
     results, argv = done
     again, altering = tmp_path / "results", []
@@ -317,7 +317,7 @@ def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):
 def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
     """Neither the support vector machines nor the heads."""
     from classifiers import training
-    from experiments.evaluation import robustness as machinery
+    from experiments.evaluation import robustness_runs as machinery
 
     results, argv = done
     speakers = open_corpus("emodb", argv[1]).utterances["speaker"].to_numpy()

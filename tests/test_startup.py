@@ -65,7 +65,7 @@ def test_a_program_of_ones_own_is_told_of_defaults_under_which_networks_compute_
     file.write_text(json.dumps(content), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
     code = (
-        "from began.network_file import load_network\nfrom began.published import ENCODER\nload_network(ENCODER)\n"
+        "from began.network_file import load_network\nfrom began.published_networks import ENCODER\nload_network(ENCODER)\n"
         "import keras\nprint(keras.config.floatx(), keras.config.image_data_format())"
     )
     command = [sys.executable, "-c", code]

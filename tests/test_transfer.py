@@ -14,12 +14,12 @@ from began.errors import InputError
 from classifiers import heads
 from experiments.corpora import load, synthetic
 from experiments.corpora.record import Corpus
-from experiments.evaluation import transfer
+from experiments.evaluation import transfer_runs
 from experiments.evaluation.conditions import SET_ASIDE, SHOTS, TRAININGS, carried_over
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
 from experiments.evaluation.runs import find_runs, read_json, read_table
-from experiments.evaluation.transfer import Parts, divide, join, make_job, unite
+from experiments.evaluation.transfer_runs import Parts, divide, join, make_job, unite
 from experiments.reporting.consistency import check_results
 
 LABELS = ("anger", "fear", "sadness")
@@ -161,7 +161,9 @@ def test_adapted_recordings_have_mean_and_spread_of_the_other_corpus(corpora, pa
 
 def test_a_constant_becomes_the_other_mean():
     zero, one, half = np.zeros(2), np.ones(2), np.full(2, 0.5)
-    np.testing.assert_array_equal(transfer.adapt(np.full((3, 2), 7.0), (np.full(2, 7.0), zero), (half, one)), [[0.5, 0.5]] * 3)
+    np.testing.assert_array_equal(
+        transfer_runs.adapt(np.full((3, 2), 7.0), (np.full(2, 7.0), zero), (half, one)), [[0.5, 0.5]] * 3
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- the training
@@ -205,7 +207,7 @@ def test_what_differs_in_mean_and_spread_alone_is_recognised_once_adapted(corpor
     divided, shares = divide(plain.corpus.utterances, "savee", [0, 1]), []
     for training, data in (("source", plain), ("adapted", adapted["savee"])):
         job = job_of(training, 0, data, divided)
-        (scores,) = transfer.train_classifiers([job], Settings(tmp_path), 1)
+        (scores,) = transfer_runs.train_classifiers([job], Settings(tmp_path), 1)
         right = [
             scores_of.argmax(axis=1) == data.targets("categorical")[scored]
             for scores_of, scored in zip(scores, job.scored, strict=True)
@@ -328,7 +330,7 @@ def test_what_is_complete_is_not_done_again_and_what_is_missing_comes_out_the_sa
     for folder in missing:
         pd.testing.assert_frame_equal(read_table(folder / "predictions.csv"), predictions_of(results, folder.parent.name, 2))
     assert (again / "tables" / "transfer.md").read_text(encoding="utf-8") == before
-    monkeypatch.setattr(transfer, "_run_method", None)
+    monkeypatch.setattr(transfer_runs, "_run_method", None)
     assert run(*argv) == 0
 
 
@@ -368,7 +370,7 @@ def test_wrong_arguments_are_refused_at_once(done, more, said, tmp_path, capsys)
 
 def test_other_settings_are_refused_before_anything_is_trained(done, capsys, monkeypatch):
     _, argv = done
-    monkeypatch.setattr(transfer, "_run_method", None)
+    monkeypatch.setattr(transfer_runs, "_run_method", None)
     assert run(*argv, "--seed", 1) == 2
     assert "made with other settings" in capsys.readouterr().err
 

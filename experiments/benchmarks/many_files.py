@@ -82,9 +82,9 @@ def _make_task(task: str) -> Callable[[Path, Callable[[Iterable], Iterator]], No
     start_backend()
 
     from began.encoder import freeze
+    from began.find_sounds import find_sounds
     from began.networks import build_encoder
     from began.representation import represent_corpus
-    from began.sound_files import find_sounds
     from began.spectrogram import SpectrogramConfig
     from classifiers.heads import build_head
     from classifiers.predictor import build_predictor

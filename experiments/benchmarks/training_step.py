@@ -46,7 +46,7 @@ def benchmark(repetitions: int = 9) -> list[dict[str, Any]]:
 def _compare_precisions(base_filters: int, goal: float, batch: np.ndarray, repetitions: int) -> dict[str, Any]:
     from began.precision import has_amx
     from began.pretraining import build_began
-    from began.settings import FLOAT32, MIXED, PretrainingSettings
+    from began.pretraining_settings import FLOAT32, MIXED, PretrainingSettings
 
     settings, steps = PretrainingSettings(base_filters=base_filters, learning_rate=RATE), {}
     for precision in (MIXED, FLOAT32):

@@ -3,11 +3,11 @@
 import os
 
 from began.errors import InputError
-from experiments.corpora import emodb, librispeech, manifest, omg, savee
+from experiments.corpora import emodb, librispeech, manifest_file, omg, savee
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
 
-CORPORA = {module.NAME: module for module in (librispeech, savee, omg, emodb, manifest)}
+CORPORA = {module.NAME: module for module in (librispeech, savee, omg, emodb, manifest_file)}
 
 
 def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corpus:

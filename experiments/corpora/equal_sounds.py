@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from began.errors import InputError, printable
 from began.files import shorten
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from experiments.corpora.folders import read_each
 from experiments.corpora.record import Corpus
 

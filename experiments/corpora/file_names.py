@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from began.errors import InputError, printable
-from began.sound_files import SUFFIXES
+from began.find_sounds import SUFFIXES
 from experiments.corpora import emodb, savee
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
 

@@ -13,7 +13,7 @@ from began.audio import UNBOUNDED, hash_sound, is_silent, open_audio, read_block
 from began.containers import UNKNOWN
 from began.errors import InputError, counted, printable, raise_passing
 from began.files import describe_no_file, shorten
-from began.sound_files import walk_files
+from began.find_sounds import walk_files
 from experiments.corpora.record import Corpus
 
 Found = TypeVar("Found")

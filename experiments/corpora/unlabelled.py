@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from began.sound_files import SUFFIXES
-from experiments.corpora import librispeech, manifest
+from began.find_sounds import SUFFIXES
+from experiments.corpora import librispeech, manifest_file
 from experiments.corpora.folders import find_files
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus, build_corpus
 
@@ -26,7 +26,7 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     """
     folder = Path(data_dir)
     if folder.is_file() and subsets is None:
-        return manifest.load(folder, unlabelled=True)
+        return manifest_file.load(folder, unlabelled=True)
     # Files of telephones, too, so that none is left out without a word.
     paths = find_files(folder, SUFFIXES, MAX_DEPTH) if folder.is_dir() else []
     if subsets is not None or not paths or any(librispeech.FILE_NAME.fullmatch(path.name) for path in paths):

@@ -28,7 +28,7 @@ PROTOCOLS = {
 }
 """Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
 
-CORPORA = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
+CORPUS_TITLES = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
 """Name of a loader -> name of the corpus, for readers."""
 
 METHODS = {

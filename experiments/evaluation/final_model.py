@@ -53,7 +53,7 @@ def write_final_models(
     Only searched heads on whole utterances leave one: nothing else can be saved as a model for sound files.
 
     Args:
-        condition, settings: as of `experiments.evaluation.evaluate`.
+        condition, settings: as of `experiments.evaluation.evaluation_loop`.
         data: utterances that have chunks, with or without features.
         prepare: gives the data with features; called where a model has to be trained.
         config: the content of the runs' config.json.

@@ -10,7 +10,7 @@ from began.files import sha256_of
 from began.startup import BACKENDS, choose_backend
 from experiments.corpora.record import Corpus
 from experiments.evaluation import baselines, searched_heads, statistics_svm
-from experiments.evaluation.conditions import CORPORA, METHODS, ON_UTTERANCES, Condition
+from experiments.evaluation.conditions import CORPUS_TITLES, METHODS, ON_UTTERANCES, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import count_shared_speakers
@@ -80,7 +80,7 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
     Raises:
         InputError: no such encoder, or one that is damaged.
     """
-    title = CORPORA.get(condition.corpus, corpus.name)
+    title = CORPUS_TITLES.get(condition.corpus, corpus.name)
     config: dict[str, object] = {"corpus": title, "protocol": condition.protocol_text, **condition.options}
     encoder = settings.find_encoder(condition)
     if encoder is not None:

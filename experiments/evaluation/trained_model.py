@@ -21,7 +21,7 @@ from classifiers.metrics import (
 )
 from experiments.corpora.folders import refuse_problems
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
-from experiments.evaluation.conditions import CORPORA
+from experiments.evaluation.conditions import CORPUS_TITLES
 from experiments.evaluation.runs import METRICS_COLUMNS, POOLED, RUN_AGAIN, metrics_rows, read_metrics_file
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def describe_warnings(
         )
     if absent := [label for label in labels if label not in corpus.labels]:
         lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")
-    is_same = description.get("corpus") in (corpus.name, CORPORA.get(corpus.name))
+    is_same = description.get("corpus") in (corpus.name, CORPUS_TITLES.get(corpus.name))
     known = description.get("sounds")  # files of earlier versions do not tell, and a resampled copy has other hashes
     n_known = int(corpus.utterances["sound"].str[:SHORT_HASH].isin(known).sum()) if isinstance(known, list) else 0
     if n_known:

@@ -1,4 +1,4 @@
-"""Every picture of the project, in one style.
+"""Every picture of results and notebooks, in one style; `classifiers.picture` draws that of `classifiers.predict`.
 
 Each ``plot_*`` function takes plain data and returns a Matplotlib figure. Beside what it draws it takes ``path`` (a file
 to save it in), ``title`` and ``note`` (small print below), see `experiments.figures.style.make_figure`.

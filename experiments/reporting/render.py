@@ -10,9 +10,9 @@ import pandas as pd
 from began.errors import counted
 from began.files import write_atomically, write_text
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import CORPORA, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
+from experiments.evaluation.conditions import CORPUS_TITLES, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED
-from experiments.reporting import robustness, transfer
+from experiments.reporting import robustness_table, transfer_table
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
@@ -29,7 +29,7 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
     written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
-    for record, module in ((ROBUSTNESS, robustness), (TRANSFER, transfer)):
+    for record, module in ((ROBUSTNESS, robustness_table), (TRANSFER, transfer_table)):
         if len(table := module.make_table(results)):
             path = folder / "tables" / f"{record.name}.md"
             _write_csv(path.with_suffix(".csv"), table)
@@ -110,6 +110,6 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
         options = {"title": f"{title}: utterance accuracy, 95 % intervals over speakers", "note": notes["ablations"]}
         save("ablations", figures.plot_ablations, rows, reference, **options)
     for corpus, rows in accuracies(tables["label_efficiency"], POOLED).groupby("corpus"):
-        heading = f"{CORPORA[corpus]}: how many labels"
+        heading = f"{CORPUS_TITLES[corpus]}: how many labels"
         save(f"label_efficiency_{corpus}", figures.plot_label_efficiency, rows, title=heading, note=notes["label_efficiency"])
     return drawn

@@ -4,7 +4,7 @@ import pandas as pd
 
 from began.errors import counted
 from experiments.evaluation.conditions import (
-    CORPORA,
+    CORPUS_TITLES,
     DIRECTIONS,
     ROBUST_METHODS,
     SET_ASIDE,
@@ -79,7 +79,7 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
 
 def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
     """Returns the lines of one direction."""
-    source, target = (CORPORA[part[name].iloc[0]] for name in ("source", "target"))
+    source, target = (CORPUS_TITLES[part[name].iloc[0]] for name in ("source", "target"))
     firsts = part.drop_duplicates("method")
     conditions = [carried_over(*row) for row in firsts[["source", "target", "method", "training", "shots"]].to_numpy()]
     heads = ["trained on", "labelled"]

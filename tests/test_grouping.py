@@ -12,7 +12,7 @@ from began.audio import hash_sound, measure_seconds, name_channel, name_part, re
 from began.command_line import run_script
 from began.errors import InputError
 from classifiers import predict
-from classifiers.recordings import choose_channels, group_by_speaker, name_source
+from classifiers.grouping import choose_channels, group_by_speaker, name_source
 
 pytest.importorskip("keras")
 

@@ -23,18 +23,18 @@ import numpy as np
 
 from began.errors import printable
 from began.files import lock_folder
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from began.startup import count_cores
-from classifiers.columns import ChosenColumns
 from classifiers.heads import choose_statistics
 from classifiers.metrics import CATEGORICAL
+from classifiers.statistics_columns import ChosenColumns
 from experiments.corpora.equal_sounds import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
 from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import ADAPTED_TO, Condition, on_altered
 from experiments.evaluation.data import Data, Outcome
-from experiments.evaluation.evaluate import finish_run, summarise
+from experiments.evaluation.evaluation_loop import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits

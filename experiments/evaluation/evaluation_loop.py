@@ -11,7 +11,7 @@ import pandas as pd
 
 from began.errors import counted, printable
 from began.files import lock_folder
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from classifiers.metrics import (
     CATEGORICAL,
     CONCORDANCE,

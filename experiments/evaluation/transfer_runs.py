@@ -21,19 +21,19 @@ import pandas as pd
 
 from began.errors import InputError, printable
 from began.files import UNFINISHED, lock_folder, open_npy, write_npy
-from began.sounds import SoundHashes
+from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL
 from classifiers.training import BLOCK
 from experiments.corpora.equal_sounds import read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import make_classifier, score_classes
-from experiments.evaluation.conditions import CORPORA, SET_ASIDE, Condition
+from experiments.evaluation.conditions import CORPUS_TITLES, SET_ASIDE, Condition
 from experiments.evaluation.data import Data, Outcome
-from experiments.evaluation.evaluate import finish_run, summarise
+from experiments.evaluation.evaluation_loop import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
-from experiments.evaluation.robustness import PENALTY
+from experiments.evaluation.robustness_runs import PENALTY
 from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 from experiments.evaluation.searched_heads import draw_seed, head_job
 
@@ -84,7 +84,7 @@ def _describe(condition: Condition, corpora: Mapping[str, Corpus], settings: Set
     source, config = corpora[condition.source], describe_run(condition, corpora[condition.corpus], settings)
     synthetic = any(corpus.synthetic for corpus in corpora.values())
     hashes = {"source_utterances_sha256": source.sha256, "source_sounds_sha256": source.sounds_sha256}
-    return {**config, "source": CORPORA[condition.source], "synthetic": synthetic, **hashes}
+    return {**config, "source": CORPUS_TITLES[condition.source], "synthetic": synthetic, **hashes}
 
 
 def _run_method(
@@ -171,7 +171,7 @@ def divide(utterances: pd.DataFrame, target: str, seed: Sequence[int]) -> Parts:
     if len(firsts) <= SET_ASIDE:
         found, expected = f"{len(firsts)} different recordings of shared classes", f"more than {SET_ASIDE}"
         action = f"give the whole corpus: {SET_ASIDE} are set aside, the others are tested on"
-        raise InputError.about(CORPORA.get(target, target), found, expected, action)
+        raise InputError.about(CORPUS_TITLES.get(target, target), found, expected, action)
     generator, set_aside = np.random.default_rng(seed), np.arange(0)
     waiting = {label: generator.permutation(firsts[labels[firsts] == label]) for label in np.unique(labels[firsts])}
     while len(set_aside) < SET_ASIDE:  # one of each class, in random order, and again
