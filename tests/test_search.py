@@ -243,6 +243,16 @@ def test_file_of_another_search_is_refused(tmp_path):
         run_search(path=path)
 
 
+def test_a_search_goes_on_where_features_differ_by_rounding_as_on_another_processor(tmp_path):
+    path, corpus = tmp_path / "trials.csv", make_corpus()
+    first = run_search(corpus, path=path, max_evals=1).trials
+    corpus["features"] *= np.float32(1 + 1e-6)
+    pd.testing.assert_frame_equal(run_search(corpus, path=path, max_evals=2).trials.head(1), first)
+    corpus["features"] = corpus["features"][:, :-1]
+    with pytest.raises(InputError, match="another search"):
+        run_search(corpus, path=path, max_evals=2)
+
+
 def test_features_that_are_mapped_are_not_copied_for_the_workers(tmp_path):
     rows = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float16, (6, 2, 5))
     rows[:] = np.arange(60).reshape(rows.shape)
