@@ -112,7 +112,7 @@ class RoundReport(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._bar.disable:
             self._bar.set_postfix_str(_show({**logs, "k": _to_number(self.model.k)}), refresh=False)
-        self._bar.update(self.schedule.batch_size)
+        self._bar.update(self.schedule.batch_size * self.model.steps_per_execution)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._bar.close()

@@ -19,6 +19,8 @@ from began.pretraining_settings import AUTO, FLOAT32, MIXED
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 """Of a processor: what decides how fast networks are on it."""
 
+BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+
 MIN_STEPS = 1_000
 """A shorter training is not worth the ten seconds that measuring takes."""
 
@@ -35,18 +37,23 @@ def require_precision(path: str | os.PathLike[str], stored: str, asked: str) -> 
 
 def expect_precision() -> tuple[str, str]:
     """Returns the precision that trainings on this machine take or, where it is mixed, measure; and why. Without measuring."""
-    if has_amx():
-        return MIXED, "the processor has AMX (amx_bf16); measured when a training begins"
+    if flag := find_bfloat16():
+        return MIXED, f"the processor has {flag}; measured when a training begins"
+    if has_accelerator():
+        return MIXED, "there is an accelerator; measured when a training begins"
+    return FLOAT32, f"no {' or '.join(BFLOAT16_FLAGS)} and no accelerator here: bfloat16 would be several times slower"
+
+
+def find_bfloat16() -> str:
+    """Returns the flag of what multiplies bfloat16 in this processor, as Linux tells it, or nothing."""
+    return next((flag for flag in BFLOAT16_FLAGS if flag in describe_processor()), "")
+
+
+def has_accelerator() -> bool:
+    """Whether Keras' backend sees a GPU, or another device that is no processor."""
     import keras
 
-    if any(not device.startswith("cpu") for device in keras.distribution.list_devices()):
-        return MIXED, "there is an accelerator; measured when a training begins"
-    return FLOAT32, "no AMX (amx_bf16) and no accelerator here: bfloat16 would be several times slower"
-
-
-def has_amx() -> bool:
-    """Whether the processor multiplies matrices of bfloat16, as Linux tells it."""
-    return "amx_bf16" in describe_processor()
+    return any(not device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
 def describe_processor() -> str:

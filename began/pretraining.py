@@ -22,9 +22,12 @@ from began.errors import InputError
 from began.files import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json, write_atomically
 from began.model import BEGAN
 from began.networks import build_decoder, build_encoder, build_generator
-from began.precision import MIN_STEPS, choose_precision, expect_precision, require_precision
+from began.precision import MIN_STEPS, choose_precision, expect_precision, has_accelerator, require_precision
 from began.pretraining_settings import AUTO, FLOAT32, PretrainingSettings, Schedule
 from began.spectrogram import SpectrogramConfig
+
+MAX_STEPS_PER_CALL = 32
+"""Between two calls of an accelerator, progress is shown and Ctrl-C is heard."""
 
 
 def build_began(settings: PretrainingSettings, input_shape: tuple[int, int, int]) -> BEGAN:
@@ -104,6 +107,7 @@ def pretrain(
         batches = store.batches(settings.batch_size, settings.seed, first_step, part)
         rounds = {"initial_epoch": state["round"], "epochs": schedule.n_rounds, "steps_per_epoch": schedule.steps_per_round}
         if loop is None:
+            model.steps_per_execution = _count_steps_per_call(schedule.steps_per_round)
             failures: list[InputError] = []
             data = _as_dataset(_keep_failure(batches, failures), settings.batch_size, store.config)
             try:
@@ -178,6 +182,13 @@ def _settle_precision(
         return FLOAT32, f"measuring does not pay for {n_steps} steps"
     batch = store.read(np.arange(settings.batch_size))
     return choose_precision(partial(build_began, settings, batch.shape[1:]), batch, report)
+
+
+def _count_steps_per_call(steps_per_round: int) -> int:
+    """Returns how many steps Keras does in one call: several on an accelerator, which would wait between calls."""
+    if not has_accelerator():
+        return 1
+    return max(number for number in range(1, MAX_STEPS_PER_CALL + 1) if steps_per_round % number == 0)
 
 
 def _keep_failure(batches: Iterator[np.ndarray], failures: list[InputError]) -> Iterator[np.ndarray]:

@@ -31,6 +31,7 @@ def set_environment() -> None:
     training early: results would be others, under the same settings. The backend alone can be chosen, by KERAS_BACKEND.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # start-up notes would bury the progress lines
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")  # a GPU would multiply float32 with ten bits
     os.environ["KERAS_HOME"] = os.devnull  # below it no keras.json can be, and Keras cannot leave one
     if "NUMBA_CACHE_DIR" not in os.environ and not _may_write(os.environ.get("XDG_CACHE_HOME") or "~/.cache"):
         # librosa cannot be imported where Numba finds no place to keep what it compiles. Nobody else may write there.
@@ -119,6 +120,7 @@ def start_backend(backends: Sequence[str] = BACKENDS) -> None:
             import tensorflow as tf
 
             tf.config.experimental.enable_op_determinism()
+            tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 on a GPU, too
             tf.config.list_physical_devices()  # which looks for a GPU now, and not when nobody holds its notes back
         finally:
             os.dup2(stderr, 2)

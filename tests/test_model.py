@@ -286,7 +286,8 @@ def test_impossible_settings_are_refused(setting):
 
 
 @pytest.mark.extras
-def test_jax_backend_takes_the_same_steps(tmp_path):
+@pytest.mark.parametrize("steps_per_call", [1, 3])
+def test_jax_backend_takes_the_same_steps(tmp_path, steps_per_call):
     """TensorFlow's weights load into JAX, steps there equal TensorFlow's to rounding, and the weights come back."""
     pytest.importorskip("jax", reason="JAX is not installed (pip install jax); it is optional")
     from tests import train_on_jax
@@ -296,7 +297,7 @@ def test_jax_backend_takes_the_same_steps(tmp_path):
     write_checkpoint(tmp_path / "before.npz", model, {})
     np.save(tmp_path / "x.npy", x)
     done = subprocess.run(
-        [sys.executable, train_on_jax.__file__, str(tmp_path), str(H)],
+        [sys.executable, train_on_jax.__file__, str(tmp_path), str(H), str(steps_per_call)],
         capture_output=True,
         text=True,
         env={**os.environ, "KERAS_BACKEND": "jax"},

@@ -101,6 +101,26 @@ def test_killed_and_resumed_equals_uninterrupted(store, uninterrupted, tmp_path)
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(("steps", "per_call"), [(573, 3), (64, 32), (33, 11), (31, 31), (37, 1), (1, 1)])
+def test_calls_of_an_accelerator_divide_a_round(monkeypatch, steps, per_call):
+    assert pretraining._count_steps_per_call(steps) == 1
+    monkeypatch.setattr(pretraining, "has_accelerator", lambda: True)
+    assert pretraining._count_steps_per_call(steps) == per_call
+
+
+def test_several_steps_per_call_give_the_same_training(store, uninterrupted, tmp_path, monkeypatch):
+    calls, train_batch_end = [], callbacks.RoundReport.on_train_batch_end
+    monkeypatch.setattr(pretraining, "_count_steps_per_call", lambda steps_per_round: steps_per_round)
+    monkeypatch.setattr(
+        callbacks.RoundReport, "on_train_batch_end", lambda self, *a, **k: calls.append(a) or train_batch_end(self, *a, **k)
+    )
+    pretrain(store, tmp_path, SETTINGS)
+    schedule = Schedule.of(store.steps_per_epoch(SETTINGS.batch_size), SETTINGS)
+    assert len(calls) == schedule.n_rounds
+    assert schedule.steps_per_round > 1
+    assert_same_state(uninterrupted, tmp_path)
+
+
 def test_history_log_and_networks_are_written(uninterrupted):
     history = pd.read_csv(uninterrupted / "history.csv")
     schedule = Schedule.of(7, SETTINGS)
@@ -253,29 +273,29 @@ def test_checkpoint_from_before_there_was_a_choice_is_float32(store, tmp_path):
     assert "precision" not in read_attached_json(tmp_path / "encoder.keras", "pretraining")
 
 
-NONE = "no AMX (amx_bf16) and no accelerator here: bfloat16 would be several times slower"
+NONE = "no amx_bf16 or avx512_bf16 and no accelerator here: bfloat16 would be several times slower"
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
 def test_the_processor_is_named_with_its_flags(monkeypatch):
     cpuinfo = "processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu avx avx2 amx_bf16 amx_tile\n"
     monkeypatch.setattr(Path, "read_text", lambda self, **options: cpuinfo)
-    assert precision.describe_processor() == "A Processor, avx2, amx_bf16" and precision.has_amx()
+    assert precision.describe_processor() == "A Processor, avx2, amx_bf16" and precision.find_bfloat16() == "amx_bf16"
 
 
 @pytest.mark.parametrize(
-    ("has_amx", "min_steps", "gain", "expected"),
+    ("flag", "min_steps", "gain", "expected"),
     [
-        (True, 0, 2.0, f"{MIXED}: a step in mixed_bfloat16 is 2.00 times as fast as in float32"),
-        (True, 0, 1.05, f"{FLOAT32}: a step in mixed_bfloat16 is 1.05 times as fast as in float32"),
-        (True, 1000, None, f"{FLOAT32}: measuring does not pay for 9 steps"),
-        (False, 0, None, f"{FLOAT32}: {NONE}"),
+        ("amx_bf16", 0, 2.0, f"{MIXED}: a step in mixed_bfloat16 is 2.00 times as fast as in float32"),
+        ("amx_bf16", 0, 1.05, f"{FLOAT32}: a step in mixed_bfloat16 is 1.05 times as fast as in float32"),
+        ("amx_bf16", 1000, None, f"{FLOAT32}: measuring does not pay for 9 steps"),
+        ("", 0, None, f"{FLOAT32}: {NONE}"),
     ],
 )
 def test_auto_takes_the_faster_says_so_and_measures_only_where_it_may_pay(
-    store, tmp_path, monkeypatch, has_amx, min_steps, gain, expected
+    store, tmp_path, monkeypatch, flag, min_steps, gain, expected
 ):
-    monkeypatch.setattr(precision, "has_amx", lambda: has_amx)
+    monkeypatch.setattr(precision, "find_bfloat16", lambda: flag)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
     monkeypatch.setattr(pretraining, "MIN_STEPS", min_steps)
     monkeypatch.setattr(precision, "measure_gain", lambda build, batch: 1 / (1 / gain))
@@ -289,7 +309,7 @@ def test_auto_takes_the_faster_says_so_and_measures_only_where_it_may_pay(
 
 def test_measuring_leaves_no_trace(store, tmp_path, monkeypatch):
     gains = []
-    monkeypatch.setattr(precision, "has_amx", lambda: True)
+    monkeypatch.setattr(precision, "find_bfloat16", lambda: "amx_bf16")
     monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
     measure = precision.measure_gain
     monkeypatch.setattr(precision, "measure_gain", lambda *arguments: gains.append(measure(*arguments)) or 2.0)

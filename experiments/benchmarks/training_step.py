@@ -44,7 +44,7 @@ def benchmark(repetitions: int = 9) -> list[dict[str, Any]]:
 
 
 def _compare_precisions(base_filters: int, goal: float, batch: np.ndarray, repetitions: int) -> dict[str, Any]:
-    from began.precision import has_amx
+    from began.precision import find_bfloat16
     from began.pretraining import build_began
     from began.pretraining_settings import FLOAT32, MIXED, PretrainingSettings
 
@@ -54,8 +54,8 @@ def _compare_precisions(base_filters: int, goal: float, batch: np.ndarray, repet
         model.precision = precision
         steps[precision], _ = _make_ours(model, batch)
     chunks = {name: BATCH_SIZE / seconds for name, seconds in alternate(steps, repetitions).items()}
-    amx = "with AMX (amx_bf16)" if has_amx() else "without AMX"
-    note = f"batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores {amx}; goal {goal:g} with AMX"
+    flag = find_bfloat16() or "neither amx_bf16 nor avx512_bf16"
+    note = f"batch {BATCH_SIZE} of 512x32, {os.cpu_count()} cores, {flag}; goal {goal:g} with AMX"
     name = f"training step in mixed bfloat16 vs float32, n = {base_filters}"
     return make_row(name, chunks[MIXED], chunks[FLOAT32], "chunks/s", note)
 
