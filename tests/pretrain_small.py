@@ -1,4 +1,4 @@
-"""Started by tests: trains a tiny BEGAN on a given store, like the script does, and prints a line a round.
+"""Started by tests: trains a tiny BEGAN on a given store, like the script does, and prints a line per round.
 
 python tests/pretrain_small.py STORE FOLDER EPOCHS
 """

@@ -102,7 +102,7 @@ class Bench:
         ]
 
     def recordings(self, labels: str, speakers: str = "") -> str:
-        """Returns a manifest of short recordings, a letter a label (and a speaker)."""
+        """Returns a manifest of short recordings, one letter per label (and speaker)."""
         lines = ["file,label,speaker" if speakers else "file,label"]
         for number, label in enumerate(labels):
             path = self.folder / "sounds" / f"{number}.wav"

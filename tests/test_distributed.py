@@ -144,7 +144,7 @@ def start(store: Path, folder: Path, *options: object) -> subprocess.Popen:
 
 
 def start_workers(store: Path, folders: list[Path], *options: object) -> list[subprocess.Popen]:
-    """Starts a process a folder; each has a folder of its own, as on machines without a shared disk."""
+    """Starts one process per folder; each has a folder of its own, as on machines without a shared disk."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in folders]
     addresses = ",".join(f"127.0.0.1:{server.getsockname()[1]}" for server in sockets)
     for server in sockets:

@@ -40,6 +40,7 @@ from packaging.requirements import Requirement
 from synthetic_corpora import write_omg, write_savee
 
 from began.command_line import run_script
+from experiments import demo
 from experiments.corpora import emodb, librispeech, omg, synthetic
 from experiments.corpora.record import Archive
 from experiments.reporting import render
@@ -223,6 +224,19 @@ def try_python(words: list[str]) -> None:
         try_pip([word for word in rest if word not in ("--quiet", "--disable-pip-version-check")])
     else:
         try_script(module, rest)
+
+
+def test_the_commands_that_the_demo_ends_with_can_be_given():
+    commands = re.findall(r"python -m (\S+) +(.+)", demo.NEXT)
+    assert [module for module, _ in commands] == [
+        "classifiers.predict",
+        "experiments.download",
+        "experiments.table3_emodb",
+        "experiments.custom",
+    ]
+    for module, words in commands:
+        arguments = vars(importlib.import_module(module).make_parser().parse_args(shlex.split(words)))
+        assert all(path.is_file() for name, path in arguments.items() if name in ("model", "encoder"))
 
 
 def try_script(module: str, words: list[str]) -> None:

@@ -57,7 +57,7 @@ def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
     """Returns a trainer of encoder and default head together.
 
     The head has the default parameters, but is trained otherwise than on a frozen encoder: with Adam at one rate for all
-    weights, without decay, for as many epochs as have the lowest loss of chunks on the first inner fold (the others would
+    weights, without decay, for the number of epochs with the lowest loss of chunks on the first inner fold (the others would
     triple the time). As with the heads, runs that share a split share this number: it is kept in the folder of the searches.
 
     Args:

@@ -49,7 +49,7 @@ _OF_DIMENSIONS = {
 }
 METRIC_NAMES |= {key.format(name): text.format(name) for name in DIMENSIONS for key, text in _OF_DIMENSIONS.items()}
 COLUMNS = {
-    "table1_savee": "Accuracy of the test utterances of each speaker, who is trained and tested on alone.",
+    "table1_savee": "Accuracy of the test utterances of each speaker; one model per speaker, trained on that speaker alone.",
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
     "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the ten speakers' accuracies.",
     "ablations": "As in Table 3; runs averaged: the accuracy of the mean scores of all runs. Every encoder was trained, or its "
