@@ -103,6 +103,7 @@ def test_the_hash_of_a_sound_is_that_of_its_samples(tmp_path):
         "c.aiff": (wave, 22_050, {}),
         "float.wav": (wave / 32_768, 22_050, {"subtype": "FLOAT"}),
         "24.flac": (wave / 32_768, 22_050, {"subtype": "PCM_24"}),
+        "negative zeros.wav": (np.where(wave == 0, -0.0, wave / 32_768), 22_050, {"subtype": "FLOAT"}),
         "stereo.wav": (np.stack([wave, wave], axis=1), 22_050, {}),
     }
     others = {
@@ -429,4 +430,45 @@ def test_channels_that_do_not_cancel_are_averaged(tmp_path, capsys):
     for channels in (unrelated, unrelated[:, :2], unrelated * [1, 0, 0, 0, 0, 0, 0, 0], unrelated[:, :2] * [1, -0.1]):
         soundfile.write(tmp_path / "a.wav", channels, 16_000, subtype="FLOAT")
         np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), channels.mean(axis=1), atol=1e-6)
+    assert capsys.readouterr().err == ""
+
+
+def babble(n_samples: int, seed: int) -> np.ndarray:
+    """Returns what is loud and soft as speech is: harmonics in bursts."""
+    generator, time = np.random.default_rng(seed), np.arange(n_samples) / 16_000
+    loud = np.repeat(generator.choice([0.01, 1.0], n_samples // 1600 + 1), 1600)[:n_samples]
+    phases = generator.uniform(0, 2 * np.pi, 30)
+    pitch = generator.uniform(100, 200)
+    return 0.1 * loud * sum(np.sin(2 * np.pi * pitch * k * time + phases[k - 1]) / k for k in range(1, 31))
+
+
+def test_speech_that_cancels_is_found_beneath_hum_noise_and_a_long_beginning(tmp_path, capsys, monkeypatch):
+    speech, generator = babble(32_000, 0), np.random.default_rng(1)
+    opposite = np.stack([speech, -speech], axis=1)
+    hum = 0.5 * np.sqrt(2) * speech.std() * np.sin(2 * np.pi * 50 * np.arange(32_000) / 16_000)
+    noise = generator.standard_normal((32_000, 2)) * speech.std()
+    beginning = 1e-3 * generator.standard_normal((400_000, 2))
+    monkeypatch.setattr(audio, "BLOCK_SECONDS", 10)  # in place of 60, so that the speech lies in a later block
+    for number, channels in enumerate(
+        (opposite + hum[:, np.newaxis], opposite + 0.5 * noise, opposite + 0.35 * noise, np.concatenate([beginning, opposite]))
+    ):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, channels, 16_000, subtype="FLOAT")
+        read = read_audio(path)
+        assert min(np.abs(read - channel).max() for channel in channels.T) < 1e-6
+        assert f"{number}.wav: its channels cancel each other" in capsys.readouterr().err
+
+
+def test_ordinary_stereo_is_the_mean_to_the_bit(tmp_path, capsys, monkeypatch):
+    """Two voices, one channel that is silent, two rooms, in-phase hum; and a file of several blocks."""
+    left, right = babble(48_000, 0), babble(48_000, 1)
+    rooms = np.exp(-np.arange(2_000) / 500) * np.random.default_rng(2).standard_normal((2, 2_000))
+    hum = 0.3 * np.sin(2 * np.pi * 50 * np.arange(48_000) / 16_000)
+    echoes = [0.1 * np.convolve(left, room)[:48_000] for room in rooms]
+    for channels in ((left, right), (left, 0 * left), (left, left), (left, -0.1 * left), echoes, (left + hum, right + hum)):
+        soundfile.write(tmp_path / "a.wav", np.stack(channels, axis=1), 16_000, subtype="FLOAT")
+        mean = soundfile.read(tmp_path / "a.wav", dtype="float32")[0].mean(axis=1)
+        for seconds in (60, 1):
+            monkeypatch.setattr(audio, "BLOCK_SECONDS", seconds)
+            np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), mean)
     assert capsys.readouterr().err == ""
