@@ -40,6 +40,9 @@ CHECKED = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "C
 _FLAC_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 """How a FLAC stream begins: its STREAMINFO has 34 bytes, and may be the only block."""
 
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+"""Format tags of WAV; the last says that another one follows."""
+
 MAX_SURPLUS_BYTES = 256
 """What may follow the sound without being a chunk, such as a tag of 128 bytes."""
 
@@ -125,13 +128,16 @@ def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
 
 def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[bytes, int]:
     overhead = layout.identifier + layout.size
-    long_sizes, at = 0, layout.first  # where RF64 keeps its sizes of 64 bits; where the chunk's header starts
+    long_sizes = form = 0  # where RF64 keeps its sizes of 64 bits; where the format of WAV's samples is
+    at = layout.first  # where the chunk's header starts
     while (size := _chunk_size(content, at, layout)) is not None:
         start, name = at + overhead, content[at : at + 4]
         if name == layout.sound:
             break
         if name == b"ds64":
             long_sizes = start
+        elif name == b"fmt ":
+            form = start
         at = start + max(size, 0) + -size % layout.align
     else:
         declared = int.from_bytes(content[4:8], layout.order) + 8
@@ -143,13 +149,19 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
     after = start + size + -size % layout.align
     size_at, start, declared = at + layout.identifier, start + layout.before_sound, size - layout.before_sound
     after = max(_skip_chunks(content, end, layout) for end in (after, start + declared))  # some forget the padding
-    if _is_complete(path, content, start, declared, after) or start > MAX_HEADER_BYTES:
+    complete = _is_complete(path, content, start, declared, after)
+    padded = form and _is_padded(path, content[form : form + 26], layout)
+    if (complete and not padded) or start > MAX_HEADER_BYTES:
         return b"", 0
     head = bytearray(content[:start])
 
     def write(position: int, n_bytes: int, value: int) -> None:
         head[position : position + n_bytes] = min(value, (1 << 8 * n_bytes) - 1).to_bytes(n_bytes, layout.order)
 
+    if padded:
+        write(form + 14, 2, 32)
+    if complete:
+        return bytes(head), start
     size = len(content) - start + layout.before_sound
     if long_sizes:
         write(long_sizes, 8, len(content) - 8)
@@ -161,6 +173,21 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
         write(16, 8, len(content))
     write(size_at, layout.size, size + overhead * layout.counts_itself)
     return bytes(head), start
+
+
+def _is_padded(path: Path, form: bytes, layout: _Layout) -> bool:
+    """Tells whether 24 bits lie in 4 bytes, by the content of WAV's chunk `fmt `; of others that do not fit, refuses the file.
+
+    libsndfile takes samples in larger containers for packed ones, which is noise; for 24 bits, it guesses by the first ones.
+    """
+    tag, channels, align, bits, code = (int.from_bytes(form[at : at + 2], layout.order) for at in (0, 2, 12, 14, 24))
+    packed = channels * -(-bits // 8)
+    if (code if tag == _EXTENSIBLE else tag) not in (_PCM, _FLOAT) or not bits or align in (0, packed):
+        return False
+    if bits == 24 and align == 4 * channels:
+        return True
+    found = f"a header that contradicts itself: {channels} x {bits} bits in {align} bytes"
+    raise InputError.about(path, found, f"{packed} bytes", "export it with 16, 24 or 32 bits")
 
 
 def _chunk_size(content: mmap.mmap, at: int, layout: _Layout) -> int | None:

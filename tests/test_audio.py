@@ -412,6 +412,40 @@ def test_what_may_follow_the_sound(tmp_path):
         assert len(read_audio(tmp_path / "a.wav")) == 48_000
 
 
+def wave_file(tag: int, bits: int, align: int, channels: int = 1, extension: bytes = b"", content: bytes = b"") -> bytes:
+    """Returns a WAV file of noise, or of a content, with these entries in its header."""
+    content = content or np.random.default_rng(0).integers(0, 256, 4_800, np.uint8).tobytes()
+    form = struct.pack("<HHIIHH", tag, channels, 16_000, 16_000 * align, align, bits) + extension
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(content)) + content
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+def test_samples_in_larger_containers(tmp_path):
+    """libsndfile reads them as if they were packed, which is noise."""
+    path, extension = tmp_path / "a.wav", struct.pack("<HHIH", 22, 20, 0, 1) + bytes.fromhex("000000001000800000aa00389b71")
+    for bits, align in ((20, 3), (12, 2), (16, 0)):
+        path.write_bytes(wave_file(1, bits, align))
+        assert len(read_audio(path)) == 4_800 // (align or 2)
+    for bits, align, channels in ((20, 4, 1), (8, 2, 1), (16, 4, 1), (16, 2, 2), (24, 8, 1), (24, 12, 2)):
+        for tag in (1, 0xFFFE):
+            path.write_bytes(wave_file(tag, bits, align, channels, extension))
+            found = f"a header that contradicts itself: {channels} x {bits} bits in {align} bytes; expected"
+            with pytest.raises(InputError, match=found):
+                read_audio(path)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("low", [0, 99])
+@pytest.mark.parametrize("tag", [1, 0xFFFE])
+def test_24_bits_in_4_bytes(tmp_path, tag, low, channels):
+    """libsndfile guesses by the first samples, not where the lowest byte is in use, and not in the extensible format."""
+    samples = np.zeros((3_000, channels), "<i4")
+    samples[1_100:] = ((sine(200, 1_900 / 16_000, 16_000) * 2**23).astype(int)[:, np.newaxis] << 8) + low
+    extension = (struct.pack("<HHIH", 22, 24, 0, 1) + bytes.fromhex("000000001000800000aa00389b71")) * (tag > 1)
+    (tmp_path / "a.wav").write_bytes(wave_file(tag, 24, 4 * channels, channels, extension, samples.tobytes()))
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), samples[:, 0] / 2**31, atol=1e-6)
+
+
 # --------------------------------------------------------------------------------------------------------- channels
 
 
