@@ -43,6 +43,9 @@ _FLAC_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 """Format tags of WAV; the last says that another one follows."""
 
+MAX_TAIL_BYTES = 1 << 20
+"""How far from the end of a file chunks are looked for behind sound of unknown length."""
+
 MAX_SURPLUS_BYTES = 256
 """What may follow the sound without being a chunk, such as a tag of 128 bytes."""
 
@@ -149,6 +152,8 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
     after = start + size + -size % layout.align
     size_at, start, declared = at + layout.identifier, start + layout.before_sound, size - layout.before_sound
     after = max(_skip_chunks(content, end, layout) for end in (after, start + declared))  # some forget the padding
+    if content[after : after + 4] == content[:4]:
+        raise InputError.about(path, "several sounds one behind the other", "one sound", SPLIT)
     complete = _is_complete(path, content, start, declared, after)
     padded = form and _is_padded(path, content[form : form + 26], layout)
     if (complete and not padded) or start > MAX_HEADER_BYTES:
@@ -162,7 +167,7 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
         write(form + 14, 2, 32)
     if complete:
         return bytes(head), start
-    size = len(content) - start + layout.before_sound
+    size = _find_end(content, start, layout) - start + layout.before_sound
     if long_sizes:
         write(long_sizes, 8, len(content) - 8)
         write(long_sizes + 8, 8, size)
@@ -191,9 +196,9 @@ def _is_padded(path: Path, form: bytes, layout: _Layout) -> bool:
 
 
 def _chunk_size(content: mmap.mmap, at: int, layout: _Layout) -> int | None:
-    """Returns how long the content of the chunk at a position is, or None where no chunk starts there."""
+    """Returns how long the content of the chunk at a position is, or None where no chunk, or another sound, starts there."""
     header = content[at : at + layout.identifier + layout.size]
-    if len(header) < layout.identifier + layout.size or not re.match(rb"[ -~]{4}", header):
+    if len(header) < layout.identifier + layout.size or not re.match(rb"[ -~]{4}", header) or header[:4] == content[:4]:
         return None
     return int.from_bytes(header[layout.identifier :], layout.order) - len(header) * layout.counts_itself
 
@@ -204,6 +209,15 @@ def _skip_chunks(content: mmap.mmap, at: int, layout: _Layout) -> int:
     while (size := _chunk_size(content, at, layout)) is not None and 0 <= size <= len(content) - at - overhead:
         at += overhead + size + -size % layout.align
     return at
+
+
+def _find_end(content: mmap.mmap, start: int, layout: _Layout) -> int:
+    """Returns where sound of unknown length ends: in front of the first chunks that reach exactly to the end of the file."""
+    behind = max(start, len(content) - MAX_TAIL_BYTES)
+    for name in re.finditer(rb"(?=[ -~]{4})", content[behind:]):
+        if _skip_chunks(content, behind + name.start(), layout) >= len(content):
+            return behind + name.start()
+    return len(content)
 
 
 def _is_placeholder(size: int) -> bool:

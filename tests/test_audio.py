@@ -283,6 +283,15 @@ def test_wav_from_a_pipe_is_whole(tmp_path, size, riff, subtype):
     assert measure_seconds(tmp_path / "a.wav") == pytest.approx(3, abs=0.06)
 
 
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_chunks_behind_sound_of_unknown_length_are_no_samples(tmp_path, size):
+    content, whole = write_sound(path := tmp_path / "a.wav"), read_audio(tmp_path / "a.wav")
+    tags = b"LIST\x1c\0\0\0INFOISFT\x0f\0\0\0Lavf59.27.100 x\0"
+    for behind in (tags, tags + b"id3 \x04\x02\0\0" + b"\x7f\x80" * 258, tags + b"id3 \3\0\0\0abc"):
+        path.write_bytes(edited(content, {content.index(b"data") + 4: struct.pack("<I", size)}) + behind)
+        np.testing.assert_array_equal(read_audio(path), whole)
+
+
 @pytest.mark.parametrize(
     ("suffix", "edits"),
     [
@@ -388,6 +397,15 @@ def test_ogg_without_its_last_page_or_with_two_sounds(tmp_path, suffix):
         read_audio(path)
     path.write_bytes(content + content)
     with pytest.raises(InputError, match="several Ogg sounds"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "caf", "w64", "rf64"])
+def test_one_file_holds_one_sound(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    content = write_sound(path)
+    path.write_bytes(content + content)
+    with pytest.raises(InputError, match="several sounds one behind the other; expected one sound"):
         read_audio(path)
 
 
