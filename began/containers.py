@@ -40,8 +40,8 @@ CHECKED = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "C
 _FLAC_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 """How a FLAC stream begins: its STREAMINFO has 34 bytes, and may be the only block."""
 
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-"""Format tags of WAV; the last says that another one follows."""
+_PCM, _FLOAT, _EXTENSIBLE, _MPEG = 1, 3, 0xFFFE, (0x50, 0x55)
+"""Format tags of WAV: "extensible" says that another one follows, MPEG is layers I and II, and layer III."""
 
 MAX_TAIL_BYTES = 1 << 20
 """How far from the end of a file chunks are looked for behind sound of unknown length."""
@@ -89,6 +89,11 @@ def open_sound(path: Path) -> soundfile.SoundFile:
 
         def seekable(self) -> bool:
             return False
+
+        @property
+        def frames(self) -> int:
+            """As in the header; of MPEG layers I and II, the decoder only guesses it, and mostly a little too many."""
+            return UNKNOWN if self.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") else int(super().frames)
 
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         head, start = _complete_header(path, content)
@@ -155,6 +160,10 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
     if content[after : after + 4] == content[:4]:
         raise InputError.about(path, "several sounds one behind the other", "one sound", SPLIT)
     complete = _is_complete(path, content, start, declared, after)
+    if form and int.from_bytes(content[form : form + 2], layout.order) in _MPEG:
+        end = start + declared if complete else _find_end(content, start, layout)
+        if (frames := _complete_mpeg(path, content, start, end))[0]:
+            return frames
     padded = form and _is_padded(path, content[form : form + 26], layout)
     if (complete and not padded) or start > MAX_HEADER_BYTES:
         return b"", 0
@@ -267,42 +276,60 @@ def _check_ogg(path: Path, content: mmap.mmap) -> None:
 
 
 _RATES = (44_100, 48_000, 32_000)
-_KILOBITS = (
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
+_KILOBITS = (  # of MPEG 1: layers III, II, I; of MPEG 2 and 2.5: layers III and II, I
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
 )
+_LAYERS = ("III", "II", "I")
 
 
 def _measure_frame(header: bytes) -> int:
-    """Returns how many bytes the frame of MPEG layer III has whose 4 bytes of header these are, or 0."""
+    """Returns how many bytes the MPEG frame has whose 4 bytes of header these are, or 0."""
     bits = int.from_bytes(header, "big")
     version, layer, kilobits, rate = bits >> 19 & 3, bits >> 17 & 3, bits >> 12 & 15, bits >> 10 & 3
-    if len(header) < 4 or bits >> 21 != 0x7FF or version == 1 or layer != 1 or kilobits in (0, 15) or rate == 3:
+    if len(header) < 4 or bits >> 21 != 0x7FF or version == 1 or layer == 0 or kilobits in (0, 15) or rate == 3:
         return 0
-    mpeg1 = version == 3
-    return (72 << mpeg1) * 1000 * _KILOBITS[mpeg1][kilobits] // (_RATES[rate] >> (2, 0, 1, 0)[version]) + (bits >> 9 & 1)
+    mpeg1, padding = version == 3, bits >> 9 & 1
+    bits_per_second = 1000 * _KILOBITS[layer - 1 if mpeg1 else 3 + layer // 3][kilobits]
+    hertz = _RATES[rate] >> (2, 0, 1, 0)[version]
+    if layer == 3:  # I, in units of four bytes
+        return 4 * (12 * bits_per_second // hertz + padding)
+    return (144 if mpeg1 or layer == 2 else 72) * bits_per_second // hertz + padding
 
 
-def _complete_mpeg(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
-    """Counts the frames. Source: the tag that Xing and LAME write in place of the first frame holds that count."""
-    at = 0
+def _complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None = None) -> tuple[bytes, int]:
+    """Counts the frames. Source: the tag that Xing and LAME write in place of the first frame holds that count.
+
+    Args:
+        at, end: where the frames, and tags in front of them, start and end; in a file of nothing else, at its end.
+    """
+    end = len(content) if end is None else end
     while content[at : at + 3] == b"ID3":
         at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
-    start, n_frames, length, in_row = -1, 0, 0, False
-    while at < len(content):
+    start, n_frames, length, in_row, rates = -1, 0, 0, False, set()
+    while at < end:
         length = _measure_frame(content[at : at + 4])
         # After something else (a tag, another header), two frames in a row are needed.
-        if length and (in_row or at + length == len(content) or _measure_frame(content[at + length : at + length + 4])):
+        if length and (in_row or at + length == end or _measure_frame(content[at + length : at + length + 4])):
+            rates.add(content[at + 2] >> 4)
             start, at, n_frames, in_row = at if start < 0 else start, at + length, n_frames + 1, True
-        elif (at := content.find(b"\xff", at + 1)) < 0:
+        elif (at := content.find(b"\xff", at + 1, end)) < 0:
             break
         else:
             in_row = False
     if start < 0:
         return b"", 0
-    if at > len(content):
-        found = f"a truncated file: {n_frames - 1} whole frames, and {length - at + len(content)} of {length} bytes of the last"
+    if at > end:
+        found = f"a truncated file: {n_frames - 1} whole frames, and {length - at + end} of {length} bytes of the last"
         raise InputError.about(path, found, UNDAMAGED, AGAIN)
+    if (layer := _LAYERS[(content[start + 1] >> 1 & 3) - 1]) != "III":
+        if len(rates) > 1:  # and there is no tag to tell how many frames there are
+            found, expected = f"MPEG layer {layer} of variable bit rate, of which only a part would be read", "a constant one"
+            raise InputError.about(path, found, expected, "convert it to WAV or FLAC")
+        return b"", 0
     tag_frame = content[start : start + _measure_frame(content[start : start + 4])]
     tag = re.search(rb"(?:Xing|Info)...[\1\3\5\7\t\v\r\17](.{4})|VBRI.{10}(.{4})", tag_frame, re.DOTALL)
     named = int.from_bytes(tag[1] or tag[2], "big") if tag else 0

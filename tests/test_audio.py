@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from began import audio
 from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, measure_seconds, read_audio, stream_audio
+from began.containers import _measure_frame
 from began.errors import InputError
 from began.front_end import stream_chunks
 from experiments.corpora.folders import probe, try_each
@@ -268,6 +269,14 @@ def edited(content: bytes, edits: dict[int, bytes]) -> bytes:
     return bytes(changed)
 
 
+def wave_file(tag: int, bits: int, align: int, channels: int = 1, extension: bytes = b"", content: bytes = b"") -> bytes:
+    """Returns a WAV file of noise, or of a content, with these entries in its header."""
+    content = content or np.random.default_rng(0).integers(0, 256, 4_800, np.uint8).tobytes()
+    form = struct.pack("<HHIIHH", tag, channels, 16_000, 16_000 * align, align, bits) + extension
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(content)) + content
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
 PLACEHOLDERS = (0, 0x7FFF0000, 0x7FFFF000, 0x7FFFFFDB, 0x80000000, 0x80000024, 0xFFFFFFD3, 0xFFFFFFFF)
 
 
@@ -344,6 +353,77 @@ def test_mp3_without_its_first_frame_is_whole(tmp_path, mode, rate_hz, channels)
         path.write_bytes(cut)
         with pytest.raises(InputError, match="a truncated file"):
             read_audio(path)
+
+
+def make_layer_2(kilobits: int, rate: int = 1, padding: int = 0) -> bytes:
+    """Returns a frame of MPEG 1 layer II, mono, with noise in three bands (ISO 11172-3, section 2.4.1).
+
+    Args:
+        kilobits, rate: their numbers in the frame's header; rate 0 is 44.1 kHz, 1 is 48 kHz.
+    """
+    header = 0xFFFD << 16 | kilobits << 12 | rate << 10 | padding << 9 | 3 << 6
+    codes = np.random.default_rng(0).integers(0, 27, 36)  # of three samples each
+    bits = "0001" * 3 + "0" * (82 if rate == 0 else 76) + "10" * 3 + "001010" * 3 + "".join(f"{code:05b}" for code in codes)
+    size = _measure_frame(header.to_bytes(4, "big")) - 4
+    return header.to_bytes(4, "big") + int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+
+
+def test_mpeg_layers_1_and_2(tmp_path):
+    """They have no tag that counts the frames: the decoder guesses by the first, and stops there."""
+    path, frame = tmp_path / "a.mp3", make_layer_2(10)
+    padded = b"".join(make_layer_2(10, 0, padding) for padding in (1, 1, 1, 0, 1, 1, 1, 1, 1, 1) * 5)  # 192 kbit/s at 44.1 kHz
+    tag = b"ID3\4\0\0\0\0\2\0" + bytes(256)
+    for content, rate in ((frame * 50, 48_000), (tag + frame * 50 + b"TAG".ljust(128), 48_000), (padded, 44_100)):
+        path.write_bytes(content)
+        assert measure_seconds(path) == pytest.approx(50 * 1152 / rate, abs=1e-3)
+        assert len(read_audio(path)) == pytest.approx(50 * 1152 / rate * 16_000, abs=16)
+    for variable in (frame * 50 + make_layer_2(5) * 100, make_layer_2(5) * 50 + frame * 50):
+        path.write_bytes(variable)
+        with pytest.raises(
+            InputError, match="MPEG layer II of variable bit rate, of which only a part would be read; expected"
+        ):
+            read_audio(path)
+    path.write_bytes(frame * 49 + frame[:100])
+    with pytest.raises(InputError, match="a truncated file: 49 whole frames, and 100 of 576 bytes of the last"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "layer", "size"),
+    [
+        (3, 3, 4 * (12 * 320 // 48)),
+        (3, 2, 144 * 192 // 48),
+        (3, 1, 144 * 160 // 48),
+        (2, 3, 4 * (12 * 160 // 24)),
+        (2, 2, 144 * 96 // 24),
+        (2, 1, 72 * 96 // 24),
+        (0, 2, 144 * 96 // 12),
+        (0, 1, 72 * 96 // 12),
+        (1, 1, 0),
+        (3, 0, 0),
+    ],
+)
+def test_sizes_of_mpeg_frames(version, layer, size):
+    assert _measure_frame(bytes([0xFF, 0xE1 | version << 3 | layer << 1, 0xA4, 0xC0])) == size
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("tagged", [True, False])
+@pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF])
+def test_mp3_within_wav_is_whole(tmp_path, mode, tagged, size):
+    content = b"LIST\4\0\0\0INFO"
+    options = {"bitrate_mode": mode, "compression_level": 0.5}
+    soundfile.write(tmp_path / "a.mp3", np.concatenate([SOUND, 0 * SOUND, SOUND]), 16_000, **options)
+    frames = (tmp_path / "a.mp3").read_bytes()
+    if not tagged:
+        frames = frames[frames.index(frames[:2], 4) :]
+        (tmp_path / "a.mp3").write_bytes(frames)
+    whole = read_audio(tmp_path / "a.mp3")
+    wave = wave_file(0x55, 0, 1, 1, struct.pack("<HHIHHH", 12, 1, 2, 144, 1, 1393), frames) + bytes(len(frames) % 2) + content
+    if size is not None:
+        wave = edited(wave, {wave.index(b"data") + 4: struct.pack("<I", size)})
+    (tmp_path / "a.wav").write_bytes(wave)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), whole)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
@@ -428,14 +508,6 @@ def test_what_may_follow_the_sound(tmp_path):
     for more in (chunk, chunk * 20, b"TAG".ljust(128), bytes(5_000)):
         (tmp_path / "a.wav").write_bytes(content + more)
         assert len(read_audio(tmp_path / "a.wav")) == 48_000
-
-
-def wave_file(tag: int, bits: int, align: int, channels: int = 1, extension: bytes = b"", content: bytes = b"") -> bytes:
-    """Returns a WAV file of noise, or of a content, with these entries in its header."""
-    content = content or np.random.default_rng(0).integers(0, 256, 4_800, np.uint8).tobytes()
-    form = struct.pack("<HHIIHH", tag, channels, 16_000, 16_000 * align, align, bits) + extension
-    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(content)) + content
-    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
 
 
 def test_samples_in_larger_containers(tmp_path):
