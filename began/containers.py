@@ -114,12 +114,11 @@ def has_header(beginning: bytes) -> bool:
 
 def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
     """Returns a header with the length that the file's own lacks, and where the rest of the file starts; or nothing."""
-    magic = content[:4]
+    magic, behind_tags = content[:4], _skip_id3(content, 0)
     if magic == b"OggS":
         _check_ogg(path, content)
-    elif magic == b"fLaC":
-        if any(content.find(stream, len(magic)) >= 0 for stream in _FLAC_STREAMS):
-            raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
+    elif content[behind_tags : behind_tags + 4] == b"fLaC":
+        return _complete_flac(path, content, behind_tags)
     elif magic == b"NIST":
         _check_sphere(path, content)
     elif magic == b".snd":
@@ -275,6 +274,63 @@ def _check_ogg(path: Path, content: mmap.mmap) -> None:
         raise InputError.about(path, found, UNDAMAGED, action)
 
 
+def _skip_id3(content: mmap.mmap, at: int) -> int:
+    """Returns where the tags end that start at a position."""
+    while content[at : at + 3] == b"ID3":
+        at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
+    return at
+
+
+_FLAC_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << number for number in range(8)))
+"""Samples in a frame by their code in its header; codes 6 and 7 say that the number of samples follows."""
+
+
+def _complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]:
+    """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing."""
+    if any(content.find(stream, at + 4) >= 0 for stream in _FLAC_STREAMS):
+        raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
+    streaminfo = content[at + 8 : at + 26]
+    declared = int.from_bytes(streaminfo[13:], "big") & (1 << 36) - 1
+    if not declared or _count_flac(content, at, int.from_bytes(streaminfo[2:4], "big")) <= declared:
+        return b"", 0
+    return content[: at + 21] + bytes([streaminfo[13] & 0xF0, 0, 0, 0, 0]), at + 26
+
+
+def _count_flac(content: mmap.mmap, first: int, block: int) -> int:
+    """Returns how many samples there are by the header of the last frame (RFC 9639, section 9.1), or 0 without frames.
+
+    Args:
+        first: where to stop the search.
+        block: samples in a frame, where the frames are numbered, and not their samples.
+    """
+    at = len(content)
+    while (at := content.rfind(b"\xff", first, at)) >= 0:
+        header = content[at : at + 16].ljust(16, b"\0")
+        if header[1] & 0xFE != 0xF8:
+            continue
+        n_bytes = max(1, 8 - (header[4] ^ 0xFF).bit_length())  # of the number, as in UTF-8
+        number = header[4] & 0x7F >> n_bytes * (n_bytes > 1)
+        for byte in header[5 : 4 + n_bytes]:
+            number = number << 6 | byte & 0x3F
+        size, rate = header[2] >> 4, header[2] & 15
+        rest = header[4 + n_bytes :]
+        n_more = {6: 1, 7: 2}.get(size, 0)
+        samples = int.from_bytes(rest[:n_more], "big") + 1 if n_more else _FLAC_BLOCKS[size]
+        if not _crc8(header[: 5 + n_bytes + n_more + {12: 1, 13: 2, 14: 2}.get(rate, 0)]):
+            return (number if header[1] & 1 else number * block) + samples
+    return 0
+
+
+def _crc8(content: bytes) -> int:
+    """Returns the checksum of a FLAC frame's header, which is 0 with its own behind it."""
+    remainder = 0
+    for byte in content:
+        remainder ^= byte
+        for _ in range(8):
+            remainder = remainder << 1 ^ 0x107 * (remainder >> 7)
+    return remainder
+
+
 _RATES = (44_100, 48_000, 32_000)
 _KILOBITS = (  # of MPEG 1: layers III, II, I; of MPEG 2 and 2.5: layers III and II, I
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -307,8 +363,7 @@ def _complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None 
         at, end: where the frames, and tags in front of them, start and end; in a file of nothing else, at its end.
     """
     end = len(content) if end is None else end
-    while content[at : at + 3] == b"ID3":
-        at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
+    at = _skip_id3(content, at)
     start, n_frames, length, in_row, rates = -1, 0, 0, False, set()
     while at < end:
         length = _measure_frame(content[at : at + 4])

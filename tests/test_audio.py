@@ -452,11 +452,27 @@ def test_sphere_cut_short_and_containers_that_cannot_tell(tmp_path):
 
 
 def test_one_flac_file_holds_one_sound(tmp_path):
-    path = tmp_path / "a.flac"
+    path, tag = tmp_path / "a.flac", b"ID3\4\0\0\0\0\2\0" + bytes(256)
     content = write_sound(path)
-    path.write_bytes(content + content)
-    with pytest.raises(InputError, match="several FLAC sounds one behind the other"):
-        read_audio(path)
+    for several in (content + content, tag + content + tag + content):
+        path.write_bytes(several)
+        with pytest.raises(InputError, match="several FLAC sounds one behind the other"):
+            read_audio(path)
+    path.write_bytes(tag + content)
+    assert len(read_audio(path)) == 48_000
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\4\0\0\0\0\2\0" + bytes(256)])
+@pytest.mark.parametrize("n_samples", [48_000, 3_000, 4_097, 40_960, 900_000])
+def test_flac_whose_header_names_less_than_there_is(tmp_path, n_samples, tag):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.resize(SOUND, n_samples), 16_000)
+    content, whole = path.read_bytes(), read_audio(path)
+    with audio.open_audio(path) as file:
+        assert file.frames == n_samples  # one that is right is kept
+    for named in (1, n_samples // 3, n_samples - 1):
+        path.write_bytes(tag + edited(content, {22: struct.pack(">I", named)}))
+        np.testing.assert_array_equal(read_audio(path), whole)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
