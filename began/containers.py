@@ -286,7 +286,10 @@ _FLAC_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << number for number 
 
 
 def _complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]:
-    """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing."""
+    """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing.
+
+    The count of the frames does not take its place: in one of a thousand files, other bytes look like the last frame's header.
+    """
     if any(content.find(stream, at + 4) >= 0 for stream in _FLAC_STREAMS):
         raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
     streaminfo = content[at + 8 : at + 26]
@@ -306,7 +309,7 @@ def _count_flac(content: mmap.mmap, first: int, block: int) -> int:
     at = len(content)
     while (at := content.rfind(b"\xff", first, at)) >= 0:
         header = content[at : at + 16].ljust(16, b"\0")
-        if header[1] & 0xFE != 0xF8:
+        if header[1] & 0xFE != 0xF8 or header[3] & 1:
             continue
         n_bytes = max(1, 8 - (header[4] ^ 0xFF).bit_length())  # of the number, as in UTF-8
         number = header[4] & 0x7F >> n_bytes * (n_bytes > 1)
