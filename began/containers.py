@@ -40,6 +40,12 @@ CHECKED = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "C
 _FLAC_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 """How a FLAC stream begins: its STREAMINFO has 34 bytes, and may be the only block."""
 
+_PCM, _FLOAT, _EXTENSIBLE, _MPEG = 1, 3, 0xFFFE, (0x50, 0x55)
+"""Format tags of WAV: "extensible" says that another one follows, MPEG is layers I and II, and layer III."""
+
+MAX_TAIL_BYTES = 1 << 20
+"""How far from the end of a file chunks are looked for behind sound of unknown length."""
+
 MAX_SURPLUS_BYTES = 256
 """What may follow the sound without being a chunk, such as a tag of 128 bytes."""
 
@@ -84,6 +90,11 @@ def open_sound(path: Path) -> soundfile.SoundFile:
         def seekable(self) -> bool:
             return False
 
+        @property
+        def frames(self) -> int:
+            """As in the header; of MPEG layers I and II, the decoder only guesses it, and mostly a little too many."""
+            return UNKNOWN if self.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") else int(super().frames)
+
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         head, start = _complete_header(path, content)
     # Bytes, as names need not be UTF-8; libsndfile goes by the name of a .raw, and asks for its rate.
@@ -103,12 +114,11 @@ def has_header(beginning: bytes) -> bool:
 
 def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
     """Returns a header with the length that the file's own lacks, and where the rest of the file starts; or nothing."""
-    magic = content[:4]
+    magic, behind_tags = content[:4], _skip_id3(content, 0)
     if magic == b"OggS":
         _check_ogg(path, content)
-    elif magic == b"fLaC":
-        if any(content.find(stream, len(magic)) >= 0 for stream in _FLAC_STREAMS):
-            raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
+    elif content[behind_tags : behind_tags + 4] == b"fLaC":
+        return _complete_flac(path, content, behind_tags)
     elif magic == b"NIST":
         _check_sphere(path, content)
     elif magic == b".snd":
@@ -125,13 +135,16 @@ def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
 
 def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[bytes, int]:
     overhead = layout.identifier + layout.size
-    long_sizes, at = 0, layout.first  # where RF64 keeps its sizes of 64 bits; where the chunk's header starts
+    long_sizes = form = 0  # where RF64 keeps its sizes of 64 bits; where the format of WAV's samples is
+    at = layout.first  # where the chunk's header starts
     while (size := _chunk_size(content, at, layout)) is not None:
         start, name = at + overhead, content[at : at + 4]
         if name == layout.sound:
             break
         if name == b"ds64":
             long_sizes = start
+        elif name == b"fmt ":
+            form = start
         at = start + max(size, 0) + -size % layout.align
     else:
         declared = int.from_bytes(content[4:8], layout.order) + 8
@@ -143,14 +156,26 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
     after = start + size + -size % layout.align
     size_at, start, declared = at + layout.identifier, start + layout.before_sound, size - layout.before_sound
     after = max(_skip_chunks(content, end, layout) for end in (after, start + declared))  # some forget the padding
-    if _is_complete(path, content, start, declared, after) or start > MAX_HEADER_BYTES:
+    if content[after : after + 4] == content[:4]:
+        raise InputError.about(path, "several sounds one behind the other", "one sound", SPLIT)
+    complete = _is_complete(path, content, start, declared, after)
+    if form and int.from_bytes(content[form : form + 2], layout.order) in _MPEG:
+        end = start + declared if complete else _find_end(content, start, layout)
+        if (frames := _complete_mpeg(path, content, start, end))[0]:
+            return frames
+    padded = form and _is_padded(path, content[form : form + 26], layout)
+    if (complete and not padded) or start > MAX_HEADER_BYTES:
         return b"", 0
     head = bytearray(content[:start])
 
     def write(position: int, n_bytes: int, value: int) -> None:
         head[position : position + n_bytes] = min(value, (1 << 8 * n_bytes) - 1).to_bytes(n_bytes, layout.order)
 
-    size = len(content) - start + layout.before_sound
+    if padded:
+        write(form + 14, 2, 32)
+    if complete:
+        return bytes(head), start
+    size = _find_end(content, start, layout) - start + layout.before_sound
     if long_sizes:
         write(long_sizes, 8, len(content) - 8)
         write(long_sizes + 8, 8, size)
@@ -163,10 +188,25 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
     return bytes(head), start
 
 
+def _is_padded(path: Path, form: bytes, layout: _Layout) -> bool:
+    """Tells whether 24 bits lie in 4 bytes, by the content of WAV's chunk `fmt `; of others that do not fit, refuses the file.
+
+    libsndfile takes samples in larger containers for packed ones, which is noise; for 24 bits, it guesses by the first ones.
+    """
+    tag, channels, align, bits, code = (int.from_bytes(form[at : at + 2], layout.order) for at in (0, 2, 12, 14, 24))
+    packed = channels * -(-bits // 8)
+    if (code if tag == _EXTENSIBLE else tag) not in (_PCM, _FLOAT) or not bits or align in (0, packed):
+        return False
+    if bits == 24 and align == 4 * channels:
+        return True
+    found = f"a header that contradicts itself: {channels} x {bits} bits in {align} bytes"
+    raise InputError.about(path, found, f"{packed} bytes", "export it with 16, 24 or 32 bits")
+
+
 def _chunk_size(content: mmap.mmap, at: int, layout: _Layout) -> int | None:
-    """Returns how long the content of the chunk at a position is, or None where no chunk starts there."""
+    """Returns how long the content of the chunk at a position is, or None where no chunk, or another sound, starts there."""
     header = content[at : at + layout.identifier + layout.size]
-    if len(header) < layout.identifier + layout.size or not re.match(rb"[ -~]{4}", header):
+    if len(header) < layout.identifier + layout.size or not re.match(rb"[ -~]{4}", header) or header[:4] == content[:4]:
         return None
     return int.from_bytes(header[layout.identifier :], layout.order) - len(header) * layout.counts_itself
 
@@ -177,6 +217,15 @@ def _skip_chunks(content: mmap.mmap, at: int, layout: _Layout) -> int:
     while (size := _chunk_size(content, at, layout)) is not None and 0 <= size <= len(content) - at - overhead:
         at += overhead + size + -size % layout.align
     return at
+
+
+def _find_end(content: mmap.mmap, start: int, layout: _Layout) -> int:
+    """Returns where sound of unknown length ends: in front of the first chunks that reach exactly to the end of the file."""
+    behind = max(start, len(content) - MAX_TAIL_BYTES)
+    for name in re.finditer(rb"(?=[ -~]{4})", content[behind:]):
+        if _skip_chunks(content, behind + name.start(), layout) >= len(content):
+            return behind + name.start()
+    return len(content)
 
 
 def _is_placeholder(size: int) -> bool:
@@ -225,43 +274,120 @@ def _check_ogg(path: Path, content: mmap.mmap) -> None:
         raise InputError.about(path, found, UNDAMAGED, action)
 
 
+def _skip_id3(content: mmap.mmap, at: int) -> int:
+    """Returns where the tags end that start at a position."""
+    while content[at : at + 3] == b"ID3":
+        at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
+    return at
+
+
+_FLAC_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << number for number in range(8)))
+"""Samples in a frame by their code in its header; codes 6 and 7 say that the number of samples follows."""
+
+
+def _complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]:
+    """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing.
+
+    The count of the frames does not take its place: in one of a thousand files, other bytes look like the last frame's header.
+    """
+    if any(content.find(stream, at + 4) >= 0 for stream in _FLAC_STREAMS):
+        raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
+    streaminfo = content[at + 8 : at + 26]
+    declared = int.from_bytes(streaminfo[13:], "big") & (1 << 36) - 1
+    if not declared or _count_flac(content, at, int.from_bytes(streaminfo[2:4], "big")) <= declared:
+        return b"", 0
+    return content[: at + 21] + bytes([streaminfo[13] & 0xF0, 0, 0, 0, 0]), at + 26
+
+
+def _count_flac(content: mmap.mmap, first: int, block: int) -> int:
+    """Returns how many samples there are by the header of the last frame (RFC 9639, section 9.1), or 0 without frames.
+
+    Args:
+        first: where to stop the search.
+        block: samples in a frame, where the frames are numbered, and not their samples.
+    """
+    at = len(content)
+    while (at := content.rfind(b"\xff", first, at)) >= 0:
+        header = content[at : at + 16].ljust(16, b"\0")
+        if header[1] & 0xFE != 0xF8 or header[3] & 1:
+            continue
+        n_bytes = max(1, 8 - (header[4] ^ 0xFF).bit_length())  # of the number, as in UTF-8
+        number = header[4] & 0x7F >> n_bytes * (n_bytes > 1)
+        for byte in header[5 : 4 + n_bytes]:
+            number = number << 6 | byte & 0x3F
+        size, rate = header[2] >> 4, header[2] & 15
+        rest = header[4 + n_bytes :]
+        n_more = {6: 1, 7: 2}.get(size, 0)
+        samples = int.from_bytes(rest[:n_more], "big") + 1 if n_more else _FLAC_BLOCKS[size]
+        if not _crc8(header[: 5 + n_bytes + n_more + {12: 1, 13: 2, 14: 2}.get(rate, 0)]):
+            return (number if header[1] & 1 else number * block) + samples
+    return 0
+
+
+def _crc8(content: bytes) -> int:
+    """Returns the checksum of a FLAC frame's header, which is 0 with its own behind it."""
+    remainder = 0
+    for byte in content:
+        remainder ^= byte
+        for _ in range(8):
+            remainder = remainder << 1 ^ 0x107 * (remainder >> 7)
+    return remainder
+
+
 _RATES = (44_100, 48_000, 32_000)
-_KILOBITS = (
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
+_KILOBITS = (  # of MPEG 1: layers III, II, I; of MPEG 2 and 2.5: layers III and II, I
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
 )
+_LAYERS = ("III", "II", "I")
 
 
 def _measure_frame(header: bytes) -> int:
-    """Returns how many bytes the frame of MPEG layer III has whose 4 bytes of header these are, or 0."""
+    """Returns how many bytes the MPEG frame has whose 4 bytes of header these are, or 0."""
     bits = int.from_bytes(header, "big")
     version, layer, kilobits, rate = bits >> 19 & 3, bits >> 17 & 3, bits >> 12 & 15, bits >> 10 & 3
-    if len(header) < 4 or bits >> 21 != 0x7FF or version == 1 or layer != 1 or kilobits in (0, 15) or rate == 3:
+    if len(header) < 4 or bits >> 21 != 0x7FF or version == 1 or layer == 0 or kilobits in (0, 15) or rate == 3:
         return 0
-    mpeg1 = version == 3
-    return (72 << mpeg1) * 1000 * _KILOBITS[mpeg1][kilobits] // (_RATES[rate] >> (2, 0, 1, 0)[version]) + (bits >> 9 & 1)
+    mpeg1, padding = version == 3, bits >> 9 & 1
+    bits_per_second = 1000 * _KILOBITS[layer - 1 if mpeg1 else 3 + layer // 3][kilobits]
+    hertz = _RATES[rate] >> (2, 0, 1, 0)[version]
+    if layer == 3:  # I, in units of four bytes
+        return 4 * (12 * bits_per_second // hertz + padding)
+    return (144 if mpeg1 or layer == 2 else 72) * bits_per_second // hertz + padding
 
 
-def _complete_mpeg(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
-    """Counts the frames. Source: the tag that Xing and LAME write in place of the first frame holds that count."""
-    at = 0
-    while content[at : at + 3] == b"ID3":
-        at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
-    start, n_frames, length, in_row = -1, 0, 0, False
-    while at < len(content):
+def _complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None = None) -> tuple[bytes, int]:
+    """Counts the frames. Source: the tag that Xing and LAME write in place of the first frame holds that count.
+
+    Args:
+        at, end: where the frames, and tags in front of them, start and end; in a file of nothing else, at its end.
+    """
+    end = len(content) if end is None else end
+    at = _skip_id3(content, at)
+    start, n_frames, length, in_row, rates = -1, 0, 0, False, set()
+    while at < end:
         length = _measure_frame(content[at : at + 4])
         # After something else (a tag, another header), two frames in a row are needed.
-        if length and (in_row or at + length == len(content) or _measure_frame(content[at + length : at + length + 4])):
+        if length and (in_row or at + length == end or _measure_frame(content[at + length : at + length + 4])):
+            rates.add(content[at + 2] >> 4)
             start, at, n_frames, in_row = at if start < 0 else start, at + length, n_frames + 1, True
-        elif (at := content.find(b"\xff", at + 1)) < 0:
+        elif (at := content.find(b"\xff", at + 1, end)) < 0:
             break
         else:
             in_row = False
     if start < 0:
         return b"", 0
-    if at > len(content):
-        found = f"a truncated file: {n_frames - 1} whole frames, and {length - at + len(content)} of {length} bytes of the last"
+    if at > end:
+        found = f"a truncated file: {n_frames - 1} whole frames, and {length - at + end} of {length} bytes of the last"
         raise InputError.about(path, found, UNDAMAGED, AGAIN)
+    if (layer := _LAYERS[(content[start + 1] >> 1 & 3) - 1]) != "III":
+        if len(rates) > 1:  # and there is no tag to tell how many frames there are
+            found, expected = f"MPEG layer {layer} of variable bit rate, of which only a part would be read", "a constant one"
+            raise InputError.about(path, found, expected, "convert it to WAV or FLAC")
+        return b"", 0
     tag_frame = content[start : start + _measure_frame(content[start : start + 4])]
     tag = re.search(rb"(?:Xing|Info)...[\1\3\5\7\t\v\r\17](.{4})|VBRI.{10}(.{4})", tag_frame, re.DOTALL)
     named = int.from_bytes(tag[1] or tag[2], "big") if tag else 0

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from began.audio import SAMPLE_RATE
 from began.command_line import run_script
 from began.errors import InputError, printable, raise_passing
 from began.files import lock_folder, write_atomically
@@ -25,6 +26,10 @@ from experiments.corpora import omg
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp", ".opus", ".mp3", ".wav", ".ogg")
+
+
+TOLERANCE_SECONDS = 0.2
+"""What may be missing at an utterance's end: the sound of a whole video may end some pictures before the last one."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -117,13 +122,13 @@ def cut(video: Path, path: Path, start: float, end: float) -> None:
     Args:
         start, end: in seconds.
     Raises:
-        NotCutError: ffmpeg fails, or the video ends before `start`.
+        NotCutError: ffmpeg fails, or the video ends before `end` by more than TOLERANCE_SECONDS.
         InputError: `path` cannot be written.
     """
     import soundfile
 
     section = ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}"]
-    output = ["-map", "0:a:0", "-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le"]
+    output = ["-map", "0:a:0", "-ac", "1", "-ar", f"{SAMPLE_RATE}", "-c:a", "pcm_s16le"]
     # The file name stands behind -i and is made absolute, so that no name can be taken for an option.
     source = ["-i", f"file:{video.absolute()}"]
     with write_atomically(path) as temporary:
@@ -139,6 +144,10 @@ def cut(video: Path, path: Path, start: float, end: float) -> None:
             raise NotCutError(f"ffmpeg wrote no sound ({message})") from None
         if not frames:
             raise NotCutError("the video ends before the utterance starts")
+        if frames < SAMPLE_RATE * (end - start - TOLERANCE_SECONDS):
+            raise NotCutError(
+                f"the video ends too early: {frames / SAMPLE_RATE:.2f} of {end - start:.2f} s are there ({message})"
+            )
 
 
 if __name__ == "__main__":

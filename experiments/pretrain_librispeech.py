@@ -111,7 +111,7 @@ def main(arguments: argparse.Namespace) -> None:
     config = SpectrogramConfig.of(arguments.front_end, arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = unlabelled.load(arguments.data_dir, arguments.subsets)
-    print(corpus.describe(), flush=True)
+    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)
     with lock_folder(run.path) if cluster.is_chief else nullcontext():
         _pretrain(settings, cluster, corpus, _prepare(corpus, config, run, cluster), run)
 

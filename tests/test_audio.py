@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from began import audio
 from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, measure_seconds, read_audio, stream_audio
+from began.containers import _measure_frame
 from began.errors import InputError
 from began.front_end import stream_chunks
 from experiments.corpora.folders import probe, try_each
@@ -103,6 +104,7 @@ def test_the_hash_of_a_sound_is_that_of_its_samples(tmp_path):
         "c.aiff": (wave, 22_050, {}),
         "float.wav": (wave / 32_768, 22_050, {"subtype": "FLOAT"}),
         "24.flac": (wave / 32_768, 22_050, {"subtype": "PCM_24"}),
+        "negative zeros.wav": (np.where(wave == 0, -0.0, wave / 32_768), 22_050, {"subtype": "FLOAT"}),
         "stereo.wav": (np.stack([wave, wave], axis=1), 22_050, {}),
     }
     others = {
@@ -267,6 +269,14 @@ def edited(content: bytes, edits: dict[int, bytes]) -> bytes:
     return bytes(changed)
 
 
+def wave_file(tag: int, bits: int, align: int, channels: int = 1, extension: bytes = b"", content: bytes = b"") -> bytes:
+    """Returns a WAV file of noise, or of a content, with these entries in its header."""
+    content = content or np.random.default_rng(0).integers(0, 256, 4_800, np.uint8).tobytes()
+    form = struct.pack("<HHIIHH", tag, channels, 16_000, 16_000 * align, align, bits) + extension
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(content)) + content
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
 PLACEHOLDERS = (0, 0x7FFF0000, 0x7FFFF000, 0x7FFFFFDB, 0x80000000, 0x80000024, 0xFFFFFFD3, 0xFFFFFFFF)
 
 
@@ -280,6 +290,15 @@ def test_wav_from_a_pipe_is_whole(tmp_path, size, riff, subtype):
     (tmp_path / "a.wav").write_bytes(edited(content, edits))
     np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), whole)
     assert measure_seconds(tmp_path / "a.wav") == pytest.approx(3, abs=0.06)
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_chunks_behind_sound_of_unknown_length_are_no_samples(tmp_path, size):
+    content, whole = write_sound(path := tmp_path / "a.wav"), read_audio(tmp_path / "a.wav")
+    tags = b"LIST\x1c\0\0\0INFOISFT\x0f\0\0\0Lavf59.27.100 x\0"
+    for behind in (tags, tags + b"id3 \x04\x02\0\0" + b"\x7f\x80" * 258, tags + b"id3 \3\0\0\0abc"):
+        path.write_bytes(edited(content, {content.index(b"data") + 4: struct.pack("<I", size)}) + behind)
+        np.testing.assert_array_equal(read_audio(path), whole)
 
 
 @pytest.mark.parametrize(
@@ -336,6 +355,77 @@ def test_mp3_without_its_first_frame_is_whole(tmp_path, mode, rate_hz, channels)
             read_audio(path)
 
 
+def make_layer_2(kilobits: int, rate: int = 1, padding: int = 0) -> bytes:
+    """Returns a frame of MPEG 1 layer II, mono, with noise in three bands (ISO 11172-3, section 2.4.1).
+
+    Args:
+        kilobits, rate: their numbers in the frame's header; rate 0 is 44.1 kHz, 1 is 48 kHz.
+    """
+    header = 0xFFFD << 16 | kilobits << 12 | rate << 10 | padding << 9 | 3 << 6
+    codes = np.random.default_rng(0).integers(0, 27, 36)  # of three samples each
+    bits = "0001" * 3 + "0" * (82 if rate == 0 else 76) + "10" * 3 + "001010" * 3 + "".join(f"{code:05b}" for code in codes)
+    size = _measure_frame(header.to_bytes(4, "big")) - 4
+    return header.to_bytes(4, "big") + int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+
+
+def test_mpeg_layers_1_and_2(tmp_path):
+    """They have no tag that counts the frames: the decoder guesses by the first, and stops there."""
+    path, frame = tmp_path / "a.mp3", make_layer_2(10)
+    padded = b"".join(make_layer_2(10, 0, padding) for padding in (1, 1, 1, 0, 1, 1, 1, 1, 1, 1) * 5)  # 192 kbit/s at 44.1 kHz
+    tag = b"ID3\4\0\0\0\0\2\0" + bytes(256)
+    for content, rate in ((frame * 50, 48_000), (tag + frame * 50 + b"TAG".ljust(128), 48_000), (padded, 44_100)):
+        path.write_bytes(content)
+        assert measure_seconds(path) == pytest.approx(50 * 1152 / rate, abs=1e-3)
+        assert len(read_audio(path)) == pytest.approx(50 * 1152 / rate * 16_000, abs=16)
+    for variable in (frame * 50 + make_layer_2(5) * 100, make_layer_2(5) * 50 + frame * 50):
+        path.write_bytes(variable)
+        with pytest.raises(
+            InputError, match="MPEG layer II of variable bit rate, of which only a part would be read; expected"
+        ):
+            read_audio(path)
+    path.write_bytes(frame * 49 + frame[:100])
+    with pytest.raises(InputError, match="a truncated file: 49 whole frames, and 100 of 576 bytes of the last"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "layer", "size"),
+    [
+        (3, 3, 4 * (12 * 320 // 48)),
+        (3, 2, 144 * 192 // 48),
+        (3, 1, 144 * 160 // 48),
+        (2, 3, 4 * (12 * 160 // 24)),
+        (2, 2, 144 * 96 // 24),
+        (2, 1, 72 * 96 // 24),
+        (0, 2, 144 * 96 // 12),
+        (0, 1, 72 * 96 // 12),
+        (1, 1, 0),
+        (3, 0, 0),
+    ],
+)
+def test_sizes_of_mpeg_frames(version, layer, size):
+    assert _measure_frame(bytes([0xFF, 0xE1 | version << 3 | layer << 1, 0xA4, 0xC0])) == size
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("tagged", [True, False])
+@pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF])
+def test_mp3_within_wav_is_whole(tmp_path, mode, tagged, size):
+    content = b"LIST\4\0\0\0INFO"
+    options = {"bitrate_mode": mode, "compression_level": 0.5}
+    soundfile.write(tmp_path / "a.mp3", np.concatenate([SOUND, 0 * SOUND, SOUND]), 16_000, **options)
+    frames = (tmp_path / "a.mp3").read_bytes()
+    if not tagged:
+        frames = frames[frames.index(frames[:2], 4) :]
+        (tmp_path / "a.mp3").write_bytes(frames)
+    whole = read_audio(tmp_path / "a.mp3")
+    wave = wave_file(0x55, 0, 1, 1, struct.pack("<HHIHHH", 12, 1, 2, 144, 1, 1393), frames) + bytes(len(frames) % 2) + content
+    if size is not None:
+        wave = edited(wave, {wave.index(b"data") + 4: struct.pack("<I", size)})
+    (tmp_path / "a.wav").write_bytes(wave)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), whole)
+
+
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_files_cut_short_are_refused(tmp_path, suffix, share):
@@ -362,11 +452,27 @@ def test_sphere_cut_short_and_containers_that_cannot_tell(tmp_path):
 
 
 def test_one_flac_file_holds_one_sound(tmp_path):
-    path = tmp_path / "a.flac"
+    path, tag = tmp_path / "a.flac", b"ID3\4\0\0\0\0\2\0" + bytes(256)
     content = write_sound(path)
-    path.write_bytes(content + content)
-    with pytest.raises(InputError, match="several FLAC sounds one behind the other"):
-        read_audio(path)
+    for several in (content + content, tag + content + tag + content):
+        path.write_bytes(several)
+        with pytest.raises(InputError, match="several FLAC sounds one behind the other"):
+            read_audio(path)
+    path.write_bytes(tag + content)
+    assert len(read_audio(path)) == 48_000
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\4\0\0\0\0\2\0" + bytes(256)])
+@pytest.mark.parametrize("n_samples", [48_000, 3_000, 4_097, 40_960, 900_000])
+def test_flac_whose_header_names_less_than_there_is(tmp_path, n_samples, tag):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.resize(SOUND, n_samples), 16_000)
+    content, whole = path.read_bytes(), read_audio(path)
+    with audio.open_audio(path) as file:
+        assert file.frames == n_samples  # one that is right is kept
+    for named in (1, n_samples // 3, n_samples - 1):
+        path.write_bytes(tag + edited(content, {22: struct.pack(">I", named)}))
+        np.testing.assert_array_equal(read_audio(path), whole)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -387,6 +493,15 @@ def test_ogg_without_its_last_page_or_with_two_sounds(tmp_path, suffix):
         read_audio(path)
     path.write_bytes(content + content)
     with pytest.raises(InputError, match="several Ogg sounds"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "caf", "w64", "rf64"])
+def test_one_file_holds_one_sound(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    content = write_sound(path)
+    path.write_bytes(content + content)
+    with pytest.raises(InputError, match="several sounds one behind the other; expected one sound"):
         read_audio(path)
 
 
@@ -411,6 +526,32 @@ def test_what_may_follow_the_sound(tmp_path):
         assert len(read_audio(tmp_path / "a.wav")) == 48_000
 
 
+def test_samples_in_larger_containers(tmp_path):
+    """libsndfile reads them as if they were packed, which is noise."""
+    path, extension = tmp_path / "a.wav", struct.pack("<HHIH", 22, 20, 0, 1) + bytes.fromhex("000000001000800000aa00389b71")
+    for bits, align in ((20, 3), (12, 2), (16, 0)):
+        path.write_bytes(wave_file(1, bits, align))
+        assert len(read_audio(path)) == 4_800 // (align or 2)
+    for bits, align, channels in ((20, 4, 1), (8, 2, 1), (16, 4, 1), (16, 2, 2), (24, 8, 1), (24, 12, 2)):
+        for tag in (1, 0xFFFE):
+            path.write_bytes(wave_file(tag, bits, align, channels, extension))
+            found = f"a header that contradicts itself: {channels} x {bits} bits in {align} bytes; expected"
+            with pytest.raises(InputError, match=found):
+                read_audio(path)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("low", [0, 99])
+@pytest.mark.parametrize("tag", [1, 0xFFFE])
+def test_24_bits_in_4_bytes(tmp_path, tag, low, channels):
+    """libsndfile guesses by the first samples, not where the lowest byte is in use, and not in the extensible format."""
+    samples = np.zeros((3_000, channels), "<i4")
+    samples[1_100:] = ((sine(200, 1_900 / 16_000, 16_000) * 2**23).astype(int)[:, np.newaxis] << 8) + low
+    extension = (struct.pack("<HHIH", 22, 24, 0, 1) + bytes.fromhex("000000001000800000aa00389b71")) * (tag > 1)
+    (tmp_path / "a.wav").write_bytes(wave_file(tag, 24, 4 * channels, channels, extension, samples.tobytes()))
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), samples[:, 0] / 2**31, atol=1e-6)
+
+
 # --------------------------------------------------------------------------------------------------------- channels
 
 
@@ -429,4 +570,45 @@ def test_channels_that_do_not_cancel_are_averaged(tmp_path, capsys):
     for channels in (unrelated, unrelated[:, :2], unrelated * [1, 0, 0, 0, 0, 0, 0, 0], unrelated[:, :2] * [1, -0.1]):
         soundfile.write(tmp_path / "a.wav", channels, 16_000, subtype="FLOAT")
         np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), channels.mean(axis=1), atol=1e-6)
+    assert capsys.readouterr().err == ""
+
+
+def babble(n_samples: int, seed: int) -> np.ndarray:
+    """Returns what is loud and soft as speech is: harmonics in bursts."""
+    generator, time = np.random.default_rng(seed), np.arange(n_samples) / 16_000
+    loud = np.repeat(generator.choice([0.01, 1.0], n_samples // 1600 + 1), 1600)[:n_samples]
+    phases = generator.uniform(0, 2 * np.pi, 30)
+    pitch = generator.uniform(100, 200)
+    return 0.1 * loud * sum(np.sin(2 * np.pi * pitch * k * time + phases[k - 1]) / k for k in range(1, 31))
+
+
+def test_speech_that_cancels_is_found_beneath_hum_noise_and_a_long_beginning(tmp_path, capsys, monkeypatch):
+    speech, generator = babble(32_000, 0), np.random.default_rng(1)
+    opposite = np.stack([speech, -speech], axis=1)
+    hum = 0.5 * np.sqrt(2) * speech.std() * np.sin(2 * np.pi * 50 * np.arange(32_000) / 16_000)
+    noise = generator.standard_normal((32_000, 2)) * speech.std()
+    beginning = 1e-3 * generator.standard_normal((400_000, 2))
+    monkeypatch.setattr(audio, "BLOCK_SECONDS", 10)  # in place of 60, so that the speech lies in a later block
+    for number, channels in enumerate(
+        (opposite + hum[:, np.newaxis], opposite + 0.5 * noise, opposite + 0.35 * noise, np.concatenate([beginning, opposite]))
+    ):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, channels, 16_000, subtype="FLOAT")
+        read = read_audio(path)
+        assert min(np.abs(read - channel).max() for channel in channels.T) < 1e-6
+        assert f"{number}.wav: its channels cancel each other" in capsys.readouterr().err
+
+
+def test_ordinary_stereo_is_the_mean_to_the_bit(tmp_path, capsys, monkeypatch):
+    """Two voices, one channel that is silent, two rooms, in-phase hum; and a file of several blocks."""
+    left, right = babble(48_000, 0), babble(48_000, 1)
+    rooms = np.exp(-np.arange(2_000) / 500) * np.random.default_rng(2).standard_normal((2, 2_000))
+    hum = 0.3 * np.sin(2 * np.pi * 50 * np.arange(48_000) / 16_000)
+    echoes = [0.1 * np.convolve(left, room)[:48_000] for room in rooms]
+    for channels in ((left, right), (left, 0 * left), (left, left), (left, -0.1 * left), echoes, (left + hum, right + hum)):
+        soundfile.write(tmp_path / "a.wav", np.stack(channels, axis=1), 16_000, subtype="FLOAT")
+        mean = soundfile.read(tmp_path / "a.wav", dtype="float32")[0].mean(axis=1)
+        for seconds in (60, 1):
+            monkeypatch.setattr(audio, "BLOCK_SECONDS", seconds)
+            np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), mean)
     assert capsys.readouterr().err == ""

@@ -323,6 +323,15 @@ def test_a_part_of_a_corpus_loads_and_says_so(copy):
     )
 
 
+def test_sound_beside_librispeech_is_left_out_with_a_note(copy):
+    """A recording of a telephone, and a subset that lies too deep, were left out of the pre-training without a word."""
+    own = ("train-clean-100/19/1000/19-1000-0009.mp3", "train-clean-100/a/b/c/d/e/19-1000-0008.flac")
+    folder = touch(copy("LibriSpeech"), *own, "more/x.m4a")
+    note = load("librispeech", folder).notes[-1]
+    assert note == f"3 sound files left out, not a subset's FLAC or WAV files: more/x.m4a, {own[0]}, {own[1]}"
+    assert "2 sound files left out" in load("librispeech", folder, subsets=["train-clean-100"]).notes[-1]
+
+
 def test_unreadable_folder(copy, monkeypatch):
     folder = copy("EmoDB")
     scan = os.scandir

@@ -35,7 +35,8 @@ import wave
 seconds = float(arguments[arguments.index("-t") + 1])
 with wave.open(arguments[-1], "wb") as file:
     file.setnchannels(1); file.setsampwidth(2); file.setframerate(16000)
-    file.writeframes(b"\\1\\0" * (0 if what == "short" else round(16000 * seconds)))
+    lost = {{"short": seconds, "cut": 0.21, "early": 0.19}}.get(what, 0)
+    file.writeframes(b"\\1\\0" * round(16000 * (seconds - lost)))
 """
 
 
@@ -115,6 +116,7 @@ def test_videos_that_are_missing_are_listed(annotations, videos, fake_ffmpeg, tm
         ("crashes", "ffmpeg ended with code 255"),
         ("silent failure", "ffmpeg wrote no sound"),
         ("short", "the video ends before the utterance starts"),
+        ("cut", "the video ends too early: 0."),
     ],
 )
 def test_failures_are_listed_and_leave_nothing(annotations, videos, fake_ffmpeg, tmp_path, capsys, content, reason):
@@ -129,6 +131,11 @@ def test_failures_are_listed_and_leave_nothing(annotations, videos, fake_ffmpeg,
     assert said.count(reason) == failed
     assert len(list(dest.rglob("*.wav"))) == 10 - failed
     assert not list(dest.rglob(".writing*"))
+
+
+def test_sound_that_ends_some_pictures_early_is_whole(annotations, videos, fake_ffmpeg, tmp_path):
+    sorted(videos.iterdir())[0].write_text("early")
+    assert run("--annotations-dir", annotations, "--videos-dir", videos, "--dest", tmp_path / "audio") == 0
 
 
 def test_parts_can_be_chosen(annotations, videos, fake_ffmpeg, tmp_path, capsys):

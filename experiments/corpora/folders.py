@@ -21,6 +21,9 @@ Found = TypeVar("Found")
 LOSSLESS = (".wav", ".flac")
 """Endings of the files of a corpus: as published, or the same samples smaller."""
 
+MAX_DEPTH = 20
+"""Levels of folders that are searched for any sound: deeper than any archive, and the end of links that go in circles."""
+
 PROBED_SECONDS = 0.1
 """How much of a file is read at a time until there is sound in it."""
 

@@ -6,11 +6,8 @@ from pathlib import Path
 
 from began.find_sounds import SUFFIXES
 from experiments.corpora import librispeech, manifest_file
-from experiments.corpora.folders import find_files
+from experiments.corpora.folders import MAX_DEPTH, find_files
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus, build_corpus
-
-MAX_DEPTH = 20
-"""Levels of folders that are searched: deeper than any archive, and the end of links that go in circles."""
 
 
 def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None) -> Corpus:
