@@ -14,6 +14,7 @@ import pandas as pd
 from began.errors import InputError
 from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_dimensions
 from experiments.evaluation.conditions import Condition
+from experiments.evaluation.protocols import name_fold
 from experiments.evaluation.runs import POOLED, RUN_AGAIN, RunFolder, find_runs, read_metrics_file, read_table, read_trials
 from experiments.reporting.summary import range_of
 
@@ -76,7 +77,7 @@ def _read_predictions(run: RunFolder, protocol: str) -> pd.DataFrame:
     if words := [name for name in table if name not in texts and not pd.api.types.is_numeric_dtype(table[name])]:
         raise _refuse(run, "predictions", f"text in the column {words[0]}", "numbers")
     if "speaker" in protocol and (wrong := table[table["fold"] != table["speaker"]]).size:
-        found = f"{wrong['utterance'].iloc[0]} of {wrong['speaker'].iloc[0]} in fold {wrong['fold'].iloc[0]}"
+        found = f"{wrong['utterance'].iloc[0]} of {wrong['speaker'].iloc[0]} in {name_fold(wrong['fold'].iloc[0])}"
         raise _refuse(run, "predictions", found, "folds that are speakers")
     return table
 
@@ -101,7 +102,7 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         if keys:
             fold, level, metric = min(keys)
             action = "one score for each level, fold and measure of predictions.csv"
-            raise _refuse(run, "metrics", f"{what} {metric} of fold {fold} at {level} level", action)
+            raise _refuse(run, "metrics", f"{what} {metric} of {name_fold(fold)} at {level} level", action)
     for (fold, level, metric), value in found.items():
         wanted, tolerance = computed.get((fold, metric), (0.0, math.inf))
         if level != levels[-1]:  # chunks, whose scores are not in predictions.csv
@@ -109,7 +110,7 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         low, high = range_of(metric)
         if not (low <= value <= high + ROUNDING and abs(value - wanted) <= tolerance):
             expected_value = f"{wanted:.6f}, as predictions.csv gives it" if tolerance < math.inf else f"{low:g} to {high:g}"
-            raise _refuse(run, "metrics", f"{metric} {value:g} of fold {fold} at {level} level", expected_value)
+            raise _refuse(run, "metrics", f"{metric} {value:g} of {name_fold(fold)} at {level} level", expected_value)
     _check_validation(run, metrics[metrics["split"] == "validation"], {*predictions["fold"]})
 
 
@@ -187,7 +188,7 @@ def _compare_trials(trials: pd.DataFrame, runs: Sequence[tuple[RunFolder, pd.Dat
             task = "categorical" if metric == _SELECTED_ON[0] else "dimensional"
             scores = best.get((task, fold), pd.Series(dtype=float))
             if not np.isclose(scores, value, rtol=0, atol=1e-9).any():
-                found = f"{metric} {value:g} of validation in fold {fold}"
+                found = f"{metric} {value:g} of validation in {name_fold(fold)}"
                 raise _refuse(run, "metrics", found, "the best of the trials in search/")
     if is_finished:
         _check_lengths(trials, run)
