@@ -13,6 +13,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from began.command_line import run_script
 from began.errors import InputError, printable
@@ -63,7 +64,7 @@ def main(arguments: argparse.Namespace) -> None:
     written = render(settings.results_dir)
     print(printable(f"wrote {folder} and {settings.results_dir / 'tables' / 'custom.md'}"))
     for model in models:
-        print(printable(f"try it: python -m classifiers.predict --model {model} FILE_OR_FOLDER"))
+        print(printable(f"try it: python -m classifiers.predict --model {quote(str(model))} FILE_OR_FOLDER"))
     if not models:
         print("no model is left behind: --method utterance or head makes one for classifiers.predict")
     if pictures := [path for path in written if path.name.startswith(f"{EXPERIMENT}_{arguments.name}_")]:

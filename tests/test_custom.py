@@ -168,12 +168,12 @@ def test_class_weights_need_labels(manifest, encoder, tmp_path, capsys):
 
 def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_path, capsys):
     """The whole way: search, run, table, model, prediction."""
-    results = tmp_path / "results"
+    results = tmp_path / "my results"
     path = manifest("label", "speaker")
     argv = small(path, encoder, results, "--protocol", "kfold", "--folds", 2)
     assert run(*argv) == 0
     folder = results / "custom" / "mine"
-    assert f"--model {folder / 'model.keras'}" in capsys.readouterr().out
+    assert f"--model '{folder / 'model.keras'}' FILE_OR_FOLDER" in capsys.readouterr().out
     metrics = pd.read_csv(folder / "run1" / "metrics.csv")
     assert set(metrics["fold"]) == {"fold1", "fold2", "pooled"}
     assert len(pd.read_csv(folder / "run1" / "predictions.csv")) == 36

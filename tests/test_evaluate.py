@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +229,18 @@ def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     of_others = known | {"sounds": ["0"]}
     assert describe_warnings(corpus, of_others, {}, None) == []
     assert "was trained on EmoDB" in describe_warnings(replace(corpus, name="emodb"), of_others, {}, None)[0]
+
+
+def test_a_hint_can_be_pasted(tiny_corpora):
+    """Whatever the labels hold that a shell would take apart."""
+    from experiments.corpora import load
+    from experiments.evaluation.trained_model import describe_warnings
+
+    for label in ("x, y", "it's", "surprise"):
+        (line,) = describe_warnings(load("emodb", tiny_corpora / "EmoDB"), {"labels": []}, {label: 1}, None)
+        words = shlex.split(line[line.index("--map") :])
+        assert words == ["--map", f"{label}=CLASS"] and evaluate._read_map(words[1:]) == {label: "CLASS"}
+    assert line.endswith("--map surprise=CLASS")
 
 
 def test_the_published_model_on_real_recordings(shared_data, tmp_path, capsys):
