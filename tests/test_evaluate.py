@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from began.command_line import run_script
+from began.errors import InputError
 from classifiers.metrics import evaluate_classification, expected_calibration_error
-from experiments import evaluate
+from experiments import custom, evaluate
 from experiments.corpora import savee, synthetic
 from experiments.evaluation.runs import read_table
 from experiments.reporting.summary import t_interval
@@ -151,6 +152,32 @@ def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, cap
     assert not list((tmp_path / "evaluate" / "mine").glob("*.csv"))
     assert run(*argv, "--results-dir", tmp_path) == 2  # the run was begun with what was there at first
     assert "found a run on recordings that have changed since: 1 of 21" in capsys.readouterr().err
+
+
+def test_scores_on_a_manifest_go_where_git_does_not_look(models, manifest, tiny_corpora, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("--model", models["utterance", "categorical"], "--manifest", manifest("label"), *MAP) == 0
+    assert "wrote my-results/evaluate/custom_toy_on_other\n" in capsys.readouterr().out and not Path("results").exists()
+    assert run("--model", models["second", "categorical"], "--corpus", "emodb", "--data-dir", tiny_corpora / "EmoDB") == 0
+    assert [path.name for path in Path("results", "evaluate").iterdir()] == ["custom_toy_on_emodb"]
+
+
+def test_what_is_there_is_said_before_it_is_read(models, manifest, tmp_path, capsys, monkeypatch):
+    """A thousand files take a while: whoever waits, or follows a log file, sees at once what for."""
+    said = []
+
+    def look(*_, **__):
+        said.append(capsys.readouterr().out)
+        raise InputError("stopped")
+
+    argv = ["--manifest", manifest("label", "speaker"), "--results-dir", tmp_path]
+    monkeypatch.setattr("experiments.corpora.check_audio", look)
+    assert run("--model", models["utterance", "categorical"], *argv, *MAP) == 2
+    monkeypatch.setattr("experiments.custom.check_audio", look)
+    words = [*argv, "--encoder", "e", "--name", "n", "--protocol", "kfold"]
+    monkeypatch.setattr("experiments.custom.check_conditions", lambda *_: None)
+    assert run_script(custom.main, custom.make_parser(), list(map(str, words))) == 2
+    assert said == ["other: 24 utterances; 3 speakers; amused 6, angry 6, neutral 6, sad 6\n"] * 2
 
 
 def test_a_corpus_with_all_classes_is_scored_once(models, tmp_path, capsys):
