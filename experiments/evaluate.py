@@ -38,7 +38,8 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
 from experiments.evaluation.conditions import CORPUS_TITLES
 from experiments.evaluation.options import OWN_RESULTS, RESULTS, Settings, make_base_parser
-from experiments.evaluation.runs import RunFolder, read_table, refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
+from experiments.reporting.consistency import read_scored
 from experiments.reporting.error_analysis import confidence, count_confusions
 from experiments.reporting.model_scores import ANSWERS, describe_scores
 
@@ -99,7 +100,8 @@ def main(arguments: argparse.Namespace) -> None:
                 folder.write_table(name, table)
             _draw(folder, tables, f"{config['model']} on {config['corpus']}")
             folder.finish(trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition))
-    tables = [read_table(path) for path in (folder.path / f"{name}.csv" for name in FILES) if path.is_file()]
+    is_restricted = not set(labels) <= set(corpus.labels)
+    tables = [read_scored(folder, name, corpus, labels) for name in FILES[: 1 + is_restricted]]
     heading = f"{config['model']}, trained on {config['trained_on']}, on {config['corpus']}:"
     metrics = trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition)
     trained_model.compare_metrics(folder.path / "metrics.csv", metrics)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from began.errors import InputError
 from classifiers.metrics import evaluate_classification, expected_calibration_error
 from experiments import custom, evaluate
 from experiments.corpora import savee, synthetic
-from experiments.evaluation.runs import read_table
+from experiments.evaluation.runs import read_table, write_table
 from experiments.reporting.summary import t_interval
 
 LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]
@@ -133,6 +134,64 @@ def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_
     assert capsys.readouterr().out == first
     assert run(*argv[:-1], "--results-dir", tmp_path) == 2  # another map
     assert "other settings" in capsys.readouterr().err
+
+
+def change(**columns):
+    """Sets the first cells of some columns of a table."""
+
+    def damage(path):
+        table = read_table(path)
+        write_table(path, table.assign(**{name: [value, *table[name][1:]] for name, value in columns.items()}))
+
+    return damage
+
+
+def without(column):
+    return lambda path: write_table(path, read_table(path).drop(columns=column))
+
+
+def keep(n_letters):
+    return lambda path: path.write_text(path.read_text()[:n_letters])
+
+
+DAMAGES = {
+    "gone": Path.unlink,
+    "empty": keep(0),
+    "its header alone": lambda path: write_table(path, read_table(path)[:0]),
+    "cut between rows": lambda path: write_table(path, read_table(path)[:-1]),
+    "cut in a row": keep(-30),
+    "text": change(fear="high"),
+    "no number": change(fear=np.nan),
+    "no prediction": change(prediction=""),
+    "a class that is none": change(target="joy"),
+    "another speaker": change(speaker="voice 09", fold="voice 09"),
+    "another order": lambda path: write_table(path, read_table(path)[::-1]),
+    **{
+        f"no column {name}": without(name) for name in ("utterance", "speaker", "fold", "target", "prediction", "fear", "anger")
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def scored(models, recordings, tmp_path_factory):
+    """Command line of a call whose results are there."""
+    folder = tmp_path_factory.mktemp("scored")
+    recordings[["file", "label", "speaker"]].to_csv(folder / "other.csv", index=False)
+    argv = ["--model", models["utterance", "categorical"], "--manifest", folder / "other.csv", *MAP, "--name", "mine"]
+    assert run(*argv, "--results-dir", folder / "results") == 0
+    return argv, folder / "results"
+
+
+@pytest.mark.parametrize("name", evaluate.FILES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_results_get_one_message(scored, tmp_path, capsys, damage, name):
+    argv, results = scored
+    path = shutil.copytree(results, tmp_path / "results") / "evaluate" / "mine" / f"{name}.csv"
+    DAMAGES[damage](path)
+    assert run(*argv, "--results-dir", tmp_path / "results") == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: {path}: found ") and "; expected " in message, message
+    assert message.endswith("Remove its folder and run the experiment again.\n"), message
 
 
 def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, capsys, monkeypatch):
