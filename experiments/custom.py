@@ -13,6 +13,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from began.command_line import run_script
 from began.errors import InputError, printable
@@ -31,14 +32,12 @@ EXPERIMENT = "custom"
 PROTOCOLS = {"official": "official", "loso": "leave_one_speaker_out", "kfold": "k_fold", "speaker-dependent": "per_speaker"}
 """Name on the command line -> key of `experiments.evaluation.conditions.PROTOCOLS`."""
 DEFAULT_FOLDS = 5
-DEFAULT_RESULTS = Path("my-results")
-"""Not the folder of the project's own results: git ignores it, so that no clone publishes its user's data by mistake."""
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = options.make_base_parser("experiments.custom", __doc__)
-    parser.set_defaults(results_dir=DEFAULT_RESULTS)
+    parser.set_defaults(results_dir=options.OWN_RESULTS)
     add = parser.add_argument_group("own data set").add_argument
     add("--manifest", type=Path, required=True, metavar="CSV", help="names your recordings")
     add("--protocol", choices=tuple(PROTOCOLS), required=True, help="what is trained on and tested on")
@@ -55,15 +54,13 @@ def main(arguments: argparse.Namespace) -> None:
     corpus = load("manifest", arguments.manifest)
     condition = describe_condition(arguments, corpus)
     check_conditions([condition], settings)
-    check_audio(corpus)
-    print(corpus.describe())
-    for note in corpus.notes:
-        print(f"note: {note}")
+    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)
+    check_audio(corpus)  # which may take long
     models = evaluate([condition], corpus, settings)
     written = render(settings.results_dir)
     print(printable(f"wrote {folder} and {settings.results_dir / 'tables' / 'custom.md'}"))
     for model in models:
-        print(printable(f"try it: python -m classifiers.predict --model {model} FILE_OR_FOLDER"))
+        print(printable(f"try it: python -m classifiers.predict --model {quote(str(model))} FILE_OR_FOLDER"))
     if not models:
         print("no model is left behind: --method utterance or head makes one for classifiers.predict")
     if pictures := [path for path in written if path.name.startswith(f"{EXPERIMENT}_{arguments.name}_")]:

@@ -9,8 +9,8 @@ arousal and valence get concordance correlation coefficients (CCC). Manifests ar
 
 Labels that the corpus writes in another way than the model are matched by --map angry=anger. Recordings of a class that the
 model does not have are left out, with a warning. Where the model has classes that the corpus lacks, all is scored twice: with
-all its answers, and restricted to the shared classes, as `classifiers.predict --labels` does. The folder results/evaluate/NAME
-keeps config.json, predictions.csv (predictions_restricted.csv), pictures and metrics.csv.
+all its answers, and restricted to the shared classes, as `classifiers.predict --labels` does. The folder evaluate/NAME of the
+results keeps config.json, predictions.csv (predictions_restricted.csv), pictures and metrics.csv.
 """
 
 import argparse
@@ -37,8 +37,9 @@ from experiments.corpora.manifest_file import SPLITS
 from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
 from experiments.evaluation.conditions import CORPUS_TITLES
-from experiments.evaluation.options import Settings, make_base_parser
-from experiments.evaluation.runs import RunFolder, read_table, refuse_other_sounds, write_sounds
+from experiments.evaluation.options import OWN_RESULTS, RESULTS, Settings, make_base_parser
+from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
+from experiments.reporting.consistency import read_scored
 from experiments.reporting.error_analysis import confidence, count_confusions
 from experiments.reporting.model_scores import ANSWERS, describe_scores
 
@@ -48,7 +49,9 @@ FILES = ("predictions", "predictions_restricted")
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = make_base_parser("experiments.evaluate", __doc__)
+    folders = f"default: {RESULTS}; with --manifest {OWN_RESULTS}, which git ignores"
+    parser = make_base_parser("experiments.evaluate", __doc__, results_help=folders)
+    parser.set_defaults(results_dir=None)
     add = parser.add_argument
     model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"
     add("--model", type=Path, default=published_networks.MODEL, help=model)
@@ -58,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--data-dir", type=Path, help="the folder of --corpus")
     add("--map", nargs="+", action="extend", default=[], metavar="LABEL=CLASS", help="label of the corpus = class of the model")
     add("--split", choices=sorted(set(SPLITS.values())), help="score this part of the corpus alone")
-    add("--name", help=f"folder under results/{EXPERIMENT} (default: named after model and corpus)")
+    add("--name", help=f"folder in {EXPERIMENT}/ under the results folder (default: named after model and corpus)")
     return parser
 
 
@@ -75,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
         found = "--map" if renamed else f"no columns arousal and valence in {corpus.name}"
         expected = "them, and no --map: the model predicts arousal and valence"
         raise InputError.about(arguments.model, found, expected, "give another corpus or model")
-    settings = Settings(arguments.results_dir)
+    settings = Settings(arguments.results_dir or (OWN_RESULTS if arguments.manifest else RESULTS))
     hashes = SoundHashes(settings.cache_dir)
     corpus = read_sounds(corpus, hashes)
     for line in trained_model.describe_warnings(corpus, description, left_out, arguments.split):
@@ -97,7 +100,8 @@ def main(arguments: argparse.Namespace) -> None:
                 folder.write_table(name, table)
             _draw(folder, tables, f"{config['model']} on {config['corpus']}")
             folder.finish(trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition))
-    tables = [read_table(path) for path in (folder.path / f"{name}.csv" for name in FILES) if path.is_file()]
+    is_restricted = not set(labels) <= set(corpus.labels)
+    tables = [read_scored(folder, name, corpus, labels) for name in FILES[: 1 + is_restricted]]
     heading = f"{config['model']}, trained on {config['trained_on']}, on {config['corpus']}:"
     metrics = trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition)
     trained_model.compare_metrics(folder.path / "metrics.csv", metrics)

@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from began.command_line import run_script
 from began.errors import InputError, counted, printable
@@ -51,7 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
         names = [path.relative_to(arguments.folder).as_posix() for path in others]
         print(printable(f"note: {counted(len(others), 'file')} left out, not named as {naming.example}: {shorten(names)}"))
     print(printable(f"wrote {output}"))
-    print(printable(f"check it: python -m experiments.check manifest {output}"))
+    print(printable(f"check it: python -m experiments.check manifest {quote(str(output))}"))
     return 1 if others else 0
 
 

@@ -43,7 +43,6 @@ def main(arguments: argparse.Namespace) -> None:
     if not results_dir.is_dir():
         action = "give --results-dir the folder that the experiments wrote"
         raise InputError.about(results_dir, "no such folder", "a results folder", action)
-    check_results(results_dir)
     if arguments.what == "tables":
         written = render(results_dir, arguments.readme)
         print(
@@ -52,6 +51,8 @@ def main(arguments: argparse.Namespace) -> None:
             sep="\n",
         )
         return
+
+    check_results(results_dir)
 
     from experiments.reporting.pages import execute_notebooks, render_html, save_notebook
 

@@ -176,6 +176,7 @@ DAMAGES: dict[str, Callable[[Path], Path]] = {
     "a search without its last trial": rewrite_search(lambda _, trials: trials[:-1]),
     "a search without its first trial": rewrite_search(lambda _, trials: trials[1:]),
     "a small search without its last trial": rewrite_search(lambda _, trials: trials[:-1], STATISTICS),
+    "a trial without a number": rewrite_search(lambda _, trials: trials.assign(trial=[None, *trials["trial"][1:]])),
     "a loss that is no number": rewrite_search(lambda _, trials: trials.assign(loss="low")),
     "a trial that failed with a loss": rewrite_search(lambda _, trials: trials.assign(status="fail")),
     "no column loss": rewrite_search(lambda _, trials: trials.drop(columns="loss"), STATISTICS),
@@ -202,3 +203,18 @@ def test_what_does_not_belong_together_is_refused(damage, results, capsys):
     assert any(str(folder) in message for folder in near), message
     assert message.startswith("error: ") and ": found " in message and "; expected " in message
     assert not (results / "tables").exists()
+
+
+def test_folds_are_named_once(results, capsys):
+    """Those of k-fold are called fold1, fold2 and so on."""
+    for path in (results / HEADS).glob("run*/*.csv"):
+        table = read_table(path)
+        write_table(path, table.assign(fold=table["fold"].replace({"03": "fold1"})))
+    for path in (results / HEADS).glob("run*/config.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": "10 folds"}))
+    rewrite(METRICS, set_value(0.9, **of_test(fold="fold1")))(results)
+    assert render(results) == 2
+    assert "found accuracy 0.9 of fold1 at utterance level" in capsys.readouterr().err
+    rewrite(METRICS, without(fold="08", level="utterance"))(results)
+    assert render(results) == 2
+    assert "of fold 08 at utterance level" in capsys.readouterr().err

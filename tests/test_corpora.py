@@ -647,7 +647,10 @@ def test_parts_of_a_copy_that_overlap(recordings, tmp_path):
         ("file,label\nnone.wav,x\nb.wav,\n,x\n", "(3):"),
         ("file,label\na.wav,x\n./a.wav,y\n", "line 3: a.wav is already in line 2"),
         ("file,label,speaker\na.wav,x,\n", "line 2: speaker is empty"),
-        ("file,label,speaker\na.wav,x,pooled\n", "line 2: speaker is 'pooled', which is how tables name all"),
+        *(
+            (f"file,label,speaker\na.wav,x,{name}\n", f"line 2: speaker is '{name}', which is how tables name scores of many")
+            for name in ("pooled", "mean over speakers", "mean over folds", "runs averaged")
+        ),
         ("file,label\na.wav,speaker\nb.wav,target\n", "(2):"),
         ("file,label\na.wav,target\n", "line 2: label is 'target', which is another column of predictions"),
         ("file,label,split\na.wav,x,trian\n", "line 2: split is 'trian'; expected train, validation or test"),

@@ -104,6 +104,16 @@ def test_speakers_on_both_sides_are_named(manifest, tiny_encoder, tmp_path, caps
     assert "no model is left behind: --method utterance or head makes one" in said
     assert "4 speakers are trained and tested on" in (tmp_path / "tables" / "custom.md").read_text().lower()
 
+    # What `experiments.report` refuses, no other command makes tables of.
+    metrics, table = tmp_path / "custom" / "mine" / "run1" / "metrics.csv", tmp_path / "tables" / "custom.md"
+    scores, before = read_table(metrics), table.read_bytes()
+    is_pooled = (scores["fold"] == "pooled") & (scores["metric"] == "accuracy") & (scores["level"] == "utterance")
+    assert is_pooled.sum() == 1
+    write_table(metrics, scores.assign(value=scores["value"].where(~is_pooled, 0.99)))
+    assert run(*argv) == 2
+    assert f"{metrics}: found accuracy 0.99" in capsys.readouterr().err
+    assert table.read_bytes() == before
+
 
 def arguments_of(*argv):
     return custom.make_parser().parse_args([str(word) for word in argv])
@@ -158,12 +168,12 @@ def test_class_weights_need_labels(manifest, encoder, tmp_path, capsys):
 
 def test_labels_by_folds_give_runs_a_report_and_a_model(manifest, encoder, tmp_path, capsys):
     """The whole way: search, run, table, model, prediction."""
-    results = tmp_path / "results"
+    results = tmp_path / "my results"
     path = manifest("label", "speaker")
     argv = small(path, encoder, results, "--protocol", "kfold", "--folds", 2)
     assert run(*argv) == 0
     folder = results / "custom" / "mine"
-    assert f"--model {folder / 'model.keras'}" in capsys.readouterr().out
+    assert f"--model '{folder / 'model.keras'}' FILE_OR_FOLDER" in capsys.readouterr().out
     metrics = pd.read_csv(folder / "run1" / "metrics.csv")
     assert set(metrics["fold"]) == {"fold1", "fold2", "pooled"}
     assert len(pd.read_csv(folder / "run1" / "predictions.csv")) == 36

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,11 @@ import pandas as pd
 import pytest
 
 from began.command_line import run_script
+from began.errors import InputError
 from classifiers.metrics import evaluate_classification, expected_calibration_error
-from experiments import evaluate
+from experiments import custom, evaluate
 from experiments.corpora import savee, synthetic
-from experiments.evaluation.runs import read_table
+from experiments.evaluation.runs import read_table, write_table
 from experiments.reporting.summary import t_interval
 
 LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]
@@ -133,6 +136,64 @@ def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_
     assert "other settings" in capsys.readouterr().err
 
 
+def change(**columns):
+    """Sets the first cells of some columns of a table."""
+
+    def damage(path):
+        table = read_table(path)
+        write_table(path, table.assign(**{name: [value, *table[name][1:]] for name, value in columns.items()}))
+
+    return damage
+
+
+def without(column):
+    return lambda path: write_table(path, read_table(path).drop(columns=column))
+
+
+def keep(n_letters):
+    return lambda path: path.write_text(path.read_text()[:n_letters])
+
+
+DAMAGES = {
+    "gone": Path.unlink,
+    "empty": keep(0),
+    "its header alone": lambda path: write_table(path, read_table(path)[:0]),
+    "cut between rows": lambda path: write_table(path, read_table(path)[:-1]),
+    "cut in a row": keep(-30),
+    "text": change(fear="high"),
+    "no number": change(fear=np.nan),
+    "no prediction": change(prediction=""),
+    "a class that is none": change(target="joy"),
+    "another speaker": change(speaker="voice 09", fold="voice 09"),
+    "another order": lambda path: write_table(path, read_table(path)[::-1]),
+    **{
+        f"no column {name}": without(name) for name in ("utterance", "speaker", "fold", "target", "prediction", "fear", "anger")
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def scored(models, recordings, tmp_path_factory):
+    """Command line of a call whose results are there."""
+    folder = tmp_path_factory.mktemp("scored")
+    recordings[["file", "label", "speaker"]].to_csv(folder / "other.csv", index=False)
+    argv = ["--model", models["utterance", "categorical"], "--manifest", folder / "other.csv", *MAP, "--name", "mine"]
+    assert run(*argv, "--results-dir", folder / "results") == 0
+    return argv, folder / "results"
+
+
+@pytest.mark.parametrize("name", evaluate.FILES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_results_get_one_message(scored, tmp_path, capsys, damage, name):
+    argv, results = scored
+    path = shutil.copytree(results, tmp_path / "results") / "evaluate" / "mine" / f"{name}.csv"
+    DAMAGES[damage](path)
+    assert run(*argv, "--results-dir", tmp_path / "results") == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: {path}: found ") and "; expected " in message, message
+    assert message.endswith("Remove its folder and run the experiment again.\n"), message
+
+
 def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, capsys, monkeypatch):
     from experiments.evaluation import trained_model
 
@@ -150,6 +211,32 @@ def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, cap
     assert not list((tmp_path / "evaluate" / "mine").glob("*.csv"))
     assert run(*argv, "--results-dir", tmp_path) == 2  # the run was begun with what was there at first
     assert "found a run on recordings that have changed since: 1 of 21" in capsys.readouterr().err
+
+
+def test_scores_on_a_manifest_go_where_git_does_not_look(models, manifest, tiny_corpora, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("--model", models["utterance", "categorical"], "--manifest", manifest("label"), *MAP) == 0
+    assert "wrote my-results/evaluate/custom_toy_on_other\n" in capsys.readouterr().out and not Path("results").exists()
+    assert run("--model", models["second", "categorical"], "--corpus", "emodb", "--data-dir", tiny_corpora / "EmoDB") == 0
+    assert [path.name for path in Path("results", "evaluate").iterdir()] == ["custom_toy_on_emodb"]
+
+
+def test_what_is_there_is_said_before_it_is_read(models, manifest, tmp_path, capsys, monkeypatch):
+    """A thousand files take a while: whoever waits, or follows a log file, sees at once what for."""
+    said = []
+
+    def look(*_, **__):
+        said.append(capsys.readouterr().out)
+        raise InputError("stopped")
+
+    argv = ["--manifest", manifest("label", "speaker"), "--results-dir", tmp_path]
+    monkeypatch.setattr("experiments.corpora.check_audio", look)
+    assert run("--model", models["utterance", "categorical"], *argv, *MAP) == 2
+    monkeypatch.setattr("experiments.custom.check_audio", look)
+    words = [*argv, "--encoder", "e", "--name", "n", "--protocol", "kfold"]
+    monkeypatch.setattr("experiments.custom.check_conditions", lambda *_: None)
+    assert run_script(custom.main, custom.make_parser(), list(map(str, words))) == 2
+    assert said == ["other: 24 utterances; 3 speakers; amused 6, angry 6, neutral 6, sad 6\n"] * 2
 
 
 def test_a_corpus_with_all_classes_is_scored_once(models, tmp_path, capsys):
@@ -228,6 +315,18 @@ def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     of_others = known | {"sounds": ["0"]}
     assert describe_warnings(corpus, of_others, {}, None) == []
     assert "was trained on EmoDB" in describe_warnings(replace(corpus, name="emodb"), of_others, {}, None)[0]
+
+
+def test_a_hint_can_be_pasted(tiny_corpora):
+    """Whatever the labels hold that a shell would take apart."""
+    from experiments.corpora import load
+    from experiments.evaluation.trained_model import describe_warnings
+
+    for label in ("x, y", "it's", "surprise"):
+        (line,) = describe_warnings(load("emodb", tiny_corpora / "EmoDB"), {"labels": []}, {label: 1}, None)
+        words = shlex.split(line[line.index("--map") :])
+        assert words == ["--map", f"{label}=CLASS"] and evaluate._read_map(words[1:]) == {label: "CLASS"}
+    assert line.endswith("--map surprise=CLASS")
 
 
 def test_the_published_model_on_real_recordings(shared_data, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,12 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments.corpora.record import Corpus
 from experiments.evaluation import functionals
+from experiments.evaluation.baselines import classify_functionals
+from experiments.evaluation.data import Data
 from experiments.evaluation.functionals import compute_functionals
+from experiments.evaluation.options import Settings
+from experiments.evaluation.protocols import leave_one_speaker_out
+from experiments.evaluation.runs import read_table, write_table
 
 
 @pytest.fixture
@@ -34,6 +40,22 @@ def test_functionals_of_librosa_are_in_the_order_of_the_recordings(corpus):
     backwards = Corpus("noise", corpus.utterances[::-1].reset_index(drop=True), corpus.labels)
     assert data.features.shape == (4, 4 * (20 + 20 + 40 + 5)) and data.features.dtype == np.float32
     np.testing.assert_array_equal(compute_functionals(backwards, "literal").features[::-1], data.features)
+
+
+def test_trials_that_are_not_those_of_the_grid_are_refused(tmp_path):
+    labels = ("anger", "neutral")
+    rows = [{"utterance": f"{i}", "speaker": f"{i // 4}", "label": labels[i % 2], "path": f"{i}"} for i in range(16)]
+    data = replace(Data.of_utterances(Corpus("noise", table := pd.DataFrame(rows), labels)), features=np.arange(16.0)[:, None])
+
+    def classify():
+        return classify_functionals(data, "categorical", leave_one_speaker_out(table)[:1], Settings(tmp_path), 1, tmp_path)
+
+    losses = classify().losses
+    assert classify().losses == losses
+    (path,) = tmp_path.iterdir()
+    write_table(path, read_table(path)[1:].assign(trial=range(4)))
+    with pytest.raises(InputError, match=r"found 4 trials, .*; expected the 5 of this search"):
+        classify()
 
 
 ITS_OWN = """

@@ -231,12 +231,14 @@ def test_a_manifest_of_ones_own_is_kept(write, capsys):
     assert (folder / "manifest.csv").read_text() == own
 
 
-def test_paths_are_relative_to_a_folder_behind_a_link(write, tmp_path):
+def test_paths_are_relative_to_a_folder_behind_a_link(write, tmp_path, capsys):
     folder = write(*CASES["tess"])
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "deep")
-    assert run("tess", folder, "--output", tmp_path / "link" / "tess.csv") == 0
-    assert len(load("manifest", tmp_path / "link" / "tess.csv").utterances) == 4
+    path = tmp_path / "link" / "my tess.csv"
+    assert run("tess", folder, "--output", path) == 0
+    assert f"check manifest '{path}'\n" in capsys.readouterr().out  # which can be pasted
+    assert len(load("manifest", path).utterances) == 4
 
 
 @pytest.mark.parametrize("content", [None, "notes.txt"])

@@ -264,6 +264,17 @@ def test_html_pages(tmp_path):
 # What the notebooks show
 
 
+def test_the_encoder_in_use_comes_first(tmp_path):
+    for name, is_saved in (("a", True), ("autoencoder", True), ("began", True), ("began-1", False), ("z", True)):
+        folder = tmp_path / "pretrain_librispeech" / name
+        folder.mkdir(parents=True)
+        pd.DataFrame({column: [1.0] for column in encoders.MEASURED}).to_csv(folder / "history.csv", index=False)
+        (folder / "config.json").write_text(json.dumps({"adversarial": name != "autoencoder"}))
+        if is_saved:
+            (folder / "encoder.keras").touch()
+    assert [one.name for one in encoders.find_pretrainings(tmp_path)] == ["began", "a", "z", "autoencoder", "began-1"]
+
+
 def test_neighbours_of_two_clusters():
     random = np.random.default_rng(0)
     features = random.normal(size=(40, 3)) + 50 * (np.arange(40) % 2)[:, np.newaxis]

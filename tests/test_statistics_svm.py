@@ -23,7 +23,7 @@ from experiments.evaluation.conditions import Condition
 from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, leave_one_speaker_out
-from experiments.evaluation.runs import read_table
+from experiments.evaluation.runs import read_table, write_table
 
 LABELS = ("anger", "neutral")
 N_COPIES = 3
@@ -174,6 +174,26 @@ def test_runs_that_share_a_split_share_the_search(tmp_path):
     _, trials = train(make_data(), tmp_path)
     assert path.stat().st_mtime_ns == written
     assert list(trials.columns[:2]) == ["fold", "task"] and set(trials["fold"]) == {"s0"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda trials: trials[:3],
+        lambda trials: trials.assign(C=[0.5, *trials["C"][1:]]),
+        lambda trials: trials.assign(C="high"),
+        lambda trials: trials.drop(columns="blocks"),
+        lambda trials: trials.assign(statistics=trials["statistics"].to_numpy()[::-1]),
+        lambda trials: trials.assign(status="fail", loss=np.nan),
+    ],
+    ids=["cut", "another C", "text", "a column less", "another order", "failed"],
+)
+def test_trials_that_are_not_those_of_the_grid_are_refused(damage, tmp_path):
+    _, trials = train(make_data(), tmp_path)
+    (path,) = tmp_path.iterdir()
+    write_table(path, damage(trials))
+    with pytest.raises(InputError, match=r"s0-categorical-\w+\.csv: found .*; expected the 16 of this search\. Remove its"):
+        train(make_data(), tmp_path)
 
 
 def test_correlations_and_copies_can_be_left_out(monkeypatch):

@@ -26,12 +26,12 @@ def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corp
 
 
 def open_corpus(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corpus:
-    """Returns a corpus whose sound files have been checked, and prints what it holds.
+    """Prints what a corpus holds, then returns it with its sound files checked, which may take long.
 
     Raises:
         InputError: see `load`; also every sound file that cannot be used.
     """
     corpus = load(name, data_dir, **options)
+    print(corpus.describe(), flush=True)
     check_audio(corpus)
-    print(corpus.describe())
     return corpus

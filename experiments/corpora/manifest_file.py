@@ -13,7 +13,7 @@ from began.audio import hash_sound, measure_seconds, name_part, split_part
 from began.errors import InputError, name_cause, printable, raise_passing
 from began.files import describe_no_file
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
-from experiments.corpora.record import POOLED, RESERVED_LABELS, UNKNOWN_SPEAKER, Corpus, build_corpus
+from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
 
 NAME = "manifest"
 LABELS = ()
@@ -185,8 +185,8 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
             faults.append(f"{column} is empty; expected a name")
         elif not cells[column].isprintable():
             faults.append(f"{column} is {cells[column][:40]!r}; expected a name of printable characters")
-    if cells.get("speaker") == POOLED:
-        faults.append(f"speaker is {POOLED!r}, which is how tables name all speakers together; expected another name")
+    if cells.get("speaker") in SCOPES:
+        faults.append(f"speaker is {cells['speaker']!r}, which is how tables name scores of many; expected another name")
     if cells.get("label") in RESERVED_LABELS:
         faults.append(f"label is {cells['label']!r}, which is another column of predictions; expected another name")
     if "arousal" in cells and "valence" in cells:

@@ -27,7 +27,11 @@ SHORT_HASH = 8
 """Letters of a recording's hash that tell it from others of its corpus."""
 
 POOLED = "pooled"
-"""Name of the fold that stands for all folds together; no speaker may have it."""
+"""Name of the fold that stands for all folds together."""
+
+MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS, AVERAGED = "mean over speakers", "mean over folds", "runs averaged"
+SCOPES = (POOLED, MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS, AVERAGED)
+"""What a score may be of, beside a single fold, in the order of tables; no speaker may be called so."""
 
 TEXT_COLUMNS = frozenset(
     ("experiment", "condition", "fold", "split", "level", "metric", "utterance", "speaker", "target", "prediction")

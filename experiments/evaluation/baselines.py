@@ -51,9 +51,10 @@ def classify_functionals(
         losses = [1.0 - np.mean([score(penalty, inner) for inner in split.inner]) for penalty in PENALTIES]
         return pd.DataFrame({"trial": range(len(losses)), "loss": losses, "status": "ok", "C": PENALTIES})
 
+    grid = [{"C": penalty} for penalty in PENALTIES]
     scores, losses = [], {}
     for split in splits:
-        best = record_search(search_folder, split, task, partial(search, split))
+        best = record_search(search_folder, split, task, grid, partial(search, split))
         losses[split.fold] = float(best["loss"])
         model = make_classifier(best["C"]).fit(data.features[split.fitting], targets[split.fitting])
         scores.append(score_classes(model, data.features[split.test], data.n_outputs(task)))

@@ -13,6 +13,9 @@ from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.conditions import HAND_MADE, Condition, as_ensemble, with_method
 
+RESULTS, OWN_RESULTS = Path("results"), Path("my-results")
+"""The project's own results; and those on a user's recordings, which git ignores: no clone publishes them by mistake."""
+
 MAX_ENSEMBLE = 10
 """Heads that are made into one: more change little, and a head has at most 1024 filters."""
 
@@ -64,13 +67,15 @@ class Settings:
         return self.encoder
 
 
-def make_base_parser(module: str, description: str, data_dir: str | None = None) -> argparse.ArgumentParser:
+def make_base_parser(
+    module: str, description: str, data_dir: str | None = None, results_help: str = "default: %(default)s"
+) -> argparse.ArgumentParser:
     """Returns a command's parser with --results-dir and, where `data_dir` says what it holds, --data-dir."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     data = parser.add_argument_group("data").add_argument
     if data_dir is not None:
         data("--data-dir", type=Path, required=True, help=f"the folder of {data_dir}")
-    data("--results-dir", type=Path, default=Path("results"), help="default: %(default)s")
+    data("--results-dir", type=Path, default=RESULTS, help=results_help)
     return parser
 
 

@@ -53,8 +53,8 @@ class Split:
 
     @property
     def title(self) -> str:
-        """The fold as messages name it: "fold 03" of a speaker, "fold1" of one that only has a number."""
-        return self.fold if self.fold.startswith("fold") else f"fold {self.fold}"
+        """See `name_fold`."""
+        return name_fold(self.fold)
 
     @property
     def fitting(self) -> np.ndarray:
@@ -66,6 +66,11 @@ class Split:
         """Hash of the inner folds: all that a search depends on, beside data and settings."""
         parts = b"/".join(part.tobytes() for inner in self.inner for part in inner)
         return hashlib.sha256(parts).hexdigest()[:8]
+
+
+def name_fold(fold: object) -> str:
+    """Returns a fold as messages name it: "fold 03" of a speaker, "fold1" of one that only has a number."""
+    return f"{fold}" if str(fold).startswith("fold") else f"fold {fold}"
 
 
 def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: int) -> list[Split]:
@@ -129,7 +134,7 @@ def draw_share(
         if abs(len(kept) / len(split.fitting) - percent / 100) > percent / 500:
             found = f"{len(kept)} of {len(split.fitting)} training utterances as the nearest share"
             expected = f"about {percent} % (one per class and inner fold at least)"
-            raise InputError.about(f"{percent} % of the labels, fold {split.fold}", found, expected, "give another percentage")
+            raise InputError.about(f"{percent} % of the labels, {split.title}", found, expected, "give another percentage")
         inner = tuple(Inner(*(rows[np.isin(rows, kept)] for rows in fold)) for fold in split.inner)
         drawn.append(check_split(replace(split, inner=inner), utterances, disjoint=disjoint))
     return drawn

@@ -20,20 +20,20 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from began.errors import InputError, printable, raise_passing
+from began.errors import InputError, counted, printable, raise_passing
 from began.files import shorten, write_atomically, write_text
 from classifiers.metrics import TASKS
 from experiments.corpora.record import POOLED as POOLED
 from experiments.corpora.record import TEXT_COLUMNS, Corpus
 from experiments.evaluation.environment import describe_environment
-from experiments.evaluation.protocols import Split
+from experiments.evaluation.protocols import Split, name_fold
 
 PathLike = str | os.PathLike[str]
 METRICS_COLUMNS = ("experiment", "condition", "run", "fold", "split", "level", "metric", "value")
@@ -214,21 +214,26 @@ def _find_fault_of_search(path: Path, trials: pd.DataFrame) -> str | None:
     if absent := [name for name in ("fold", "task", "trial", "loss", "status") if name not in trials]:
         return f"no column {', '.join(absent)}"
     if trials["trial"].tolist() != [*range(len(trials))] or trials.empty:
-        return f"the trials {', '.join(trials['trial'].astype(str)) or 'of none'}"
+        return f"the trials {', '.join(map(str, trials['trial'])) or 'of none'}"
     for name in [name for name in ("fold", "task", "seed", "search") if name in trials and trials[name].nunique() != 1]:
         return f"trials of more than one {name}"
     if not path.name.startswith(_begin_name(trials["fold"].iloc[0], trials["task"].iloc[0])):
-        return f"trials of fold {trials['fold'].iloc[0]}, task {trials['task'].iloc[0]}"
+        return f"trials of {name_fold(trials['fold'].iloc[0])}, task {trials['task'].iloc[0]}"
     if not pd.api.types.is_numeric_dtype(trials["loss"]) or (trials["loss"].notna() != (trials["status"] == "ok")).any():
         return "losses that do not fit their status"
     return None
 
 
-def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd.DataFrame]) -> pd.Series:
+def record_search(
+    folder: Path, split: Split, task: str, grid: Sequence[Mapping[str, Any]], search: Callable[[], pd.DataFrame]
+) -> pd.Series:
     """Returns the best trial of an exhaustive search, from its file where another run has done it.
 
     Args:
-        search: tries everything, and returns one row per trial with the columns `trial`, `loss`, `status` and parameters.
+        grid: the parameters of every trial, in their order.
+        search: tries all of them, and returns one row per trial with the columns `trial`, `loss`, `status` and parameters.
+    Raises:
+        InputError: the file is damaged, or holds the trials of another grid. Losses that were changed cannot be told.
     """
     path = search_path(folder, split, task)
     if not path.exists():
@@ -237,6 +242,10 @@ def record_search(folder: Path, split: Split, task: str, search: Callable[[], pd
         trials.insert(1, "task", task)
         write_table(path, trials)
     trials = read_search(path)
+    expected = [{**parameters, "status": "ok"} for parameters in grid]
+    if trials.reindex(columns=list(expected[0])).to_dict("records") != expected:
+        found = f"{counted(len(trials), 'trial')}, not each with the parameters of its number"
+        raise InputError.about(path, found, f"the {len(grid)} of this search", RUN_AGAIN)
     return trials.loc[trials["loss"].idxmin()]
 
 

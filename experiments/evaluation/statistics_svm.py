@@ -91,10 +91,15 @@ def train(
     scores, losses = [], {}
     for split in tqdm(splits, desc=f"run {run_number}, {task} support vector machines", unit="fold"):
         fold = _Fold(data, task, settings.class_weight, split)
-        best = record_search(search_folder, split, task, partial(fold.search, families))
+        best = record_search(search_folder, split, task, list_grid(families), partial(fold.search, families))
         losses[split.fold] = float(best["loss"])
         scores.append(fold.score_test(best))
     return Outcome(scores, losses)
+
+
+def list_grid(families: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Returns the parameters of every trial: each family of statistics with each C."""
+    return [{**family, "C": penalty} for family, penalty in product(families, PENALTIES)]
 
 
 class _Fold:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,7 +151,7 @@ def describe_warnings(
         counts = ", ".join(f"{label} {count}" for label, count in sorted(left_out.items()))
         lines.append(
             f"{counted(sum(left_out.values()), 'utterance')} left out, for the model has no such class: {counts}. "
-            f"Where one means a class of the model: --map {min(left_out)}=CLASS"
+            f"Where one means a class of the model: --map {quote(f'{min(left_out)}=CLASS')}"
         )
     if absent := [label for label in labels if label not in corpus.labels]:
         lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError
+from began.errors import InputError, counted
 from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_dimensions
+from experiments.corpora.record import Corpus
 from experiments.evaluation.conditions import Condition
+from experiments.evaluation.protocols import name_fold
 from experiments.evaluation.runs import POOLED, RUN_AGAIN, RunFolder, find_runs, read_metrics_file, read_table, read_trials
 from experiments.reporting.summary import range_of
 
@@ -39,13 +41,32 @@ def check_results(results_dir: Any) -> None:
         config = run.read_config()
         metrics = read_metrics_file(run.path / "metrics.csv")
         _compare_names(run, metrics)
-        predictions = _read_predictions(run, str(config.get("protocol")))
+        predictions = _read_predictions(run, "predictions", str(config.get("protocol")))
         _compare(run, config, predictions, metrics)
         _compare_utterances(run, config, predictions, utterances)
         conditions.setdefault((run.experiment, run.condition), []).append((run, metrics))
     for names, of_condition in conditions.items():
         n_begun = len(find_runs(results_dir, *names, complete=False))
         _compare_trials(read_trials(results_dir, *names), of_condition, is_finished=n_begun == len(of_condition))
+
+
+def read_scored(run: RunFolder, name: str, corpus: Corpus, labels: Sequence[str]) -> pd.DataFrame:
+    """Returns what a model said of a corpus, as `experiments.evaluate` keeps it, after checking that it can be scored.
+
+    Args:
+        name: of the file, without its ending.
+        corpus: which the model was asked about.
+        labels: classes of the model; none: it predicts arousal and valence.
+    Raises:
+        InputError: a file that is absent or damaged, or whose rows are not those of the corpus.
+    """
+    table = _read_predictions(run, name, "each speaker a fold", [*_CLASSES, *labels] if labels else _DIMENSIONS)
+    rows, expected = (one[["utterance", "speaker"]].to_numpy().tolist() for one in (table, corpus.utterances))
+    if rows != expected:
+        found = f"{counted(len(rows), 'row')}, not each of its utterance"
+        raise _refuse(run, name, found, f"the {counted(len(expected), 'utterance')} of {corpus.name} in their order")
+    _measure_rows(run, name, table)
+    return table
 
 
 def _refuse(run: RunFolder, name: str, found: str, expected: str) -> InputError:
@@ -62,22 +83,27 @@ def _compare_names(run: RunFolder, metrics: pd.DataFrame) -> None:
             raise InputError.about(run.path / "metrics.csv", found, f"{expected}, as its folder says", action)
 
 
-def _read_predictions(run: RunFolder, protocol: str) -> pd.DataFrame:
-    """Returns predictions.csv, with one row per utterance and the columns of classes, of arousal and valence, or of both."""
-    table = read_table(run.path / "predictions.csv")
-    columns = set(table)
-    if not len(table) or not columns >= {*_KEYS} or not (columns >= {*_CLASSES} or columns >= {*_DIMENSIONS}):
-        expected = f"rows with {', '.join(_KEYS)} and {', '.join(_CLASSES)} or {', '.join(_DIMENSIONS)}"
-        raise _refuse(run, "predictions", f"{len(table)} rows with the columns {', '.join(map(str, table))}", expected)
+def _read_predictions(run: RunFolder, name: str, protocol: str, needed: Sequence[str] = ()) -> pd.DataFrame:
+    """Returns predictions, with one row per utterance and the columns of classes, of arousal and valence, or of both.
+
+    Args:
+        name: of the file, without its ending.
+        needed: columns that it must have; none: either kind.
+    """
+    table = read_table(run.path / f"{name}.csv")
+    kinds = [needed] if needed else [_CLASSES, _DIMENSIONS]
+    if not len(table) or not any({*table} >= {*_KEYS, *kind} for kind in kinds):
+        expected = f"rows with {', '.join(_KEYS)} and {' or '.join(map(', '.join, kinds))}"
+        raise _refuse(run, name, f"{counted(len(table), 'row')} with the columns {', '.join(map(str, table))}", expected)
     if table["utterance"].duplicated().any():
         twice = table.loc[table["utterance"].duplicated(), "utterance"].iloc[0]
-        raise _refuse(run, "predictions", f"{twice} more than once", "every utterance once")
+        raise _refuse(run, name, f"{twice} more than once", "every utterance once")
     texts = {*_KEYS, *_CLASSES}
-    if words := [name for name in table if name not in texts and not pd.api.types.is_numeric_dtype(table[name])]:
-        raise _refuse(run, "predictions", f"text in the column {words[0]}", "numbers")
+    if words := [column for column in table if column not in texts and not pd.api.types.is_numeric_dtype(table[column])]:
+        raise _refuse(run, name, f"text in the column {words[0]}", "numbers")
     if "speaker" in protocol and (wrong := table[table["fold"] != table["speaker"]]).size:
-        found = f"{wrong['utterance'].iloc[0]} of {wrong['speaker'].iloc[0]} in fold {wrong['fold'].iloc[0]}"
-        raise _refuse(run, "predictions", found, "folds that are speakers")
+        found = f"{wrong['utterance'].iloc[0]} of {wrong['speaker'].iloc[0]} in {name_fold(wrong['fold'].iloc[0])}"
+        raise _refuse(run, name, found, "folds that are speakers")
     return table
 
 
@@ -89,10 +115,7 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
     computed: dict[tuple[str, str], tuple[float, float]] = {}
     for fold in (*folds, POOLED):
         part = predictions if fold == POOLED else predictions[predictions["fold"] == fold]
-        try:
-            computed |= {(fold, metric): value for metric, value in _measure(part).items()}
-        except InputError as error:
-            raise _refuse(run, "predictions", f"rows that cannot be scored ({error})", "the predictions of this run") from error
+        computed |= {(fold, metric): value for metric, value in _measure_rows(run, "predictions", part).items()}
     test = metrics[metrics["split"] == "test"]
     found = dict(zip(zip(test["fold"], test["level"], test["metric"], strict=True), test["value"], strict=True))
     expected = {(fold, level, metric) for fold, metric in computed for level in levels}
@@ -101,7 +124,7 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         if keys:
             fold, level, metric = min(keys)
             action = "one score for each level, fold and measure of predictions.csv"
-            raise _refuse(run, "metrics", f"{what} {metric} of fold {fold} at {level} level", action)
+            raise _refuse(run, "metrics", f"{what} {metric} of {name_fold(fold)} at {level} level", action)
     for (fold, level, metric), value in found.items():
         wanted, tolerance = computed.get((fold, metric), (0.0, math.inf))
         if level != levels[-1]:  # chunks, whose scores are not in predictions.csv
@@ -109,8 +132,16 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         low, high = range_of(metric)
         if not (low <= value <= high + ROUNDING and abs(value - wanted) <= tolerance):
             expected_value = f"{wanted:.6f}, as predictions.csv gives it" if tolerance < math.inf else f"{low:g} to {high:g}"
-            raise _refuse(run, "metrics", f"{metric} {value:g} of fold {fold} at {level} level", expected_value)
+            raise _refuse(run, "metrics", f"{metric} {value:g} of {name_fold(fold)} at {level} level", expected_value)
     _check_validation(run, metrics[metrics["split"] == "validation"], {*predictions["fold"]})
+
+
+def _measure_rows(run: RunFolder, name: str, predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Returns what `_measure` does, of some rows of a file, which is refused where they cannot be scored."""
+    try:
+        return _measure(predictions)
+    except InputError as error:
+        raise _refuse(run, name, f"rows that cannot be scored ({error})", "the predictions of this run") from error
 
 
 def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
@@ -187,7 +218,7 @@ def _compare_trials(trials: pd.DataFrame, runs: Sequence[tuple[RunFolder, pd.Dat
             task = "categorical" if metric == _SELECTED_ON[0] else "dimensional"
             scores = best.get((task, fold), pd.Series(dtype=float))
             if not np.isclose(scores, value, rtol=0, atol=1e-9).any():
-                found = f"{metric} {value:g} of validation in fold {fold}"
+                found = f"{metric} {value:g} of validation in {name_fold(fold)}"
                 raise _refuse(run, "metrics", found, "the best of the trials in search/")
     if is_finished:
         _check_lengths(trials, run)

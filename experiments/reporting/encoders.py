@@ -17,6 +17,7 @@ from began.encoder import load_frozen_encoder
 from began.errors import InputError
 from began.files import read_attached_json
 from began.network_file import load_network
+from began.published_networks import ENCODER
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from experiments.evaluation import runs
 
@@ -82,16 +83,23 @@ class Pretraining:
 
 
 def find_pretrainings(results_dir: str | os.PathLike) -> list[Pretraining]:
-    """Returns the pre-trainings under a results folder that have a history: with saved networks first, BEGANs before others."""
+    """Returns the pre-trainings under a results folder that have a history.
+
+    Those with saved networks are first; of them, that of the published encoder, then other BEGANs, by name.
+    """
     found = []
-    for path in sorted(Path(results_dir).glob("pretrain_librispeech/*/history.csv")):
+    for path in Path(results_dir).glob("pretrain_librispeech/*/history.csv"):
         history, config = runs.read_table(path), path.parent / "config.json"
         if wrong := [name for name in MEASURED if not pd.api.types.is_numeric_dtype(history.get(name))]:
             damage = f"no numbers in {', '.join(wrong)}"
             raise InputError.about(path, damage, ", ".join(MEASURED), "remove it, and run the pre-training again")
         if len(history):
             found.append(Pretraining(path.parent, runs.read_json(config) if config.is_file() else {}, history))
-    return sorted(found, key=lambda one: (not one.is_saved, not one.config.get("adversarial", True)))
+    return sorted(found, key=_rank)
+
+
+def _rank(one: Pretraining) -> tuple[bool, bool, bool, str]:
+    return not one.is_saved, one.name != ENCODER.parent.name, not one.config.get("adversarial", True), one.name
 
 
 def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:

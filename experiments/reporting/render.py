@@ -13,6 +13,7 @@ from experiments.evaluation import paper
 from experiments.evaluation.conditions import CORPUS_TITLES, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED
 from experiments.reporting import robustness_table, transfer_table
+from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
@@ -22,9 +23,18 @@ from experiments.reporting.tables import FILES, accuracies, make_table, to_markd
 def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
     """Writes tables and figures, and the README's results where a README is named; returns the paths.
 
+    All runs are checked first, for the tables hold all of them. That takes about as long as the writing itself.
+
     Raises:
-        InputError: a damaged file, one that cannot be written, or a README without its markers.
+        InputError: a file that is damaged or does not belong to the others, one that cannot be written, or a README without
+            its markers.
     """
+    check_results(results_dir)
+    return write_all(results_dir, readme)
+
+
+def write_all(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
+    """Does what `render` does, of runs that have been checked."""
     folder, results = Path(results_dir), Results(results_dir)
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}

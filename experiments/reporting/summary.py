@@ -17,11 +17,11 @@ import pandas as pd
 
 from began.errors import counted
 from classifiers.metrics import TASKS
+from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
 from experiments.evaluation import runs
 from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Condition, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
-MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS = "mean over speakers", "mean over folds"
 RECALL = "unweighted_average_recall"
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
 

@@ -8,25 +8,15 @@ import numpy as np
 import pandas as pd
 
 from classifiers.metrics import CONCORDANCE, DIMENSIONS
+from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SCOPES
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS, HEADS, LABEL_EFFICIENCY, find_condition
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
-from experiments.reporting.summary import (
-    MEAN_OVER_FOLDS,
-    MEAN_OVER_SPEAKERS,
-    RECALL,
-    RECORDS,
-    SYNTHETIC_NOTICE,
-    Results,
-    TestPart,
-    find_base,
-    select,
-)
+from experiments.reporting.summary import RECALL, RECORDS, SYNTHETIC_NOTICE, Results, TestPart, find_base, select
 
 OURS = "ours"
-AVERAGED = "runs averaged"
 FILES = {"table1_savee": "table1", "table2_omg": "table2", "table3_emodb": "table3", "ablations": "ablations"}
 FILES |= {"label_efficiency": "label_efficiency", "custom": "custom"}
 """Experiment -> name of its files under results/tables."""
@@ -65,7 +55,6 @@ _READINGS = {
 """What the paper's "accuracy" and "F-score" may be."""
 
 _UNITLESS = ("concordance", "mean_squared", "pearson")
-_SCOPES = (POOLED, MEAN_OVER_SPEAKERS, MEAN_OVER_FOLDS, AVERAGED)
 _TEXTS = ["system", "condition", "column", "metric", "level", "scope", "unit", "base", "protocol", "notes", "source"]
 _SCORES = ["mean", "sd_over_runs", "ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high"]
 _SCORES += ["paper", "difference_to_paper"]
@@ -102,10 +91,10 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     ]
     absent = [name for name in listed if name not in present] if experiment.startswith("table") else []
     if experiment in ("ablations", "label_efficiency"):
-        ours = ours[ours["metric"].isin(("accuracy", RECALL)) & ours["scope"].isin(_SCOPES)]
+        ours = ours[ours["metric"].isin(("accuracy", RECALL)) & ours["scope"].isin(SCOPES)]
     averages = [_average(results, experiment, name) for name in present] if experiment == "ablations" else []
     ours = pd.concat([ours, pd.DataFrame([*averages, *({"condition": name, "n_runs": 0} for name in absent)])])
-    order = {"condition": [*known, *present], "metric": [*METRIC_NAMES], "level": LEVELS[::-1], "scope": _SCOPES}
+    order = {"condition": [*known, *present], "metric": [*METRIC_NAMES], "level": LEVELS[::-1], "scope": SCOPES}
     ranks = {name: {value: rank for rank, value in enumerate(dict.fromkeys(values))} for name, values in order.items()}
     ours = ours.sort_values([*order], key=lambda values: values.map(ranks[values.name]).fillna(99), kind="stable")
 
@@ -273,7 +262,7 @@ def _measures(table: pd.DataFrame, footnotes: md.Footnotes, parts: Mapping[str, 
         heads = ["measure", "level", "pooled ± over runs", mean + (" (95 % interval)" if mean == MEAN_OVER_SPEAKERS else "")]
         lines += [md.markdown_table(heads, rows), ""]
         level = "utterance" if "utterance" in set(block["level"]) else "chunk"
-        folds = [scope for scope in block["scope"].unique() if scope not in _SCOPES]
+        folds = [scope for scope in block["scope"].unique() if scope not in SCOPES]
         main = [name for name in _MAIN if any((name, level, fold) in found for fold in folds)]
         rows = [[md.escape(fold), *(md.mean_sd(found.get((name, level, fold))) for name in main)] for fold in folds]
         heads = [f"fold, {level} level", *(f"{METRIC_NAMES[name]} ± over runs" for name in main)]

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from began.errors import counted
+from experiments.corpora.record import MEAN_OVER_SPEAKERS
 from experiments.evaluation.conditions import (
     CORPUS_TITLES,
     DIRECTIONS,
@@ -15,7 +16,7 @@ from experiments.evaluation.conditions import (
 )
 from experiments.evaluation.runs import POOLED
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import MEAN_OVER_SPEAKERS, RECALL, Interval, Results, select
+from experiments.reporting.summary import RECALL, Interval, Results, select
 
 _ABOUT = (
     "Means over the speakers that are tested on, with their 95 % intervals, of accuracy and unweighted average recall (UAR), "
