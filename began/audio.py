@@ -252,9 +252,13 @@ def measure_seconds(path: str | os.PathLike[str]) -> float:
 
 def read_blocks(file: SoundFile, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
     """Yields the samples of an open file, float32, shape (n_samples, n_channels), as long as there are any."""
-    n_samples = max(1, min(round(max_seconds * file.samplerate), BLOCK_VALUES // file.channels, file.frames))
+    n_samples = min(_count_block(file, max_seconds), max(1, file.frames))
     while len(block := file.read(n_samples, dtype="float32", always_2d=True)):
         yield block
+
+
+def _count_block(file: SoundFile, max_seconds: float) -> int:
+    return max(1, min(round(max_seconds * file.samplerate), BLOCK_VALUES // file.channels))
 
 
 def is_silent(block: np.ndarray) -> bool:
@@ -313,7 +317,7 @@ def _check_samples(path: Path, block: np.ndarray) -> None:
 
 def _find_channel(path: Path, file: SoundFile, first: np.ndarray) -> int | None:
     """Returns what `_choose_channel` chooses for a file whose first block has been read: a longer one is read once more."""
-    if len(first) >= file.frames:
+    if len(first) < _count_block(file, BLOCK_SECONDS) or len(first) >= file.frames:
         starts = range(0, len(first), file.samplerate)
         channel = _choose_channel((first[start : start + file.samplerate] for start in starts), file)
     else:

@@ -109,7 +109,8 @@ def open_sound(path: Path) -> soundfile.SoundFile:
 
 def has_header(beginning: bytes) -> bool:
     """Tells whether a file's first bytes are those of a container."""
-    return beginning.startswith((*_LAYOUTS, b"OggS", b".snd", b"fLaC", b"NIST", b"ID3")) or bool(_measure_frame(beginning[:4]))
+    is_mp3 = bool(_measure_frame(beginning[:4])) and beginning[1] & 6 == 2  # layer III: quiet samples look like the others
+    return is_mp3 or beginning.startswith((*_LAYOUTS, b"OggS", b".snd", b"fLaC", b"NIST", b"ID3"))
 
 
 def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
@@ -189,9 +190,12 @@ def _complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[b
 
 
 def _is_padded(path: Path, form: bytes, layout: _Layout) -> bool:
-    """Tells whether 24 bits lie in 4 bytes, by the content of WAV's chunk `fmt `; of others that do not fit, refuses the file.
+    """Tells whether samples of 24 bits lie in 4 bytes each, by the content of WAV's chunk `fmt `.
 
     libsndfile takes samples in larger containers for packed ones, which is noise; for 24 bits, it guesses by the first ones.
+
+    Raises:
+        InputError: other samples in containers of another size.
     """
     tag, channels, align, bits, code = (int.from_bytes(form[at : at + 2], layout.order) for at in (0, 2, 12, 14, 24))
     packed = channels * -(-bits // 8)
@@ -258,6 +262,8 @@ def _check_sphere(path: Path, content: mmap.mmap) -> None:
     declared = named.get(b"sample_count", 0) * named.get(b"channel_count", 1) * named.get(b"sample_n_bytes", 1)
     if declared > len(content) - start:
         raise truncated(path, f"{max(0, len(content) - start)} bytes of sound", declared)
+    if declared and content[start + declared : start + declared + 7] == b"NIST_1A":
+        raise InputError.about(path, "several sounds one behind the other", "one sound", SPLIT)
 
 
 def _check_ogg(path: Path, content: mmap.mmap) -> None:
@@ -288,7 +294,8 @@ _FLAC_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << number for number 
 def _complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]:
     """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing.
 
-    The count of the frames does not take its place: in one of a thousand files, other bytes look like the last frame's header.
+    The header does not get this count, for it can be wrong: in one file of a thousand, other bytes look like the header of the
+    last frame.
     """
     if any(content.find(stream, at + 4) >= 0 for stream in _FLAC_STREAMS):
         raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
@@ -309,7 +316,8 @@ def _count_flac(content: mmap.mmap, first: int, block: int) -> int:
     at = len(content)
     while (at := content.rfind(b"\xff", first, at)) >= 0:
         header = content[at : at + 16].ljust(16, b"\0")
-        if header[1] & 0xFE != 0xF8 or header[3] & 1:
+        reserved = header[3] >> 4 > 10 or header[3] & 1 or header[2] < 16 or header[2] & 15 == 15
+        if header[1] & 0xFE != 0xF8 or reserved:
             continue
         n_bytes = max(1, 8 - (header[4] ^ 0xFF).bit_length())  # of the number, as in UTF-8
         number = header[4] & 0x7F >> n_bytes * (n_bytes > 1)

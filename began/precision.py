@@ -20,6 +20,7 @@ FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 """Of a processor: what decides how fast networks are on it."""
 
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+"""Of FLAGS: what multiplies bfloat16, the fastest first."""
 
 MIN_STEPS = 1_000
 """A shorter training is not worth the ten seconds that measuring takes."""
@@ -50,7 +51,7 @@ def find_bfloat16() -> str:
 
 
 def has_accelerator() -> bool:
-    """Whether Keras' backend sees a GPU, or another device that is no processor."""
+    """Tells whether Keras' backend sees a GPU, or another device that is no processor."""
     import keras
 
     return any(not device.startswith("cpu") for device in keras.distribution.list_devices())

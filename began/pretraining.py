@@ -27,7 +27,7 @@ from began.pretraining_settings import AUTO, FLOAT32, PretrainingSettings, Sched
 from began.spectrogram import SpectrogramConfig
 
 MAX_STEPS_PER_CALL = 32
-"""Between two calls of an accelerator, progress is shown and Ctrl-C is heard."""
+"""Most steps in one call on an accelerator: progress is shown, and Ctrl-C is heard, only between calls."""
 
 
 def build_began(settings: PretrainingSettings, input_shape: tuple[int, int, int]) -> BEGAN:

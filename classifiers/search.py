@@ -223,11 +223,11 @@ class TrialTable:
 
 
 def hash_search(jobs: Sequence[HeadJob], settings: Sequence[Any]) -> str:
-    """Hash of what a search's trials depend on: its settings, as JSON can hold them, and its jobs, of features the shape.
+    """Returns the hash of what a search's trials depend on: its settings, as JSON can hold them, and its jobs.
 
-    What the features are made from is for the folder of the searches to know: its config.json has the hashes of the encoder
-    and of all sounds, and with others they are refused (`experiments.evaluation.runs`). Their numbers differ from processor
-    to processor in the last digits, and a search that was begun on one goes on on another.
+    Of the features, only the shape counts: their last digits differ between processors, and a search that was begun on one goes
+    on on another. What they are made from is bound by config.json, which has the hashes of the encoder and of all sounds: with
+    others, the folder is refused (`experiments.evaluation.runs`).
     """
     job = jobs[0]
     of_jobs = [job.task, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation, job.class_weight]

@@ -27,7 +27,6 @@ from experiments.corpora.folders import find_files, open_folder, refuse_duplicat
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".m4a", ".mov", ".avi", ".flv", ".3gp", ".opus", ".mp3", ".wav", ".ogg")
 
-
 TOLERANCE_SECONDS = 0.2
 """What may be missing at an utterance's end: the sound of a whole video may end some pictures before the last one."""
 

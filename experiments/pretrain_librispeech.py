@@ -85,7 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
     training("--noise", choices=("shared", "separate"), default="shared", help=noise)
     training("--no-generator", action="store_false", dest="adversarial", help="train the autoencoder alone (an ablation)")
     precision = (
-        "of the layers; auto (default) measures and keeps what is faster here; mixed_bfloat16 needs AMX or a GPU to be so"
+        "of the layers; auto (default) measures and keeps what is faster, mixed_bfloat16 mostly with AMX, AVX-512 BF16 or a GPU"
     )
     training("--precision", choices=PRECISIONS, default=AUTO, help=precision)
     devices = parser.add_argument_group("devices and machines").add_argument

@@ -24,7 +24,7 @@ PACKAGES = (
     "experiments.benchmarks",
     "commands",
 )
-"""From the ground floor up; the commands are the files directly in experiments/."""
+"""From the lowest level up; the commands are the files directly in experiments/."""
 
 HEAVY = ("tensorflow", "keras", "librosa", "matplotlib", "sklearn", "hyperopt", "hyperas", "pyspark")
 FILES = [path for package in ("began", "classifiers", "experiments") for path in sorted((ROOT / package).rglob("*.py"))]

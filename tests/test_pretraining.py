@@ -103,6 +103,7 @@ def test_killed_and_resumed_equals_uninterrupted(store, uninterrupted, tmp_path)
 
 @pytest.mark.parametrize(("steps", "per_call"), [(573, 3), (64, 32), (33, 11), (31, 31), (37, 1), (1, 1)])
 def test_calls_of_an_accelerator_divide_a_round(monkeypatch, steps, per_call):
+    monkeypatch.setattr(pretraining, "has_accelerator", lambda: False)
     assert pretraining._count_steps_per_call(steps) == 1
     monkeypatch.setattr(pretraining, "has_accelerator", lambda: True)
     assert pretraining._count_steps_per_call(steps) == per_call
@@ -277,10 +278,11 @@ NONE = "no amx_bf16 or avx512_bf16 and no accelerator here: bfloat16 would be se
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
-def test_the_processor_is_named_with_its_flags(monkeypatch):
-    cpuinfo = "processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu avx avx2 amx_bf16 amx_tile\n"
+@pytest.mark.parametrize("flag", ["amx_bf16", "avx512_bf16"])
+def test_the_processor_is_named_with_its_flags(monkeypatch, flag):
+    cpuinfo = f"processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu avx avx2 {flag} amx_tile\n"
     monkeypatch.setattr(Path, "read_text", lambda self, **options: cpuinfo)
-    assert precision.describe_processor() == "A Processor, avx2, amx_bf16" and precision.find_bfloat16() == "amx_bf16"
+    assert precision.describe_processor() == f"A Processor, avx2, {flag}" and precision.find_bfloat16() == flag
 
 
 @pytest.mark.parametrize(

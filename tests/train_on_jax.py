@@ -1,4 +1,5 @@
-"""Started by test_model.py with KERAS_BACKEND=jax: from before.npz and x.npy, by steps in calls, to after.npz."""
+"""Started by test_model.py with KERAS_BACKEND=jax: reads before.npz and x.npy, takes the steps, so many per call as
+it is told, and writes after.npz."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def record_search(
     trials = read_search(path)
     expected = [{**parameters, "status": "ok"} for parameters in grid]
     if trials.reindex(columns=list(expected[0])).to_dict("records") != expected:
-        found = f"{counted(len(trials), 'trial')}, not each with the parameters of its number"
+        found = f"{counted(len(trials), 'trial')} with other parameters, or in another order"
         raise InputError.about(path, found, f"the {len(grid)} of this search", RUN_AGAIN)
     return trials.loc[trials["loss"].idxmin()]
 

@@ -41,7 +41,7 @@ def check_results(results_dir: Any) -> None:
         config = run.read_config()
         metrics = read_metrics_file(run.path / "metrics.csv")
         _compare_names(run, metrics)
-        predictions = _read_predictions(run, "predictions", str(config.get("protocol")))
+        predictions = _read_predictions(run, "predictions", "speaker" in str(config.get("protocol")))
         _compare(run, config, predictions, metrics)
         _compare_utterances(run, config, predictions, utterances)
         conditions.setdefault((run.experiment, run.condition), []).append((run, metrics))
@@ -60,10 +60,10 @@ def read_scored(run: RunFolder, name: str, corpus: Corpus, labels: Sequence[str]
     Raises:
         InputError: a file that is absent or damaged, or whose rows are not those of the corpus.
     """
-    table = _read_predictions(run, name, "each speaker a fold", [*_CLASSES, *labels] if labels else _DIMENSIONS)
+    table = _read_predictions(run, name, True, [*_CLASSES, *labels] if labels else _DIMENSIONS)
     rows, expected = (one[["utterance", "speaker"]].to_numpy().tolist() for one in (table, corpus.utterances))
     if rows != expected:
-        found = f"{counted(len(rows), 'row')}, not each of its utterance"
+        found = f"{counted(len(rows), 'row')} of other utterances or speakers, or in another order"
         raise _refuse(run, name, found, f"the {counted(len(expected), 'utterance')} of {corpus.name} in their order")
     _measure_rows(run, name, table)
     return table
@@ -83,11 +83,12 @@ def _compare_names(run: RunFolder, metrics: pd.DataFrame) -> None:
             raise InputError.about(run.path / "metrics.csv", found, f"{expected}, as its folder says", action)
 
 
-def _read_predictions(run: RunFolder, name: str, protocol: str, needed: Sequence[str] = ()) -> pd.DataFrame:
+def _read_predictions(run: RunFolder, name: str, by_speaker: bool, needed: Sequence[str] = ()) -> pd.DataFrame:
     """Returns predictions, with one row per utterance and the columns of classes, of arousal and valence, or of both.
 
     Args:
         name: of the file, without its ending.
+        by_speaker: whether each fold is a speaker.
         needed: columns that it must have; none: either kind.
     """
     table = read_table(run.path / f"{name}.csv")
@@ -101,7 +102,7 @@ def _read_predictions(run: RunFolder, name: str, protocol: str, needed: Sequence
     texts = {*_KEYS, *_CLASSES}
     if words := [column for column in table if column not in texts and not pd.api.types.is_numeric_dtype(table[column])]:
         raise _refuse(run, name, f"text in the column {words[0]}", "numbers")
-    if "speaker" in protocol and (wrong := table[table["fold"] != table["speaker"]]).size:
+    if by_speaker and (wrong := table[table["fold"] != table["speaker"]]).size:
         found = f"{wrong['utterance'].iloc[0]} of {wrong['speaker'].iloc[0]} in {name_fold(wrong['fold'].iloc[0])}"
         raise _refuse(run, name, found, "folds that are speakers")
     return table

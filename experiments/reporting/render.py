@@ -1,4 +1,4 @@
-"""Writes tables, figures and the README's results from the run folders, each of which is read once."""
+"""Checks all runs, then writes tables, figures and the README's results from their folders."""
 
 import os
 from collections.abc import Mapping
@@ -30,11 +30,6 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
             its markers.
     """
     check_results(results_dir)
-    return write_all(results_dir, readme)
-
-
-def write_all(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
-    """Does what `render` does, of runs that have been checked."""
     folder, results = Path(results_dir), Results(results_dir)
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
