@@ -15,7 +15,7 @@ def test_every_part_of_the_bench_is_there(part):
     assert callable(importlib.import_module(f"experiments.benchmarks.{part}").benchmark)
 
 
-def test_rows_name_the_processor(tmp_path, monkeypatch, capsys):
+def test_rows_name_the_processor_and_those_of_others_stay(tmp_path, monkeypatch, capsys):
     from types import SimpleNamespace
 
     from began.command_line import run_script
@@ -23,10 +23,12 @@ def test_rows_name_the_processor(tmp_path, monkeypatch, capsys):
 
     row = {"name": "a part", "ours": 1.0, "alternative": 2.0, "ratio": 2.0, "unit": "s", "note": ""}
     monkeypatch.setitem(sys.modules, "experiments.benchmarks.growth", SimpleNamespace(benchmark=lambda: [row]))
-    monkeypatch.setattr(bench, "describe_processor", lambda: "a processor, avx2")
     monkeypatch.setattr(bench, "count_cores", lambda: 2)
-    assert run_script(bench.main, bench.make_parser(), ["--results-dir", str(tmp_path), "--only", "growth"]) == 0
-    assert (tmp_path / "benchmarks.csv").read_text().splitlines()[1].endswith('"a processor, avx2, 2 cores"')
+    for processor in ("one, avx2", "another, avx2", "one, avx2"):
+        monkeypatch.setattr(bench, "describe_processor", lambda processor=processor: processor)
+        assert run_script(bench.main, bench.make_parser(), ["--results-dir", str(tmp_path), "--only", "growth"]) == 0
+    lines = (tmp_path / "benchmarks.csv").read_text().splitlines()
+    assert [line.split('"')[-2] for line in lines[1:]] == ["another, avx2, 2 cores", "one, avx2, 2 cores"]
 
 
 def test_benchmark_of_leave_one_speaker_out_in_miniature():

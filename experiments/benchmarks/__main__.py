@@ -51,9 +51,11 @@ def main(arguments: argparse.Namespace) -> None:
         benchmark = importlib.import_module(f"experiments.benchmarks.{part}").benchmark
         rows += benchmark(against=arguments.against) if part == "predicting" else benchmark()
         table = pd.DataFrame(rows).assign(processor=processor)
-        if path.exists() and (number < len(arguments.only) or set(arguments.only) < set(PARTS)):
-            before = pd.read_csv(path)  # rows of what has not been measured stay, until all parts have been
-            table = pd.concat([before[~before["name"].isin(table["name"])], table], ignore_index=True)
+        if path.exists():  # rows of other processors stay, and of this one, until all parts are measured, what was not
+            before = pd.read_csv(path)
+            is_done = number == len(arguments.only) and set(arguments.only) == set(PARTS)
+            replaced = (before["processor"] == processor) & (is_done | before["name"].isin(table["name"]))
+            table = pd.concat([before[~replaced], table], ignore_index=True)
         with write_atomically(path) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
     print(table.to_string(index=False, na_rep="", max_colwidth=90))
