@@ -135,7 +135,14 @@ def test_control_c_at_any_moment_of_writing_leaves_nothing(tmp_path, monkeypatch
 
 def start_quietly(command: list[str], environment: dict[str, str] | None = None) -> subprocess.Popen:
     return subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests that run under nohup hand it down ignored
     )
 
 
