@@ -54,7 +54,7 @@ def test_trials_that_are_not_those_of_the_grid_are_refused(tmp_path):
     assert classify().losses == losses
     (path,) = tmp_path.iterdir()
     write_table(path, read_table(path)[1:].assign(trial=range(4)))
-    with pytest.raises(InputError, match=r"found 4 trials, .*; expected the 5 of this search"):
+    with pytest.raises(InputError, match=r"found 4 trials with other parameters.*; expected the 5 of this search"):
         classify()
 
 
