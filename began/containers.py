@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from began.errors import InputError
+from began.frames import count_flac_samples, measure_mpeg_frame, skip_id3
 
 if TYPE_CHECKING:
     import soundfile
@@ -109,13 +110,13 @@ def open_sound(path: Path) -> soundfile.SoundFile:
 
 def has_header(beginning: bytes) -> bool:
     """Tells whether a file's first bytes are those of a container."""
-    is_mp3 = bool(_measure_frame(beginning[:4])) and beginning[1] & 6 == 2  # layer III: quiet samples look like the others
+    is_mp3 = bool(measure_mpeg_frame(beginning[:4])) and beginning[1] & 6 == 2  # layer III: quiet samples look like the others
     return is_mp3 or beginning.startswith((*_LAYOUTS, b"OggS", b".snd", b"fLaC", b"NIST", b"ID3"))
 
 
 def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
     """Returns a header with the length that the file's own lacks, and where the rest of the file starts; or nothing."""
-    magic, behind_tags = content[:4], _skip_id3(content, 0)
+    magic, behind_tags = content[:4], skip_id3(content, 0)
     if magic == b"OggS":
         _check_ogg(path, content)
     elif content[behind_tags : behind_tags + 4] == b"fLaC":
@@ -129,7 +130,7 @@ def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
         return content[:8] + (len(content) - start).to_bytes(8, "big")[4:] + content[12:start], start
     elif magic in _LAYOUTS and (magic not in (b"RIFF", b"FORM") or content[8:12] in (b"WAVE", b"AIFF", b"AIFC")):
         return _complete_chunks(path, content, _LAYOUTS[magic])
-    elif magic[:3] == b"ID3" or _measure_frame(magic) or path.suffix.lower() == ".mp3":
+    elif magic[:3] == b"ID3" or measure_mpeg_frame(magic) or path.suffix.lower() == ".mp3":
         return _complete_mpeg(path, content)
     return b"", 0
 
@@ -280,17 +281,6 @@ def _check_ogg(path: Path, content: mmap.mmap) -> None:
         raise InputError.about(path, found, UNDAMAGED, action)
 
 
-def _skip_id3(content: mmap.mmap, at: int) -> int:
-    """Returns where the tags end that start at a position."""
-    while content[at : at + 3] == b"ID3":
-        at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
-    return at
-
-
-_FLAC_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << number for number in range(8)))
-"""Samples in a frame by their code in its header; codes 6 and 7 say that the number of samples follows."""
-
-
 def _complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]:
     """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing.
 
@@ -301,70 +291,12 @@ def _complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]
         raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
     streaminfo = content[at + 8 : at + 26]
     declared = int.from_bytes(streaminfo[13:], "big") & (1 << 36) - 1
-    if not declared or _count_flac(content, at, int.from_bytes(streaminfo[2:4], "big")) <= declared:
+    if not declared or count_flac_samples(content, at, int.from_bytes(streaminfo[2:4], "big")) <= declared:
         return b"", 0
     return content[: at + 21] + bytes([streaminfo[13] & 0xF0, 0, 0, 0, 0]), at + 26
 
 
-def _count_flac(content: mmap.mmap, first: int, block: int) -> int:
-    """Returns how many samples there are by the header of the last frame (RFC 9639, section 9.1), or 0 without frames.
-
-    Args:
-        first: where to stop the search.
-        block: samples in a frame, where the frames are numbered, and not their samples.
-    """
-    at = len(content)
-    while (at := content.rfind(b"\xff", first, at)) >= 0:
-        header = content[at : at + 16].ljust(16, b"\0")
-        reserved = header[3] >> 4 > 10 or header[3] & 1 or header[2] < 16 or header[2] & 15 == 15
-        if header[1] & 0xFE != 0xF8 or reserved:
-            continue
-        n_bytes = max(1, 8 - (header[4] ^ 0xFF).bit_length())  # of the number, as in UTF-8
-        number = header[4] & 0x7F >> n_bytes * (n_bytes > 1)
-        for byte in header[5 : 4 + n_bytes]:
-            number = number << 6 | byte & 0x3F
-        size, rate = header[2] >> 4, header[2] & 15
-        rest = header[4 + n_bytes :]
-        n_more = {6: 1, 7: 2}.get(size, 0)
-        samples = int.from_bytes(rest[:n_more], "big") + 1 if n_more else _FLAC_BLOCKS[size]
-        if not _crc8(header[: 5 + n_bytes + n_more + {12: 1, 13: 2, 14: 2}.get(rate, 0)]):
-            return (number if header[1] & 1 else number * block) + samples
-    return 0
-
-
-def _crc8(content: bytes) -> int:
-    """Returns the checksum of a FLAC frame's header, which is 0 with its own behind it."""
-    remainder = 0
-    for byte in content:
-        remainder ^= byte
-        for _ in range(8):
-            remainder = remainder << 1 ^ 0x107 * (remainder >> 7)
-    return remainder
-
-
-_RATES = (44_100, 48_000, 32_000)
-_KILOBITS = (  # of MPEG 1: layers III, II, I; of MPEG 2 and 2.5: layers III and II, I
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-)
 _LAYERS = ("III", "II", "I")
-
-
-def _measure_frame(header: bytes) -> int:
-    """Returns how many bytes the MPEG frame has whose 4 bytes of header these are, or 0."""
-    bits = int.from_bytes(header, "big")
-    version, layer, kilobits, rate = bits >> 19 & 3, bits >> 17 & 3, bits >> 12 & 15, bits >> 10 & 3
-    if len(header) < 4 or bits >> 21 != 0x7FF or version == 1 or layer == 0 or kilobits in (0, 15) or rate == 3:
-        return 0
-    mpeg1, padding = version == 3, bits >> 9 & 1
-    bits_per_second = 1000 * _KILOBITS[layer - 1 if mpeg1 else 3 + layer // 3][kilobits]
-    hertz = _RATES[rate] >> (2, 0, 1, 0)[version]
-    if layer == 3:  # I, in units of four bytes
-        return 4 * (12 * bits_per_second // hertz + padding)
-    return (144 if mpeg1 or layer == 2 else 72) * bits_per_second // hertz + padding
 
 
 def _complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None = None) -> tuple[bytes, int]:
@@ -374,12 +306,12 @@ def _complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None 
         at, end: where the frames, and tags in front of them, start and end; in a file of nothing else, at its end.
     """
     end = len(content) if end is None else end
-    at = _skip_id3(content, at)
+    at = skip_id3(content, at)
     start, n_frames, length, in_row, rates = -1, 0, 0, False, set()
     while at < end:
-        length = _measure_frame(content[at : at + 4])
+        length = measure_mpeg_frame(content[at : at + 4])
         # After something else (a tag, another header), two frames in a row are needed.
-        if length and (in_row or at + length == end or _measure_frame(content[at + length : at + length + 4])):
+        if length and (in_row or at + length == end or measure_mpeg_frame(content[at + length : at + length + 4])):
             rates.add(content[at + 2] >> 4)
             start, at, n_frames, in_row = at if start < 0 else start, at + length, n_frames + 1, True
         elif (at := content.find(b"\xff", at + 1, end)) < 0:
@@ -396,7 +328,7 @@ def _complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None 
             found, expected = f"MPEG layer {layer} of variable bit rate, of which only a part would be read", "a constant one"
             raise InputError.about(path, found, expected, "convert it to WAV or FLAC")
         return b"", 0
-    tag_frame = content[start : start + _measure_frame(content[start : start + 4])]
+    tag_frame = content[start : start + measure_mpeg_frame(content[start : start + 4])]
     tag = re.search(rb"(?:Xing|Info)...[\1\3\5\7\t\v\r\17](.{4})|VBRI.{10}(.{4})", tag_frame, re.DOTALL)
     named = int.from_bytes(tag[1] or tag[2], "big") if tag else 0
     n_frames -= tag is not None
@@ -408,7 +340,7 @@ def _complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None 
     header = bytes([tag_frame[0], tag_frame[1] | 1, tag_frame[2] & 15 | 0x90, tag_frame[3]])
     side = (17, 32) if header[1] & 8 else (9, 17)  # bytes in front of the tag, with one channel and with two
     head = header + bytes(side[header[3] >> 6 != 3]) + b"Xing" + (1).to_bytes(4, "big") + n_frames.to_bytes(4, "big")
-    return head.ljust(_measure_frame(header), b"\0"), start + len(tag_frame) * (tag is not None)
+    return head.ljust(measure_mpeg_frame(header), b"\0"), start + len(tag_frame) * (tag is not None)
 
 
 class _Spliced(io.RawIOBase):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from began import audio
 from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, measure_seconds, read_audio, stream_audio
-from began.containers import _measure_frame
 from began.errors import InputError
+from began.frames import measure_mpeg_frame
 from began.front_end import stream_chunks
 from experiments.corpora.folders import probe, try_each
 
@@ -364,7 +364,7 @@ def make_layer_2(kilobits: int, rate: int = 1, padding: int = 0) -> bytes:
     header = 0xFFFD << 16 | kilobits << 12 | rate << 10 | padding << 9 | 3 << 6
     codes = np.random.default_rng(0).integers(0, 27, 36)  # of three samples each
     bits = "0001" * 3 + "0" * (82 if rate == 0 else 76) + "10" * 3 + "001010" * 3 + "".join(f"{code:05b}" for code in codes)
-    size = _measure_frame(header.to_bytes(4, "big")) - 4
+    size = measure_mpeg_frame(header.to_bytes(4, "big")) - 4
     return header.to_bytes(4, "big") + int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
 
 
@@ -404,7 +404,7 @@ def test_mpeg_layers_1_and_2(tmp_path):
     ],
 )
 def test_sizes_of_mpeg_frames(version, layer, size):
-    assert _measure_frame(bytes([0xFF, 0xE1 | version << 3 | layer << 1, 0xA4, 0xC0])) == size
+    assert measure_mpeg_frame(bytes([0xFF, 0xE1 | version << 3 | layer << 1, 0xA4, 0xC0])) == size
 
 
 @pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
