@@ -284,8 +284,7 @@ def _check_ogg(path: Path, content: mmap.mmap) -> None:
 def _complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]:
     """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing.
 
-    The header does not get this count, for it can be wrong: in one file of a thousand, other bytes look like the header of the
-    last frame.
+    The header does not get this count, for it can be wrong: other bytes may look like the header of the last frame.
     """
     if any(content.find(stream, at + 4) >= 0 for stream in _FLAC_STREAMS):
         raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
