@@ -94,9 +94,12 @@ def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map") -> Fr
     return freeze(load_network(path), config, sha256_of(path), output)
 
 
-def load_random_encoder(path: str | os.PathLike[str], output: str = "map", seed: int = 0) -> FrozenEncoder:
-    """Returns a saved encoder with fresh weights, frozen: what it scores is what the architecture alone is worth."""
-    config = read_config(path)
+def load_random_encoder(path: str | os.PathLike[str], output: str = "map") -> FrozenEncoder:
+    """Returns a saved encoder with fresh weights, frozen: what it scores is what the architecture alone is worth.
+
+    They are drawn with the seed of the encoder's own training: encoders of several seeds have baselines of several draws.
+    """
+    config, seed = read_config(path), read_seed(path)
     return freeze(reset_weights(load_network(path), seed), config, f"{sha256_of(path)}-random-{seed}", output)
 
 
@@ -105,7 +108,7 @@ def reset_weights(model: Any, seed: int = 0) -> Any:
     for number, layer in enumerate(model.layers):
         if layer.weights:
             kernel, bias = layer.weights
-            initializer = type(layer.kernel_initializer)(seed=seed * len(model.layers) + number)
+            initializer = type(layer.kernel_initializer)(seed=(seed * len(model.layers) + number) % 2**31)
             kernel.assign(initializer(kernel.shape))
             bias.assign(layer.bias_initializer(bias.shape))
     return model
@@ -120,14 +123,19 @@ def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the settings and the length of a saved encoder's training; nothing where the file does not tell.
 
     Raises:
-        InputError: as `load_frozen_encoder` does; or lengths that are no numbers.
+        InputError: as `load_frozen_encoder` does; or a seed or lengths that are no numbers.
     """
     training = read_attached_json(path, "pretraining", default={})
-    for name in ("epochs_done", "epochs", "steps"):
-        if type(training.get(name, 0)) not in (int, float):
+    for name in ("epochs_done", "epochs", "steps", "seed"):
+        if type(training.get(name, 0)) not in ((int,) if name == "seed" else (int, float)):
             found = f"pretraining.json with {name} {training[name]!r:.60}"
             raise InputError.about(path, found, "a number", "give a file that this project wrote")
     return training
+
+
+def read_seed(path: str | os.PathLike[str]) -> int:
+    """Returns the seed of a saved encoder's training; 0 where the file does not tell. Raises as `read_training` does."""
+    return int(read_training(path).get("seed", 0))
 
 
 def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map") -> FrozenEncoder:

@@ -10,18 +10,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from fabricated import SPEAKERS, classes, emodb, omg, savee, search, write_run
 
 from began.command_line import run_script
 from began.errors import InputError
 from experiments import figures, report
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import DEFAULT_HEAD_SEEN, EXPERIMENTS, LEAKING, SPACE_SEEN, STATISTICS_SEEN
-from experiments.reporting import error_analysis, tables
+from experiments.evaluation.conditions import (
+    DEFAULT_HEAD_SEEN,
+    EXPERIMENTS,
+    LEAKING,
+    SPACE_SEEN,
+    STATISTICS_SEEN,
+    at_encoder_seed,
+)
+from experiments.reporting import encoder_seeds_table, error_analysis, tables
 from experiments.reporting.markdown import Footnotes, escape, number
 from experiments.reporting.readme import update_readme
 from experiments.reporting.render import render
-from experiments.reporting.summary import Results, best_trials, t_interval, validation_and_test
+from experiments.reporting.summary import Results, best_trials, crossed_interval, t_interval, validation_and_test
 
 ROOT = Path(__file__).resolve().parents[1]
 T_2 = 4.302652729911275  # Student's t, 97.5 %, two degrees of freedom
@@ -71,6 +79,35 @@ def test_interval():
     half = T_2 * 0.02 / math.sqrt(3)
     assert (interval.mean, interval.n) == (pytest.approx(0.72), 3)
     assert (interval.low, interval.high) == (pytest.approx(0.72 - half), pytest.approx(0.72 + half))
+
+
+def test_interval_over_rows_and_columns_holds_the_truth_as_often_as_it_says():
+    """Ten speakers and three encoders with effects of their own, or none: 95 of 100 intervals hold the mean of all."""
+    generator = np.random.default_rng(0)
+    for speakers, encoders in ((3.0, 0.0), (3.0, 3.0), (0.0, 2.0)):
+        n_held = 0
+        for _ in range(1000):
+            effects = speakers * generator.standard_normal((10, 1)) + encoders * generator.standard_normal((1, 3))
+            interval = crossed_interval(pd.DataFrame(1 + effects + 2 * generator.standard_normal((10, 3))))
+            n_held += interval.low <= 1 <= interval.high
+        assert 925 <= n_held <= 985
+
+
+def test_interval_over_rows_and_columns():
+    table = pd.DataFrame([[0.0, 0.0], [2.0, 2.0 + 2 / 3], [4.0, 4.0 + 4 / 3]])
+    values = table.to_numpy()
+    rows, columns = values.mean(axis=1), values.mean(axis=0)
+    residual = np.square(values - rows[:, None] - columns + values.mean()).sum() / 2
+    parts = np.array([2 * rows.var(ddof=1), 3 * columns.var(ddof=1), residual])
+    variance, df = parts @ [1, 1, -1], (parts @ [1, 1, -1]) ** 2 / (parts**2 / [2, 1, 2]).sum()
+    half = scipy.stats.t.ppf(0.975, df) * math.sqrt(variance / 6)
+    assert crossed_interval(table) == pytest.approx((values.mean(), values.mean() - half, values.mean() + half, 3))
+    # Columns that are alike: the interval of the rows' means alone. A bound cuts it.
+    rows = [0.1, 0.5, 0.9]
+    assert crossed_interval(pd.DataFrame({"a": rows, "b": rows})) == pytest.approx(t_interval(rows))
+    assert crossed_interval(pd.DataFrame({"a": rows, "b": rows}), 0.0, 1.0)[1:3] == (0.0, 1.0)
+    for few in (pd.DataFrame({"a": rows}), pd.DataFrame({"a": rows[:2], "b": rows[:2]}), pd.DataFrame()):
+        assert math.isnan(crossed_interval(few).low)
 
 
 @pytest.mark.parametrize(("values", "mean"), [([0.5, 0.9], 0.7), ([0.5, math.nan], 0.5), ([], math.nan)])
@@ -363,6 +400,22 @@ def test_ablations_are_compared_with_the_base_speaker_by_speaker(results):
     assert "`began_16_epochs` lies +9.0 points (+9.0 to +9.0) over `initial_weights`." in text
     assert text.count(DEFAULT_HEAD_SEEN[1:]) == 1 and "default parameters; at most 100 epochs" in text
     assert "Not run: `began`, `began_seed_1`," in text
+
+
+def test_what_pre_training_gains_over_encoders_of_several_seeds(results):
+    for seed, gain in ((0, 0.02), (1, 0.05)):
+        for name, value in (("utterance_head", 0.7 + gain), ("utterance_head_initial_weights", 0.7)):
+            emodb(results, at_encoder_seed(name, seed), "ablations", (value,))
+    table = encoder_seeds_table.make_table(Results(results))
+    assert list(table["seed"]) == ["0", "1"] and list(table["difference"]) == pytest.approx([2, 5])
+    text = encoder_seeds_table.to_markdown(Results(results), table)
+    assert "+2.0 (+2.0 to +2.0) | +5.0 (+5.0 to +5.0) |  |  |" in text  # of all seeds nothing, while one is missing
+    for name, value in (("utterance_head", 0.78), ("utterance_head_initial_weights", 0.7)):
+        emodb(results, at_encoder_seed(name, 2), "ablations", (value,))
+    render(results)
+    text = (results / "tables" / "encoder_seeds.md").read_text()
+    half = T_2 * 3 / math.sqrt(3)  # speakers do not differ, so that only the encoders' spread is left
+    assert f"| +8.0 (+8.0 to +8.0) | +5.0 (−{half - 5:.1f} to +{half + 5:.1f}) |" in text
 
 
 def test_runs_are_averaged(results):

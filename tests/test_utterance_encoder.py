@@ -1,5 +1,7 @@
 """Whole utterances through the frozen encoder: any length, in pieces, as a network, and from the cache."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -11,9 +13,11 @@ from began.audio import name_part  # noqa: E402
 from began.components import read_components  # noqa: E402
 from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
 from began.errors import InputError  # noqa: E402
+from began.files import attach_json  # noqa: E402
 from began.representation import represent_utterances  # noqa: E402
 from began.spectrogram import compute_spectrograms  # noqa: E402
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, fill_up, name_statistics, pool_bands  # noqa: E402
+from experiments.evaluation.methods import describe_encoder  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +84,26 @@ def test_lengths_are_filled_up_with_silence(encoder):
 
 
 def test_initial_weights_are_others(tiny_encoder, encoder, spectrogram):
-    drawn = UtteranceEncoder.of(load_random_encoder(tiny_encoder, seed=3), components=read_components(tiny_encoder, "initial"))
+    drawn = UtteranceEncoder.of(load_random_encoder(tiny_encoder), components=read_components(tiny_encoder, "initial"))
     assert drawn.sha256 != encoder.sha256
     assert np.abs(drawn.embed([spectrogram]) - encoder.embed([spectrogram])).max() > 0.01
+
+
+def test_initial_weights_are_drawn_with_the_seed_of_the_training(tiny_encoder, tmp_path):
+    """So that encoders of several seeds have baselines of several draws; without a seed in the file it is 0."""
+    drawn = {}
+    for seed in (None, 0, 1, 2**31 - 1):
+        path = tmp_path / f"{seed}.keras"
+        shutil.copy(tiny_encoder, path)
+        if seed is not None:
+            attach_json(path, "pretraining", {"seed": seed})
+        drawn[seed] = load_random_encoder(path).model.get_weights()[0]
+        assert describe_encoder(path, initial_weights=True).get("initial_seed", 0) == (seed or 0)
+    assert (drawn[None] == drawn[0]).all()
+    assert np.abs(drawn[1] - drawn[0]).max() > 0.01 and np.abs(drawn[2**31 - 1] - drawn[1]).max() > 0.01
+    attach_json(path, "pretraining", {"seed": "one"})
+    with pytest.raises(InputError, match="seed 'one'"):
+        load_random_encoder(path)
 
 
 def test_a_corpus_is_embedded_once_for_all_speeds(encoder, tmp_path):

@@ -81,6 +81,7 @@ ENCODERS = {
     "began": "",
     "began-16-epochs": "--epochs 16",
     "began-seed-1": "--epochs 16 --seed 1",
+    "began-seed-2": "--epochs 16 --seed 2",
     "began-16-filters": "--epochs 16 --base-filters 16",
     "began-gamma-0.5": "--epochs 16 --gamma 0.5",
     "began-linear": "--epochs 16 --magnitude linear",
@@ -359,6 +360,36 @@ _UTTERANCE = {"method": "utterance", "front_end": "normalized"}
 _STATISTICS = {"method": "statistics", "front_end": "normalized"}
 _NORMALIZED = {**_STATISTICS, "normalize_speakers": True}
 _FUNCTIONALS = {"method": "functionals", "front_end": "normalized"}
+
+
+def at_encoder_seed(condition: str, seed: int) -> str:
+    """Returns the name of an ablation with an encoder of another seed, trained, or drawn where its weights are initial."""
+    return f"{condition}_seed_{seed}" if seed else condition
+
+
+ENCODER_SEEDS = (0, 1, 2)
+"""Of the encoders of 16 epochs: `began-16-epochs`, and those whose names end in their seed."""
+
+TRAINED_AND_INITIAL = {name: f"{name}_initial_weights" for name in ("utterance_head", "utterance_statistics")}
+"""Ablation on a trained encoder -> the same on initial weights; both with encoders of all ENCODER_SEEDS."""
+
+
+def _at_other_seeds(name: str, settings: dict) -> dict[str, tuple[str, dict]]:
+    """Returns a key of TRAINED_AND_INITIAL, and its counterpart, with the encoders of the other seeds."""
+    both: tuple[tuple[str, str, dict], ...] = (
+        (name, "pre-trained", {}),
+        (TRAINED_AND_INITIAL[name], "initial weights drawn", {"initial_weights": True}),
+    )
+    return {
+        at_encoder_seed(one, seed): (
+            f"… {words} with seed {seed}",
+            {**settings, **differences, "encoder": f"began-seed-{seed}"},
+        )
+        for one, words, differences in both
+        for seed in ENCODER_SEEDS[1:]
+    }
+
+
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
     "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
@@ -380,6 +411,7 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "from_scratch": ("the same network, trained from scratch", {"method": "whole", "initial_weights": True}),
     "utterance_head": ("default head on the whole utterance", _UTTERANCE),
     "utterance_head_initial_weights": ("… of initial weights", {**_UTTERANCE, "initial_weights": True}),
+    **_at_other_seeds("utterance_head", _UTTERANCE),
     "utterance_head_without_correlations": ("… without correlations", {**_UTTERANCE, "correlations": False}),
     "utterance_head_without_correlations_initial_weights": (
         "… without correlations, initial weights",
@@ -390,6 +422,7 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "utterance_statistics_without_copies": ("… without copies at other speeds", {**_STATISTICS, "copies": False}),
     "utterance_statistics_without_correlations": ("… without correlations", {**_STATISTICS, "correlations": False}),
     "utterance_statistics_initial_weights": ("… of initial weights", {**_STATISTICS, "initial_weights": True}),
+    **_at_other_seeds("utterance_statistics", _STATISTICS),
     "utterance_statistics_speaker_normalized": ("… each speaker standardised", _NORMALIZED),
     "utterance_statistics_speaker_normalized_initial_weights": (
         "… each speaker standardised, initial weights",

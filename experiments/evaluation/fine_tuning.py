@@ -32,13 +32,15 @@ Examples = tuple[np.ndarray, np.ndarray]
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
     """Returns the spectrograms of a corpus, and the trainer that starts from the encoder's weights, or initial ones."""
-    from began.encoder import read_config, reset_weights
+    from began.encoder import read_config, read_seed, reset_weights
     from began.network_file import load_network
     from began.startup import start_backend
 
     start_backend()
     path = settings.find_encoder(condition)
-    encoder = reset_weights(load_network(path)) if condition.initial_weights else load_network(path)
+    encoder = load_network(path)
+    if condition.initial_weights:
+        reset_weights(encoder, read_seed(path))
     data = load_spectrograms(corpus, read_config(path), settings.tail)
     return data, make_trainer(encoder, condition.learning_rate or LEARNING_RATE)
 

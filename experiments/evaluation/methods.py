@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.components import hash_components, read_components
-from began.encoder import read_config, read_training
+from began.encoder import read_config, read_seed, read_training
 from began.errors import InputError
 from began.files import sha256_of
 from began.startup import BACKENDS, choose_backend
@@ -107,7 +107,7 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
 
 
 def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, object]:
-    """Returns the hash of an encoder, or with initial weights its architecture; a note where its training is not finished.
+    """Returns the hash of an encoder, or with initial weights its architecture and seed; a note where it is not finished.
 
     Raises:
         InputError: no such file, or damaged.
@@ -116,7 +116,10 @@ def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, obj
     spectrogram = read_config(path).to_dict()
     if initial_weights:
         sizes = {name: training.get(name) for name in ("base_filters", "latent_size")}
-        return {"architecture": sizes, "spectrogram": spectrogram}
+        drawn = (
+            {"initial_seed": seed} if (seed := read_seed(path)) else {}
+        )  # runs of an earlier version name none: theirs was 0
+        return {"architecture": sizes, **drawn, "spectrogram": spectrogram}
     done, epochs = training.get("epochs_done", 0), training.get("epochs", 0)
     note = {"note": f"unfinished encoder: {done:g} of {epochs} epochs"} if done < epochs else {}
     return {"encoder_sha256": sha256_of(path), "spectrogram": spectrogram, **note}

@@ -12,7 +12,7 @@ from began.files import write_atomically, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import CORPUS_TITLES, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED
-from experiments.reporting import robustness_table, transfer_table
+from experiments.reporting import encoder_seeds_table, robustness_table, transfer_table
 from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
@@ -34,9 +34,10 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
     tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
     parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
     written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
-    for record, module in ((ROBUSTNESS, robustness_table), (TRANSFER, transfer_table)):
+    more = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
+    for name, module in more.items():
         if len(table := module.make_table(results)):
-            path = folder / "tables" / f"{record.name}.md"
+            path = folder / "tables" / f"{name}.md"
             _write_csv(path.with_suffix(".csv"), table)
             write_text(path, module.to_markdown(results, table))
             written += [path.with_suffix(".csv"), path]

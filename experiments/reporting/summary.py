@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from began.errors import counted
@@ -69,6 +70,37 @@ def t_interval(values: Iterable[float], lowest: float = -math.inf, highest: floa
 
     half = float(stdtrit(n - 1, 0.975)) * finite.std(ddof=1) / math.sqrt(n)
     return Interval(mean, max(mean - half, lowest), min(mean + half, highest), n)
+
+
+def crossed_interval(table: pd.DataFrame, lowest: float = -math.inf, highest: float = math.inf) -> Interval:
+    """Returns the mean of a table with its 95 % interval over other rows and other columns, both drawn at random.
+
+    The variance of the mean is that of the two-way random-effects model without replication: with mean squares of rows,
+    columns and residuals, (MS_rows + MS_columns − MS_residual) / n, its degrees of freedom by Satterthwaite (1946). Where
+    columns differ by less than the residuals do, the interval is that of the row means; and the reverse.
+
+    Args:
+        table: at least three rows and two columns, such as one per speaker and one per encoder; otherwise there is no interval.
+    """
+    values = table.to_numpy(dtype=float)
+    (n_rows, n_columns), mean = values.shape, float(values.mean()) if values.size else math.nan
+    if n_rows < 3 or n_columns < 2 or not np.isfinite(values).all():
+        return Interval(mean, n=n_rows)
+    from scipy.special import stdtrit
+
+    of_rows, of_columns = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
+    df = np.array([n_rows - 1, n_columns - 1, (n_rows - 1) * (n_columns - 1)])
+    squares = np.array(
+        [np.square(part).sum() for part in (of_rows - mean, of_columns - mean, values - of_rows - of_columns + mean)]
+    )
+    rows, columns, residual = squares * [n_columns, n_rows, 1] / df
+    candidates = [(rows, df[0]), (columns, df[1])]
+    if rows + columns > residual:
+        both = rows + columns - residual
+        candidates.append((both, both**2 / (np.array([rows, columns, residual]) ** 2 / df).sum()))
+    variance, freedom = max(candidates)
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance / values.size)
+    return Interval(mean, max(mean - half, lowest), min(mean + half, highest), n_rows)
 
 
 def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
@@ -194,12 +226,19 @@ class Results:
         Each speaker counts once, with the mean over the runs: nothing where the folds are not one speaker each, nor where the
         recordings are not the same.
         """
+        differences = self.subtract(experiment, condition, base, metric, level)
+        return Interval() if differences is None else t_interval(differences, -1.0, 1.0)
+
+    def subtract(
+        self, experiment: str, condition: str, base: str, metric: str = "accuracy", level: str = "utterance"
+    ) -> pd.Series | None:
+        """Returns what `compare` averages, one number per speaker; None where there is nothing to compare."""
         if self._are_on_other_sounds(experiment, condition, base):
-            return Interval()
+            return None
         keys = [(experiment, name, metric, level) for name in (condition, base)]
         if not all(key in self.by_fold and self.has_speakers_as_folds(*key[:2]) for key in keys):
-            return Interval()
-        return t_interval(self.by_fold[keys[0]] - self.by_fold[keys[1]], -1.0, 1.0)
+            return None
+        return self.by_fold[keys[0]] - self.by_fold[keys[1]]
 
     def _are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
         """True where the runs of two conditions name different recordings; runs of an earlier version name none."""

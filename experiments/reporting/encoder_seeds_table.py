@@ -1,0 +1,52 @@
+"""The table of encoders of several seeds: what pre-training gains, where its own luck is in the interval, too."""
+
+import pandas as pd
+
+from experiments.evaluation.conditions import ENCODER_SEEDS, EXPERIMENTS, TRAINED_AND_INITIAL, at_encoder_seed
+from experiments.reporting import markdown as md
+from experiments.reporting.summary import Results, crossed_interval, t_interval
+
+NAME = "encoder_seeds"
+OVER_BOTH = "all"
+
+_EXPERIMENT = EXPERIMENTS["ablations"]
+_ABOUT = (
+    "Encoders pre-trained for 16 epochs with different seeds, each beside the same network with initial weights that were "
+    "drawn with that seed: how much more accurate a classifier on the trained one is, averaged over the speakers of EmoDB, "
+    "in points. The intervals of single seeds are Student's t over speakers. That of all seeds is over speakers and seeds: "
+    "it says whether the gain would hold for another speaker and another pre-training (two-way random effects, degrees of "
+    "freedom by Satterthwaite)."
+)
+
+
+def make_table(results: Results) -> pd.DataFrame:
+    """Returns one row per classifier and seed, and one for all seeds together where all have been run; points of accuracy.
+
+    The columns are ``condition``, ``base``, ``seed`` ("all" for the mean), ``difference``, ``ci_low``, ``ci_high`` and
+    ``n_speakers``.
+    """
+    rows = []
+    for trained, initial in TRAINED_AND_INITIAL.items():
+        by_seed = {}
+        for seed in ENCODER_SEEDS:
+            names = at_encoder_seed(trained, seed), at_encoder_seed(initial, seed)
+            if (differences := results.subtract(_EXPERIMENT.name, *names)) is not None:
+                by_seed[seed] = differences
+                rows.append((trained, initial, str(seed), *t_interval(differences, -1.0, 1.0)))
+        if len(by_seed) == len(ENCODER_SEEDS):
+            rows.append((trained, initial, OVER_BOTH, *crossed_interval(pd.DataFrame(by_seed), -1.0, 1.0)))
+    table = pd.DataFrame(rows, columns=["condition", "base", "seed", "difference", "ci_low", "ci_high", "n_speakers"])
+    scores = ["difference", "ci_low", "ci_high"]
+    return table.assign(**100 * table[scores].astype(float))
+
+
+def to_markdown(results: Results, table: pd.DataFrame) -> str:
+    """Returns the table as Markdown: one row per classifier, one column per seed and one for all."""
+    rows, footnotes = [], md.Footnotes()
+    for (condition, base), block in table.groupby(["condition", "base"], sort=False):
+        cells = {row.seed: md.with_interval(row.difference, row.ci_low, row.ci_high, sign="+") for row in block.itertuples()}
+        marks = footnotes.marks("; ".join(results.notes(_EXPERIMENT.name, condition)))
+        rows.append([f"`{condition}` − `{base}`{marks}", *(cells.get(str(seed), "") for seed in (*ENCODER_SEEDS, OVER_BOTH))])
+    heads = ["", *(f"seed {seed}" for seed in ENCODER_SEEDS), "all seeds"]
+    lines = ["# What pre-training gains, over speakers and encoders: EmoDB, leave one speaker out", "", md.MADE, "", _ABOUT, ""]
+    return "\n".join([*lines, md.markdown_table(heads, rows), "", *footnotes.lines()])
