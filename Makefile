@@ -3,7 +3,7 @@
 # make fuzz    searches at random, for minutes, for input that is handled wrongly
 # make test-extras  the tests of what is optional: JAX, Spark, PyAV, ffmpeg, older Keras; in build/
 # make lint    ruff and mypy
-# make bench   benchmarks -> results/benchmarks.csv; AGAINST=COMMIT also predicts with the command of an earlier commit
+# make bench   benchmarks -> results/benchmarks.csv; AGAINST=COMMIT also runs predict and a table of that commit
 # make tables  tables, figures and the README's results from what lies under results/
 # make report  the notebooks as one HTML report
 PYTHON ?= python3

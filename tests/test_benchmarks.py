@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 
 import pytest
@@ -65,6 +66,27 @@ def test_benchmark_of_predicting_in_miniature():
     (row,) = benchmark(repetitions=1)
     assert row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=1e-2)
     assert row["ratio"] > 1.5
+
+
+def test_benchmark_of_tables_in_miniature():
+    from experiments.benchmarks import ROOT
+    from experiments.benchmarks.tables import benchmark
+
+    if subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True).returncode:
+        pytest.skip("no git checkout, so no other commit")
+    (row,) = benchmark("HEAD", speakers=4, n_texts=1, max_evals=1, methods=("statistics",))
+    assert row["name"] == "one run of Table 3, support vector machines" and row["unit"] == "s"
+    assert row["ours"] > 0 and row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=1e-2)
+    worktrees = subprocess.run(["git", "-C", ROOT, "worktree", "list"], capture_output=True, text=True, check=True).stdout
+    assert "benchmark-" not in worktrees
+
+
+def test_tables_are_measured_beside_a_commit_alone(tmp_path, capsys):
+    from began.command_line import run_script
+    from experiments.benchmarks import __main__ as bench
+
+    assert run_script(bench.main, bench.make_parser(), ["--results-dir", str(tmp_path), "--only", "tables"]) == 2
+    assert "Add --against COMMIT" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_benchmark_of_checksums_in_miniature():

@@ -6,13 +6,18 @@ work besides, both sides suffer alike. Each module measures one family of rows a
 
 import multiprocessing
 import re
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def alternate(sides: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[str, np.ndarray]:
@@ -41,6 +46,21 @@ def make_row(name: str, ours: Any, alternative: Any, unit: str, note: str, *, in
     numbers = {"ours": ours, "alternative": alternative, "ratio": ratio}
     rounded = {key: float(f"{np.median(value):.4g}") for key, value in numbers.items()}
     return {"name": name, **rounded, "unit": unit, "note": note}
+
+
+@contextmanager
+def check_out(commit: str | None) -> Iterator[Path]:
+    """Gives a folder with the files of a commit; without one, this folder."""
+    if commit is None:
+        yield ROOT
+        return
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", f"{folder}/other", commit], check=True)
+        try:
+            yield Path(folder) / "other"
+        finally:
+            subprocess.run([*git, "remove", "--force", f"{folder}/other"], check=True)
 
 
 def write_speech(folder: Path, n_files: int, shortest_seconds: float = 2.0, longest_seconds: float = 4.0) -> list[Path]:

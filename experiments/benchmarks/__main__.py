@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from began.command_line import run_script
+from began.errors import InputError
 from began.files import write_atomically
 from began.precision import describe_processor
 from began.startup import count_cores
@@ -27,33 +28,39 @@ PARTS = (
     "training_step",
     "leave_one_speaker_out",
     "growth",
+    "tables",
 )
+AGAINST = ("predicting", "tables")
+"""Parts that --against concerns; there is no other way to make a table, so without it that part is left out."""
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks", description=__doc__)
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure; default: all")
-    against = "commit whose command predicts beside ours; default: ours with TensorFlow"
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure; default: all")
+    against = "commit whose commands predict and make a table beside ours; default: predicts with TensorFlow, makes no table"
     parser.add_argument("--against", metavar="COMMIT", help=against)
     return parser
 
 
 def main(arguments: argparse.Namespace) -> None:
+    parts = arguments.only or [part for part in PARTS if part != "tables" or arguments.against]
+    if "tables" in parts and not arguments.against:
+        raise InputError.about("--only tables", "no other commit", "one to compare with", "add --against COMMIT")
     import pandas as pd
 
     if (busy := os.getloadavg()[0]) > 0.5:
         print(f"note: other programs keep {busy:.1f} cores busy; the figures will be lower than this machine's", flush=True)
     path, processor, rows = arguments.results_dir / "benchmarks.csv", f"{describe_processor()}, {count_cores()} cores", []
-    for number, part in enumerate(arguments.only, start=1):
+    for number, part in enumerate(parts, start=1):
         print(f"measuring: {part.replace('_', ' ')}", flush=True)
         benchmark = importlib.import_module(f"experiments.benchmarks.{part}").benchmark
-        rows += benchmark(against=arguments.against) if part == "predicting" else benchmark()
+        rows += benchmark(against=arguments.against) if part in AGAINST else benchmark()
         table = pd.DataFrame(rows).assign(processor=processor)
         if path.exists():  # rows of other processors stay, and of this one, until all parts are measured, what was not
             before = pd.read_csv(path)
-            is_done = number == len(arguments.only) and set(arguments.only) == set(PARTS)
+            is_done = number == len(parts) and set(parts) == set(PARTS)
             replaced = (before["processor"] == processor) & (is_done | before["name"].isin(table["name"]))
             table = pd.concat([before[~replaced], table], ignore_index=True)
         with write_atomically(path) as temporary:

@@ -6,14 +6,12 @@ Ours: ONNX Runtime. The alternative: TensorFlow, or the same command of another 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiments.benchmarks import alternate, make_row, write_speech
+from experiments.benchmarks import ROOT, alternate, check_out, make_row, write_speech
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 3
 
 
@@ -23,28 +21,13 @@ def benchmark(repetitions: int = 5, against: str | None = None) -> list[dict[str
     Args:
         against: a commit whose command is the alternative; None: ours with --runtime tensorflow.
     """
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, _check_out(against) as other:
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, check_out(against) as other:
         (sound,) = write_speech(Path(folder), 1, SECONDS, SECONDS)
         ours = _make_command(ROOT, sound, "--runtime", "onnx")
         alternative = _make_command(other, sound, *([] if against else ["--runtime", "tensorflow"]))
         seconds = alternate({"ours": ours, "alternative": alternative}, repetitions)
     note = f"a file of {SECONDS} s; the alternative: {f'commit {against}' if against else 'TensorFlow'}; goal 3"
     return [make_row("predicting one short file", seconds["ours"], seconds["alternative"], "s", note, inverse=True)]
-
-
-@contextmanager
-def _check_out(commit: str | None) -> Iterator[Path]:
-    """Gives a folder with the files of a commit; without one, this folder."""
-    if commit is None:
-        yield ROOT
-        return
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", f"{folder}/other", commit], check=True)
-        try:
-            yield Path(folder) / "other"
-        finally:
-            subprocess.run([*git, "remove", "--force", f"{folder}/other"], check=True)
 
 
 def _make_command(root: Path, sound: Path, *options: str) -> Callable[[], Any]:
