@@ -81,8 +81,8 @@ def binary_accuracy(target: np.ndarray, scores: np.ndarray) -> float:
     return float(np.mean((np.asarray(scores) > 0.5) == _one_hot(target, scores)))
 
 
-def fbeta_rounded(target: np.ndarray, scores: np.ndarray, beta: float = 0.5) -> float:
-    """Micro F-beta over all class outputs, each rounded at 0.5: an utterance with none above 0.5 predicts nothing.
+def fbeta_rounded(target: np.ndarray, scores: np.ndarray) -> float:
+    """Micro F-beta, beta 0.5, over all class outputs, each rounded at 0.5: an utterance with none above 0.5 predicts nothing.
 
     Source: `fbeta_score` in early Keras toolkits, here over all utterances at once and not averaged over batches.
 
@@ -90,7 +90,7 @@ def fbeta_rounded(target: np.ndarray, scores: np.ndarray, beta: float = 0.5) -> 
         target, scores: see `binary_accuracy`.
     """
     rounded = np.asarray(scores) > 0.5
-    return float(_fbeta(np.sum(_one_hot(target, scores) & rounded), len(rounded), rounded.sum(), beta))
+    return float(_fbeta(np.sum(_one_hot(target, scores) & rounded), len(rounded), rounded.sum(), 0.5))
 
 
 def _fbeta(n_hits: ArrayLike, n_true: ArrayLike, n_predicted: ArrayLike, beta: float) -> np.ndarray:
@@ -110,6 +110,27 @@ def unweighted_average_recall(target: np.ndarray, prediction: np.ndarray) -> flo
     target, prediction = np.asarray(target), np.asarray(prediction)
     # Not scikit-learn's recall_score, which takes 40 times as long: it is measured after every epoch of every head.
     return float(np.mean([np.mean(prediction[target == label] == label) for label in np.unique(target)]))
+
+
+def score_utterances(
+    task: str, scores: np.ndarray, targets: np.ndarray, utterance: np.ndarray, how: str = "mean"
+) -> dict[str, float]:
+    """Returns the `score` of utterances that epochs and parameters are selected on, and the metrics that it consists of.
+
+    It is unweighted average recall, beside `accuracy`, or the mean of both concordance correlation coefficients.
+
+    Args:
+        task: one of TASKS.
+        scores, targets, utterance: of chunks, shapes (n, d), (n,) class indices or (n, 2), and (n,).
+        how: see `aggregate_chunks`.
+    """
+    _, first = np.unique(utterance, return_index=True)
+    target, predicted = targets[first], aggregate_chunks(scores, utterance, how, task)
+    if task == CATEGORICAL:
+        predicted = predicted.argmax(axis=1)
+        return {"score": unweighted_average_recall(target, predicted), "accuracy": float(np.mean(predicted == target))}
+    values = [concordance_correlation_coefficient(target[:, i], predicted[:, i]) for i in (0, 1)]
+    return {"score": float(np.mean(values)), **dict(zip(CONCORDANCE, values, strict=True))}
 
 
 def evaluate_classification(
@@ -208,6 +229,9 @@ def evaluate_dimensions(
 ) -> dict[str, float]:
     """Every metric of arousal and valence, over all utterances and, where `video` is given, averaged over videos.
 
+    Correlations with a constant target, such as that of one utterance, are NaN: nothing can agree with it, or fail to. Of
+    videos they count as 0, as in the script of the challenge.
+
     Args:
         arousal_target, arousal_prediction: shape (n,), arousal in [0, 1].
         valence_target, valence_prediction: shape (n,), valence in [-1, 1].
@@ -219,9 +243,11 @@ def evaluate_dimensions(
     pairs = {"arousal": (arousal_target, arousal_prediction), "valence": (valence_target, valence_prediction)}
     for name, pair in pairs.items():
         target, prediction = validate_dimension(name, *pair)
-        result[f"concordance_correlation_coefficient_{name}"] = concordance_correlation_coefficient(target, prediction)
+        is_constant = np.ptp(target) == 0
+        concordance = np.nan if is_constant else concordance_correlation_coefficient(target, prediction)
+        result[f"concordance_correlation_coefficient_{name}"] = concordance
         result[f"mean_squared_error_{name}"] = float(np.mean((target - prediction) ** 2))
-        result[f"pearson_correlation_{name}"] = pearson_correlation(target, prediction)
+        result[f"pearson_correlation_{name}"] = np.nan if is_constant else pearson_correlation(target, prediction)
         if video is None:
             continue
         videos = np.asarray(video, dtype=object).astype(str).ravel()

@@ -111,6 +111,10 @@ def main(arguments: argparse.Namespace) -> int:
         raise InputError.about("FILE_OR_FOLDER", "nothing", expected, "name your recordings, or use --export")
     if arguments.export_to and not arguments.export:
         raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
+    for option in ("labels", "adapt", "single_pass") if arguments.export else ():
+        if getattr(arguments, option):
+            name = f"--{option.replace('_', '-')}"
+            raise InputError.about(name, "it with --export", "one of both: the whole model is exported", f"leave out {name}")
     description = read_description(arguments.model)
     check_labels(arguments.labels, description)
     check_adaptation(arguments, description)
@@ -138,7 +142,7 @@ def main(arguments: argparse.Namespace) -> int:
     could_adapt = description.get("kind") == UTTERANCE and arguments.channel != BOTH and len(files) - n_bad >= ENOUGH_TO_ADAPT
     if could_adapt and not arguments.adapt and not arguments.speakers_from_folders:
         print(f"note: {ADAPT_HINT}", file=sys.stderr)
-    if pictures:
+    if pictures and n_bad < len(files):
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
     return 1 if n_bad else 0
 
@@ -301,7 +305,7 @@ def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
 def _describe(predictor: Predictor, scores) -> str:
     if not predictor.is_categorical:
         return "  ".join(f"{name} {score:+.2f}" for name, score in zip(predictor.columns, scores, strict=True))
-    order = scores.argsort(kind="stable")[::-1]
+    order = (-scores).argsort(kind="stable")  # of classes that are as probable, the first, as everywhere
     first, *others = (f"{predictor.columns[index]} {100 * scores[index]:.0f} %" for index in order)
     width = max(map(len, predictor.columns)) + len(" 100 %")
     return f"{first:<{width}}  ({', '.join(others)})"

@@ -36,6 +36,7 @@ from classifiers.utterance_predictor import UtteranceReader, predict_utterances
 EXPECTED = "model.keras as the tables write it"
 
 UNSURE, FAR = "unsure", "unlike the training recordings"
+NO_CHOICE = "the model gives none of the chosen answers any probability"
 """Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
 95 % of the corpus' own recordings do when their speakers are held out."""
 
@@ -103,6 +104,12 @@ class Predictor:
     def notes_on(self, prediction: Prediction) -> list[str]:
         """Returns what to beware of in a prediction; only models that were calibrated know."""
         calibration, notes = self.metadata.get("calibration"), []
+        if (
+            self.allowed is not None
+            and len(self.allowed) > 1
+            and np.ptp(prediction.scores[np.isin(self.columns, self.allowed)]) == 0
+        ):
+            notes.append(NO_CHOICE)
         if calibration and self.is_categorical and prediction.scores.max() < UNSURE_BELOW:
             notes.append(UNSURE)
         if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:

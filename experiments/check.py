@@ -17,7 +17,7 @@ from pathlib import Path
 from began.audio import hash_sound
 from began.command_line import run_script
 from began.errors import InputError, counted, printable
-from experiments.corpora import CORPORA, load, omg
+from experiments.corpora import CORPORA, describe_corpus, load, omg
 from experiments.corpora.equal_sounds import describe_copies
 from experiments.corpora.folders import probe, try_each
 from experiments.corpora.record import Corpus
@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.annotations_dir is not None and name != "omg":
         raise InputError.about("--annotations-dir", f"it with {name}", "it with omg only", "leave it out")
     corpus = load(name, data_dir, **options)
-    print(f"{CORPORA[name].DESCRIPTION}\nLicence: {CORPORA[name].LICENCE}\n")
+    print(describe_corpus(name) + "\n")
     print("\n".join(_count(corpus)))
     wrong = list(corpus.notes)
     if corpus.missing is not None:

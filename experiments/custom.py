@@ -55,6 +55,8 @@ def main(arguments: argparse.Namespace) -> None:
     condition = describe_condition(arguments, corpus)
     check_conditions([condition], settings)
     print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)
+    if arguments.protocol == "official" and "test" not in set(corpus.utterances.get("split", ["test"])):
+        print("note: no part test, so the part validation is tested on, and nothing is selected on it", flush=True)
     check_audio(corpus)  # which may take long
     models = evaluate([condition], corpus, settings)
     written = render(settings.results_dir)

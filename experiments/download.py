@@ -27,7 +27,7 @@ from urllib.parse import urlparse
 from began.command_line import run_script
 from began.errors import InputError, is_full, printable, raise_passing
 from began.files import UNFINISHED, lock_folder
-from experiments.corpora import CORPORA, emodb, librispeech, load
+from experiments.corpora import CORPORA, describe_corpus, emodb, librispeech, load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Archive
 
@@ -73,7 +73,7 @@ def explain(name: str) -> str:
     steps = textwrap.indent(corpus.HOW_TO_OBTAIN, "  ")
     layout = textwrap.fill(corpus.LAYOUT, 100, initial_indent="  ", subsequent_indent="  ", break_long_words=False)
     return (
-        f"{corpus.DESCRIPTION}\nLicence: {corpus.LICENCE}\n"
+        f"{describe_corpus(name)}\n"
         f"This corpus cannot be fetched by a program. To get it:\n{steps}\n"
         f"The folder must then hold:\n{layout}\n"
         f"Then check it: python -m experiments.check {name} DIR"

@@ -76,8 +76,9 @@ def main(arguments: argparse.Namespace) -> None:
         corpus, left_out = trained_model.match_classes(corpus, labels, renamed)
     elif "arousal" not in corpus.utterances or renamed:
         found = "--map" if renamed else f"no columns arousal and valence in {corpus.name}"
-        expected = "them, and no --map: the model predicts arousal and valence"
-        raise InputError.about(arguments.model, found, expected, "give another corpus or model")
+        expected = "no --map" if renamed else "these columns"
+        action = "leave out --map" if renamed else "give another corpus or model"
+        raise InputError.about(arguments.model, found, f"{expected}, for the model predicts arousal and valence", action)
     settings = Settings(arguments.results_dir or (OWN_RESULTS if arguments.manifest else RESULTS))
     hashes = SoundHashes(settings.cache_dir)
     corpus = read_sounds(corpus, hashes)

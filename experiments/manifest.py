@@ -38,7 +38,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     naming = NAMINGS[arguments.corpus]
-    rows, others, unlabelled = list_recordings(naming, arguments.folder)
+    if arguments.output and arguments.output.suffix.lower() != ".csv":
+        raise InputError.about("--output", arguments.output, "a name that ends in .csv", "choose another name")
+    rows, others, left_out = list_recordings(naming, arguments.folder)
     output = arguments.output or arguments.folder / "manifest.csv"
     text = to_csv(rows, output.parent)
     if output.exists() and (not output.is_file() or output.read_text(encoding="utf-8", errors="replace") != text):
@@ -46,8 +48,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise InputError.about(output, "another file there", "none, so that no manifest of yours is lost", action)
     write_text(output, text)
     print(load("manifest", output).describe())
-    for label, names in sorted(unlabelled.items()):
-        print(printable(f"note: {counted(len(names), 'recording')} left out, labelled {label}: {shorten(names)}"))
+    for reason, names in sorted(left_out.items()):
+        print(printable(f"note: {counted(len(names), 'recording')} left out, {reason}: {shorten(names)}"))
     if others:
         names = [path.relative_to(arguments.folder).as_posix() for path in others]
         print(printable(f"note: {counted(len(others), 'file')} left out, not named as {naming.example}: {shorten(names)}"))

@@ -28,10 +28,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from began.audio import measure_seconds
 from began.command_line import run_script
 from began.distributed import Cluster
 from began.encoder import read_training
-from began.errors import InputError, printable
+from began.errors import InputError, counted, printable
 from began.files import lock_folder
 from began.front_end import FRONT_ENDS
 from began.pretraining_settings import AUTO, FLOAT32, PRECISIONS, PretrainingSettings
@@ -138,6 +139,8 @@ def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster:
     folder = run.results_dir / "cache" / f"{corpus.name}-{name}"
     if not (folder / "store.json").exists():  # else the files have been read before
         check_audio(corpus)
+        if n_short := sum(measure_seconds(path) < 1 for path in corpus.utterances["path"]):
+            print(f"note: {n_short} of {counted(len(corpus.utterances), 'recording')} last less than a second and are left out")
     paths = list(corpus.utterances["path"])
     progress = partial(tqdm, total=len(paths), desc="preparing", unit="file", disable=None)
     # Workers that share a disk wait for the first of them, and find its store.

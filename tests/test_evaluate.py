@@ -315,6 +315,8 @@ def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     of_others = known | {"sounds": ["0"]}
     assert describe_warnings(corpus, of_others, {}, None) == []
     assert "was trained on EmoDB" in describe_warnings(replace(corpus, name="emodb"), of_others, {}, None)[0]
+    assert describe_warnings(corpus, of_others | {"corpus": "manifest"}, {}, None) == []  # files of one name, other recordings
+    assert "was trained on manifest" in describe_warnings(corpus, known | {"corpus": "manifest"}, {}, None)[0]
 
 
 def test_a_hint_can_be_pasted(tiny_corpora):

@@ -189,6 +189,23 @@ def test_esds_own_split_is_taken(write):
     assert {path.split("/")[-2]: part for path, part in zip(table["utterance"], table["split"], strict=True)} == parts
 
 
+def test_of_two_formats_the_lossless_one_is_taken(write, capsys):
+    """CREMA-D holds all recordings twice, and they would lie on both sides of a split."""
+    folder = write("AudioWAV/1001_DFA_ANG_XX.wav", "AudioMP3/1001_DFA_ANG_XX.mp3", "AudioMP3/1002_DFA_SAD_XX.mp3")
+    assert run("crema-d", folder) == 0
+    table = load("manifest", folder / "manifest.csv").utterances
+    assert list(table["utterance"]) == ["AudioMP3/1002_DFA_SAD_XX.mp3", "AudioWAV/1001_DFA_ANG_XX.wav"]
+    said = "note: 1 recording left out, in a lossless format there, too: 1001_DFA_ANG_XX.mp3"
+    assert said in capsys.readouterr().out
+
+
+def test_the_manifest_is_a_csv_file(write, tmp_path, capsys):
+    folder = write("AudioWAV/1001_DFA_ANG_XX.wav")
+    assert run("crema-d", folder, "--output", tmp_path / "m.parquet") == 2
+    assert "m.parquet; expected a name that ends in .csv" in capsys.readouterr().err
+    assert not (tmp_path / "m.parquet").exists()
+
+
 def test_other_files_are_named_and_counted(write, capsys):
     song = "Actor_01/03-02-01-01-01-01-01.wav"
     folder = write("Actor_01/03-01-01-01-01-01-01.wav", song, "Actor_01/notes.wav")

@@ -139,6 +139,12 @@ def test_video_of_another_length():
         metrics.evaluate_dimensions([0, 1], [0, 1], [0, 1], [0, 1], video=["a"])
 
 
+def test_nothing_can_agree_with_a_constant_target():
+    result = metrics.evaluate_dimensions([0.5], [0.4], [0.1, 0.1], [0.3, 0.2], video=None)
+    for name, value in result.items():
+        assert np.isnan(value) == ("error" not in name)
+
+
 def test_constant_prediction_shows_no_concordance():
     assert metrics.concordance_correlation_coefficient(np.ones(4), np.ones(4)) == 0
     assert metrics.pearson_correlation(np.arange(4), np.ones(4)) == 0

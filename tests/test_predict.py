@@ -551,6 +551,14 @@ def test_a_saved_model_gives_the_same_numbers(made, tmp_path, capsys, task):
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "option", [("--labels", "anger,neutral"), ("--adapt", "."), ("--single-pass",)], ids=lambda words: words[0]
+)
+def test_what_an_export_would_ignore_is_refused(tmp_path, capsys, option):
+    assert run("--export", "saved_model", "--export-to", tmp_path / "exported", *option) == 2
+    assert f"{option[0]}: found it with --export" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_an_export_with_other_numbers_is_not_kept(made, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_run_saved_model", lambda folder, spectrograms: [np.zeros((3, 3))])
     with pytest.raises(InputError, match="differ by"):

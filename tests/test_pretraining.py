@@ -542,11 +542,17 @@ def test_speech_of_ones_own(librispeech, tmp_path, capsys, given):
         data.write_text("file,start,end\n" + "".join(f"deep/{n}/take {n}.flac,0,8\n" for n in range(4)), encoding="utf-8")
     arguments = script(data, tmp_path / "results", "--epochs", 1)[2:]
     assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 0
-    assert "mine: 4 utterances; 1 speaker" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "mine: 4 utterances; 1 speaker" in said and "less than a second" not in said
     folder = tmp_path / "results" / "pretrain_librispeech" / "began"
     assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["corpus"] == "mine"
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "| data | 4 utterances of mine, 16 kHz |" in card and "LibriSpeech" not in card and "CC BY" not in card
+    if given == "a folder":
+        soundfile.write(mine / "short.wav", 0.1 * np.random.default_rng(0).standard_normal(9000), 16_000)
+        arguments = script(data, tmp_path / "with-short", "--epochs", 1)[2:]
+        assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 0
+        assert "note: 1 of 5 recordings last less than a second and are left out" in capsys.readouterr().out
     (mine / "deep" / "voice.m4a").write_bytes(bytes(99))
     if given == "a folder":
         arguments = script(data, tmp_path / "others", "--epochs", 1)[2:]

@@ -67,6 +67,12 @@ def test_searches_outlive_their_runs_and_are_not_used_with_other_settings(run):
         run.start_searches(CONFIG | {"method": "statistics"})
 
 
+def test_what_a_hash_is_of_is_named(run):
+    run.start(CONFIG | {"utterances_sha256": "a"})
+    with pytest.raises(InputError, match="made with other settings; names, labels or speakers of utterances are not the same"):
+        run.start(CONFIG | {"utterances_sha256": "b"})
+
+
 def test_settings_that_change_no_result_may_differ(run):
     run.start(CONFIG)
     run.start(CONFIG | {"workers": 8}, may_differ=("workers",))
@@ -154,11 +160,6 @@ def test_a_results_folder_that_is_a_file_is_an_input_error(tmp_path):
 def test_names_that_are_not_folders_are_refused(tmp_path, names):
     with pytest.raises(InputError, match="name of the"):
         RunFolder(tmp_path, *names, 1)
-
-
-def test_negative_run(tmp_path):
-    with pytest.raises(InputError, match="-1"):
-        RunFolder(tmp_path, "a", "b", -1)
 
 
 def test_text_stays_text_and_numbers_are_exact(run):

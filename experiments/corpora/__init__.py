@@ -25,13 +25,20 @@ def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corp
     return CORPORA[name].load(data_dir, **options)
 
 
+def describe_corpus(name: str) -> str:
+    """Returns what a known corpus is, its licence, and how it wants to be cited."""
+    corpus = CORPORA[name]
+    cite = f"\nCite: {corpus.CITATION}" if corpus.CITATION else ""
+    return f"{corpus.DESCRIPTION}\nLicence: {corpus.LICENCE}{cite}"
+
+
 def open_corpus(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corpus:
-    """Prints what a corpus holds, then returns it with its sound files checked, which may take long.
+    """Prints what a corpus holds, and what to know about it, then returns it with its sound files checked, which may take long.
 
     Raises:
         InputError: see `load`; also every sound file that cannot be used.
     """
     corpus = load(name, data_dir, **options)
-    print(corpus.describe(), flush=True)
+    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)
     check_audio(corpus)
     return corpus

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.folders import LOSSLESS, compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "emodb"
@@ -75,7 +75,7 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     folder = find_corpus(data_dir, "EmoDB", LAYOUT, HOW_TO_OBTAIN, _find_wav_folder)
     expected = "speaker (03, 08 to 16), text, emotion letter, version, such as 03a01Fa.wav"
     rows = parse_names(find_files(folder, LOSSLESS, max_depth=0), _parse_name, folder, "EmoDB", expected)
-    return build_corpus(NAME, rows, LABELS, notes=compare_names(rows, list_published()))
+    return build_corpus(NAME, rows, LABELS, published=list_published())
 
 
 def _find_wav_folder(data_dir: Path) -> Path | None:

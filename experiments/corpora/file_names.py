@@ -13,7 +13,7 @@ from pathlib import Path
 from began.errors import InputError, printable
 from began.find_sounds import SUFFIXES
 from experiments.corpora import emodb, savee
-from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
+from experiments.corpora.folders import LOSSLESS, find_files, open_folder, refuse_duplicates
 
 MAX_DEPTH = 8
 """Folders below the one that is named: IEMOCAP has five, and archives are unpacked into folders of their own."""
@@ -171,9 +171,11 @@ _ANNOTATION = re.compile(r"^\[[0-9.]+ - [0-9.]+\]\t(?P<utterance>\w+)\t(?P<label
 def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]], list[Path], dict[str, list[str]]]:
     """Returns what the names of the sound files below a folder say.
 
+    Some corpora hold every recording in two formats: the lossless one is taken.
+
     Returns:
         One row per recording (its path as `file`, its `label`, and what is known of `speaker`, `sex` and `split`); the files
-        whose names are not the corpus'; and the recordings with other labels than the naming's, by label.
+        whose names are not the corpus'; and the recordings that are left out, by the reason.
     Raises:
         InputError: no such folder, no file in it that is named so, or no annotations where the labels are in them.
     """
@@ -182,7 +184,7 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
     pattern = re.compile(rf"(?:^|/){naming.pattern}\.(?:{endings})$", re.IGNORECASE)
     annotated = _read_annotations(naming, folder) if naming.annotations else {}
     rows, others = [], []
-    unlabelled: dict[str, list[str]] = {}
+    left_out: dict[str, list[str]] = {}
     for path in find_files(folder, SUFFIXES, MAX_DEPTH):
         match = pattern.search(path.absolute().as_posix())
         if match is None:
@@ -192,12 +194,21 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
         if code in naming.labels:
             rows.append({"file": str(path), "label": naming.labels[code], **_describe_speaker(naming, match)})
         else:
-            unlabelled.setdefault(code, []).append(path.stem)
+            left_out.setdefault(f"labelled {code}", []).append(path.stem)
     if not rows:
         found = f"{len(others)} sound files, none with such a name" if others else "no sound file"
         expected = f"names such as {naming.example}"
         raise InputError.about(printable(folder), found, f"{naming.title}: {expected}", "check the path and the corpus")
-    return rows, others, unlabelled
+    lossless = {Path(row["file"]).stem for row in rows if _is_lossless(row)}
+    for row in rows:
+        if not _is_lossless(row) and Path(row["file"]).stem in lossless:
+            left_out.setdefault("in a lossless format there, too", []).append(Path(row["file"]).name)
+    rows = [row for row in rows if _is_lossless(row) or Path(row["file"]).stem not in lossless]
+    return rows, others, left_out
+
+
+def _is_lossless(row: Mapping[str, str]) -> bool:
+    return Path(row["file"]).suffix.lower() in LOSSLESS
 
 
 def _describe_speaker(naming: Naming, match: re.Match) -> dict[str, str]:

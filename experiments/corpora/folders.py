@@ -137,17 +137,6 @@ def refuse_duplicates(folder: Path, pairs: Iterable[tuple[str, object]], what: s
     refuse_problems(f"{printable(folder)}: {what} that lie there more than once", problems)
 
 
-def compare_names(rows: Iterable[Mapping[str, Any]], published: Iterable[str]) -> list[str]:
-    """Returns a note on published utterances that are not there, and one on those that are not published."""
-    found, published = {row["utterance"] for row in rows}, set(published)
-    notes = []
-    if absent := sorted(published - found):
-        notes.append(f"{len(absent)} of the {len(published)} published utterances are not there: {shorten(absent)}")
-    if surplus := sorted(found - published):
-        notes.append(f"{counted(len(surplus), 'utterance')} not among the {len(published)} published ones: {shorten(surplus)}")
-    return notes
-
-
 def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict[str, str]]]:
     """Returns the rows of a CSV file as text with their line numbers; cells are stripped, blank lines left out.
 

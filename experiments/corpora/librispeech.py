@@ -12,7 +12,6 @@ from experiments.corpora.folders import LOSSLESS, MAX_DEPTH, find_corpus, find_f
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "librispeech"
-LABELS = ()
 DESCRIPTION = "About 1000 hours of English audio books, read by 2484 speakers; no emotion labels."
 CITATION = (
     "V. Panayotov, G. Chen, D. Povey, S. Khudanpur: LibriSpeech: an ASR corpus based on public domain audio books. ICASSP 2015"

@@ -11,13 +11,11 @@ from typing import Any
 
 from began.audio import hash_sound, measure_seconds, name_part, split_part
 from began.errors import InputError, name_cause, printable, raise_passing
-from began.files import describe_no_file
+from began.files import describe_no_file, shorten
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
 
 NAME = "manifest"
-LABELS = ()
-"""Whatever the file's column `label` holds."""
 DESCRIPTION = "Recordings of your own, named in a CSV file."
 CITATION = ""
 LICENCE = "yours"
@@ -78,8 +76,12 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
     for column in ("label", "speaker"):
         _refuse_spellings(path, column, [row[column] for row in rows if column in row])
-    other = [printable(column) or "one without a name" for column in header if names[column] not in _COLUMNS]
+    used = {*_COLUMNS} if {"arousal", "valence"} <= {*meanings} else {*_COLUMNS} - {"arousal", "valence"}
+    other = [printable(column) or "one without a name" for column in header if names[column] not in used]
     notes = [f"columns that are not used: {', '.join(other)}"] if other else []
+    sexes = {cells[column] for _, cells in lines for column in cells if names[column] == "sex" and cells[column]}
+    if unknown := sorted(word for word in sexes if word.lower() not in _SEXES):
+        notes.append(f"values of sex other than {', '.join(_SEXES)} are not used: {shorten(unknown)}")
     return build_corpus(path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
 
 
@@ -145,9 +147,13 @@ def _refuse_spellings(path: Path, column: str, names: list[str]) -> None:
     """Refuses names that look alike, as "Anger" and "anger": they would count as two classes, or one speaker as two."""
     spellings: dict[str, set[str]] = {}
     for name in names:
-        spellings.setdefault(normalize_name(name), set()).add(name)
+        normalized = normalize_name(name)
+        # Spreadsheets make 1 of 01.
+        alike = normalized.lstrip("0") if column == "speaker" and normalized.isdigit() else normalized
+        spellings.setdefault(alike, set()).add(name)
     if several := [", ".join(sorted(alike)) for alike in spellings.values() if len(alike) > 1]:
-        found = f"names in the column {column} that differ in upper and lower case or in spaces only: {'; '.join(several)}"
+        what = "in upper and lower case, in spaces or in leading zeros only"
+        found = f"names in the column {column} that differ {what}: {'; '.join(several)}"
         raise InputError.about(printable(path), found, "one spelling of each", "write them alike")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from began.errors import counted, printable
+from began.files import shorten
 from began.sound_hashes import hash_together
 
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
@@ -67,6 +68,7 @@ class Corpus:
         missing: utterances that the annotations name and the disk does not hold (`utterance`, `split`, `expected`), or None
             where a corpus cannot tell.
         notes: what a user should know but need not act on: surplus files, counts other than the published ones.
+        n_unpublished: how many of the published utterances are absent, and how many others are there, together.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Corpus:
     labels: tuple[str, ...]
     missing: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
+    n_unpublished: int = 0
 
     @property
     def synthetic(self) -> bool:
@@ -110,12 +113,24 @@ def build_corpus(
     labels: Sequence[str] = (),
     missing: Sequence[Mapping[str, Any]] | None = None,
     notes: Sequence[str] = (),
+    published: Collection[str] | None = None,
 ) -> Corpus:
-    """Returns the record of a corpus: rows sorted by utterance, columns in one order, labels sorted."""
+    """Returns the record of a corpus: rows sorted by utterance, columns in one order, labels sorted.
+
+    Args:
+        published: names of all its utterances, where they are known: others than these are counted, and noted.
+    """
     import pandas as pd
 
     table = pd.DataFrame(list(rows), columns=[column for column in COLUMNS if any(column in row for row in rows)])
     table = table.sort_values("utterance", kind="stable").reset_index(drop=True)
     if missing is not None:
         missing = pd.DataFrame(list(missing), columns=["utterance", "split", "expected"])
-    return Corpus(name, table, tuple(sorted(labels)), missing, tuple(map(printable, notes)))
+    found, known = set(table["utterance"]), set(table["utterance"] if published is None else published)
+    absent, surplus = sorted(known - found), sorted(found - known)
+    if absent:
+        notes = [*notes, f"{len(absent)} of the {len(known)} published utterances are not there: {shorten(absent)}"]
+    if surplus:
+        notes = [*notes, f"{counted(len(surplus), 'utterance')} not among the {len(known)} published ones: {shorten(surplus)}"]
+    noted = tuple(map(printable, notes))
+    return Corpus(name, table, tuple(sorted(labels)), missing, noted, len(absent) + len(surplus))

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from experiments.corpora.folders import LOSSLESS, compare_names, find_corpus, find_files, parse_names
+from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Corpus, build_corpus
 
 NAME = "savee"
@@ -46,7 +46,7 @@ def load(data_dir: str | os.PathLike[str]) -> Corpus:
     expected = f"speaker ({', '.join(SPEAKERS)}), emotion ({', '.join(EMOTION_OF_CODE)}) and number: DC/a01.wav or DC_a01.wav"
     parse = functools.partial(_parse_name, folder)
     rows = parse_names(find_files(folder, LOSSLESS, max_depth=1), parse, folder, "SAVEE", expected)
-    return build_corpus(NAME, rows, LABELS, notes=compare_names(rows, list_published()))
+    return build_corpus(NAME, rows, LABELS, published=list_published())
 
 
 def _find_audio_folder(data_dir: Path) -> Path | None:

@@ -13,7 +13,7 @@ Layout, under one results folder::
 
     results/sounds/<hash>.csv   utterance and hash of its sound: which recordings runs were made on, once for all of them
 
-Each file appears whole or not at all. This module needs pandas only.
+Each file appears whole or not at all.
 """
 
 import json
@@ -67,7 +67,7 @@ class RunFolder:
         run: number of the run; None for work done once (a pre-training), whose files then lie in
             ``<experiment>/<condition>/`` itself.
     Raises:
-        InputError: a name that cannot be a folder's, or a negative run.
+        InputError: a name that cannot be a folder's.
     """
 
     def __init__(self, results_dir: PathLike, experiment: str, condition: str, run: int | None = None) -> None:
@@ -75,8 +75,6 @@ class RunFolder:
             if not _NAME.fullmatch(str(name)):
                 expected = "letters, digits, '.', '_' and '-'"
                 raise InputError.about(f"name of the {what}", repr(name), expected, "choose another name")
-        if run is not None and run < 0:
-            raise InputError.about("number of the run", run, "0 or more", "count from 1")
         self.results_dir = Path(results_dir)
         self.experiment, self.condition, self.run = str(experiment), str(condition), run
         self.path = self.results_dir / self.experiment / self.condition
@@ -338,13 +336,22 @@ def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
     return {(run.experiment, run.condition, run.run): run.read_config() for run in find_runs(results_dir)}
 
 
+_HASHED = {
+    "utterances_sha256": "names, labels or speakers of utterances",
+    "source_utterances_sha256": "names, labels or speakers of utterances of the other corpus",
+    "components_sha256": "principal components beside the encoder",
+}
+"""Key of config.json that is a hash -> what it is a hash of."""
+
+
 def _check_same(folder: Path, before: Mapping, config: Mapping, may_differ: Collection[str] = ()) -> None:
     missing = object()
     if before and "sounds_sha256" not in before:  # of a version without: unknown, not other, see `refuse_other_sounds`
         may_differ = {*may_differ, "sounds_sha256"}
     keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
     if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
-        subject, action = f"{folder} (made with other settings)", f"repeat the settings found, or {_OTHERWISE}"
+        meant = "".join(f"; {meaning} are not the same" for key, meaning in _HASHED.items() if key in differing)
+        subject, action = f"{folder} (made with other settings{meant})", f"repeat the settings found, or {_OTHERWISE}"
         raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
 
 
@@ -401,7 +408,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
         return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None

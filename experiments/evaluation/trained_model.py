@@ -155,8 +155,9 @@ def describe_warnings(
         )
     if absent := [label for label in labels if label not in corpus.labels]:
         lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")
-    is_same = description.get("corpus") in (corpus.name, CORPUS_TITLES.get(corpus.name))
     known = description.get("sounds")  # files of earlier versions do not tell, and a resampled copy has other hashes
+    is_same = description.get("corpus") == CORPUS_TITLES.get(corpus.name)
+    is_same |= description.get("corpus") == corpus.name and not isinstance(known, list)  # names of manifests say little
     n_known = int(corpus.utterances["sound"].str[:SHORT_HASH].isin(known).sum()) if isinstance(known, list) else 0
     if n_known:
         lines.append(f"the model was trained on {n_known} of these {len(corpus.utterances)} recordings, and knows them")
