@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
-from began.errors import InputError, printable, raise_passing
+from began.errors import InputError, counted, printable, raise_passing
 from began.files import describe_no_file
 from began.media import MediaFile, find_container, say_how_to_convert
 
@@ -89,14 +89,14 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, digest: hashl
         yield from path.play(speed)
         return
     with open_audio(path) as file:
-        yield from _resample_blocks(_read_mono(Path(path), file, None, digest), file, speed)
+        yield from _resample_blocks(_read_mono(Path(path), file, None, digest), file.samplerate, file.frames, speed)
 
 
 class Recording:
     """A sound file in memory, in the place of its path: it is read once, and resampled once for each speed."""
 
-    def __init__(self, path: str | os.PathLike[str], file: SoundFile | _Part, digest: hashlib._Hash) -> None:
-        self._path, self._file = os.fspath(path), file
+    def __init__(self, path: str | os.PathLike[str], file: SoundFile, digest: hashlib._Hash | None) -> None:
+        self._path, self._sample_rate, self._n_frames = os.fspath(path), file.samplerate, file.frames
         self._mono = list(_read_mono(Path(path), file, None, digest))
         self._played: dict[float, list[np.ndarray]] = {}
         self.speech: dict[float, Any] = {}  # where it lies at each speed, which `began.front_end` finds once
@@ -107,11 +107,11 @@ class Recording:
     def play(self, speed: float) -> list[np.ndarray]:
         """Returns the blocks that `stream_audio` yields."""
         if speed not in self._played:
-            self._played[speed] = list(_resample_blocks(self._mono, self._file, speed))
+            self._played[speed] = list(_resample_blocks(self._mono, self._sample_rate, self._n_frames, speed))
         return self._played[speed]
 
 
-def hold_audio(path: str | os.PathLike[str], digest: hashlib._Hash) -> str | os.PathLike[str] | Recording:
+def hold_audio(path: str | os.PathLike[str], digest: hashlib._Hash | None = None) -> str | os.PathLike[str] | Recording:
     """Returns a sound file in memory, or its path where it lasts more than a minute, or an unknown time.
 
     Args:
@@ -175,7 +175,7 @@ class _Channel:
 
     def __init__(self, file: SoundFile, name: Path, channel: str) -> None:
         if file.channels != len(CHANNELS):
-            found = f"{file.channels} channel{'s' * (file.channels > 1)}"
+            found = counted(file.channels, "channel")
             action = "leave out --channel, or give a stereo recording"
             raise InputError.about(name, found, "two, a left and a right one", action)
         self.samplerate, self.frames, self.subtype = file.samplerate, file.frames, file.subtype
@@ -294,15 +294,15 @@ def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib
         raise InputError.about(path, found, "speech", "check the recording")
 
 
-def _resample_blocks(blocks: Iterable[np.ndarray], file: SoundFile, speed: float) -> Iterator[np.ndarray]:
-    """Yields the blocks of an open file, mono, at 16 kHz."""
-    n_read, resample = 0, _make_resampler(file.samplerate * speed)
+def _resample_blocks(blocks: Iterable[np.ndarray], sample_rate: int, n_frames: int, speed: float) -> Iterator[np.ndarray]:
+    """Yields the blocks of a file of so many frames, mono, at 16 kHz."""
+    n_read, resample = 0, _make_resampler(sample_rate * speed)
     for mono in blocks:
         n_read += len(mono)
-        resampled = resample(mono, n_read >= file.frames)
+        resampled = resample(mono, n_read >= n_frames)
         if len(resampled):
             yield resampled
-    if file.frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
+    if n_frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
         yield resampled
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,11 +180,12 @@ def mel_filters(n_bins: int) -> np.ndarray:
     """
     import librosa
 
-    frequencies_hz = np.arange(n_bins) * SAMPLE_RATE / (2 * n_bins)
-    edges_hz = librosa.mel_frequencies(N_MEL_BANDS + 2, fmax=SAMPLE_RATE / 2)
-    rising = (frequencies_hz[:, None] - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
-    falling = (edges_hz[2:] - frequencies_hz[:, None]) / np.diff(edges_hz)[1:]
-    filters = np.maximum(0.0, np.minimum(rising, falling))
+    centres_hz = librosa.mel_frequencies(N_MEL_BANDS + 2, fmax=SAMPLE_RATE / 2)[1:-1]
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of the empty bands
+        filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=2 * n_bins, n_mels=N_MEL_BANDS, norm=None, dtype=np.float64)[
+            :, :-1
+        ].T
     empty = np.flatnonzero(filters.sum(axis=0) == 0)
-    filters[np.abs(frequencies_hz[:, None] - edges_hz[1:-1]).argmin(axis=0)[empty], empty] = 1.0
+    frequencies_hz = np.arange(n_bins) * SAMPLE_RATE / (2 * n_bins)
+    filters[np.abs(frequencies_hz[:, None] - centres_hz).argmin(axis=0)[empty], empty] = 1.0
     return (filters / filters.sum(axis=0)).astype(np.float32)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from began.audio import hash_sound, split_part
+from began.errors import raise_passing
 from began.files import lock_folder, write_text
 
 State = list[int]
@@ -31,7 +32,8 @@ class SoundHashes:
         try:
             checksum, text = self._path.read_text(encoding="ascii").split("\n", 1)
             return json.loads(text) if int(checksum, 16) == zlib.crc32(text.encode()) else {}
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            raise_passing(error)
             return {}
 
     def of(self, path: str | os.PathLike[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -144,6 +145,9 @@ class UtteranceEncoder:
         return [block[0, start // factor : last] for block, factor, last in zip(blocks, factors, ends, strict=True)]
 
 
+_TRACING = threading.Lock()  # of threads that embed files side by side, one traces and the others wait
+
+
 def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
     """Returns a network's outputs, as arrays, for inputs whose size varies: it is traced once for all sizes.
 
@@ -157,9 +161,10 @@ def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
         return model.predict_on_batch(inputs)
     import tensorflow as tf
 
-    if not hasattr(model, "run_traced"):
-        sizes = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-        model.run_traced = tf.function(lambda batch: model(batch, training=False), [sizes]).get_concrete_function()
+    with _TRACING:
+        if not hasattr(model, "run_traced"):
+            sizes = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+            model.run_traced = tf.function(lambda batch: model(batch, training=False), [sizes]).get_concrete_function()
     return keras.tree.map_structure(np.asarray, model.run_traced(tf.constant(inputs)))
 
 

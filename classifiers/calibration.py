@@ -23,9 +23,9 @@ FAR_SHARE = 0.95
 
 def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Returns softmax probabilities, shape (..., n_classes), as they are with logits divided by the temperature."""
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    from scipy.special import softmax
+
+    return softmax(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / temperature, axis=-1)
 
 
 def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:

@@ -13,8 +13,8 @@ from began import spectrogram
 from began.audio import SAMPLE_RATE, split_channel, stream_audio
 from began.errors import printable
 from began.files import write_atomically
-from began.front_end import LOUD_LEVEL_DB, locate_speech, stream_chunks
-from began.spectrogram import SpectrogramConfig, compute_spectrograms, to_decibels
+from began.front_end import LOUD_LEVEL_DB, locate_speech
+from began.spectrogram import SpectrogramConfig, stream_spectrogram, to_decibels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,16 +159,15 @@ def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig, g
     frames_per_second = SAMPLE_RATE / config.hop_length
     n_columns = int(min(MAX_COLUMNS, max(1, np.ceil(seconds * frames_per_second))))
     total, count = np.zeros((config.n_bins, n_columns), np.float32), np.zeros(n_columns, np.int64)
-    second = 0
-    for chunks in stream_chunks(path, tail="pad"):
-        frames = compute_spectrograms(np.float32(gain) * chunks, config).transpose(0, 2, 1).reshape(-1, config.n_bins)
-        times = (second + np.arange(len(chunks))[:, None] + np.arange(config.n_frames) / frames_per_second).ravel()
+    n_read = 0
+    for piece in stream_spectrogram((np.float32(gain) * block for block in stream_audio(path)), config):
+        times = (n_read + np.arange(piece.shape[1])) / frames_per_second
         inside = times < seconds
         columns = _columns_at(times[inside], seconds, n_columns)
         present, starts, counts = np.unique(columns, return_index=True, return_counts=True)
-        total[:, present] += np.add.reduceat(frames[inside], starts).T
+        total[:, present] += np.add.reduceat(piece[:, inside], starts, axis=1)
         count[present] += counts
-        second += len(chunks)
+        n_read += piece.shape[1]
     filled = np.maximum.accumulate(np.where(count > 0, np.arange(n_columns), 0))  # columns between two frames
     return to_decibels((total / np.maximum(count, 1))[:, filled], config)
 

@@ -175,13 +175,11 @@ def _check(job: HeadJob) -> HeadJob:
     return replace(checked, validation_rows=validation_rows, test_rows=test_rows)
 
 
-def _apply(network: Callable, inputs: Any, rows: np.ndarray | None = None) -> np.ndarray:
-    """A network's outputs for the inputs of some or all chunks, float32 (n_chunks, ...)."""
+def _apply(network: Callable, inputs: Any, rows: np.ndarray) -> np.ndarray:
+    """A network's outputs for the inputs of some chunks, float32 (len(rows), ...)."""
     import tensorflow as tf
 
-    n_chunks = len(inputs if rows is None else rows)
-    blocks = [slice(start, start + BLOCK) for start in range(0, max(n_chunks, 1), BLOCK)]
-    parts = (inputs[block if rows is None else rows[block]] for block in blocks)
+    parts = (inputs[rows[start : start + BLOCK]] for start in range(0, max(len(rows), 1), BLOCK))
     return np.concatenate([heads.as_columns(network(tf.constant(part))) for part in parts])
 
 
@@ -251,14 +249,7 @@ def _measure_validation(scores: np.ndarray, job: HeadJob) -> dict[str, float]:
     targets, utterance = job.targets[job.validation_rows], np.asarray(job.utterance)[job.validation_rows]
     outputs = scores if job.task == CATEGORICAL else (scores[:, :1], scores[:, 1:])
     loss = float(heads.compute_loss(job.task, job.parameters["loss_function"], targets, outputs))
-    _, first = np.unique(utterance, return_index=True)
-    target, predicted = targets[first], metrics.aggregate_chunks(scores, utterance, job.aggregation, job.task)
-    if job.task == CATEGORICAL:
-        predicted = predicted.argmax(axis=1)
-        recall = metrics.unweighted_average_recall(target, predicted)
-        return {"loss": loss, "score": recall, "accuracy": float(np.mean(predicted == target))}
-    values = [metrics.concordance_correlation_coefficient(target[:, i], predicted[:, i]) for i in (0, 1)]
-    return {"loss": loss, "score": float(np.mean(values)), **dict(zip(metrics.CONCORDANCE, values, strict=True))}
+    return {"loss": loss, **metrics.score_utterances(job.task, scores, targets, utterance, job.aggregation)}
 
 
 @functools.lru_cache(maxsize=2)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, chunk_blocks, measure_seconds, stream_audio
+from began.audio import SAMPLE_RATE, chunk_blocks, hold_audio, measure_seconds, stream_audio
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError, counted, printable
 from began.front_end import Speech, cut_speech, locate_speech
@@ -69,7 +69,7 @@ class UtteranceReader:
             )
             raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
         trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
-        return trained - np.mean([self._embed(path) for path in paths], axis=0)
+        return trained - np.mean([self._embed(hold_audio(path)) for path in paths], axis=0)
 
     def _embed(self, path: str | os.PathLike[str]) -> np.ndarray:
         return np.stack([self._encoder.embed_file(path, speed) for speed in self._speeds])[..., self._columns]
@@ -121,15 +121,16 @@ def predict_utterances(
     for path in map(Path, paths):
         try:
             seconds = measure_seconds(path)
-            speech = locate_speech(path, reader.config.front_end)
-            scores, distance = reader.score_file(path)
+            held = hold_audio(path)
+            speech = locate_speech(held, reader.config.front_end)
+            scores, distance = reader.score_file(held)
             if not np.isfinite(scores).all():
                 raise InputError.about(printable(path), "scores that are not finite", "numbers", "check the model")
             length = (speech.end - speech.start) / SAMPLE_RATE
             timeline, start, window, hop = scores[np.newaxis].astype(np.float32), np.zeros(1), seconds, seconds
             if windows is not None and length > windows[0]:
                 window, hop = windows
-                timeline = reader.score_windows(path, speech, window, hop)
+                timeline = reader.score_windows(held, speech, window, hop)
                 start = speech.start / SAMPLE_RATE + np.minimum(np.arange(len(timeline)) * hop, length - window)
         except InputError as error:
             yield path, error

@@ -4,8 +4,9 @@
     python -m experiments.report notebooks --results-dir results --data-dir data       # executes the notebooks in place
     python -m experiments.report html --results-dir results --data-dir data            # the same as one HTML report
 
-Tables go to ``tables/table{1,2,3}.{csv,md}``, ``tables/ablations.*``, ``tables/label_efficiency.csv`` and
-``tables/custom.*`` under the results folder, figures to ``figures/*.png``, the HTML report to ``html/index.html``.
+Tables go to ``tables/table{1,2,3}.{csv,md}`` and, named after what they show, ``ablations.*``, ``encoder_seeds.*``,
+``label_efficiency.csv``, ``robustness.*``, ``transfer.*`` and ``custom.*`` beside them under the results folder, figures to
+``figures/*.png``, the HTML report to ``html/index.html``.
 What has not been run says so; runs on synthetic speech are marked in every table and never reach the README.
 """
 

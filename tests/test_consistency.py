@@ -205,6 +205,17 @@ def test_what_does_not_belong_together_is_refused(damage, results, capsys):
     assert not (results / "tables").exists()
 
 
+def test_searches_that_were_all_cut_alike_are_found(results, capsys):
+    """Of heads on whole utterances, too: config.json says how many trials a search has."""
+    condition = "table3_emodb/utterance_head"
+    for name in ("run1", "search"):
+        shutil.copytree(ROOT / "results" / condition / name, results / condition / name)
+    path = results / condition / "run1" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_evals": 21}))
+    assert render(results) == 2
+    assert "found 20 trials; expected 21" in capsys.readouterr().err
+
+
 def test_folds_are_named_once(results, capsys):
     """Those of k-fold are called fold1, fold2 and so on."""
     for path in (results / HEADS).glob("run*/*.csv"):

@@ -518,8 +518,9 @@ def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_pa
     ],
 )
 def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_path, capsys, script, folder, condition):
-    run_table(script, tiny_corpora / folder, tiny_encoder, tmp_path, "--method", "statistics", "--normalize-speakers")
-    assert "note: --max-evals, --epochs: without effect with --method statistics" in capsys.readouterr().out
+    more = "--method", "statistics", "--normalize-speakers", "--tail", "pad"
+    run_table(script, tiny_corpora / folder, tiny_encoder, tmp_path, *more)
+    assert "note: --max-evals, --epochs, --tail: without effect with --method statistics" in capsys.readouterr().out
     metrics = read_metrics(tmp_path, script, condition)
     assert set(metrics.loc[metrics["split"] == "test", "level"]) == {"recording", "utterance"}
     trials = read_trials(tmp_path, script)

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
+from began.front_end import stream_chunks
 from began.networks import build_encoder
+from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers.heads import build_head, measure_normalization
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.data import Data
-from experiments.evaluation.fine_tuning import WholeNetwork, make_trainer
+from experiments.evaluation.fine_tuning import WholeNetwork, load_spectrograms, make_trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import leave_one_speaker_out
 
@@ -55,6 +58,19 @@ def test_an_untrained_network_is_the_head_on_the_standardised_map(encoder, netwo
     head = build_head(CATEGORICAL, maps.shape[1:], len(LABELS), seed=7, normalization=measure_normalization(maps))
     network.fit(data.features, data.targets(CATEGORICAL), epochs=0, seed=7)
     np.testing.assert_allclose(network.predict(data.features), head.predict(maps, verbose=0), atol=1e-5)
+
+
+def test_it_hears_what_the_frozen_encoder_hears(tmp_path):
+    """Behind the front end that the encoder was pre-trained with."""
+    speech = 0.1 * np.random.default_rng(0).standard_normal(16_000)
+    soundfile.write(tmp_path / "a.wav", np.concatenate([np.zeros(32_000), speech, np.zeros(32_000)]), 16_000)
+    corpus = Corpus("one", pd.DataFrame({"utterance": ["a"], "path": [str(tmp_path / "a.wav")]}), LABELS)
+    for front_end, n_chunks in (("literal", 5), ("normalized", 2)):
+        config = SpectrogramConfig.of(front_end)
+        data = load_spectrograms(corpus, config, "overlap")
+        chunks = np.concatenate(list(stream_chunks(tmp_path / "a.wav", front_end)))
+        assert len(data.features) == len(chunks) == n_chunks
+        assert (data.features[..., 0] == compute_spectrograms(chunks, config)).all()
 
 
 def test_every_fit_starts_anew(network):

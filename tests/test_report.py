@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_nothing_run_says_so(results):
         text = (results / "tables" / f"{name}.md").read_text()
         assert text.count("| not run |") == len(conditions) and all(f"| `{condition}`" in text for condition in conditions)
         assert (results / "tables" / f"{name}.csv").is_file()
-    assert "Not run: `began_16_epochs`, `began`," in (results / "tables" / "ablations.md").read_text()
+    assert "Not run: `utterance_head`, `utterance_head_initial_weights`," in (results / "tables" / "ablations.md").read_text()
     assert "80.69 ± 2.96" in (results / "tables" / "table1.md").read_text()
     assert "85.1" in (results / "tables" / "table3.md").read_text()
     assert not (results / "figures").exists()
@@ -375,6 +376,41 @@ def test_partial_runs_are_left_out_and_counted(results):
     assert row["n_runs"] == 3 and row["notes"].endswith("; 1 unfinished run left out")
 
 
+def test_another_corpus_under_the_name_is_not_compared_with_the_paper(results):
+    emodb(results, config={"n_unpublished": 3})
+    row = row_of(
+        table_of(results, "table3_emodb"), condition="head_per_second", metric="accuracy", scope="pooled", level="utterance"
+    )
+    assert math.isnan(row["difference_to_paper"]) and "3 are absent or added" in row["notes"]
+    assert "Not the published corpus, so not compared with the paper: 3 are absent or added" in text_of(results, "table3_emodb")
+
+
+def test_what_is_there_no_longer_is_rendered_no_longer(results):
+    """But for files that are not the project's."""
+    emodb(results, "gone", "custom", predictions=classes())
+    emodb(results, "stays", "table3_emodb", predictions=classes())
+    render(results)
+    (results / "figures" / "custom_mine.png").touch()
+    made = {path.name for path in results.glob("*/*.*")}
+    assert {"custom.md", "custom.csv", "custom_gone_confusion.png", "table3_emodb_stays_confusion.png"} <= made
+    shutil.rmtree(results / "custom")
+    render(results)
+    left = {path.name for path in results.glob("*/*.*")}
+    assert {name for name in made - left if not name.startswith("custom_gone_")} == {"custom.md", "custom.csv"}
+    assert not any(name.startswith("custom_gone_") for name in left) and "custom_mine.png" in left
+
+
+def test_an_undefined_correlation_counts_for_nobody(results):
+    """A speaker with one utterance has none: the mean is over the others."""
+    name = "concordance_correlation_coefficient_arousal"
+    for run in (1, 2):
+        scores = {(fold, "utterance"): {name: value} for fold, value in (("a", 0.5), ("b", 0.7), ("c", 0.9), ("d", math.nan))}
+        write_run(results, "custom", "mine", run, {**scores, ("pooled", "utterance"): {name: 0.8}})
+    row = row_of(table_of(results, "custom"), scope="mean over speakers")
+    assert row["mean"] == pytest.approx(0.7) and row["n_speakers"] == 3
+    assert "nan" not in text_of(results, "custom")
+
+
 def test_one_run_has_no_spread(results):
     emodb(results, values=(0.7,))
     text = text_of(results, "table3_emodb")
@@ -389,7 +425,7 @@ def test_ablations_are_compared_with_the_base_speaker_by_speaker(results):
     emodb(results, "initial_weights", "ablations", (0.60, 0.63, 0.66), config={"max_evals": None})
     emodb(results, "majority", "ablations", (0.24,), config={"method": "majority"})
     table = table_of(results, "ablations")
-    assert list(dict.fromkeys(table["condition"])) == ["began_16_epochs", "initial_weights", "majority"]
+    assert list(dict.fromkeys(table["condition"])) == ["majority", "began_16_epochs", "initial_weights"]
     rows = tables.accuracies(table)
     row = row_of(rows, condition="initial_weights")
     assert row["difference_to_base"] == pytest.approx(-9) and row["base"] == "began_16_epochs" and row["n_speakers"] == 3
@@ -399,7 +435,31 @@ def test_ablations_are_compared_with_the_base_speaker_by_speaker(results):
     assert "−9.0 (−9.0 to −9.0)" in text and "nan" not in text
     assert "`began_16_epochs` lies +9.0 points (+9.0 to +9.0) over `initial_weights`." in text
     assert text.count(DEFAULT_HEAD_SEEN[1:]) == 1 and "default parameters; at most 100 epochs" in text
-    assert "Not run: `began`, `began_seed_1`," in text
+    assert "Not run: `utterance_head`, `utterance_head_initial_weights`," in text
+
+
+def test_ablations_on_utterances_and_on_seconds_have_bases_of_their_own(results):
+    """Encoders of other seeds, which have a table of their own, are in the CSV file alone."""
+    values = {"utterance_head": 0.7, "functionals": 0.65, "utterance_head_seed_1": 0.72, "began_16_epochs": 0.5, "began": 0.6}
+    for name, value in values.items():
+        emodb(results, name, "ablations", (value,))
+    rows = tables.accuracies(table_of(results, "ablations")).set_index("condition")
+    assert rows["base"].to_dict() == {
+        name: "began_16_epochs" if name.startswith("began") else "utterance_head" for name in values
+    }
+    assert rows["difference_to_base"].dropna().to_dict() == pytest.approx(
+        {"functionals": -5, "utterance_head_seed_1": 2, "began": 10}
+    )
+    text = text_of(results, "ablations")
+    seconds = text.index("## On one second at a time")
+    assert text.index("## On whole utterances") < text.index("| `functionals`") < seconds < text.index("| `began`")
+    assert "minus `utterance_head`, paired" in text[:seconds] and "minus `began_16_epochs`, paired" in text[seconds:]
+    assert "seed_1`" not in text.split("Not run")[0]
+    render(results)
+    assert {path.name for path in (results / "figures").glob("*.png")} == {
+        "ablations_utterance_head.png",
+        "ablations_began_16_epochs.png",
+    }
 
 
 def test_what_pre_training_gains_over_encoders_of_several_seeds(results):
@@ -539,7 +599,11 @@ def test_readme_section(results, tmp_path):
         emodb(results, f"mine_{number_of}")
     text = render_readme(results, tmp_path)
     assert text.startswith("# Title\n\n<!-- results:begin -->\nTest scores") and text.endswith("-->\n\n## Install\n")
-    assert "outdated" not in text and "](results/tables/table3.md)" in text and "](results/figures/ablations.png)" in text
+    assert (
+        "outdated" not in text
+        and "](results/tables/table3.md)" in text
+        and "](results/figures/ablations_began_16_epochs.png)" in text
+    )
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert [len(block) - 2 for block in blocks] == [5]  # rows of Table 3, the only one that has been run
     assert "table1.md)**: not run." in text and "table2.md)**: not run." in text
@@ -609,7 +673,7 @@ def test_everything_is_rendered_twice_the_same(full, tmp_path):
             for task in ("search", "search_parameters")
             for head in ("categorical", "dimensional")
         ),
-        "ablations",
+        "ablations_began_16_epochs",
         "label_efficiency_emodb",
     }
     files = [readme, *sorted((full / "tables").iterdir()), *sorted((full / "figures").iterdir())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -355,6 +356,24 @@ def test_recordings_that_have_changed_are_named(done, tmp_path, capsys):
     shutil.copy(second, first)
     assert run("--emodb-dir", emodb, *argv[2:6], "--results-dir", results, *argv[8:]) == 2
     assert first.stem in capsys.readouterr().err
+
+
+def test_recordings_that_change_meanwhile_are_named(done, tmp_path, capsys, monkeypatch):
+    """Hand-made features compare no hashes themselves: their scores would be of other sounds than those written down."""
+    _, argv = done
+    emodb, real = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), transfer_runs.prepare
+    first, second = sorted((emodb / "wav").iterdir())[:2]
+
+    def change(*arguments):
+        prepared = real(*arguments)
+        shutil.copy(second, first)
+        return prepared
+
+    monkeypatch.setattr(transfer_runs, "prepare", change)
+    more = "--results-dir", tmp_path / "results", "--methods", "functionals", *argv[8:]
+    assert run("--emodb-dir", emodb, *argv[2:6], *more) == 2
+    assert f"recordings that were changed since the start: 1 of 48 ({first.stem})" in capsys.readouterr().err
+    assert not list((tmp_path / "results").rglob("metrics.csv"))
 
 
 @pytest.mark.parametrize(

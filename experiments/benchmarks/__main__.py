@@ -14,9 +14,9 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import write_atomically
 from began.precision import describe_processor
 from began.startup import count_cores
+from experiments.evaluation.runs import write_table
 
 PARTS = (
     "preparation",
@@ -63,8 +63,7 @@ def main(arguments: argparse.Namespace) -> None:
             is_done = number == len(parts) and set(parts) == set(PARTS)
             replaced = (before["processor"] == processor) & (is_done | before["name"].isin(table["name"]))
             table = pd.concat([before[~replaced], table], ignore_index=True)
-        with write_atomically(path) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        write_table(path, table)
     print(table.to_string(index=False, na_rep="", max_colwidth=90))
     print(f"wrote {path}")
 

@@ -1,6 +1,5 @@
 """Preparing a corpus: ours beside the file-by-file way that authors usually write; and how it grows."""
 
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from began.startup import count_cores
 from experiments.benchmarks import alternate, make_row
 
 
@@ -41,7 +41,7 @@ def benchmark(repetitions: int = 5) -> list[dict[str, Any]]:
             store = prepare(paths)
             growth.append((time.perf_counter() - started, sum(file.stat().st_size for file in store.folder.iterdir()) / 1e9))
     (one, one_gb), (ten, ten_gb) = growth
-    cores = len(os.sched_getaffinity(0))
+    cores = count_cores()
     about = f"{n_chunks} s of FLAC, {cores} cores; librosa.load, librosa.stft of each chunk; goal 3"
     rate = f"files tiled; at this rate 100 h take {ten / 6:.0f} min, 1000 h {ten / 36:.1f} h"
     disk = f"100 h take {10 * ten_gb:.0f} GB, 1000 h {100 * ten_gb:.0f} GB"

@@ -33,9 +33,9 @@ CORPUS_TITLES = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
 
 METHODS = {
     "utterance": ("max_evals", "class_weight"),
-    "head": ("max_evals", "epochs", "pooling", "class_weight"),
+    "head": ("max_evals", "epochs", "tail", "pooling", "class_weight"),
     "statistics": ("class_weight",),
-    "whole": ("epochs", "pooling"),
+    "whole": ("epochs", "tail", "pooling"),
     "functionals": (),
     "egemaps": (),
     "compare_2016": (),
@@ -247,14 +247,21 @@ class Experiment:
         title: for reports.
         columns: column of the paper's table -> the metric that it is compared with; the paper does not always name one.
         conditions: name -> record, in the order of the table.
-        base: the condition that the others are compared with; empty: none.
+        bases: conditions that others are compared with, each with those behind it; empty: none.
     """
 
     name: str
     title: str
     columns: Mapping[str, str]
     conditions: Mapping[str, Condition]
-    base: str = ""
+    bases: tuple[str, ...] = ()
+
+    def find_base(self, condition: str) -> str:
+        """Returns what a condition is compared with; "" where there is nothing."""
+        names = [*self.conditions]
+        position = names.index(condition) if condition in names else 0
+        before = [base for base in self.bases if names.index(base) <= position]
+        return (before or [*self.bases, ""])[-1 if before else 0]
 
 
 def choose_front_end(protocol: str) -> str:
@@ -350,7 +357,7 @@ _TABLE3 = Experiment(
     "Table 3: EmoDB, leave one speaker out",
     _ACCURACY_AND_UAR,
     _with_methods(Condition("table3_emodb", "head_per_second", _PER_SECOND)),
-    base="head_per_second",
+    bases=("head_per_second",),
 )
 
 BASE_ENCODER = "began-16-epochs"
@@ -391,24 +398,6 @@ def _at_other_seeds(name: str, settings: dict) -> dict[str, tuple[str, dict]]:
 
 
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
-    "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
-    "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
-    "began_seed_1": ("BEGAN pre-trained with another seed", {"encoder": "began-seed-1"}),
-    "initial_weights": ("encoder with its initial weights, frozen", {"initial_weights": True}),
-    "autoencoder": ("autoencoder, trained without a generator", {"encoder": "autoencoder"}),
-    "autoencoder_seed_1": ("autoencoder pre-trained with another seed", {"encoder": "autoencoder-seed-1"}),
-    "linear_magnitude": ("linear magnitude, as in the authors' earlier code", {"encoder": "began-linear"}),
-    "gamma_0.5": ("gamma 0.5 in place of 0.7", {"encoder": "began-gamma-0.5"}),
-    "learning_rate_0.0001": ("pre-trained at 0.0001, as Berthelot et al.", {"encoder": "began-learning-rate-0.0001"}),
-    "filters_16": ("16 base filters in place of 8", {"encoder": "began-16-filters"}),
-    "embedding": ("head on the embedding", {"features": "embedding"}),
-    "all_blocks": ("head on the maps of all four blocks", {"features": "blocks"}),
-    "overlapping_chunks": ("chunks every half second", {"hop_seconds": 0.5}),
-    "class_weights": ("classes weighted by the inverse of their size", {"class_weight": "balanced"}),
-    "spec_augment": ("three masked copies of every training chunk (SpecAugment)", {"masked_copies": 3}),
-    "fine_tuned": ("BEGAN, fine-tuned together with the head", {"method": "whole"}),
-    "fine_tuned_0.0002": ("fine-tuned at a rate of 0.0002 in place of 0.0005", {"method": "whole", "learning_rate": 2e-4}),
-    "from_scratch": ("the same network, trained from scratch", {"method": "whole", "initial_weights": True}),
     "utterance_head": ("default head on the whole utterance", _UTTERANCE),
     "utterance_head_initial_weights": ("… of initial weights", {**_UTTERANCE, "initial_weights": True}),
     **_at_other_seeds("utterance_head", _UTTERANCE),
@@ -432,8 +421,26 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "egemaps": ("eGeMAPS (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "egemaps", "encoder": ""}),
     "compare_2016": ("ComParE 2016 (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "compare_2016", "encoder": ""}),
     "majority": ("the most frequent class", {"method": "majority", "encoder": ""}),
+    "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
+    "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
+    "began_seed_1": ("BEGAN pre-trained with another seed", {"encoder": "began-seed-1"}),
+    "initial_weights": ("encoder with its initial weights, frozen", {"initial_weights": True}),
+    "autoencoder": ("autoencoder, trained without a generator", {"encoder": "autoencoder"}),
+    "autoencoder_seed_1": ("autoencoder pre-trained with another seed", {"encoder": "autoencoder-seed-1"}),
+    "linear_magnitude": ("linear magnitude, as in the authors' earlier code", {"encoder": "began-linear"}),
+    "gamma_0.5": ("gamma 0.5 in place of 0.7", {"encoder": "began-gamma-0.5"}),
+    "learning_rate_0.0001": ("pre-trained at 0.0001, as Berthelot et al.", {"encoder": "began-learning-rate-0.0001"}),
+    "filters_16": ("16 base filters in place of 8", {"encoder": "began-16-filters"}),
+    "embedding": ("head on the embedding", {"features": "embedding"}),
+    "all_blocks": ("head on the maps of all four blocks", {"features": "blocks"}),
+    "overlapping_chunks": ("chunks every half second", {"hop_seconds": 0.5}),
+    "class_weights": ("classes weighted by the inverse of their size", {"class_weight": "balanced"}),
+    "spec_augment": ("three masked copies of every training chunk (SpecAugment)", {"masked_copies": 3}),
+    "fine_tuned": ("BEGAN, fine-tuned together with the head", {"method": "whole"}),
+    "fine_tuned_0.0002": ("fine-tuned at a rate of 0.0002 in place of 0.0005", {"method": "whole", "learning_rate": 2e-4}),
+    "from_scratch": ("the same network, trained from scratch", {"method": "whole", "initial_weights": True}),
 }
-"""Name -> description, and what differs from the base."""
+"""Name -> description, and settings: of methods on whole utterances, then of heads on one second and whole networks."""
 
 
 _ABLATIONS = Experiment(
@@ -444,8 +451,13 @@ _ABLATIONS = Experiment(
         name: Condition("ablations", name, description, **{"encoder": BASE_ENCODER, "search": False, **differences})
         for name, (description, differences) in _DIFFERENCES.items()
     },
-    base="began_16_epochs",
+    bases=("utterance_head", "began_16_epochs"),
 )
+
+OF_OTHER_SEEDS = tuple(
+    at_encoder_seed(name, seed) for pair in TRAINED_AND_INITIAL.items() for name in pair for seed in ENCODER_SEEDS[1:]
+)
+"""Ablations on encoders of other seeds."""
 
 PERCENTS = {"emodb": (5, 10, 25, 50, 100), "savee": (33, 67, 100)}
 """Name of a loader -> shares of its labels, by default. Inner folds of one speaker of SAVEE have three utterances per class."""

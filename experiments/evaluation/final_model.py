@@ -24,7 +24,7 @@ from began.spectrogram import SpectrogramConfig
 from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, soften_head
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONAL
 from experiments.corpora.record import SHORT_HASH
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.conditions import HEADS, Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
@@ -50,7 +50,7 @@ def write_final_models(
 ) -> list[Path]:
     """Writes the models of a condition whose runs are complete, and returns the paths of those trained on everything.
 
-    Only searched heads on whole utterances leave one: nothing else can be saved as a model for sound files.
+    Only searched heads leave one: nothing else can be saved as a model for sound files.
 
     Args:
         condition, settings: as of `experiments.evaluation.evaluation_loop`.
@@ -58,7 +58,7 @@ def write_final_models(
         prepare: gives the data with features; called where a model has to be trained.
         config: the content of the runs' config.json.
     """
-    if condition.method not in ("head", "utterance") or not condition.search or condition.chunk_split:
+    if condition.method not in HEADS or not condition.search or condition.chunk_split:
         return []
     written = []
     for task in condition.tasks:

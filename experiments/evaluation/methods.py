@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.components import hash_components, read_components
-from began.encoder import read_config, read_seed, read_training
+from began.encoder import read_config, read_training
 from began.errors import InputError
 from began.files import sha256_of
 from began.startup import BACKENDS, choose_backend
 from experiments.corpora.record import Corpus
 from experiments.evaluation import baselines, searched_heads, statistics_svm
-from experiments.evaluation.conditions import CORPUS_TITLES, METHODS, ON_UTTERANCES, Condition
+from experiments.evaluation.conditions import CORPUS_TITLES, HEADS, METHODS, ON_UTTERANCES, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import count_shared_speakers
@@ -19,6 +19,7 @@ OPTIONS = {
     "max_evals": "--max-evals",
     "epochs": "--epochs",
     "spark_master": "--spark-master",
+    "tail": "--tail",
     "pooling": "--class-pooling and --dimension-pooling",
 }
 """Setting -> how a command line names it."""
@@ -51,7 +52,7 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
             if condition.method in ON_UTTERANCES:
                 read_components(encoder, condition.components)
         # All heads are trained by TensorFlow alone.
-        choose_backend(["tensorflow"] if condition.method in ("head", "utterance") else BACKENDS)
+        choose_backend(["tensorflow"] if condition.method in HEADS else BACKENDS)
     used = {name for condition in conditions for name in METHODS[condition.method]}
     if "max_evals" in used:
         used.add("spark_master")
@@ -87,8 +88,6 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
         config |= describe_encoder(encoder, condition.initial_weights)
         if condition.method in ON_UTTERANCES:  # which cut nothing
             config["components_sha256"] = hash_components(read_components(encoder, condition.components))
-        else:
-            config["tail"] = settings.tail
     config |= {name: getattr(settings, name) for name in METHODS[condition.method]}
     if not condition.search:
         config.pop("max_evals", None)
@@ -96,6 +95,8 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
         config["class_weight"] = condition.class_weight or settings.class_weight
     if corpus.missing is not None:
         config["n_missing"] = len(corpus.missing)
+    if corpus.n_unpublished and not corpus.synthetic:
+        config["n_unpublished"] = corpus.n_unpublished
     if n_copies := int(corpus.utterances.duplicated("sound").sum()):
         config["n_copies"] = n_copies
     if n_shared := count_shared_speakers(condition, corpus.utterances, settings.seed):
@@ -116,9 +117,8 @@ def describe_encoder(path: Path, initial_weights: bool = False) -> dict[str, obj
     spectrogram = read_config(path).to_dict()
     if initial_weights:
         sizes = {name: training.get(name) for name in ("base_filters", "latent_size")}
-        drawn = (
-            {"initial_seed": seed} if (seed := read_seed(path)) else {}
-        )  # runs of an earlier version name none: theirs was 0
+        seed = training.get("seed", 0)
+        drawn = {"initial_seed": seed} if seed else {}  # runs of an earlier version name none: theirs was 0
         return {"architecture": sizes, **drawn, "spectrogram": spectrogram}
     done, epochs = training.get("epochs_done", 0), training.get("epochs", 0)
     note = {"note": f"unfinished encoder: {done:g} of {epochs} epochs"} if done < epochs else {}

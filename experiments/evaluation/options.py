@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from began.audio import TAILS
+from began.encoder import OUTPUTS
 from began.errors import InputError
 from began.front_end import FRONT_ENDS
 from began.startup import count_cores
@@ -92,7 +93,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("representation").add_argument
     add("--encoder", type=Path, required=True, help="encoder.keras of the pre-training, components.npz beside it")
     features = "what --method head takes: last convolutional map (default), embedding, or all blocks"
-    add("--features", choices=("map", "embedding", "blocks"), default="map", help=features)
+    add("--features", choices=OUTPUTS, default="map", help=features)
     method = (
         "utterance: a convolutional head on the whole utterance (default); head: on one second at a time, the paper's most "
         "literal reading; statistics: of all blocks over the utterance, with a linear support vector machine"

@@ -42,7 +42,7 @@ class Split:
     """One fold: positions of utterances in the corpus' table.
 
     Attributes:
-        fold: the held-out speaker's name, or POOLED where there is one fold only.
+        fold: the held-out speaker's name, "fold1" and so on, or POOLED where there is one fold only.
         inner: what the search trains and selects on; each covers the whole training part.
         test: int64; touched once, at the end.
     """
@@ -114,7 +114,7 @@ def count_shared_speakers(condition: Condition, utterances: pd.DataFrame, seed: 
 
 
 def draw_share(
-    splits: list[Split], utterances: pd.DataFrame, percent: int, seed: list[int], disjoint: str | None = "speaker"
+    splits: list[Split], utterances: pd.DataFrame, percent: int, seed: list[int], disjoint: str | None
 ) -> list[Split]:
     """Returns folds with a share of their training utterances; the test part stays whole.
 
@@ -196,7 +196,7 @@ def separate_copies(split: Split, utterances: pd.DataFrame) -> Split:
     return replace(split, inner=tuple(Inner(*(rows[~np.isin(rows, left_out)] for rows in inner)) for inner in split.inner))
 
 
-def _first_of_each(rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
+def first_of_each(rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
     """Returns some rows without those that hold the sound of an earlier one."""
     return rows[~utterances["sound"].iloc[rows].duplicated()] if "sound" in utterances else rows
 
@@ -240,7 +240,7 @@ def per_speaker(utterances: pd.DataFrame, seed: int) -> list[Split]:
     splits = []
     for number, speaker in enumerate(sorted(utterances["speaker"].unique())):
         rows = np.flatnonzero(utterances["speaker"].to_numpy() == speaker)
-        labels = utterances["label"].to_numpy()[_first_of_each(rows, utterances)].astype(str)
+        labels = utterances["label"].to_numpy()[first_of_each(rows, utterances)].astype(str)
         if len(set(labels)) < 2:
             found, action = f"one class only ({labels[0]})", "give recordings of other classes, or use another protocol"
             raise InputError.about(f"speaker {speaker}", found, "at least two, for each speaker is learnt alone", action)
@@ -256,7 +256,7 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
     rows, speakers = np.arange(len(utterances)), utterances["speaker"].to_numpy()
-    firsts = _first_of_each(rows, utterances)
+    firsts = first_of_each(rows, utterances)
     if n_folds > len(firsts):
         found = f"{n_folds} for {len(firsts)} recordings"
         raise InputError.about("--folds", found, "at most as many as recordings", "choose fewer")
@@ -320,7 +320,7 @@ def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) 
     """Returns inner folds of training rows, disjoint by video or speaker where that leaves all of them filled."""
     from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, StratifiedKFold
 
-    firsts = _first_of_each(rows, utterances)
+    firsts = first_of_each(rows, utterances)
     large, at_random = len(firsts) >= ENOUGH_UTTERANCES, {"shuffle": True, "random_state": random_state}
     for column in ("video", "speaker"):
         if column in utterances and utterances[column].iloc[rows].nunique() >= 5:
@@ -345,7 +345,7 @@ def _stratified_pair(
     """Returns some rows in two parts, copies of a sound together."""
     from sklearn.model_selection import train_test_split
 
-    firsts = _first_of_each(rows, utterances)
+    firsts = first_of_each(rows, utterances)
     strata = _strata(utterances, firsts)
     if strata is not None:
         counts, n_second = np.unique(strata, return_counts=True)[1], int(np.ceil(fraction * len(firsts)))

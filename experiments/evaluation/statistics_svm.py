@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError
+from began.files import shorten
 from classifiers.heads import choose_statistics
-from classifiers.metrics import CATEGORICAL, aggregate_chunks, concordance_correlation_coefficient, unweighted_average_recall
+from classifiers.metrics import CATEGORICAL, score_utterances
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import score_classes
 from experiments.evaluation.conditions import Condition
@@ -56,7 +57,7 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
     if condition.normalize_speakers:
         names, counts = np.unique(corpus.utterances["speaker"], return_counts=True)
         if alone := list(map(str, names[counts == 1])):
-            found = f"one utterance of {', '.join(alone[:5])}" + ", …" * (len(alone) > 5)
+            found = f"one utterance of {shorten(alone)}"
             action = "give more, or leave the option out"
             raise InputError.about("--normalize-speakers", found, "at least two of each speaker", action)
     data = represent(condition, corpus, settings)
@@ -121,7 +122,9 @@ class _Fold:
                 losses = []
                 for trained, validated in folds:
                     scores = self._predict(kernel[trained][:, trained], trained, penalty, kernel[validated][:, trained])
-                    losses.append(1.0 - self._measure(scores, self.rows[validated]))
+                    rows = self.rows[validated]
+                    measured = score_utterances(self.task, scores, self.targets[rows], self.data.utterance[rows])
+                    losses.append(1.0 - measured["score"])
                 trials.append({"trial": len(trials), **family, "C": penalty, "loss": np.mean(losses), "status": "ok"})
         return pd.DataFrame(trials)
 
@@ -165,11 +168,3 @@ class _Fold:
         machines = [SVR(kernel="precomputed", C=penalty, epsilon=0.05).fit(kernel, target) for target in targets.T]
         columns = [machine.predict(tested).clip(low, 1.0) for machine, low in zip(machines, (0.0, -1.0), strict=True)]
         return np.stack(columns, axis=1).astype(np.float32)
-
-    def _measure(self, scores: np.ndarray, rows: np.ndarray) -> float:
-        """Returns unweighted average recall of utterances, or the mean of both CCCs: what the heads are selected on, too."""
-        utterances, first = np.unique(self.data.utterance[rows], return_index=True)
-        scores, targets = aggregate_chunks(scores, self.data.utterance[rows], "mean", self.task), self.targets[rows[first]]
-        if self.task == CATEGORICAL:
-            return unweighted_average_recall(targets, scores.argmax(axis=1))
-        return float(np.mean([concordance_correlation_coefficient(targets[:, i], scores[:, i]) for i in (0, 1)]))

@@ -24,7 +24,7 @@ from began.files import UNFINISHED, lock_folder, open_npy, write_npy
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL
 from classifiers.training import BLOCK
-from experiments.corpora.equal_sounds import read_sounds
+from experiments.corpora.equal_sounds import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.conditions import CORPUS_TITLES, SET_ASIDE, Condition
@@ -32,7 +32,7 @@ from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.evaluation_loop import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split
+from experiments.evaluation.protocols import Split, first_of_each
 from experiments.evaluation.robustness_runs import PENALTY
 from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 from experiments.evaluation.searched_heads import draw_seed, head_job
@@ -76,7 +76,7 @@ def measure_transfer(conditions: Sequence[Condition], corpora: Mapping[str, Corp
             missing = [(condition, run) for condition, run in of_method if not run.is_complete]
             print(f"\n{method}: {len(of_method) - len(missing)} of {len(of_method)} runs are complete")
             if missing:
-                _run_method(missing, configs, corpora, together, settings)
+                _run_method(missing, configs, corpora, together, hashes, settings)
 
 
 def _describe(condition: Condition, corpora: Mapping[str, Corpus], settings: Settings) -> dict[str, object]:
@@ -92,11 +92,14 @@ def _run_method(
     configs: Mapping[str, Mapping[str, object]],
     corpora: Mapping[str, Corpus],
     together: Corpus,
+    hashes: SoundHashes,
     settings: Settings,
 ) -> None:
     """Does runs of one method, those of one number together."""
     record = missing[0][0]
     parts = {name: prepare(record, corpus, settings)[0] for name, corpus in corpora.items()}
+    for corpus in corpora.values():
+        refuse_changed(corpus, hashes)
     train = train_classifiers if record.method == "functionals" else train_heads
     folder = settings.results_dir / record.experiment
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as temporary:  # where `lock_folder` removes what is left
@@ -167,7 +170,7 @@ def divide(utterances: pd.DataFrame, target: str, seed: Sequence[int]) -> Parts:
     sounds, labels = utterances["sound"].to_numpy(), utterances["label"].to_numpy()
     is_target = (utterances["corpus"] == target).to_numpy()
     rows = np.flatnonzero(is_target)
-    firsts = rows[~utterances["sound"].iloc[rows].duplicated()]
+    firsts = first_of_each(rows, utterances)
     if len(firsts) <= SET_ASIDE:
         found, expected = f"{len(firsts)} different recordings of shared classes", f"more than {SET_ASIDE}"
         action = f"give the whole corpus: {SET_ASIDE} are set aside, the others are tested on"

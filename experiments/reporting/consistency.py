@@ -131,7 +131,8 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         if level != levels[-1]:  # chunks, whose scores are not in predictions.csv
             tolerance = math.inf
         low, high = range_of(metric)
-        if not (low <= value <= high + ROUNDING and abs(value - wanted) <= tolerance):
+        is_undefined = math.isnan(value) and math.isnan(wanted)  # a correlation with a constant
+        if not is_undefined and not (low <= value <= high + ROUNDING and abs(value - wanted) <= tolerance):
             expected_value = f"{wanted:.6f}, as predictions.csv gives it" if tolerance < math.inf else f"{low:g} to {high:g}"
             raise _refuse(run, "metrics", f"{metric} {value:g} of {name_fold(fold)} at {level} level", expected_value)
     _check_validation(run, metrics[metrics["split"] == "validation"], {*predictions["fold"]})
@@ -229,7 +230,7 @@ def _check_lengths(trials: pd.DataFrame, run: RunFolder) -> None:
     """Checks that no search lacks its last trials; one that is going on may."""
     n_trials = trials.groupby("search").size()
     config = run.read_config()
-    expected = (config.get("max_evals") or 1) if config.get("method") == "head" else n_trials.max()
+    expected = config.get("max_evals") or (1 if config.get("method") == "head" else n_trials.max())
     if (n_trials != expected).any():
         name = n_trials.index[n_trials != expected][0]
         path = run.path.parent / "search" / f"{name}.csv"

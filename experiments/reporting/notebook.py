@@ -119,7 +119,7 @@ def show_experiment(results: Results, experiment: str, command: str) -> None:
 
 
 def show_comparison(results: Results, module: ModuleType, experiment: str, command: str) -> None:
-    """Shows the table of a module, `robustness` or `transfer`, as `show_experiment` does."""
+    """Shows the table of a module, such as `robustness_table`, as `show_experiment` does."""
     if not results.conditions(experiment):
         not_run_yet(experiment, command)
         return

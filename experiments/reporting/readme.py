@@ -12,7 +12,7 @@ from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.reporting.markdown import NOT_RUN, Footnotes, markdown_table
 from experiments.reporting.summary import SYNTHETIC_NOTICE
-from experiments.reporting.tables import COLUMNS, FILES, OURS, beside_the_paper, compare_in_words, name_unit
+from experiments.reporting.tables import COLUMNS, FILES, OURS, beside_the_paper, compare_in_words, name_unit, split_ablations
 
 README_BEGIN, README_END = "<!-- results:begin -->", "<!-- results:end -->"
 _MOST_ROWS = 5  # the paper and the main conditions; the rest is in the table
@@ -38,8 +38,9 @@ def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.Pat
             lines += [f"{link}{name_unit(table)}. {COLUMNS[experiment]}", "", beside, "", *footnotes.lines()]
             lines += [f"{NOT_RUN.capitalize()}: {absent}.", ""] if absent else []
         elif experiment == "ablations" and len(table):
-            picture = f"![Ablations: accuracies and differences, with intervals]({root}/figures/ablations.png)"
-            lines += [f"{link} (%). {compare_in_words(table)}", "", picture, ""]
+            lines += [f"{link} (%). {compare_in_words(table)}", ""]
+            for base in [*split_ablations(table)][:1]:
+                lines += [f"![Ablations: accuracies and differences, with intervals]({root}/figures/ablations_{base}.png)", ""]
     return "\n".join(lines).strip()
 
 

@@ -1,23 +1,31 @@
 """Checks all runs, then writes tables, figures and the README's results from their folders."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from began.errors import counted
-from began.files import write_atomically, write_text
+from began.files import lock_folder, write_text
+from classifiers.metrics import TASKS
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import CORPUS_TITLES, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
-from experiments.evaluation.runs import POOLED
+from experiments.evaluation.runs import POOLED, write_table
 from experiments.reporting import encoder_seeds_table, robustness_table, transfer_table
 from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
-from experiments.reporting.tables import FILES, accuracies, make_table, to_markdown
+from experiments.reporting.tables import FILES, accuracies, make_table, split_ablations, to_markdown
+
+_MORE_TABLES = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
+_FIGURES = re.compile(
+    rf"({'|'.join(FILES)})(_.+)?_(confusion|speakers|arousal_valence|search(_parameters)?(_{'|_'.join(TASKS)})?)"
+)
+"""Names of the figures of a condition; those of ablations and label efficiency begin with the experiment's name."""
 
 
 def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
@@ -29,28 +37,43 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
         InputError: a file that is damaged or does not belong to the others, one that cannot be written, or a README without
             its markers.
     """
-    check_results(results_dir)
-    folder, results = Path(results_dir), Results(results_dir)
-    tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
-    parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
-    written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
-    more = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
-    for name, module in more.items():
-        if len(table := module.make_table(results)):
-            path = folder / "tables" / f"{name}.md"
-            _write_csv(path.with_suffix(".csv"), table)
-            write_text(path, module.to_markdown(results, table))
-            written += [path.with_suffix(".csv"), path]
-    if readme is not None:
-        update_readme(readme, readme_section(tables, folder, readme))
-        written.append(Path(readme))
-    return written
+    folder = Path(results_dir)
+    check_results(folder)
+    # Of commands that end at the same time, one would otherwise overwrite newer tables with older ones.
+    with lock_folder(folder / "tables", wait=True):
+        results = Results(results_dir)
+        tables = {name: make_table(results, name) for name in FILES if name in EXPERIMENTS or results.conditions(name)}
+        parts = {condition: results.test_part("custom", condition) for condition in results.conditions("custom")}
+        written = write_tables(tables, folder / "tables", parts) + draw_figures(results, tables, folder / "figures")
+        for name, module in _MORE_TABLES.items():
+            if len(table := module.make_table(results)):
+                path = folder / "tables" / f"{name}.md"
+                _write_csv(path.with_suffix(".csv"), table)
+                write_text(path, module.to_markdown(results, table))
+                written += [path.with_suffix(".csv"), path]
+        _remove_outdated(folder, written)
+        if readme is not None:
+            update_readme(readme, readme_section(tables, folder, readme))
+            written.append(Path(readme))
+        return written
+
+
+def _remove_outdated(folder: Path, written: Collection[Path]) -> None:
+    """Removes tables and figures that an earlier call wrote, of runs that are there no longer."""
+    names = {*FILES.values(), *_MORE_TABLES}
+    tables = {path for path in (folder / "tables").glob("*.*") if path.stem in names}
+    figures = {
+        path
+        for path in (folder / "figures").glob("*.png")
+        if _FIGURES.fullmatch(path.stem) or path.stem.startswith(("ablations", "label_efficiency"))
+    }
+    for path in (tables | figures) - {*written}:
+        path.unlink()
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with write_atomically(path) as temporary:
-        # Rounded so that the last bits of a sum cannot change a file that is under version control.
-        table.round(6).to_csv(temporary, index=False, lineterminator="\n")
+    # Rounded so that the last bits of a sum cannot change a file that is under version control.
+    write_table(path, table.round(6))
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path, parts: Mapping[str, TestPart]) -> list[Path]:
@@ -111,10 +134,10 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
                 save(f"{name}_speakers", figures.plot_speakers, folds, marks, lines, note=note, **labels)
     title = "EmoDB, leave one speaker out"
     notes = {name: SYNTHETIC_NOTICE if results.is_synthetic(name) else "" for name in tables}
-    if len(rows := accuracies(tables["ablations"])):
-        reference = "the paper", 100 * paper.paper_value("table3_emodb", "accuracy")
-        options = {"title": f"{title}: utterance accuracy, 95 % intervals over speakers", "note": notes["ablations"]}
-        save("ablations", figures.plot_ablations, rows, reference, **options)
+    reference = "the paper", 100 * paper.paper_value("table3_emodb", "accuracy")
+    options = {"title": f"{title}: utterance accuracy, 95 % intervals over speakers", "note": notes["ablations"]}
+    for base, rows in split_ablations(accuracies(tables["ablations"])).items():
+        save(f"ablations_{base}", figures.plot_ablations, rows, reference, **options)
     for corpus, rows in accuracies(tables["label_efficiency"], POOLED).groupby("corpus"):
         heading = f"{CORPUS_TITLES[corpus]}: how many labels"
         save(f"label_efficiency_{corpus}", figures.plot_label_efficiency, rows, title=heading, note=notes["label_efficiency"])

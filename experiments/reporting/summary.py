@@ -8,7 +8,7 @@ import functools
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +20,12 @@ from began.errors import counted
 from classifiers.metrics import TASKS
 from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
 from experiments.evaluation import runs
-from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Condition, Experiment, find_condition
+from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, HEADS, Condition, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
 RECALL = "unweighted_average_recall"
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
+OTHER_RECORDINGS = "not the published corpus, so not compared with the paper:"
 
 _CUSTOM = Experiment("custom", "Own data sets", columns={}, conditions={})
 RECORDS = {**EXPERIMENTS, **BEYOND_THE_PAPER, _CUSTOM.name: _CUSTOM}
@@ -130,6 +131,7 @@ class Results:
 
     def __init__(self, results_dir: str | os.PathLike) -> None:
         self.results_dir = Path(results_dir)
+        self._tables: dict[tuple[str, ...], pd.DataFrame] = {}
 
     @functools.cached_property
     def metrics(self) -> pd.DataFrame:
@@ -168,7 +170,7 @@ class Results:
         means = []
         for key, folds in self.by_fold.items():
             mean, low, high, n = t_interval(folds, *range_of(key[2]))
-            with_speakers, base = self.has_speakers_as_folds(*key[:2]), find_base(key[0])
+            with_speakers, base = self.has_speakers_as_folds(*key[:2]), find_base(*key[:2])
             scope = MEAN_OVER_SPEAKERS if with_speakers else MEAN_OVER_FOLDS
             row = dict(zip(_SUMMARY, (*key, scope, mean, *over_runs.loc[key]), strict=False))
             if with_speakers:
@@ -179,11 +181,17 @@ class Results:
 
     def predictions(self, experiment: str, condition: str) -> pd.DataFrame:
         """Returns the predictions of a condition's complete runs."""
-        return runs.read_predictions(self.results_dir, experiment, condition)
+        return self._read_once(runs.read_predictions, experiment, condition)
 
     def trials(self, experiment: str, condition: str) -> pd.DataFrame:
         """Returns the trials of a condition's searches."""
-        return runs.read_trials(self.results_dir, experiment, condition)
+        return self._read_once(runs.read_trials, experiment, condition)
+
+    def _read_once(self, read: Callable[..., pd.DataFrame], *names: str) -> pd.DataFrame:
+        key = read.__name__, *names
+        if key not in self._tables:
+            self._tables[key] = read(self.results_dir, *names)
+        return self._tables[key]
 
     def conditions(self, experiment: str) -> list[str]:
         """Returns the conditions of an experiment with complete runs, those with a record first, in their order."""
@@ -249,11 +257,13 @@ class Results:
         """Returns how the data are split, and the settings, in one line."""
         settings, record = self.settings(experiment, condition), self._record(experiment, condition)
         config: dict[str, Any] = dict(settings[0]) if settings else {"method": "", "protocol": record.protocol_text}
-        if config.get("method", "head") == "head" and not config.get("max_evals"):
+        if config.get("method", "head") in HEADS and not config.get("max_evals"):
             config["defaults"] = "default"
         pooling = config.get("pooling") or {}
         config["pooling"] = ", ".join(f"{pooling[task]} ({task})" for task in record.tasks if task in pooling)
         texts = [text.format(config[key]) for key, text in _SETTINGS.items() if config.get(key)]
+        if find_condition(experiment, condition) is None and config.get("method"):  # whose name need not tell
+            texts.append(f"method {config['method']}")
         return "; ".join([*texts, *(["without altered copies"] if config.get("altered_copies") is False else [])])
 
     def notes(self, experiment: str, condition: str) -> tuple[str, ...]:
@@ -265,6 +275,8 @@ class Results:
         for key, why in (("n_missing", "without audio"), ("n_without_chunks", "shorter than a chunk")):
             if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
                 notes.append(f"{counted(n_left_out, 'utterance')} {why} left out")
+        if n_unpublished := max((config.get("n_unpublished") or 0 for config in settings), default=0):
+            notes.append(f"{OTHER_RECORDINGS} {n_unpublished} are absent or added")
         if n_copies := max((config.get("n_copies") or 0 for config in settings), default=0):
             notes.append(
                 f"{counted(n_copies, 'recording')} with the same sound as another one; none is on both sides of a split"
@@ -276,7 +288,7 @@ class Results:
         keys = sorted({key for config in settings for key in config} - {"seed", "note"})
         if differing := [key for key in keys if any(one.get(key, missing) != first.get(key, missing) for one in settings)]:
             notes.append(f"settings differ between runs: {', '.join(differing)}")
-        if (base := find_base(experiment)) and self._are_on_other_sounds(experiment, condition, base):
+        if (base := find_base(experiment, condition)) and self._are_on_other_sounds(experiment, condition, base):
             notes.append(f"on other recordings than {base}, so not compared with it")
         if n_unfinished := self.unfinished[experiment, condition]:
             notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")
@@ -297,9 +309,9 @@ class Results:
         return any("speaker" in str(config.get("protocol")) for config in self.settings(experiment, condition))
 
 
-def find_base(experiment: str) -> str:
-    """Returns the condition that others are compared with; "" where there is none."""
-    return EXPERIMENTS[experiment].base if experiment in EXPERIMENTS else ""
+def find_base(experiment: str, condition: str) -> str:
+    """Returns the condition that another one is compared with; "" where there is none."""
+    return EXPERIMENTS[experiment].find_base(condition) if experiment in EXPERIMENTS else ""
 
 
 def best_trials(trials: pd.DataFrame) -> pd.DataFrame:

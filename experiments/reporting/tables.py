@@ -10,11 +10,20 @@ import pandas as pd
 from classifiers.metrics import CONCORDANCE, DIMENSIONS
 from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SCOPES
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS, HEADS, LABEL_EFFICIENCY, find_condition
+from experiments.evaluation.conditions import EXPERIMENTS, HEADS, LABEL_EFFICIENCY, OF_OTHER_SEEDS, find_condition
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
-from experiments.reporting.summary import RECALL, RECORDS, SYNTHETIC_NOTICE, Results, TestPart, find_base, select
+from experiments.reporting.summary import (
+    OTHER_RECORDINGS,
+    RECALL,
+    RECORDS,
+    SYNTHETIC_NOTICE,
+    Results,
+    TestPart,
+    find_base,
+    select,
+)
 
 OURS = "ours"
 FILES = {"table1_savee": "table1", "table2_omg": "table2", "table3_emodb": "table3", "ablations": "ablations"}
@@ -43,9 +52,18 @@ COLUMNS = {
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
     "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the ten speakers' accuracies.",
     "ablations": "As in Table 3; runs averaged: the accuracy of the mean scores of all runs. Every encoder was trained, or its "
-    "initial weights were drawn, once: no interval tells how others would differ.",
+    "initial weights were drawn, once: no interval here tells how others would differ. That of encoder_seeds.md does.",
 }
 """What the columns of a table are."""
+
+_ABLATIONS = {"utterance_head": "On whole utterances", "began_16_epochs": "On one second at a time, and whole networks"}
+"""Base of ablations -> heading of those that are compared with it."""
+
+_COMPARED = {
+    "utterance_head": ("utterance_head_initial_weights", "functionals", "compare_2016"),
+    "began_16_epochs": ("initial_weights",),
+}
+"""Base of ablations -> what it is compared with in words."""
 
 _MAIN = ("accuracy", RECALL, *CONCORDANCE)
 _READINGS = {
@@ -104,8 +122,9 @@ def make_table(results: Results, experiment: str) -> pd.DataFrame:
     ours["notes"] = ours["condition"].map({name: "; ".join(results.notes(experiment, name)) for name in (*present, *absent)})
     with_paper = ours["scope"].isin((POOLED, MEAN_OVER_SPEAKERS)) | (ours["scope"] == ours["column"])
     ours["paper"] = ours["column"].map(lambda name: paper.paper_value(experiment, name)).where(with_paper).astype(float)
-    synthetic = ours["notes"].astype(str).str.contains(SYNTHETIC_NOTICE, regex=False)
-    ours["difference_to_paper"] = (ours["mean"] - ours["paper"]).where(~synthetic)
+    notes = ours["notes"].astype(str)
+    others = notes.str.contains(SYNTHETIC_NOTICE, regex=False) | notes.str.contains(OTHER_RECORDINGS, regex=False)
+    ours["difference_to_paper"] = (ours["mean"] - ours["paper"]).where(~others)
 
     published = pd.DataFrame(paper.published(experiment)).rename(columns=_PUBLISHED)
     table = pd.concat([published, ours], ignore_index=True).reindex(columns=[*_TEXTS[:8], *_SCORES, *_COUNTS, *_TEXTS[8:]])
@@ -136,15 +155,18 @@ def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPa
     if table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False).any():
         lines += [f"**{SYNTHETIC_NOTICE.capitalize()}** (rows marked so).", ""]
     footnotes = md.Footnotes()
-    if RECORDS[experiment].columns:
-        beside = md.markdown_table(*beside_the_paper(experiment, table, footnotes))
-        others = _other_protocols(experiment, table)
-        words = compare_in_words(table) if experiment == "ablations" else ""
-        lines += [f"{COLUMNS[experiment]} {words}".strip(), "", beside, "", *footnotes.lines(), *others]
     if experiment == "ablations":
+        lines += [f"{COLUMNS[experiment]} {compare_in_words(table)}".strip(), ""]
+        for base, rows in split_ablations(table).items():
+            beside = md.markdown_table(*beside_the_paper(experiment, rows, footnotes))
+            lines += [f"## {_ABLATIONS[base]}", "", beside, ""]
+        lines += footnotes.lines()
         missing = [f"`{name}`" for name in RECORDS[experiment].conditions if name not in set(table["condition"])]
         lines += [f"{md.NOT_RUN.capitalize()}: {', '.join(missing)}.", ""] if missing else []
     else:
+        if RECORDS[experiment].columns:
+            beside = md.markdown_table(*beside_the_paper(experiment, table, footnotes))
+            lines += [COLUMNS[experiment], "", beside, "", *footnotes.lines(), *_other_protocols(experiment, table)]
         lines += _readings(experiment, table) + _measures(table, footnotes, parts or {})
     if not RECORDS[experiment].columns:
         lines += footnotes.lines()
@@ -156,7 +178,7 @@ def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPa
 
 def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnotes) -> tuple[list[str], list[list[str]]]:
     """Returns heads and rows of the main table of an experiment: published systems, then our conditions."""
-    columns, base = RECORDS[experiment].columns, find_base(experiment)
+    columns, base = RECORDS[experiment].columns, find_base(experiment, table["condition"].iloc[-1])
     what, to_paper, chunk = "what it is", "minus the paper's", "chunk accuracy"
     over, paired = f"{MEAN_OVER_SPEAKERS} (95 % interval)", f"minus `{base}`, paired over speakers (95 % interval)"
     heads = {
@@ -189,14 +211,24 @@ def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnot
     return ["", *(f"{head} ± over runs" if head in spread else head for head in heads), "runs"], rows
 
 
+def split_ablations(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Returns base -> the ablations that are compared with it, in their order; encoders of other seeds have their own table."""
+    shown = table[~table["condition"].isin(OF_OTHER_SEEDS)]
+    bases = shown["condition"].map(lambda name: find_base("ablations", name))
+    return {base: shown[bases == base] for base in _ABLATIONS if (bases == base).any()}
+
+
 def compare_in_words(table: pd.DataFrame) -> str:
-    """Returns how the base of the ablations compares with two others, over the speakers, as far as they have been run."""
-    found = []
-    for row in accuracies(table).itertuples():
-        if row.condition in ("initial_weights", "functionals") and not math.isnan(row.difference_ci_low):
-            ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
-            found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
-    return f"Paired over the speakers, `{find_base('ablations')}` lies {' and '.join(found)}." if found else ""
+    """Returns how the bases of the ablations compare with others, over the speakers, as far as they have been run."""
+    said = []
+    for base, others in _COMPARED.items():
+        found = []
+        for row in accuracies(table).itertuples():
+            if row.condition in others and row.base == base and not math.isnan(row.difference_ci_low):
+                ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
+                found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
+        said += [f"`{base}` lies {' and '.join(found)}"] if found else []
+    return f"Paired over the speakers, {'; '.join(said)}." if said else ""
 
 
 def list_findings(results: Results) -> list[str]:
