@@ -145,7 +145,7 @@ def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: f
 
 def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]:
     """Returns file, start and end in seconds of what `name_part` named; 0 and None where it is a whole file."""
-    part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", str(path), re.DOTALL)
+    part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", os.fspath(path), re.DOTALL)
     if part is None or Path(path).is_file():  # a file may be called so
         return Path(path), 0.0, None
     return Path(part[1]), float(part[2]), float(part[3])
@@ -162,7 +162,7 @@ def name_channel(path: str | os.PathLike[str], channel: str) -> str:
 
 def split_channel(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """Returns file and channel of what `name_channel` named; "" where it is all of a file."""
-    part = re.fullmatch(rf"(.*)#track=({'|'.join(CHANNELS)})", str(path), re.DOTALL)
+    part = re.fullmatch(rf"(.*)#track=({'|'.join(CHANNELS)})", os.fspath(path), re.DOTALL)
     if part is None or Path(path).is_file():  # a file may be called so
         return Path(path), ""
     return Path(part[1]), part[2]

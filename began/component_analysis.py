@@ -14,7 +14,7 @@ import numpy as np
 
 from began.audio import stream_audio
 from began.components import N_COMPONENTS, ORIGINS, components_path
-from began.encoder import load_frozen_encoder, load_random_encoder
+from began.encoder import load_frozen_encoder, load_random_encoder, read_seed
 from began.errors import InputError
 from began.files import sha256_of, write_atomically
 from began.front_end import measure_speech, stream_speech
@@ -88,7 +88,7 @@ def write_components(
         progress: wraps the iteration over them, once for the trained encoder and once for the one with initial weights.
     """
     heard = [paths[number] for number in np.unique(np.linspace(0, len(paths) - 1, N_RECORDINGS).astype(int))]
-    content: dict[str, Any] = {"encoder_sha256": np.array(sha256_of(encoder))}
+    content: dict[str, Any] = {"encoder_sha256": np.array(sha256_of(encoder)), "initial_seed": np.array(read_seed(encoder))}
     for origin, load in zip(ORIGINS, (load_frozen_encoder, load_random_encoder), strict=True):
         blocks = measure_components(UtteranceEncoder.of(load(encoder), "normalized"), progress(heard))
         content |= {f"{origin}_block{number}": block for number, block in enumerate(blocks, start=1)}

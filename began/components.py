@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from began.encoder import LAYERS, N_MEL_BANDS
+from began.encoder import LAYERS, N_MEL_BANDS, read_seed
 from began.errors import InputError, raise_passing
 from began.files import read_arrays, sha256_of
 
@@ -64,14 +64,19 @@ def read_components(encoder: str | os.PathLike[str], origin: str = "trained") ->
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.stat().st_size / 1e6:.0f} MB")
         arrays = read_arrays(path.read_bytes())
+        drawn = int(arrays.get("initial_seed", np.array(0)))  # earlier versions drew with 0, and named none
         sha256, blocks = str(arrays["encoder_sha256"]), [arrays[f"{origin}_block{number + 1}"] for number in range(len(LAYERS))]
         for number, block in enumerate(blocks, start=1):
             expected = N_MEL_BANDS, blocks[0].shape[1] * number, N_COMPONENTS  # of block 1, 2, 3, 4: n, 2n, 3n, 4n channels
             if block.dtype != np.float32 or block.shape != expected or not np.isfinite(block).all():
                 raise ValueError(f"block {number}: not finite float32 numbers of shape {expected}")
-    except (KeyError, IndexError, OSError, ValueError) as error:
+    except (KeyError, IndexError, OSError, TypeError, ValueError) as error:
         raise_passing(error)
         raise InputError.about(path, f"a damaged file ({error})", "the principal components of an encoder", action) from error
     if sha256 != sha256_of(encoder):
         raise InputError.about(path, "those of another encoder", f"the principal components of {encoder}", action)
+    if origin == "initial" and drawn != (seed := read_seed(encoder)):
+        wanted = f"those of weights drawn with the encoder's own seed, {seed}"
+        action = "remove it, and repeat the command of the pre-training, which measures them again"
+        raise InputError.about(path, f"components of initial weights drawn with the seed {drawn}", wanted, action)
     return blocks

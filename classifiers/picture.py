@@ -185,7 +185,7 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
     """Draws one row per class and one column per second, darker where it is more probable; beside it the file as bars."""
     edges, scores = _steps(prediction)
     centres = (edges[:-1] + edges[1:]) / 2
-    order = np.argsort(prediction.scores, kind="stable")  # most probable on top: the picture is read from there
+    order = np.argsort(-prediction.scores, kind="stable")[::-1]  # most probable on top: the picture is read from there
     rows = np.arange(len(labels) + 1) - 0.5
     line = 1.5 if len(scores) <= 60 else 0
     axes.pcolormesh(edges, rows, scores[:, order].T, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=line)

@@ -36,9 +36,11 @@ from classifiers.utterance_predictor import UtteranceReader, predict_utterances
 EXPECTED = "model.keras as the tables write it"
 
 UNSURE, FAR = "unsure", "unlike the training recordings"
-NO_CHOICE = "the model gives none of the chosen answers any probability"
 """Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
 95 % of the corpus' own recordings do when their speakers are held out."""
+
+NO_CHOICE = "all chosen answers are as probable"
+"""Note on a prediction restricted to some answers, where the model is so sure of another one that nothing is left to them."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,10 @@ class Predictor:
         return self.columns[int(np.argmax(scores))] if self.is_categorical else None
 
     def notes_on(self, prediction: Prediction) -> list[str]:
-        """Returns what to beware of in a prediction; only models that were calibrated know."""
+        """Returns what to beware of in a prediction; how sure it is, only models that were calibrated know."""
         calibration, notes = self.metadata.get("calibration"), []
-        if (
-            self.allowed is not None
-            and len(self.allowed) > 1
-            and np.ptp(prediction.scores[np.isin(self.columns, self.allowed)]) == 0
-        ):
+        can_occur = np.isin(self.columns, self.columns if self.allowed is None else self.allowed)
+        if can_occur.sum() > 1 and np.ptp(prediction.scores[can_occur]) == 0:
             notes.append(NO_CHOICE)
         if calibration and self.is_categorical and prediction.scores.max() < UNSURE_BELOW:
             notes.append(UNSURE)

@@ -1,12 +1,13 @@
-"""What makes the score? Named differences to one base configuration, EmoDB, leave one speaker out.
+"""What makes the score? Named differences to two base configurations, EmoDB, leave one speaker out.
 
     python -m experiments.ablations --data-dir data/EmoDB --results-dir my-results
 
-The base is a BEGAN after 16 epochs, its last map, and the default head without a search. Heads on one second differ from it in
-one point; other ways of recognising stand beside them (experiments/evaluation/conditions.py). All encoders that are compared
-have trained for those 16 epochs, so that none is ahead; the published one has trained for 100, and is a condition of its own.
-Encoders are looked for in pretrain_librispeech/<name> of the results folder; the help says how each is made. A condition whose
-encoder or package is not there is left out, and named, unless its runs are complete.
+Both are the default head on a BEGAN after 16 epochs, without a search: on the whole utterance, and on one second at a time,
+where it reads the last map. Most conditions differ from their base in one point (experiments/evaluation/conditions.py). All
+encoders that are compared have trained for those 16 epochs, so that none is ahead; the published one has trained for 100, and
+is a condition of its own. Encoders of two more seeds stand beside the first, each with initial weights of its own. Encoders
+are looked for in pretrain_librispeech/<name> of the results folder; the help says how each is made. A condition whose encoder
+or package is not there is left out, and named, unless its runs are complete.
 """
 
 import argparse

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from began.audio import cut_chunks, hash_sound, name_part, read_audio
+from began.audio import cut_chunks, hash_sound, hold_audio, name_channel, name_part, read_audio
 from began.errors import InputError
 from began.front_end import (
     COLOUR_DB,
@@ -15,6 +15,7 @@ from began.front_end import (
     _filter,
     draw_channel,
     find_speech,
+    locate_speech,
     measure_speech,
     stream_altered_speech,
     stream_chunks,
@@ -208,3 +209,15 @@ def test_a_filter_in_pieces_is_that_of_the_whole(speech):
     response = draw_channel(np.random.default_rng(2))
     pieces = np.concatenate(list(_filter(np.array_split(speech, 9), response)))
     np.testing.assert_allclose(pieces, np.convolve(speech, response)[: len(speech)], atol=1e-5)
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_a_held_recording_is_heard_as_its_file(speech, tmp_path, front_end):
+    """Channels and parts, too, whose names say more than the file's."""
+    stereo = np.stack([speech, np.roll(speech, 3000)], axis=1)
+    soundfile.write(tmp_path / "st.wav", stereo, 16_000, subtype="FLOAT")
+    for path in (tmp_path / "st.wav", name_channel(tmp_path / "st.wav", "left"), name_part(tmp_path / "st.wav", 0.25, 1.25)):
+        held = hold_audio(path)
+        assert locate_speech(held, front_end) == locate_speech(path, front_end)
+        blocks = [np.concatenate(list(stream_speech(one, front_end))) for one in (held, path)]
+        assert (blocks[0] == blocks[1]).all()

@@ -199,6 +199,12 @@ def test_of_two_formats_the_lossless_one_is_taken(write, capsys):
     assert said in capsys.readouterr().out
 
 
+def test_speakers_with_equal_file_names_are_no_copies(write):
+    folder = write("DC/a01.wav", "JE/a01.mp3", "JE/a02.mp3")
+    assert run("savee", folder) == 0
+    assert len(load("manifest", folder / "manifest.csv").utterances) == 3
+
+
 def test_the_manifest_is_a_csv_file(write, tmp_path, capsys):
     folder = write("AudioWAV/1001_DFA_ANG_XX.wav")
     assert run("crema-d", folder, "--output", tmp_path / "m.parquet") == 2

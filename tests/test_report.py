@@ -390,14 +390,16 @@ def test_what_is_there_no_longer_is_rendered_no_longer(results):
     emodb(results, "gone", "custom", predictions=classes())
     emodb(results, "stays", "table3_emodb", predictions=classes())
     render(results)
-    (results / "figures" / "custom_mine.png").touch()
+    others = ["figures/custom_mine.png", "figures/ablations_of_mine.png", "tables/table3.tex", "tables/custom.xlsx"]
+    for name in others:
+        (results / name).touch()
     made = {path.name for path in results.glob("*/*.*")}
     assert {"custom.md", "custom.csv", "custom_gone_confusion.png", "table3_emodb_stays_confusion.png"} <= made
     shutil.rmtree(results / "custom")
     render(results)
     left = {path.name for path in results.glob("*/*.*")}
     assert {name for name in made - left if not name.startswith("custom_gone_")} == {"custom.md", "custom.csv"}
-    assert not any(name.startswith("custom_gone_") for name in left) and "custom_mine.png" in left
+    assert not any(name.startswith("custom_gone_") for name in left) and all((results / name).exists() for name in others)
 
 
 def test_an_undefined_correlation_counts_for_nobody(results):

@@ -13,7 +13,7 @@ from began.audio import name_part  # noqa: E402
 from began.components import read_components  # noqa: E402
 from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
 from began.errors import InputError  # noqa: E402
-from began.files import attach_json  # noqa: E402
+from began.files import attach_json, sha256_of  # noqa: E402
 from began.representation import represent_utterances  # noqa: E402
 from began.spectrogram import compute_spectrograms  # noqa: E402
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, fill_up, name_statistics, pool_bands  # noqa: E402
@@ -101,6 +101,11 @@ def test_initial_weights_are_drawn_with_the_seed_of_the_training(tiny_encoder, t
         assert describe_encoder(path, initial_weights=True).get("initial_seed", 0) == (seed or 0)
     assert (drawn[None] == drawn[0]).all()
     assert np.abs(drawn[1] - drawn[0]).max() > 0.01 and np.abs(drawn[2**31 - 1] - drawn[1]).max() > 0.01
+    arrays = dict(np.load(tiny_encoder.with_name("components.npz"))) | {"encoder_sha256": np.array(sha256_of(path))}
+    np.savez(tmp_path / "components.npz", **arrays)  # as earlier versions drew them for every encoder
+    assert len(read_components(path)) == 4
+    with pytest.raises(InputError, match="initial weights drawn with the seed 0; expected those of weights drawn with"):
+        read_components(path, "initial")
     attach_json(path, "pretraining", {"seed": "one"})
     with pytest.raises(InputError, match="seed 'one'"):
         load_random_encoder(path)

@@ -185,6 +185,7 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
     annotated = _read_annotations(naming, folder) if naming.annotations else {}
     rows, others = [], []
     left_out: dict[str, list[str]] = {}
+    names: dict[str, str] = {}  # of the recordings, without what tells of the format
     for path in find_files(folder, SUFFIXES, MAX_DEPTH):
         match = pattern.search(path.absolute().as_posix())
         if match is None:
@@ -193,22 +194,22 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
         code = annotated.get(path.stem, "none") if naming.annotations else match["label"].lower()
         if code in naming.labels:
             rows.append({"file": str(path), "label": naming.labels[code], **_describe_speaker(naming, match)})
+            names[str(path)] = match[0].rpartition(".")[0].lower()
         else:
             left_out.setdefault(f"labelled {code}", []).append(path.stem)
     if not rows:
         found = f"{len(others)} sound files, none with such a name" if others else "no sound file"
         expected = f"names such as {naming.example}"
         raise InputError.about(printable(folder), found, f"{naming.title}: {expected}", "check the path and the corpus")
-    lossless = {Path(row["file"]).stem for row in rows if _is_lossless(row)}
-    for row in rows:
-        if not _is_lossless(row) and Path(row["file"]).stem in lossless:
-            left_out.setdefault("in a lossless format there, too", []).append(Path(row["file"]).name)
-    rows = [row for row in rows if _is_lossless(row) or Path(row["file"]).stem not in lossless]
+    lossless = {name for file, name in names.items() if _is_lossless(file)}
+    if copies := [file for file, name in names.items() if name in lossless and not _is_lossless(file)]:
+        left_out["in a lossless format there, too"] = [Path(file).name for file in copies]
+    rows = [row for row in rows if row["file"] not in set(copies)]
     return rows, others, left_out
 
 
-def _is_lossless(row: Mapping[str, str]) -> bool:
-    return Path(row["file"]).suffix.lower() in LOSSLESS
+def _is_lossless(file: str) -> bool:
+    return Path(file).suffix.lower() in LOSSLESS
 
 
 def _describe_speaker(naming: Naming, match: re.Match) -> dict[str, str]:

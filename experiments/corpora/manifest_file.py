@@ -152,7 +152,7 @@ def _refuse_spellings(path: Path, column: str, names: list[str]) -> None:
         alike = normalized.lstrip("0") if column == "speaker" and normalized.isdigit() else normalized
         spellings.setdefault(alike, set()).add(name)
     if several := [", ".join(sorted(alike)) for alike in spellings.values() if len(alike) > 1]:
-        what = "in upper and lower case, in spaces or in leading zeros only"
+        what = "in upper and lower case, in spaces" + (" or in leading zeros only" if column == "speaker" else " only")
         found = f"names in the column {column} that differ {what}: {'; '.join(several)}"
         raise InputError.about(printable(path), found, "one spelling of each", "write them alike")
 

@@ -261,7 +261,7 @@ class Experiment:
         names = [*self.conditions]
         position = names.index(condition) if condition in names else 0
         before = [base for base in self.bases if names.index(base) <= position]
-        return (before or [*self.bases, ""])[-1 if before else 0]
+        return before[-1] if before else next(iter(self.bases), "")
 
 
 def choose_front_end(protocol: str) -> str:
@@ -398,7 +398,7 @@ def _at_other_seeds(name: str, settings: dict) -> dict[str, tuple[str, dict]]:
 
 
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
-    "utterance_head": ("default head on the whole utterance", _UTTERANCE),
+    "utterance_head": ("default head on the whole utterance, BEGAN, 16 epochs, frozen (base)", _UTTERANCE),
     "utterance_head_initial_weights": ("… of initial weights", {**_UTTERANCE, "initial_weights": True}),
     **_at_other_seeds("utterance_head", _UTTERANCE),
     "utterance_head_without_correlations": ("… without correlations", {**_UTTERANCE, "correlations": False}),
@@ -421,7 +421,7 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "egemaps": ("eGeMAPS (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "egemaps", "encoder": ""}),
     "compare_2016": ("ComParE 2016 (openSMILE), linear SVM", {**_FUNCTIONALS, "method": "compare_2016", "encoder": ""}),
     "majority": ("the most frequent class", {"method": "majority", "encoder": ""}),
-    "began_16_epochs": ("BEGAN, 16 epochs, frozen; default head on the last map (base)", {}),
+    "began_16_epochs": ("default head on the last map of a BEGAN, 16 epochs, frozen (base)", {}),
     "began": ("BEGAN, 100 epochs (the published encoder)", {"encoder": "began"}),
     "began_seed_1": ("BEGAN pre-trained with another seed", {"encoder": "began-seed-1"}),
     "initial_weights": ("encoder with its initial weights, frozen", {"initial_weights": True}),

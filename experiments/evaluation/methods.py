@@ -88,6 +88,8 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
         config |= describe_encoder(encoder, condition.initial_weights)
         if condition.method in ON_UTTERANCES:  # which cut nothing
             config["components_sha256"] = hash_components(read_components(encoder, condition.components))
+        if condition.method == "whole" and (front_end := read_config(encoder).front_end) != "literal":
+            config["front_end"] = front_end  # that of before was always literal
     config |= {name: getattr(settings, name) for name in METHODS[condition.method]}
     if not condition.search:
         config.pop("max_evals", None)

@@ -131,6 +131,7 @@ def compare_metrics(path: Path, metrics: pd.DataFrame) -> None:
     ours, stored = (table.astype(dict.fromkeys(names, str)) for table in (metrics, read_metrics_file(path)))
     both = ours.merge(stored, "outer", on=names, suffixes=("", "_stored"), indicator="side")
     is_equal = np.isclose(both["value"], both["value_stored"], rtol=0, atol=1e-3, equal_nan=True) & (both["side"] == "both")
+    is_equal |= both["value"].isna() & (both["value_stored"] == 0)  # a correlation with a constant, of earlier versions
     for row in both[~is_equal].head(1).itertuples():
         found = f"{row.metric} {row.value_stored:g} of {row.fold}"
         raise InputError.about(path, found, f"{row.value:g}, as its predictions give it", RUN_AGAIN)
@@ -156,8 +157,9 @@ def describe_warnings(
     if absent := [label for label in labels if label not in corpus.labels]:
         lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")
     known = description.get("sounds")  # files of earlier versions do not tell, and a resampled copy has other hashes
-    is_same = description.get("corpus") == CORPUS_TITLES.get(corpus.name)
-    is_same |= description.get("corpus") == corpus.name and not isinstance(known, list)  # names of manifests say little
+    # Names of manifests say little.
+    names = {CORPUS_TITLES.get(corpus.name), None if isinstance(known, list) else corpus.name} - {None}
+    is_same = description.get("corpus") in names
     n_known = int(corpus.utterances["sound"].str[:SHORT_HASH].isin(known).sum()) if isinstance(known, list) else 0
     if n_known:
         lines.append(f"the model was trained on {n_known} of these {len(corpus.utterances)} recordings, and knows them")

@@ -84,7 +84,8 @@ def _describe(condition: Condition, corpora: Mapping[str, Corpus], settings: Set
     source, config = corpora[condition.source], describe_run(condition, corpora[condition.corpus], settings)
     synthetic = any(corpus.synthetic for corpus in corpora.values())
     hashes = {"source_utterances_sha256": source.sha256, "source_sounds_sha256": source.sounds_sha256}
-    return {**config, "source": CORPUS_TITLES[condition.source], "synthetic": synthetic, **hashes}
+    others = {"n_unpublished": n} if (n := sum(one.n_unpublished for one in corpora.values())) and not synthetic else {}
+    return {**config, **others, "source": CORPUS_TITLES[condition.source], "synthetic": synthetic, **hashes}
 
 
 def _run_method(

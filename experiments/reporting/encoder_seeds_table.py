@@ -27,13 +27,14 @@ def make_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for trained, initial in TRAINED_AND_INITIAL.items():
-        by_seed = {}
+        by_seed, sounds = {}, set()
         for seed in ENCODER_SEEDS:
             names = at_encoder_seed(trained, seed), at_encoder_seed(initial, seed)
             if (differences := results.subtract(_EXPERIMENT.name, *names)) is not None:
                 by_seed[seed] = differences
+                sounds |= {one.get("sounds_sha256") for name in names for one in results.settings(_EXPERIMENT.name, name)}
                 rows.append((trained, initial, str(seed), *t_interval(differences, -1.0, 1.0)))
-        if len(by_seed) == len(ENCODER_SEEDS):
+        if len(by_seed) == len(ENCODER_SEEDS) and len(sounds - {None}) <= 1:
             rows.append((trained, initial, OVER_BOTH, *crossed_interval(pd.DataFrame(by_seed), -1.0, 1.0)))
     table = pd.DataFrame(rows, columns=["condition", "base", "seed", "difference", "ci_low", "ci_high", "n_speakers"])
     scores = ["difference", "ci_low", "ci_high"]
@@ -45,7 +46,9 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     rows, footnotes = [], md.Footnotes()
     for (condition, base), block in table.groupby(["condition", "base"], sort=False):
         cells = {row.seed: md.with_interval(row.difference, row.ci_low, row.ci_high, sign="+") for row in block.itertuples()}
-        marks = footnotes.marks("; ".join(results.notes(_EXPERIMENT.name, condition)))
+        names = [at_encoder_seed(name, seed) for name in (condition, base) for seed in ENCODER_SEEDS]
+        notes = dict.fromkeys(note for name in names for note in results.notes(_EXPERIMENT.name, name))
+        marks = footnotes.marks("; ".join(notes))
         rows.append([f"`{condition}` − `{base}`{marks}", *(cells.get(str(seed), "") for seed in (*ENCODER_SEEDS, OVER_BOTH))])
     heads = ["", *(f"seed {seed}" for seed in ENCODER_SEEDS), "all seeds"]
     lines = ["# What pre-training gains, over speakers and encoders: EmoDB, leave one speaker out", "", md.MADE, "", _ABOUT, ""]

@@ -12,20 +12,22 @@ from began.errors import counted
 from began.files import lock_folder, write_text
 from classifiers.metrics import TASKS
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import CORPUS_TITLES, EXPERIMENTS, HEADS, ROBUSTNESS, TRANSFER
+from experiments.evaluation.conditions import CORPUS_TITLES, EXPERIMENTS, HEADS, LABEL_EFFICIENCY, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED, write_table
 from experiments.reporting import encoder_seeds_table, robustness_table, transfer_table
 from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
-from experiments.reporting.tables import FILES, accuracies, make_table, split_ablations, to_markdown
+from experiments.reporting.tables import ABLATIONS, FILES, accuracies, make_table, split_ablations, to_markdown
 
 _MORE_TABLES = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
+_OF_CONDITIONS = "table1_savee|table2_omg|table3_emodb|custom"
+_KINDS = f"confusion|speakers|arousal_valence|search(_parameters)?(_{'|_'.join(TASKS)})?"
 _FIGURES = re.compile(
-    rf"({'|'.join(FILES)})(_.+)?_(confusion|speakers|arousal_valence|search(_parameters)?(_{'|_'.join(TASKS)})?)"
+    rf"({_OF_CONDITIONS})_.+_({_KINDS})|ablations(_({'|'.join(ABLATIONS)}))?|label_efficiency_({'|'.join(LABEL_EFFICIENCY)})"
 )
-"""Names of the figures of a condition; those of ablations and label efficiency begin with the experiment's name."""
+"""Names of all figures."""
 
 
 def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
@@ -38,7 +40,7 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
             its markers.
     """
     folder = Path(results_dir)
-    check_results(folder)
+    check_results(folder)  # before anything is written
     # Of commands that end at the same time, one would otherwise overwrite newer tables with older ones.
     with lock_folder(folder / "tables", wait=True):
         results = Results(results_dir)
@@ -60,15 +62,10 @@ def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = No
 
 def _remove_outdated(folder: Path, written: Collection[Path]) -> None:
     """Removes tables and figures that an earlier call wrote, of runs that are there no longer."""
-    names = {*FILES.values(), *_MORE_TABLES}
-    tables = {path for path in (folder / "tables").glob("*.*") if path.stem in names}
-    figures = {
-        path
-        for path in (folder / "figures").glob("*.png")
-        if _FIGURES.fullmatch(path.stem) or path.stem.startswith(("ablations", "label_efficiency"))
-    }
+    tables = {folder / "tables" / f"{name}{ending}" for name in (*FILES.values(), *_MORE_TABLES) for ending in (".csv", ".md")}
+    figures = {path for path in (folder / "figures").glob("*.png") if _FIGURES.fullmatch(path.stem)}
     for path in (tables | figures) - {*written}:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -122,8 +119,8 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
             folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
             if folds.shape[1] > 1:
                 one = "speaker" if results.has_speakers_as_folds(experiment, condition) else "fold"
-                synthetic = results.is_synthetic(experiment, condition)
-                marks, lines = ({}, {}) if synthetic else paper.marks_and_lines(experiment)
+                is_comparable = results.is_comparable(experiment, condition)
+                marks, lines = paper.marks_and_lines(experiment) if is_comparable else ({}, {})
                 if experiment == "custom":
                     part = results.test_part(experiment, condition)
                     lines = part.lines

@@ -208,6 +208,11 @@ class Results:
         chosen = (config for key, config in self.configs.items() if key[0] == experiment and condition in (None, key[1]))
         return any(config.get("synthetic") for config in chosen)
 
+    def is_comparable(self, experiment: str, condition: str) -> bool:
+        """True where all runs of a condition are on the recordings that are published."""
+        others = any(config.get("n_unpublished") for config in self.settings(experiment, condition))
+        return not others and not self.is_synthetic(experiment, condition)
+
     def main_level(self, experiment: str, condition: str) -> str:
         """Returns "utterance", or "chunk" where chunks were split and an utterance has no score of its own."""
         levels = select(self.metrics, experiment=experiment, condition=condition)["level"]

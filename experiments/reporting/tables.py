@@ -52,11 +52,11 @@ COLUMNS = {
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
     "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the ten speakers' accuracies.",
     "ablations": "As in Table 3; runs averaged: the accuracy of the mean scores of all runs. Every encoder was trained, or its "
-    "initial weights were drawn, once: no interval here tells how others would differ. That of encoder_seeds.md does.",
+    "initial weights were drawn, once: no interval here tells how others would differ.",
 }
 """What the columns of a table are."""
 
-_ABLATIONS = {"utterance_head": "On whole utterances", "began_16_epochs": "On one second at a time, and whole networks"}
+ABLATIONS = {"utterance_head": "On whole utterances", "began_16_epochs": "On one second at a time, and whole networks"}
 """Base of ablations -> heading of those that are compared with it."""
 
 _COMPARED = {
@@ -159,7 +159,7 @@ def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPa
         lines += [f"{COLUMNS[experiment]} {compare_in_words(table)}".strip(), ""]
         for base, rows in split_ablations(table).items():
             beside = md.markdown_table(*beside_the_paper(experiment, rows, footnotes))
-            lines += [f"## {_ABLATIONS[base]}", "", beside, ""]
+            lines += [f"## {ABLATIONS[base]}", "", beside, ""]
         lines += footnotes.lines()
         missing = [f"`{name}`" for name in RECORDS[experiment].conditions if name not in set(table["condition"])]
         lines += [f"{md.NOT_RUN.capitalize()}: {', '.join(missing)}.", ""] if missing else []
@@ -183,7 +183,7 @@ def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnot
     over, paired = f"{MEAN_OVER_SPEAKERS} (95 % interval)", f"minus `{base}`, paired over speakers (95 % interval)"
     heads = {
         "table3_emodb": [what, "accuracy", to_paper, over, paired, "UAR"],
-        "ablations": [what, "accuracy", over, paired, "UAR", chunk, AVERAGED],
+        "ablations": [what, "accuracy", over, paired, "UAR", *([chunk] if "chunk" in set(table["level"]) else []), AVERAGED],
     }.get(experiment, [what, *columns])
     rows = []
     for (system, condition), block in table.groupby(["system", "condition"], sort=False):
@@ -215,7 +215,7 @@ def split_ablations(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Returns base -> the ablations that are compared with it, in their order; encoders of other seeds have their own table."""
     shown = table[~table["condition"].isin(OF_OTHER_SEEDS)]
     bases = shown["condition"].map(lambda name: find_base("ablations", name))
-    return {base: shown[bases == base] for base in _ABLATIONS if (bases == base).any()}
+    return {base: shown[bases == base] for base in ABLATIONS if (bases == base).any()}
 
 
 def compare_in_words(table: pd.DataFrame) -> str:
@@ -227,7 +227,7 @@ def compare_in_words(table: pd.DataFrame) -> str:
             if row.condition in others and row.base == base and not math.isnan(row.difference_ci_low):
                 ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
                 found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
-        said += [f"`{base}` lies {' and '.join(found)}"] if found else []
+        said += [f"`{base}` lies {' and '.join(filter(None, [', '.join(found[:-1]), found[-1]]))}"] if found else []
     return f"Paired over the speakers, {'; '.join(said)}." if said else ""
 
 
@@ -248,7 +248,8 @@ def list_findings(results: Results) -> list[str]:
             main = "accuracy" if (rows["metric"] == "accuracy").any() else _MAIN[-1]
             scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in select(rows, metric=main).itertuples()]
             published = paper.paper_value(experiment, main)
-            known = [] if published is None else [f"the paper {100 * published:g}"]
+            others = not any(results.is_comparable(experiment, name) for name in results.conditions(experiment))
+            known = [] if published is None or others else [f"the paper {100 * published:g}"]
             said = f"{METRIC_NAMES[main]}{name_unit(table)}: {', '.join([*scores, *known])}."
         synthetic = f"**{SYNTHETIC_NOTICE.capitalize()}.** " if results.is_synthetic(experiment) else ""
         lines += [f"**{record.title}.** {synthetic}{said}"] if said else []
