@@ -172,8 +172,7 @@ def difference(one: str, other: str) -> tuple[str, str]:
 
 def test_the_differences_of_the_readme():
     opening = " ".join(TEXT.split("```bash")[0].split())
-    head = "ablations/utterance_head"
-    pairs = [(head, f"{head}_initial_weights"), ("table3_emodb/utterance_head", "ablations/compare_2016")]
+    pairs = [("table3_emodb/utterance_head", "ablations/compare_2016")]
     for corpus in ("emodb", "savee"):
         pairs.append((f"label_efficiency/{corpus}_utterance_head_100", f"label_efficiency/{corpus}_initial_weights_100"))
     for one, other in pairs:
@@ -195,6 +194,27 @@ def test_the_accuracies_of_the_readme(condition, shown):
     tables = [pd.read_csv(path) for path in (ROOT / "results" / condition).glob("run*/predictions.csv")]
     mean = 100 * sum((table["target"] == table["prediction"]).mean() for table in tables) / len(tables)
     assert f"{mean:.1f} %" == shown and shown in TEXT
+
+
+def test_what_pre_training_gains_over_encoders():
+    """In README and docs, as `make tables` writes it."""
+    table = pd.read_csv(ROOT / "results" / "tables" / "encoder_seeds.csv", dtype={"seed": str})
+    text = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (default head|support vector machine) \| (.*) \|$", text, re.MULTILINE))
+    for words, condition in (("default head", "utterance_head"), ("support vector machine", "utterance_statistics")):
+        found = table[table["condition"] == condition].set_index("seed")
+        cells = {
+            seed: f"{row['difference']:+.1f} ({row['ci_low']:+.1f} to {row['ci_high']:+.1f})".replace("-", "−")
+            for seed, row in found.iterrows()
+        }
+        assert rows[words] == " | ".join(cells[seed] for seed in ("0", "1", "2", "all"))
+        for seed in (0, 1, 2):
+            names = [f"ablations/{name}" + f"_seed_{seed}" * (seed > 0) for name in (condition, f"{condition}_initial_weights")]
+            mean, interval = difference(*names)
+            assert cells[str(seed)] == f"{mean} ({interval})"
+    shown = " ".join(TEXT.split("```bash")[0].split())
+    assert "three encoders of 16 epochs 1.0 (−3.6 to +5.5, over encoders, too)" in shown
+    assert rows["default head"].endswith("+1.0 (−3.6 to +5.5)")
 
 
 _OF_SHARES = [f"label_efficiency/{{}}{name}_{{:03d}}" for name in ("utterance_head", "initial_weights", "functionals")]

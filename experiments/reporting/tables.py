@@ -59,10 +59,7 @@ COLUMNS = {
 ABLATIONS = {"utterance_head": "On whole utterances", "began_16_epochs": "On one second at a time, and whole networks"}
 """Base of ablations -> heading of those that are compared with it."""
 
-_COMPARED = {
-    "utterance_head": ("utterance_head_initial_weights", "functionals", "compare_2016"),
-    "began_16_epochs": ("initial_weights",),
-}
+_COMPARED = {"utterance_head": ("utterance_head_initial_weights", "functionals"), "began_16_epochs": ("initial_weights",)}
 """Base of ablations -> what it is compared with in words."""
 
 _MAIN = ("accuracy", RECALL, *CONCORDANCE)
@@ -227,7 +224,7 @@ def compare_in_words(table: pd.DataFrame) -> str:
             if row.condition in others and row.base == base and not math.isnan(row.difference_ci_low):
                 ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
                 found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
-        said += [f"`{base}` lies {' and '.join(filter(None, [', '.join(found[:-1]), found[-1]]))}"] if found else []
+        said += [f"`{base}` lies {' and '.join(found)}"] if found else []
     return f"Paired over the speakers, {'; '.join(said)}." if said else ""
 
 
