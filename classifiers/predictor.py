@@ -106,8 +106,8 @@ class Predictor:
     def notes_on(self, prediction: Prediction) -> list[str]:
         """Returns what to beware of in a prediction; how sure it is, only models that were calibrated know."""
         calibration, notes = self.metadata.get("calibration"), []
-        can_occur = np.isin(self.columns, self.columns if self.allowed is None else self.allowed)
-        if can_occur.sum() > 1 and np.ptp(prediction.scores[can_occur]) == 0:
+        of_allowed = prediction.scores[np.isin(self.columns, self.allowed or ())]
+        if len(of_allowed) > 1 and np.ptp(of_allowed) == 0:
             notes.append(NO_CHOICE)
         if calibration and self.is_categorical and prediction.scores.max() < UNSURE_BELOW:
             notes.append(UNSURE)

@@ -352,7 +352,8 @@ def _check_same(folder: Path, before: Mapping, config: Mapping, may_differ: Coll
         may_differ = {*may_differ, "n_unpublished"}
     keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
     if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
-        meant = "".join(f"; {meaning} are not the same" for key, meaning in _HASHED.items() if key in differing)
+        hashed = {key: meaning for key, meaning in _HASHED.items() if key in differing and key in before and key in config}
+        meant = "".join(f"; {meaning} are not the same" for meaning in hashed.values())
         subject, action = f"{folder} (made with other settings{meant})", f"repeat the settings found, or {_OTHERWISE}"
         raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
 
