@@ -21,7 +21,7 @@ _MOST_ROWS = 5  # the paper and the main conditions; the rest is in the table
 def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.PathLike, readme: str | os.PathLike) -> str:
     """Returns the README's results, without what is from synthetic speech; links are relative to the README."""
     root = Path(os.path.relpath(Path(results_dir).resolve(), Path(readme).resolve().parent)).as_posix()
-    lines = ["Test scores, rendered by `make tables`. ± is over runs, intervals are over speakers.", ""]
+    lines = ["Test scores, rendered by `make tables`. ± is over runs, intervals over speakers.", ""]
     for experiment, record in EXPERIMENTS.items():
         table, footnotes = tables[experiment], Footnotes()
         table = table[~table["notes"].str.contains(SYNTHETIC_NOTICE, regex=False)]
@@ -40,7 +40,7 @@ def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.Pat
         elif experiment == "ablations" and len(table):
             lines += [f"{link} (%). {compare_in_words(table)}", ""]
             for base in [*split_ablations(table)][:1]:
-                lines += [f"![Ablations: accuracies and differences, with intervals]({root}/figures/ablations_{base}.png)", ""]
+                lines += [f"![Ablations, with intervals]({root}/figures/ablations_{base}.png)", ""]
     return "\n".join(lines).strip()
 
 
