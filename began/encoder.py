@@ -130,13 +130,14 @@ def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
     for name in ("epochs_done", "epochs", "steps", "seed"):
         if type(training.get(name, 0)) not in ((int,) if name == "seed" else (int, float)):
             found = f"pretraining.json with {name} {training[name]!r:.60}"
-            raise InputError.about(path, found, "a number", "give a file that this project wrote")
+            expected = "a whole number" if name == "seed" else "a number"
+            raise InputError.about(path, found, expected, "give a file that this project wrote")
     return training
 
 
 def read_seed(path: str | os.PathLike[str]) -> int:
     """Returns the seed of a saved encoder's training; 0 where the file does not tell. Raises as `read_training` does."""
-    return int(read_training(path).get("seed", 0))
+    return read_training(path).get("seed", 0)
 
 
 def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map") -> FrozenEncoder:
@@ -182,9 +183,8 @@ def mel_filters(n_bins: int) -> np.ndarray:
 
     centres_hz = librosa.mel_frequencies(N_MEL_BANDS + 2, fmax=SAMPLE_RATE / 2)[1:-1]
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of the empty bands
-        filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=2 * n_bins, n_mels=N_MEL_BANDS, norm=None, dtype=np.float64)[
-            :, :-1
-        ].T
+        by_band = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=2 * n_bins, n_mels=N_MEL_BANDS, norm=None, dtype=np.float64)
+    filters = by_band[:, :-1].T  # the last bin, at 8 kHz, is not among the encoder's
     empty = np.flatnonzero(filters.sum(axis=0) == 0)
     frequencies_hz = np.arange(n_bins) * SAMPLE_RATE / (2 * n_bins)
     filters[np.abs(frequencies_hz[:, None] - centres_hz).argmin(axis=0)[empty], empty] = 1.0

@@ -39,7 +39,7 @@ UNSURE, FAR = "unsure", "unlike the training recordings"
 """Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
 95 % of the corpus' own recordings do when their speakers are held out."""
 
-NO_CHOICE = "all chosen answers are as probable"
+NO_CHOICE = "all chosen answers are equally probable"
 """Note on a prediction restricted to some answers, where the model is so sure of another one that nothing is left to them."""
 
 
