@@ -710,6 +710,7 @@ def test_figures_of_ablations_without_intervals():
     empty = ("ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high", "sd_over_runs")
     table = pd.DataFrame([row | dict.fromkeys(empty, math.nan)])
     assert len(figures.plot_ablations(table).axes) == 2
+    assert figures.plot_ablations(table.assign(condition="majority")) is None  # left out, so nothing is left to draw
     figures.plot_label_efficiency(table.assign(method="egemaps", percent=5))
 
 

@@ -27,10 +27,11 @@ def plot_label_efficiency(table: pd.DataFrame, **options: Any) -> Figure:
     return figure
 
 
-def plot_ablations(table: pd.DataFrame, reference: tuple[str, float] | None = None, **options: Any) -> Figure:
+def plot_ablations(table: pd.DataFrame, reference: tuple[str, float] | None = None, **options: Any) -> Figure | None:
     """Draws each condition's accuracy, best on top, and beside it the difference to the base; intervals are over speakers.
 
     That of always naming the most frequent class, far below, is left out: all others would lie close together.
+    Nothing is drawn where it is the only one.
 
     Args:
         table: columns ``condition``, ``mean``, ``ci_low``, ``ci_high``, ``base``, ``difference_to_base``,
@@ -38,6 +39,8 @@ def plot_ablations(table: pd.DataFrame, reference: tuple[str, float] | None = No
         reference: name and value (percent) of a published score, drawn as a line.
     """
     table = table[table["condition"] != "majority"].sort_values("mean", kind="stable").reset_index(drop=True)
+    if table.empty:
+        return None
     base = table["base"].iloc[0]
     colours = [RED if condition == base else BLUE for condition in table["condition"]]
     differences = ["difference_to_base", "difference_ci_low", "difference_ci_high"]
