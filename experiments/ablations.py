@@ -1,13 +1,15 @@
-"""What makes the score? Named differences to two base configurations, EmoDB, leave one speaker out.
+"""What makes the score? Named differences to base configurations: EmoDB, leave one speaker out, and SAVEE, each speaker alone.
 
-    python -m experiments.ablations --data-dir data/EmoDB --results-dir my-results
+    python -m experiments.ablations --corpus emodb --data-dir data/EmoDB --results-dir my-results
+    python -m experiments.ablations --corpus savee --data-dir data/SAVEE --results-dir my-results
 
-Both are the default head on a BEGAN after 16 epochs, without a search: on the whole utterance, and on one second at a time,
-where it reads the last map. Most conditions differ from their base in one point (experiments/evaluation/conditions.py). All
-encoders that are compared have trained for those 16 epochs, so that none is ahead; the published one has trained for 100, and
-is a condition of its own. Encoders of two more seeds stand beside the first, each with initial weights of its own. Encoders
-are looked for in pretrain_librispeech/<name> of the results folder; the help says how each is made. A condition whose encoder
-or package is not there is left out, and named, unless its runs are complete.
+A base is the default head on a BEGAN after 16 epochs, without a search: on the whole utterance, and on EmoDB also on one second
+at a time, where it reads the last map. Most conditions differ from their base in one point
+(experiments/evaluation/conditions.py). All encoders that are compared have trained for those 16 epochs, so that none is ahead;
+the published one has trained for 100, and is a condition of its own. Encoders of two more seeds stand beside the first, each
+with initial weights and an autoencoder of that seed. Encoders are looked for in pretrain_librispeech/<name> of the results
+folder; the help says how each is made. A condition whose encoder or package is not there is left out, and named, unless its
+runs are complete.
 """
 
 import argparse
@@ -26,28 +28,35 @@ from experiments.evaluation.runs import find_runs
 from experiments.reporting.render import render
 
 EXPERIMENT = EXPERIMENTS["ablations"]
+CORPORA = tuple(dict.fromkeys(condition.corpus for condition in EXPERIMENT.conditions.values()))
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = make_base_parser("experiments.ablations", __doc__, "EmoDB (holds wav/)")
+    parser = make_base_parser("experiments.ablations", __doc__, "the corpus")
     parser.epilog = "\n".join(["encoders:", *(f"  {name}: {_how_to_make(name)}" for name in ENCODERS)])
     names = tuple(EXPERIMENT.conditions)
-    told = f"some of them (default: all): {', '.join(names)}"
-    parser.add_argument("--conditions", nargs="+", choices=names, default=names, metavar="NAME", help=told)
+    parser.add_argument("--corpus", choices=CORPORA, default=CORPORA[0], help=f"default: {CORPORA[0]}")
+    told = f"some of them (default: all of the corpus): {', '.join(names)}"
+    parser.add_argument("--conditions", nargs="+", choices=names, metavar="NAME", help=told)
     add_training_options(parser, runs=5)
     return parser
 
 
 def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
-    chosen = [EXPERIMENT.conditions[name] for name in arguments.conditions]
+    of_corpus = {name: one for name, one in EXPERIMENT.conditions.items() if one.corpus == arguments.corpus}
+    for name in arguments.conditions or ():
+        if name not in of_corpus:
+            corpus = EXPERIMENT.conditions[name].corpus
+            raise InputError.about("--conditions", name, f"one of --corpus {arguments.corpus}", f"give --corpus {corpus}")
+    chosen = [of_corpus[name] for name in arguments.conditions or of_corpus]
     missing = {condition: _find_missing(condition, settings) for condition in chosen}
     present = [condition for condition in chosen if missing[condition] is None]
     if not present:
         raise InputError(f"{chosen[0].name}: found that it cannot be run; expected what it needs. First {missing[chosen[0]]}.")
     check_conditions(present, settings)
-    evaluate(present, open_corpus("emodb", arguments.data_dir), settings)
+    evaluate(present, open_corpus(arguments.corpus, arguments.data_dir), settings)
     render(settings.results_dir)
     for condition in chosen:
         complete = find_runs(settings.results_dir, EXPERIMENT.name, condition.name)

@@ -273,6 +273,12 @@ FOLDERS = [
         ],
         ("--class-weight balanced", "found it with functionals", "--conditions without those"),
     ),
+    Case(
+        "ablations: a condition of the other corpus",
+        ABLATIONS,
+        lambda b: ["--data-dir", b.corpora / "EmoDB", "--conditions", "majority", "savee_utterance_head"],
+        ("--conditions: found savee_utterance_head; expected one of --corpus emodb", "Give --corpus savee"),
+    ),
     Case("table 1: another corpus", TABLE1, lambda b: b.table1(b.corpora / "EmoDB"), ("EmoDB: found .*wav/", "expected SAVEE")),
     Case(
         "pre-training: unknown subset",

@@ -270,10 +270,8 @@ def try_script(module: str, words: list[str]) -> None:
             patch.setattr(render, "draw_figures", lambda *arguments: [])
         smaller = [*SMALLER[module]]
         if module == "experiments.ablations":  # those that train nothing large; of conditions named, the first
-            smaller += [
-                "--conditions",
-                *(arguments.conditions[:1] if "--conditions" in words else ["initial_weights", "majority"]),
-            ]
+            cheap = ["initial_weights", "majority"] if arguments.corpus == "emodb" else ["savee_utterance_statistics"]
+            smaller += ["--conditions", *(arguments.conditions or cheap)[: 1 if arguments.conditions else None]]
         code = run_script(script.main, script.make_parser(), [*words, *smaller])
     said = outcome.getvalue()
     if module == "experiments.prepare_omg" and shutil.which("ffmpeg") is None:

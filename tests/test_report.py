@@ -463,6 +463,24 @@ def test_ablations_on_utterances_and_on_seconds_have_bases_of_their_own(results)
     }
 
 
+def test_ablations_on_savee_stand_apart(results):
+    """They have a part and a picture of their own, without the paper's score on EmoDB."""
+    for name, value in {
+        "utterance_head": 0.7,
+        "savee_utterance_head": 0.6,
+        "savee_utterance_head_initial_weights": 0.5,
+    }.items():
+        emodb(results, name, "ablations", (value,))
+    emodb_text, savee_text = text_of(results, "ablations").split("## On whole utterances of SAVEE")
+    assert "`savee_" not in emodb_text.split("## On whole utterances")[1]
+    assert "`savee_utterance_head_initial_weights`" in savee_text and "`utterance_head`" not in savee_text.split("Not run")[0]
+    assert "`savee_utterance_head` lies +10.0 points (+10.0 to +10.0) over `savee_utterance_head_initial_weights`" in emodb_text
+    assert tables.label_ablations("utterance_head")["reference"] == ("the paper", pytest.approx(72))
+    assert tables.label_ablations("savee_utterance_head")["reference"] is None
+    render(results)
+    assert (results / "figures" / "ablations_savee_utterance_head.png").is_file()
+
+
 def test_what_pre_training_gains_over_encoders_of_several_seeds(results):
     for seed, gain in ((0, 0.02), (1, 0.05)):
         for name, value in (("utterance_head", 0.7 + gain), ("utterance_head_initial_weights", 0.7)):

@@ -88,6 +88,7 @@ ENCODERS = {
     "began-learning-rate-0.0001": "--epochs 16 --learning-rate 1e-4",
     "autoencoder": "--epochs 16 --no-generator",
     "autoencoder-seed-1": "--epochs 16 --no-generator --seed 1",
+    "autoencoder-seed-2": "--epochs 16 --no-generator --seed 2",
 }
 """Folder under results/pretrain_librispeech -> the options of experiments.pretrain_librispeech, beside --name, that make it."""
 
@@ -369,37 +370,60 @@ _NORMALIZED = {**_STATISTICS, "normalize_speakers": True}
 _FUNCTIONALS = {"method": "functionals", "front_end": "normalized"}
 
 
+ENCODER_SEEDS = (0, 1, 2)
+"""Of the encoders of 16 epochs: `began-16-epochs` and `autoencoder`, and those whose names end in their seed."""
+
+_COUNTERPARTS: dict[str, tuple[str, str, dict]] = {
+    "initial_weights": ("began", "initial weights drawn", {"initial_weights": True}),
+    "autoencoder": ("autoencoder", "an autoencoder trained", {}),
+}
+"""What pre-trained encoders are compared with -> how the encoders' names begin, words, differences of the settings."""
+
+_ALL_COUNTERPARTS = tuple(_COUNTERPARTS)
+
+_COMPARED_WITH = {
+    "utterance_head": _ALL_COUNTERPARTS,
+    "utterance_statistics": _ALL_COUNTERPARTS,
+    "savee_utterance_head": _ALL_COUNTERPARTS[:1],
+    "savee_utterance_statistics": _ALL_COUNTERPARTS[:1],
+}
+"""Ablation on a pre-trained encoder -> keys of _COUNTERPARTS."""
+
+PAIRS_OVER_SEEDS = tuple((name, f"{name}_{other}") for name, others in _COMPARED_WITH.items() for other in others)
+"""Ablation on a pre-trained encoder, and what it is compared with; both with encoders of all ENCODER_SEEDS."""
+
+
 def at_encoder_seed(condition: str, seed: int) -> str:
     """Returns the name of an ablation with an encoder of another seed, trained, or drawn where its weights are initial."""
     return f"{condition}_seed_{seed}" if seed else condition
 
 
-ENCODER_SEEDS = (0, 1, 2)
-"""Of the encoders of 16 epochs: `began-16-epochs`, and those whose names end in their seed."""
-
-TRAINED_AND_INITIAL = {name: f"{name}_initial_weights" for name in ("utterance_head", "utterance_statistics")}
-"""Ablation on a trained encoder -> the same on initial weights; both with encoders of all ENCODER_SEEDS."""
-
-
 def _at_other_seeds(name: str, settings: dict) -> dict[str, tuple[str, dict]]:
-    """Returns a key of TRAINED_AND_INITIAL, and its counterpart, with the encoders of the other seeds."""
-    both: tuple[tuple[str, str, dict], ...] = (
-        (name, "pre-trained", {}),
-        (TRAINED_AND_INITIAL[name], "initial weights drawn", {"initial_weights": True}),
-    )
+    """Returns a key of _COMPARED_WITH, and its counterparts, with the encoders of the other seeds."""
+    of_name = {
+        name: ("began", "pre-trained", {}),
+        **{f"{name}_{other}": _COUNTERPARTS[other] for other in _COMPARED_WITH[name]},
+    }
     return {
         at_encoder_seed(one, seed): (
             f"… {words} with seed {seed}",
-            {**settings, **differences, "encoder": f"began-seed-{seed}"},
+            {**settings, **differences, "encoder": f"{kind}-seed-{seed}"},
         )
-        for one, words, differences in both
+        for one, (kind, words, differences) in of_name.items()
         for seed in ENCODER_SEEDS[1:]
     }
 
 
+_ON_SAVEE = {"corpus": "savee", "protocol": "per_speaker", "front_end": choose_front_end("per_speaker")}
+_SAVEE_HEAD, _SAVEE_STATISTICS = {"method": "utterance", **_ON_SAVEE}, {"method": "statistics", **_ON_SAVEE}
+
 _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "utterance_head": ("default head on the whole utterance, BEGAN, 16 epochs, frozen (base)", _UTTERANCE),
     "utterance_head_initial_weights": ("… of initial weights", {**_UTTERANCE, "initial_weights": True}),
+    "utterance_head_autoencoder": (
+        "… of an autoencoder, trained without a generator",
+        {**_UTTERANCE, "encoder": "autoencoder"},
+    ),
     **_at_other_seeds("utterance_head", _UTTERANCE),
     "utterance_head_without_correlations": ("… without correlations", {**_UTTERANCE, "correlations": False}),
     "utterance_head_without_correlations_initial_weights": (
@@ -411,6 +435,7 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "utterance_statistics_without_copies": ("… without copies at other speeds", {**_STATISTICS, "copies": False}),
     "utterance_statistics_without_correlations": ("… without correlations", {**_STATISTICS, "correlations": False}),
     "utterance_statistics_initial_weights": ("… of initial weights", {**_STATISTICS, "initial_weights": True}),
+    "utterance_statistics_autoencoder": ("… of an autoencoder", {**_STATISTICS, "encoder": "autoencoder"}),
     **_at_other_seeds("utterance_statistics", _STATISTICS),
     "utterance_statistics_speaker_normalized": ("… each speaker standardised", _NORMALIZED),
     "utterance_statistics_speaker_normalized_initial_weights": (
@@ -439,23 +464,30 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "fine_tuned": ("BEGAN, fine-tuned together with the head", {"method": "whole"}),
     "fine_tuned_0.0002": ("fine-tuned at a rate of 0.0002 in place of 0.0005", {"method": "whole", "learning_rate": 2e-4}),
     "from_scratch": ("the same network, trained from scratch", {"method": "whole", "initial_weights": True}),
+    "savee_utterance_head": ("default head on the whole utterance, BEGAN, 16 epochs, frozen (base)", _SAVEE_HEAD),
+    "savee_utterance_head_initial_weights": ("… of initial weights", {**_SAVEE_HEAD, "initial_weights": True}),
+    **_at_other_seeds("savee_utterance_head", _SAVEE_HEAD),
+    "savee_utterance_statistics": ("statistics over the utterance, linear SVM", _SAVEE_STATISTICS),
+    "savee_utterance_statistics_initial_weights": ("… of initial weights", {**_SAVEE_STATISTICS, "initial_weights": True}),
+    **_at_other_seeds("savee_utterance_statistics", _SAVEE_STATISTICS),
 }
-"""Name -> description, and settings: of methods on whole utterances, then of heads on one second and whole networks."""
+"""Name -> description, and settings: on EmoDB, of methods on whole utterances, then of heads on one second and whole networks;
+on SAVEE."""
 
 
 _ABLATIONS = Experiment(
     "ablations",
-    "Ablations: EmoDB, leave one speaker out",
+    "Ablations: EmoDB and SAVEE",
     _ACCURACY_AND_UAR,
     {
         name: Condition("ablations", name, description, **{"encoder": BASE_ENCODER, "search": False, **differences})
         for name, (description, differences) in _DIFFERENCES.items()
     },
-    bases=("utterance_head", "began_16_epochs"),
+    bases=("utterance_head", "began_16_epochs", "savee_utterance_head"),
 )
 
 OF_OTHER_SEEDS = tuple(
-    at_encoder_seed(name, seed) for pair in TRAINED_AND_INITIAL.items() for name in pair for seed in ENCODER_SEEDS[1:]
+    dict.fromkeys(at_encoder_seed(name, seed) for pair in PAIRS_OVER_SEEDS for name in pair for seed in ENCODER_SEEDS[1:])
 )
 """Ablations on encoders of other seeds."""
 

@@ -19,7 +19,7 @@ from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
-from experiments.reporting.tables import ABLATIONS, FILES, accuracies, make_table, split_ablations, to_markdown
+from experiments.reporting.tables import ABLATIONS, FILES, accuracies, label_ablations, make_table, split_ablations, to_markdown
 
 _MORE_TABLES = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
 _OF_CONDITIONS = "table1_savee|table2_omg|table3_emodb|custom"
@@ -129,12 +129,9 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
                     one += " (utterances)"
                 labels = {"title": f"{title}: accuracy per {one.split()[0]}", "xlabel": one, "ylabel": f"{level} accuracy (%)"}
                 save(f"{name}_speakers", figures.plot_speakers, folds, marks, lines, note=note, **labels)
-    title = "EmoDB, leave one speaker out"
     notes = {name: SYNTHETIC_NOTICE if results.is_synthetic(name) else "" for name in tables}
-    reference = "the paper", 100 * paper.paper_value("table3_emodb", "accuracy")
-    options = {"title": f"{title}: utterance accuracy, 95 % intervals over speakers", "note": notes["ablations"]}
     for base, rows in split_ablations(accuracies(tables["ablations"])).items():
-        save(f"ablations_{base}", figures.plot_ablations, rows, reference, **options)
+        save(f"ablations_{base}", figures.plot_ablations, rows, note=notes["ablations"], **label_ablations(base))
     for corpus, rows in accuracies(tables["label_efficiency"], POOLED).groupby("corpus"):
         heading = f"{CORPUS_TITLES[corpus]}: how many labels"
         save(f"label_efficiency_{corpus}", figures.plot_label_efficiency, rows, title=heading, note=notes["label_efficiency"])

@@ -10,7 +10,14 @@ import pandas as pd
 from classifiers.metrics import CONCORDANCE, DIMENSIONS
 from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SCOPES
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import EXPERIMENTS, HEADS, LABEL_EFFICIENCY, OF_OTHER_SEEDS, find_condition
+from experiments.evaluation.conditions import (
+    CORPUS_TITLES,
+    EXPERIMENTS,
+    HEADS,
+    LABEL_EFFICIENCY,
+    OF_OTHER_SEEDS,
+    find_condition,
+)
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -51,15 +58,23 @@ COLUMNS = {
     "table1_savee": "Accuracy of the test utterances of each speaker; one model per speaker, trained on that speaker alone.",
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
     "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the ten speakers' accuracies.",
-    "ablations": "As in Table 3; runs averaged: the accuracy of the mean scores of all runs. Every encoder was trained, or its "
-    "initial weights were drawn, once: no interval here tells how others would differ.",
+    "ablations": "EmoDB as in Table 3, SAVEE as in Table 1; runs averaged: the accuracy of the mean scores of all runs. Every "
+    "encoder was trained, or its initial weights were drawn, once: no interval here tells how others would differ.",
 }
 """What the columns of a table are."""
 
-ABLATIONS = {"utterance_head": "On whole utterances", "began_16_epochs": "On one second at a time, and whole networks"}
+ABLATIONS = {
+    "utterance_head": "On whole utterances",
+    "began_16_epochs": "On one second at a time, and whole networks",
+    "savee_utterance_head": "On whole utterances of SAVEE",
+}
 """Base of ablations -> heading of those that are compared with it."""
 
-_COMPARED = {"utterance_head": ("utterance_head_initial_weights", "functionals"), "began_16_epochs": ("initial_weights",)}
+_COMPARED = {
+    "utterance_head": ("utterance_head_initial_weights", "functionals"),
+    "began_16_epochs": ("initial_weights",),
+    "savee_utterance_head": ("savee_utterance_head_initial_weights",),
+}
 """Base of ablations -> what it is compared with in words."""
 
 _MAIN = ("accuracy", RECALL, *CONCORDANCE)
@@ -213,6 +228,13 @@ def split_ablations(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     shown = table[~table["condition"].isin(OF_OTHER_SEEDS)]
     bases = shown["condition"].map(lambda name: find_base("ablations", name))
     return {base: shown[bases == base] for base in ABLATIONS if (bases == base).any()}
+
+
+def label_ablations(base: str) -> dict[str, Any]:
+    """Returns title, and name and percent of the paper's score, of the picture of the ablations compared with a base."""
+    corpus = RECORDS["ablations"].conditions[base].corpus
+    reference = ("the paper", 100 * paper.paper_value("table3_emodb", "accuracy")) if corpus == "emodb" else None
+    return {"title": f"{CORPUS_TITLES[corpus]}: utterance accuracy, 95 % intervals over speakers", "reference": reference}
 
 
 def compare_in_words(table: pd.DataFrame) -> str:
