@@ -19,7 +19,8 @@ from began.command_line import run_script
 from began.components import has_components
 from began.errors import InputError, printable
 from experiments.corpora import open_corpus
-from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS, ON_UTTERANCES, Condition
+from experiments.evaluation.condition import ON_UTTERANCES, Condition
+from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS
 from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.functionals import find_missing_package
 from experiments.evaluation.methods import check_conditions

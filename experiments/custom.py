@@ -22,7 +22,7 @@ from experiments.corpora import load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation import options
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.runs import RunFolder
@@ -30,7 +30,7 @@ from experiments.reporting.render import render
 
 EXPERIMENT = "custom"
 PROTOCOLS = {"official": "official", "loso": "leave_one_speaker_out", "kfold": "k_fold", "speaker-dependent": "per_speaker"}
-"""Name on the command line -> key of `experiments.evaluation.conditions.PROTOCOLS`."""
+"""Name on the command line -> key of `experiments.evaluation.condition.PROTOCOLS`."""
 DEFAULT_FOLDS = 5
 
 

@@ -36,7 +36,7 @@ from experiments.corpora.equal_sounds import describe_copies, read_sounds, refus
 from experiments.corpora.manifest_file import SPLITS
 from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
-from experiments.evaluation.conditions import CORPUS_TITLES
+from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.options import OWN_RESULTS, RESULTS, Settings, make_base_parser
 from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
 from experiments.reporting.consistency import read_scored

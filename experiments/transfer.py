@@ -15,7 +15,8 @@ from pathlib import Path
 from began.command_line import run_script
 from began.errors import printable
 from experiments.corpora import open_corpus
-from experiments.evaluation.conditions import DIRECTIONS, SHOTS, TRAININGS, TRANSFER_METHODS, carried_over
+from experiments.evaluation.condition import SHOTS
+from experiments.evaluation.conditions import DIRECTIONS, TRAININGS, TRANSFER_METHODS, carried_over
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import add_run_options, make_base_parser, read_settings
 from experiments.evaluation.transfer_runs import measure_transfer

@@ -13,7 +13,7 @@ from began.files import attach_json, read_attached_json
 from began.spectrogram import SpectrogramConfig
 from experiments import custom
 from experiments.corpora import load, synthetic
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.final_model import FILES, choose_parameters, write_final_models
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import make_splits

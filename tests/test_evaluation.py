@@ -23,7 +23,8 @@ from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments import table2_omg
 from experiments.corpora import omg
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import EXPERIMENTS, ON_UTTERANCES
+from experiments.evaluation.condition import ON_UTTERANCES
+from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker

@@ -18,14 +18,8 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments import figures, report
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import (
-    DEFAULT_HEAD_SEEN,
-    EXPERIMENTS,
-    LEAKING,
-    SPACE_SEEN,
-    STATISTICS_SEEN,
-    at_encoder_seed,
-)
+from experiments.evaluation.condition import DEFAULT_HEAD_SEEN, LEAKING, SPACE_SEEN, STATISTICS_SEEN
+from experiments.evaluation.conditions import EXPERIMENTS, at_encoder_seed
 from experiments.reporting import encoder_seeds_table, error_analysis, tables
 from experiments.reporting.markdown import Footnotes, escape, number
 from experiments.reporting.readme import update_readme

@@ -19,7 +19,7 @@ from classifiers.metrics import CATEGORICAL, DIMENSIONAL, unweighted_average_rec
 from experiments.corpora.record import Corpus
 from experiments.evaluation import statistics_svm
 from experiments.evaluation.baselines import score_classes
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, leave_one_speaker_out

@@ -16,7 +16,8 @@ from classifiers import heads
 from experiments.corpora import load, synthetic
 from experiments.corpora.record import Corpus
 from experiments.evaluation import transfer_runs
-from experiments.evaluation.conditions import SET_ASIDE, SHOTS, TRAININGS, carried_over
+from experiments.evaluation.condition import SET_ASIDE, SHOTS
+from experiments.evaluation.conditions import TRAININGS, carried_over
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
 from experiments.evaluation.runs import find_runs, read_json, read_table

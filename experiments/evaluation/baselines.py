@@ -10,7 +10,7 @@ import pandas as pd
 
 from classifiers.metrics import unweighted_average_recall
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer
 from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.options import Settings

@@ -1,81 +1,23 @@
-"""One record per condition: what is run, how it is scored, and what a reader must know. Commands run them, reports read them.
+"""All conditions of a full reproduction, in the order of their tables; the record is in `experiments.evaluation.condition`.
 
-A condition is one row of a table: a corpus, a protocol, a method with its options. `EXPERIMENTS` lists all that belong to a
-full reproduction, in the order of their tables; own data sets get a record of their own (`experiments.custom`).
+An own data set gets a record of its own (`experiments.custom`).
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.evaluation.alterations import ALTERATIONS
-
-PROTOCOLS = {
-    "per_speaker": "each speaker alone, about 60 % of the utterances for training and 40 % for testing, stratified by emotion, "
-    "split anew for every run",
-    "official_validation": "official training part, tested on the official validation part",
-    "source_disjoint": "official training part without the videos that also occur in the validation part, tested on that",
-    "official_test": "official training and validation part, selected on the latter, tested on the official test part",
-    "source_disjoint_test": "official training and validation part without the videos that also occur in the test part, tested "
-    "on that",
-    "leave_one_speaker_out": "leave one speaker out",
-    "official": "the split that the manifest names",
-    "k_fold": "{folds} folds",
-    "another_corpus": "trained on another corpus, tested on each speaker of this one, without {set_aside} utterances that are "
-    "drawn for every run",
-}
-"""Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
-
-CORPUS_TITLES = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
-"""Name of a loader -> name of the corpus, for readers."""
-
-METHODS = {
-    "utterance": ("max_evals", "class_weight"),
-    "head": ("max_evals", "epochs", "tail", "pooling", "class_weight"),
-    "statistics": ("class_weight",),
-    "whole": ("epochs", "tail", "pooling"),
-    "functionals": (),
-    "egemaps": (),
-    "compare_2016": (),
-    "majority": (),
-}
-"""Method (`experiments.evaluation.methods.prepare`) -> the settings that, beside the seed, decide what it gives."""
-
-ON_UTTERANCES = ("utterance", "statistics")
-"""Methods that read the encoder's statistics of whole utterances."""
-
-HAND_MADE = ("functionals", "egemaps", "compare_2016")
-"""Methods with hand-made features (`experiments.evaluation.functionals`) and a linear support vector machine."""
-
-HEADS = ("utterance", "head")
-"""Methods of heads whose parameters are searched: the others try all of a small grid, or nothing."""
-
-LEAKING = "LEAKING: chunks of one utterance lie in the training and in the test part"
-SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, are standardised together, without their labels"
-SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
-DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
-SPEAKERS_ADAPTED = (
-    "recordings of the test speaker, some or all of those that are tested on, were adapted to without their labels"
+from experiments.evaluation.condition import (
+    ADAPTED_TO,
+    SHOTS,
+    Condition,
+    as_ensemble,
+    choose_front_end,
+    find_ensemble,
+    with_method,
 )
-STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
-FRONT_END_SEEN = "the front end was designed with the test scores of EmoDB in view"
-LEVEL_SEEN = "keeping the level was chosen on the training parts of ten runs, which together hold every recording"
-FIRST_POINT_SEEN = "the search starts from settings that did well on one of the four speakers"
-UTTERANCE_SEEN = (
-    "pooling and front end were designed with the test scores of EmoDB in view, everything else was chosen on four of its ten "
-    "speakers"
-)
-
-ADAPTED_TO: dict[str, int | None] = {"5": 5, "10": 10, "20": 20, "all": None}
-"""How many recordings of a speaker a head is adapted to, in words -> their number; None: all that there are."""
-
-SHOTS = (0, 5, 10, 20)
-"""Labelled utterances of a corpus that a classifier of another one gets."""
-
-SET_ASIDE = max(SHOTS)
-"""Utterances of that corpus that are never tested on: the labelled ones are the first of them, whatever their number."""
 
 ENCODERS = {
     "began": "",
@@ -91,152 +33,6 @@ ENCODERS = {
     "autoencoder-seed-2": "--epochs 16 --no-generator --seed 2",
 }
 """Folder under results/pretrain_librispeech -> the options of experiments.pretrain_librispeech, beside --name, that make it."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What is run, and how.
-
-    Attributes:
-        experiment, name: of the results' folder.
-        description: what distinguishes the condition, for tables.
-        corpus: name of the loader in `experiments.corpora`; of the one that is tested on.
-        protocol: key of PROTOCOLS.
-        folds: of the protocol "k_fold".
-        chunk_split: split chunks in place of utterances, which leaks.
-        percent: share of the training labels that is used.
-        tasks: CATEGORICAL, DIMENSIONAL or both.
-        method: key of METHODS.
-        encoder: key of ENCODERS; empty: the file that the user names.
-        initial_weights: take the encoder's architecture with its initial weights.
-        features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
-        front_end: what the methods of ON_UTTERANCES, whatever their encoder was trained with, and those of HAND_MADE are
-            fed with (`began.front_end`).
-        hop_seconds: distance between the starts of two chunks.
-        masked_copies: of every training chunk (SpecAugment), for a head.
-        class_weight: "balanced", or None.
-        search: search the head's parameters; False takes the default ones.
-        copies: at other speeds, of the methods "utterance" and "statistics".
-        altered_copies: further ones with noise and behind random channels, for training alone, of the method "utterance".
-        ensemble_size: of the method "utterance": heads of so many seeds are made into one.
-        searched_as: condition with the same search, whose trials are taken over; empty: none.
-        normalize_speakers: of the method "statistics", see `experiments.evaluation.statistics_svm`.
-        correlations: whether the methods "utterance" and "statistics" may read them.
-        adapted_to: of the method "utterance": how many recordings of the test speaker, key of ADAPTED_TO, the mean of the
-            statistics is adapted to; empty: none.
-        learning_rate: of the method "whole"; None takes its default.
-        source, training, shots: of the protocol "another_corpus": name of the other loader, key of TRAININGS, and how many
-            labelled utterances of `corpus` are trained on.
-    """
-
-    experiment: str
-    name: str
-    description: str = ""
-    corpus: str = "emodb"
-    protocol: str = "leave_one_speaker_out"
-    folds: int = 0
-    chunk_split: bool = False
-    percent: int = 100
-    tasks: tuple[str, ...] = (CATEGORICAL,)
-    method: str = "head"
-    encoder: str = ""
-    initial_weights: bool = False
-    features: str = "map"
-    front_end: str = "literal"
-    hop_seconds: float = 1.0
-    masked_copies: int = 0
-    class_weight: str | None = None
-    search: bool = True
-    normalize_speakers: bool = False
-    copies: bool = True
-    altered_copies: bool = True
-    ensemble_size: int = 1
-    searched_as: str = ""
-    correlations: bool = True
-    adapted_to: str = ""
-    learning_rate: float | None = None
-    source: str = ""
-    training: str = ""
-    shots: int = 0
-
-    @property
-    def given(self) -> dict[str, str]:
-        """Parameters of a head on whole utterances that its search leaves alone.
-
-        The mean of a band tells of the microphone: where the front end takes the level out for its sake, it stays out.
-        """
-        given = {"statistics": "spread"} if self.front_end == "normalized" else {}
-        return given if self.correlations else {**given, "correlations": "none"}
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """Levels that are scored: "chunk" alone where chunks are split, no chunks where a method reads whole utterances."""
-        if self.chunk_split:
-            return ("chunk",)
-        if self.method in ON_UTTERANCES:
-            return ("recording", "utterance")
-        return ("chunk", "utterance") if self.method in ("head", "whole") else ("utterance",)
-
-    @property
-    def components(self) -> str:
-        """Which principal components of the encoder's file belong to its weights (`began.components.ORIGINS`)."""
-        return "initial" if self.initial_weights else "trained"
-
-    @property
-    def main_level(self) -> str:
-        """The level that tables show first."""
-        return self.levels[-1]
-
-    @property
-    def protocol_text(self) -> str:
-        """How the data are split, in words."""
-        text = PROTOCOLS[self.protocol].format(folds=self.folds, set_aside=SET_ASIDE)
-        if self.chunk_split:
-            text += "; chunks in place of utterances"
-        return text if self.percent == 100 else f"{text}; {self.percent} % of the training labels"
-
-    @property
-    def options(self) -> dict[str, object]:
-        """What, beside data, encoder and settings, decides the scores: part of every run's config.json."""
-        names = {
-            "utterance": ("front_end", "copies", "altered_copies", "search"),
-            "head": ("features", "hop_seconds", "masked_copies", "search"),
-            "statistics": ("front_end", "normalize_speakers", "copies", "correlations"),
-            "whole": ("learning_rate",),
-            **dict.fromkeys(HAND_MADE, ("front_end",)),
-        }
-        carried = ("source", "training", "shots") if self.source else ()
-        chosen = ("method", "initial_weights", *names.get(self.method, ()), *carried)
-        options = {name: getattr(self, name) for name in chosen}
-        if self.ensemble_size > 1:
-            options["ensemble_size"] = self.ensemble_size
-        if self.method == "utterance" and not self.correlations:
-            options["correlations"] = False
-        if self.adapted_to:
-            options["adapted_to"] = self.adapted_to
-        return options
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader must know beside a score."""
-        notes = [LEAKING] if self.chunk_split else []
-        if self.corpus == "emodb" and self.method in ("head", "whole"):
-            notes.append(SPACE_SEEN if self.search else DEFAULT_HEAD_SEEN)
-        if self.corpus == "emodb" and self.method == "utterance":
-            notes.append(UTTERANCE_SEEN)
-        if self.corpus == "emodb" and self.method == "statistics":
-            notes.append(STATISTICS_SEEN)
-        if self.corpus == "emodb" and self.method in HAND_MADE:
-            notes.append(FRONT_END_SEEN)
-        if self.front_end == "trimmed" and self.corpus == "savee":
-            notes.append(LEVEL_SEEN)
-        if self.corpus == "savee" and self.method == "utterance" and self.search:
-            notes.append(FIRST_POINT_SEEN)
-        if self.normalize_speakers:
-            notes.append(SPEAKERS_NORMALIZED)
-        if self.adapted_to:
-            notes.append(SPEAKERS_ADAPTED)
-        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -263,54 +59,6 @@ class Experiment:
         position = names.index(condition) if condition in names else 0
         before = [base for base in self.bases if names.index(base) <= position]
         return before[-1] if before else next(iter(self.bases), "")
-
-
-def choose_front_end(protocol: str) -> str:
-    """Returns the front end of methods on whole utterances by default.
-
-    The level of a recording tells of emotion where speaker and microphone are the same throughout, and of the microphone
-    elsewhere. Chosen on the inner folds of SAVEE's training parts (docs/method.md).
-    """
-    return "trimmed" if protocol == "per_speaker" else "normalized"
-
-
-def with_method(condition: Condition, method: str, normalize_speakers: bool = False, altered_copies: bool = True) -> Condition:
-    """Returns a condition of a head on one second at a time with another method, under a name that tells so."""
-    if method == "head":
-        return condition
-    suffix, description = {
-        "utterance": ("utterance_head", "searched head on the whole utterance"),
-        "statistics": ("utterance_statistics", "statistics over the utterance, linear SVM"),
-    }[method]
-    if normalize_speakers:
-        suffix, description = f"{suffix}_speaker_normalized", description.replace(",", ", each speaker standardised,")
-    if not altered_copies:
-        suffix, description = f"{suffix}_without_altered_copies", f"{description}, without altered copies"
-    name = f"{condition.name}_{suffix}".removeprefix("head_per_second_")
-    return replace(
-        condition,
-        name=name,
-        description=description,
-        method=method,
-        features="map",
-        front_end=choose_front_end(condition.protocol),
-        normalize_speakers=normalize_speakers,
-        altered_copies=altered_copies,
-    )
-
-
-_ENSEMBLE = re.compile(r"(.+)_ensemble_([1-9]\d*)")
-
-
-def as_ensemble(condition: Condition, size: int) -> Condition:
-    """Returns a condition of the method "utterance" with the mean of heads of several seeds, under a name that tells so."""
-    return replace(
-        condition,
-        name=f"{condition.name}_ensemble_{size}",
-        description=f"{condition.description or 'searched head on the whole utterance'}, {size} seeds made into one",
-        ensemble_size=size,
-        searched_as=condition.name,
-    )
 
 
 def _with_methods(*heads: Condition) -> dict[str, Condition]:
@@ -605,6 +353,7 @@ def find_condition(experiment: str, name: str) -> Condition | None:
     """Returns the record of a condition; None for an own data set, or a condition that the user named."""
     experiments = {**EXPERIMENTS, **BEYOND_THE_PAPER}
     known = experiments[experiment].conditions if experiment in experiments else {}
-    if ensemble := _ENSEMBLE.fullmatch(name):
-        return as_ensemble(known[ensemble[1]], int(ensemble[2])) if ensemble[1] in known else None
+    if ensemble := find_ensemble(name):
+        single, size = ensemble
+        return as_ensemble(known[single], size) if single in known else None
     return known.get(name)

@@ -15,7 +15,7 @@ from began.components import hash_components, read_components
 from began.files import sha256_of
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import ON_UTTERANCES, Condition
+from experiments.evaluation.condition import ON_UTTERANCES, Condition
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
 

@@ -22,7 +22,7 @@ from classifiers.metrics import (
 )
 from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
 from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.methods import describe_run, prepare

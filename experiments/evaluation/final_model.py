@@ -24,7 +24,7 @@ from began.spectrogram import SpectrogramConfig
 from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, soften_head
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONAL
 from experiments.corpora.record import SHORT_HASH
-from experiments.evaluation.conditions import HEADS, Condition
+from experiments.evaluation.condition import HEADS, Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits

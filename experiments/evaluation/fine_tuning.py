@@ -14,7 +14,7 @@ import pandas as pd
 
 from classifiers.heads import DEFAULT_PARAMETERS, build_head, measure_normalization
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split

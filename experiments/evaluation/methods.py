@@ -10,7 +10,7 @@ from began.files import sha256_of
 from began.startup import BACKENDS, choose_backend
 from experiments.corpora.record import Corpus
 from experiments.evaluation import baselines, searched_heads, statistics_svm
-from experiments.evaluation.conditions import CORPUS_TITLES, HEADS, METHODS, ON_UTTERANCES, Condition
+from experiments.evaluation.condition import CORPUS_TITLES, HEADS, METHODS, ON_UTTERANCES, Condition
 from experiments.evaluation.data import Data, Trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import count_shared_speakers

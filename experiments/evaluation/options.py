@@ -12,7 +12,7 @@ from began.errors import InputError
 from began.front_end import FRONT_ENDS
 from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.conditions import HAND_MADE, Condition, as_ensemble, with_method
+from experiments.evaluation.condition import HAND_MADE, Condition, as_ensemble, with_method
 
 RESULTS, OWN_RESULTS = Path("results"), Path("my-results")
 """The project's own results; and those on a user's recordings, which git ignores: no clone publishes them by mistake."""

@@ -17,7 +17,8 @@ import pandas as pd
 
 from began.errors import InputError, counted
 from experiments.corpora.record import POOLED, UNKNOWN_SPEAKER
-from experiments.evaluation.conditions import TEST_PART, Condition
+from experiments.evaluation.condition import Condition
+from experiments.evaluation.conditions import TEST_PART
 
 INNER_FOLDS = 3
 """Inner folds that hyper-parameters are selected on: each training utterance is validated on once. Assumption. Two of EmoDB's

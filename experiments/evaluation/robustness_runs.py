@@ -32,7 +32,8 @@ from experiments.corpora.equal_sounds import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
 from experiments.evaluation.baselines import make_classifier, score_classes
-from experiments.evaluation.conditions import ADAPTED_TO, Condition, on_altered
+from experiments.evaluation.condition import ADAPTED_TO, Condition
+from experiments.evaluation.conditions import on_altered
 from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.evaluation_loop import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare

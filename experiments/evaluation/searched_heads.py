@@ -18,7 +18,7 @@ import pandas as pd
 
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split

@@ -25,7 +25,7 @@ from classifiers.heads import choose_statistics
 from classifiers.metrics import CATEGORICAL, score_utterances
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import score_classes
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split

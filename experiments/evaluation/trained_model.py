@@ -22,7 +22,7 @@ from classifiers.metrics import (
 )
 from experiments.corpora.folders import refuse_problems
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
-from experiments.evaluation.conditions import CORPUS_TITLES
+from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.runs import METRICS_COLUMNS, POOLED, RUN_AGAIN, metrics_rows, read_metrics_file
 
 if TYPE_CHECKING:

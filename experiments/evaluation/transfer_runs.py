@@ -27,7 +27,7 @@ from classifiers.training import BLOCK
 from experiments.corpora.equal_sounds import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import make_classifier, score_classes
-from experiments.evaluation.conditions import CORPUS_TITLES, SET_ASIDE, Condition
+from experiments.evaluation.condition import CORPUS_TITLES, SET_ASIDE, Condition
 from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.evaluation_loop import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare

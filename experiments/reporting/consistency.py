@@ -14,7 +14,7 @@ import pandas as pd
 from began.errors import InputError, counted
 from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_dimensions
 from experiments.corpora.record import Corpus
-from experiments.evaluation.conditions import Condition
+from experiments.evaluation.condition import Condition
 from experiments.evaluation.protocols import name_fold
 from experiments.evaluation.runs import POOLED, RUN_AGAIN, RunFolder, find_runs, read_metrics_file, read_table, read_trials
 from experiments.reporting.summary import range_of

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from experiments.evaluation.conditions import CORPUS_TITLES, ENCODER_SEEDS, EXPERIMENTS, PAIRS_OVER_SEEDS, at_encoder_seed
+from experiments.evaluation.condition import CORPUS_TITLES
+from experiments.evaluation.conditions import ENCODER_SEEDS, EXPERIMENTS, PAIRS_OVER_SEEDS, at_encoder_seed
 from experiments.reporting import markdown as md
 from experiments.reporting.summary import Results, crossed_interval, t_interval
 

@@ -12,7 +12,8 @@ from began.errors import counted
 from began.files import lock_folder, write_text
 from classifiers.metrics import TASKS
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import CORPUS_TITLES, EXPERIMENTS, HEADS, LABEL_EFFICIENCY, ROBUSTNESS, TRANSFER
+from experiments.evaluation.condition import CORPUS_TITLES, HEADS
+from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED, write_table
 from experiments.reporting import encoder_seeds_table, robustness_table, transfer_table
 from experiments.reporting.consistency import check_results

@@ -20,7 +20,8 @@ from began.errors import counted
 from classifiers.metrics import TASKS
 from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
 from experiments.evaluation import runs
-from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, HEADS, Condition, Experiment, find_condition
+from experiments.evaluation.condition import HEADS, Condition
+from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
 RECALL = "unweighted_average_recall"

@@ -10,14 +10,8 @@ import pandas as pd
 from classifiers.metrics import CONCORDANCE, DIMENSIONS
 from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SCOPES
 from experiments.evaluation import paper
-from experiments.evaluation.conditions import (
-    CORPUS_TITLES,
-    EXPERIMENTS,
-    HEADS,
-    LABEL_EFFICIENCY,
-    OF_OTHER_SEEDS,
-    find_condition,
-)
+from experiments.evaluation.condition import CORPUS_TITLES, HEADS
+from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, OF_OTHER_SEEDS, find_condition
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs

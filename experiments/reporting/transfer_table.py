@@ -4,16 +4,8 @@ import pandas as pd
 
 from began.errors import counted
 from experiments.corpora.record import MEAN_OVER_SPEAKERS
-from experiments.evaluation.conditions import (
-    CORPUS_TITLES,
-    DIRECTIONS,
-    ROBUST_METHODS,
-    SET_ASIDE,
-    TRANSFER,
-    TRANSFER_METHODS,
-    Condition,
-    carried_over,
-)
+from experiments.evaluation.condition import CORPUS_TITLES, SET_ASIDE, Condition
+from experiments.evaluation.conditions import DIRECTIONS, ROBUST_METHODS, TRANSFER, TRANSFER_METHODS, carried_over
 from experiments.evaluation.runs import POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.summary import RECALL, Interval, Results, select
