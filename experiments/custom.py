@@ -95,7 +95,7 @@ def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Conditi
     tasks = tuple(task for task, column in ((CATEGORICAL, "label"), (DIMENSIONAL, "arousal")) if column in table)
     folds = (arguments.folds or DEFAULT_FOLDS) if protocol == "kfold" else 0
     record = Condition(EXPERIMENT, arguments.name, corpus="manifest", protocol=PROTOCOLS[protocol], folds=folds, tasks=tasks)
-    return replace(options.choose_method(record, arguments), name=arguments.name)
+    return replace(options.choose_method(record, arguments), name=arguments.name, searched_as="")  # it has a search of its own
 
 
 if __name__ == "__main__":

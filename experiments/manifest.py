@@ -22,6 +22,7 @@ from began.errors import InputError, counted, printable
 from began.files import shorten, write_text
 from experiments.corpora import load
 from experiments.corpora.file_names import NAMINGS, list_recordings
+from experiments.corpora.record import refuse_other_encodings
 
 COLUMNS = ("file", "label", "speaker", "sex", "split")
 
@@ -59,18 +60,22 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def to_csv(rows: Sequence[dict[str, str]], folder: Path) -> str:
-    """Returns rows of `experiments.corpora.file_names.list_recordings` as CSV, with paths relative to a folder."""
+    """Returns rows of `experiments.corpora.file_names.list_recordings` as CSV, with paths relative to a folder.
+
+    Raises:
+        InputError: a path that is not UTF-8.
+    """
     known = Counter(name for row in rows for name in row)
     # A split of some recordings alone is none.
     columns = [name for name in COLUMNS if known[name] == len(rows)]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        path = Path(row["file"])
-        # Of real folders: behind a link, ".." leads elsewhere.
-        relative = os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
-        writer.writerow({**row, "file": Path(relative).as_posix()})
+    paths = [Path(row["file"]) for row in rows]
+    # Of real folders: behind a link, ".." leads elsewhere.
+    relative = [Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix() for path in paths]
+    refuse_other_encodings(relative)
+    writer.writerows({**row, "file": path} for row, path in zip(rows, relative, strict=True))
     return text.getvalue()
 
 

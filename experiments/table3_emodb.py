@@ -13,9 +13,9 @@ import sys
 from dataclasses import replace
 
 from began.command_line import run_script
-from began.errors import printable
+from began.errors import InputError, printable
 from experiments.corpora import open_corpus
-from experiments.evaluation.conditions import EXPERIMENTS
+from experiments.evaluation.conditions import EXPERIMENTS, find_condition
 from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.options import choose_method, make_table_parser, read_settings
@@ -36,6 +36,9 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
     condition = choose_method(EXPERIMENT.conditions["head_per_second"], arguments)
+    if arguments.condition not in (None, condition.name) and find_condition(EXPERIMENT.name, arguments.condition):
+        found, action = "the name of runs with another method", "choose another name"
+        raise InputError.about(f"--condition {arguments.condition}", found, f"{condition.name}, or a name of your own", action)
     condition = replace(condition, name=arguments.condition or condition.name)
     check_conditions([condition], settings)
     folder = RunFolder(settings.results_dir, EXPERIMENT.name, condition.name).path

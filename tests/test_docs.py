@@ -9,11 +9,13 @@ import itertools
 import re
 import shlex
 import shutil
+import subprocess
 
 import pandas as pd
 import pytest
 from documents import DOCUMENTS, README, RESULTS, ROOT, find_parsers, find_spans
 
+from classifiers.predictor import read_description
 from experiments.evaluation.conditions import EXPERIMENTS
 
 TEXT = README.read_text(encoding="utf-8")
@@ -346,3 +348,12 @@ def test_the_scores_of_the_method():
     assert len(scores) >= 3 and all(score in rendered for score in scores)
     difference, low, high = re.search(r"is (\S+) points above .* speakers (\S+) to (\S+)\)", section, re.DOTALL).groups()
     assert f"+{difference} (+{low} to +{high})" in rendered
+
+
+def test_no_model_trained_on_savee_is_passed_on():
+    """Its licence does not allow it; scores and predictions may be."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    listed = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    models = [name for name in listed if name.startswith("results/table") and name.endswith((".keras", ".onnx"))]
+    assert models and all("savee" not in str(read_description(ROOT / name)["corpus"]).lower() for name in models)

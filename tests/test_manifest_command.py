@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -241,6 +243,15 @@ def test_iemocap_without_its_annotations_is_refused(write, capsys):
     folder = write(*CASES["iemocap"])
     assert run("iemocap", folder) == 2
     assert "expected the labels of IEMOCAP" in capsys.readouterr().err
+    assert not (folder / "manifest.csv").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_names_that_are_not_utf8_are_refused(write, capsys):
+    folder = write("cafe/YAF_back_angry.wav")
+    (folder / "cafe").rename(folder / os.fsdecode(b"caf\xe9"))
+    assert run("tess", folder) == 2
+    assert "1 name in another encoding; expected names in UTF-8" in capsys.readouterr().err
     assert not (folder / "manifest.csv").exists()
 
 

@@ -76,6 +76,16 @@ def test_per_speaker_is_stratified_and_fresh_for_every_run():
         assert not np.array_equal(split.test, different.test)
 
 
+def test_a_class_of_two_is_in_every_inner_training_part():
+    """Three inner folds would leave one of them without it."""
+    table = make_table(1, per_class=10).drop(columns="video")
+    table = table.drop(index=table.index[table["label"] == "anger"][3:]).reset_index(drop=True)
+    for seed in range(20):
+        (split,) = protocols.per_speaker(table, seed)
+        for inner in split.inner:
+            assert set(table["label"].iloc[inner.train]) == set(table["label"].iloc[inner.validation]) == set(table["label"])
+
+
 def test_per_speaker_refuses_a_class_with_one_utterance():
     table = make_table(2).drop(index=[0, 1])
     with pytest.raises(InputError, match=r"speaker s0: .*anger \(2\)"):

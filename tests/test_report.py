@@ -18,7 +18,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments import figures, report
 from experiments.evaluation import paper
-from experiments.evaluation.condition import DEFAULT_HEAD_SEEN, LEAKING, SPACE_SEEN, STATISTICS_SEEN
+from experiments.evaluation.condition import DEFAULT_HEAD_SEEN, LEAKING, PROTOCOLS, SPACE_SEEN, STATISTICS_SEEN
 from experiments.evaluation.conditions import EXPERIMENTS, at_encoder_seed
 from experiments.reporting import encoder_seeds_table, error_analysis, tables
 from experiments.reporting.markdown import Footnotes, escape, number
@@ -473,6 +473,32 @@ def test_ablations_on_savee_stand_apart(results):
     assert tables.label_ablations("savee_utterance_head")["reference"] is None
     render(results)
     assert (results / "figures" / "ablations_savee_utterance_head.png").is_file()
+
+
+def test_where_every_run_has_a_test_part_of_its_own_equal_runs_are_compared(results):
+    """The second run is easy for both; only one of them has done it."""
+    drawn, other = {"protocol": PROTOCOLS["per_speaker"], "seed": 0}, "savee_utterance_head_initial_weights"
+    emodb(results, "savee_utterance_head", "ablations", (0.5, 0.9), config=drawn)
+    emodb(results, other, "ablations", (0.4,), config=drawn)
+    emodb(results, "savee_utterance_head_seed_1", "ablations", (0.4,), config=drawn | {"seed": 7})
+    compared = Results(results).compare("ablations", "savee_utterance_head", other)
+    assert compared[:3] == pytest.approx((0.1, 0.1, 0.1))
+    note = "compared with savee_utterance_head over the 1 run that both have done"
+    assert note in Results(results).notes("ablations", other)
+    assert Results(results).subtract("ablations", "savee_utterance_head", "savee_utterance_head_seed_1") is None
+
+
+def test_runs_on_other_test_parts_are_not_averaged(results):
+    """Utterances are in as many runs as they were drawn for."""
+    for run, names in ((1, ["a", "b"]), (2, ["a", "c"])):
+        predictions = pd.DataFrame({"utterance": names, "target": "anger", "prediction": "anger", "anger": 1.0, "sadness": 0.0})
+        write_run(results, "ablations", "began", run, {("pooled", "utterance"): {"accuracy": 1.0}}, predictions=predictions)
+    assert math.isnan(row_of(table_of(results, "ablations"), scope="runs averaged")["mean"])
+
+
+def test_every_caveat_is_one_footnote(results):
+    emodb(results, "functionals", "ablations", config={"n_copies": 2, "n_shared_speakers": 1})
+    assert all("; " not in note for note in Results(results).notes("ablations", "functionals"))
 
 
 def test_what_pre_training_gains_over_encoders_of_several_seeds(results):

@@ -9,13 +9,15 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from began.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,11 +58,23 @@ def check_out(commit: str | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", f"{folder}/other", commit], check=True)
+        run_command([*git, "add", "--quiet", "--detach", f"{folder}/other", commit], f"--against {commit}")
         try:
             yield Path(folder) / "other"
         finally:
             subprocess.run([*git, "remove", "--force", f"{folder}/other"], check=True)
+
+
+def run_command(command: Sequence[str], subject: str, folder: Path = ROOT) -> None:
+    """Runs a command in a folder.
+
+    Raises:
+        InputError: the command failed; has the last line of its error.
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise InputError.about(subject, lines[-1], f"{' '.join(command[:3])} … to succeed", "choose another commit")
 
 
 def write_speech(folder: Path, n_files: int, shortest_seconds: float = 2.0, longest_seconds: float = 4.0) -> list[Path]:

@@ -3,14 +3,13 @@
 Ours: ONNX Runtime. The alternative: TensorFlow, or the same command of another commit with the model that it had published.
 """
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiments.benchmarks import ROOT, alternate, check_out, make_row, write_speech
+from experiments.benchmarks import ROOT, alternate, check_out, make_row, run_command, write_speech
 
 SECONDS = 3
 
@@ -34,4 +33,4 @@ def _make_command(root: Path, sound: Path, *options: str) -> Callable[[], Any]:
     """Returns what predicts a file with a published model of Table 3, that which reads whole utterances where there is one."""
     model = max((root / "results" / "table3_emodb").glob("*/model.keras"), key=lambda path: "utterance" in path.parent.name)
     command = [sys.executable, "-m", "classifiers.predict", "--model", str(model), str(sound), *options]
-    return lambda: subprocess.run(command, cwd=root, check=True, capture_output=True)
+    return lambda: run_command(command, f"predict in {root}", root)

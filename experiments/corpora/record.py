@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from began.errors import counted, printable
+from began.errors import InputError, counted, printable
 from began.files import shorten
 from began.sound_hashes import hash_together
 
@@ -107,6 +107,17 @@ class Corpus:
         return printable("; ".join(parts))
 
 
+def refuse_other_encodings(names: Iterable[str]) -> None:
+    """Refuses names of files that are not UTF-8, which CSV and JSON files cannot hold.
+
+    Raises:
+        InputError: names them.
+    """
+    if wrong := [name for name in names if any("\udc80" <= letter <= "\udcff" for letter in name)]:
+        found, action = f"{counted(len(wrong), 'name')} in another encoding", "rename, for instance with convmv"
+        raise InputError.about(printable(shorten(wrong)), found, "names in UTF-8", action)
+
+
 def build_corpus(
     name: str,
     rows: Sequence[Mapping[str, Any]],
@@ -119,9 +130,12 @@ def build_corpus(
 
     Args:
         published: names of all its utterances, where they are known: others than these are counted, and noted.
+    Raises:
+        InputError: a file name that is not UTF-8.
     """
     import pandas as pd
 
+    refuse_other_encodings([name, *(str(row["utterance"]) for row in rows)])
     table = pd.DataFrame(list(rows), columns=[column for column in COLUMNS if any(column in row for row in rows)])
     table = table.sort_values("utterance", kind="stable").reset_index(drop=True)
     if missing is not None:

@@ -316,8 +316,9 @@ ROBUSTNESS = Experiment(
 TRAININGS: dict[str, tuple[int, ...]] = {"source": SHOTS, "adapted": (0,), "alone": SHOTS[1:]}
 """What is trained on -> with how many labelled utterances of the corpus that is tested on.
 
-"source" is the other corpus and those utterances; "adapted" the same, with the mean and the spread of the recordings that are
-tested on brought to those of the other corpus; "alone" those utterances without the other corpus.
+"source" is the other corpus and those utterances; "adapted" the same, with the mean and the spread of the recordings of the
+corpus that is tested on, with those set aside, brought to those of the other corpus; "alone" those utterances without the other
+corpus.
 """
 
 DIRECTIONS = (("emodb", "savee"), ("savee", "emodb"))

@@ -51,7 +51,8 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
         print("note: copies stay on one side of every split; what equals a test recording is not trained on")
     for condition in conditions:  # a split that cannot be made is refused before long work starts
         if not condition.chunk_split:
-            make_splits(condition, corpus.utterances, settings.seed, run=1)
+            for run in range(1, settings.runs + 1):
+                make_splits(condition, corpus.utterances, settings.seed, run)
     models: list[Path] = []
 
     @lru_cache(maxsize=1)
@@ -203,7 +204,7 @@ def _list_predictions(fold: str, tasks: dict[str, Scored], data: Data) -> pd.Dat
         _, scores = levels["utterance"]
         if task == CATEGORICAL:
             listed = listed.assign(target=table["label"], prediction=labels[scores.argmax(axis=1)])
-            listed = listed.assign(**dict(zip(labels, scores.T.round(6), strict=True)))
+            listed = pd.concat([listed, pd.DataFrame(scores.round(6), index=listed.index, columns=labels)], axis=1)
         else:
             for column, name in enumerate(DIMENSIONS):
                 pair = {f"{name}_target": table[name], f"{name}_prediction": scores[:, column].round(6)}

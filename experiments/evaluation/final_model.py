@@ -128,6 +128,7 @@ def _calibrate(
 
     Speakers are held out, where they are known.
     """
+    from classifiers.statistics_columns import BLOCK
     from classifiers.training import choose_columns
 
     table = data.corpus.utterances.iloc[utterances].reset_index(drop=True)
@@ -142,10 +143,11 @@ def _calibrate(
         for fitting, held_out in parts
     ]
     columns = choose_columns(job)
-    distances = [
-        measure_distances(columns[data.chunks_of(held_out)], *columns.measure_normalization(fold.rows))
-        for fold, (_, held_out) in zip(jobs, parts, strict=True)
-    ]
+    distances = []
+    for fold, (_, held_out) in zip(jobs, parts, strict=True):
+        rows, normalization = data.chunks_of(held_out), columns.measure_normalization(fold.rows)
+        for block in np.split(rows, range(BLOCK, len(rows), BLOCK)):  # so that memory does not grow with the corpus
+            distances.append(measure_distances(columns[block], *normalization))
     far = float(np.quantile(np.concatenate(distances), FAR_SHARE))
     found: dict[str, Any] = {"folds": len(splits), "far_distance": far}
     if job.task == CATEGORICAL:

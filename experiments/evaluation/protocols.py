@@ -334,8 +334,9 @@ def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) 
         found, action = f"{counted(len(firsts), 'different recording')} in a training part", "give more recordings"
         raise InputError.about("splits", found, "at least two, to search on", action)
     n_folds, labels = min(INNER_FOLDS, len(firsts)), _strata(utterances, firsts)
-    fits = labels is not None and np.unique(labels, return_counts=True)[1].min() >= n_folds
-    splitter = (StratifiedKFold if fits else KFold)(n_folds, **at_random)
+    smallest = 0 if labels is None else int(np.unique(labels, return_counts=True)[1].min())
+    fits = smallest >= 2
+    splitter = StratifiedKFold(min(n_folds, smallest), **at_random) if fits else KFold(n_folds, **at_random)
     held_out = [_with_copies(firsts[part], rows, utterances) for _, part in splitter.split(firsts, labels if fits else None)]
     return tuple(Inner(np.setdiff1d(rows, part), part) for part in held_out)
 

@@ -23,6 +23,7 @@ from began.errors import InputError
 from began.files import shorten
 from classifiers.heads import choose_statistics
 from classifiers.metrics import CATEGORICAL, score_utterances
+from classifiers.statistics_columns import BLOCK
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import score_classes
 from experiments.evaluation.condition import Condition
@@ -153,9 +154,13 @@ class _Fold:
     def _multiply(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         from sklearn.preprocessing import StandardScaler
 
-        features = self.data.features[rows][..., columns].reshape(len(rows), -1).astype(np.float32)
-        features = StandardScaler().fit(features[: len(self.rows)]).transform(features)
-        return features @ features[: len(self.rows)].T
+        def read(some: np.ndarray) -> np.ndarray:
+            return self.data.features[some][..., columns].reshape(len(some), -1).astype(np.float32)
+
+        others, scaler = rows[len(self.rows) :], StandardScaler()
+        trained = scaler.fit_transform(read(self.rows))
+        blocks = [others[start : start + BLOCK] for start in range(0, len(others), BLOCK)]
+        return np.concatenate([trained @ trained.T, *(scaler.transform(read(block)) @ trained.T for block in blocks)])
 
     def _predict(self, kernel: np.ndarray, trained: np.ndarray, penalty: float, tested: np.ndarray) -> np.ndarray:
         """Returns scores, float32, shape (len(tested), n_outputs), of a machine for some of the training rows."""

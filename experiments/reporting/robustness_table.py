@@ -69,7 +69,8 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     heads = ["", *(head for method in methods for head in (f"`{method}`", "changed"))]
     footnotes = md.Footnotes()
     for method in methods:
-        notes = results.notes(ROBUSTNESS.name, on_altered(method, UNALTERED).name)
+        names = [on_altered(method, alteration).name for alteration in table.loc[table["method"] == method, "alteration"]]
+        notes = dict.fromkeys(note for name in names for note in results.notes(ROBUSTNESS.name, name))
         heads[1 + 2 * methods.index(method)] += footnotes.marks("; ".join(notes))
     lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
     lines += footnotes.lines()

@@ -252,7 +252,25 @@ class Results:
         keys = [(experiment, name, metric, level) for name in (condition, base)]
         if not all(key in self.by_fold and self.has_speakers_as_folds(*key[:2]) for key in keys):
             return None
-        return self.by_fold[keys[0]] - self.by_fold[keys[1]]
+        if (runs_of_both := self._find_runs_to_pair(experiment, condition, base)) is None:
+            return self.by_fold[keys[0]] - self.by_fold[keys[1]]
+        if not runs_of_both:
+            return None
+        ours, others = (self.by_run_and_fold(*key).loc[runs_of_both].mean() for key in keys)
+        return ours - others
+
+    def _find_runs_to_pair(self, experiment: str, condition: str, base: str) -> list[int] | None:
+        """Returns the runs that two conditions have both done, with the same seed; None where all runs have one test part.
+
+        Where every run draws a test part of its own, other runs are other recordings.
+        """
+        seeds = [
+            {number: config.get("seed") for (*names, number), config in self.configs.items() if names == [experiment, name]}
+            for name in (condition, base)
+        ]
+        if not any("for every run" in str(config.get("protocol")) for config in self.settings(experiment, condition)):
+            return None
+        return sorted(number for number, seed in seeds[0].items() if seeds[1].get(number, -1) == seed)
 
     def _are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
         """True where the runs of two conditions name different recordings; runs of an earlier version name none."""
@@ -285,7 +303,7 @@ class Results:
             notes.append(f"{OTHER_RECORDINGS} {n_unpublished} are absent or added")
         if n_copies := max((config.get("n_copies") or 0 for config in settings), default=0):
             notes.append(
-                f"{counted(n_copies, 'recording')} with the same sound as another one; none is on both sides of a split"
+                f"{counted(n_copies, 'recording')} with the same sound as another one, none of them on both sides of a split"
             )
         if n_shared := max((config.get("n_shared_speakers") or 0 for config in settings), default=0):
             notes.append(f"{n_shared} speaker{'s are' if n_shared > 1 else ' is'} trained and tested on")
@@ -296,6 +314,10 @@ class Results:
             notes.append(f"settings differ between runs: {', '.join(differing)}")
         if (base := find_base(experiment, condition)) and self._are_on_other_sounds(experiment, condition, base):
             notes.append(f"on other recordings than {base}, so not compared with it")
+        elif base and base != condition and self.settings(experiment, base):
+            paired, n_runs = self._find_runs_to_pair(experiment, condition, base), len(settings)
+            if paired is not None and len(paired) < max(n_runs, len(self.settings(experiment, base))):
+                notes.append(f"compared with {base} over the {counted(len(paired), 'run')} that both have done")
         if n_unfinished := self.unfinished[experiment, condition]:
             notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")
         return tuple(notes)

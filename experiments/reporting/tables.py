@@ -254,7 +254,7 @@ def list_findings(results: Results) -> list[str]:
         table = make_table(results, experiment)
         if experiment == "ablations":
             said = compare_in_words(table)
-        elif experiment in ("label_efficiency", "transfer"):  # more numbers than a line can tell
+        elif experiment in ("label_efficiency", "robustness", "transfer"):  # more numbers than a line can tell
             continue
         else:
             rows = select(table, system=OURS, scope=POOLED, level="utterance")
@@ -348,10 +348,11 @@ def _column(experiment: str, metric: str, scope: str) -> str:
 
 
 def _average(results: Results, experiment: str, condition: str) -> dict:
-    """Returns the row for all runs together, their scores averaged; NaN for a single run."""
+    """Returns the row for all runs together, their scores averaged; NaN for one run, or where runs have other test parts."""
     predictions, accuracy = results.predictions(experiment, condition), math.nan
-    if "prediction" in predictions and predictions["run"].nunique() > 1:
+    n_runs = predictions["run"].nunique()
+    if "prediction" in predictions and n_runs > 1 and (predictions["utterance"].value_counts() == n_runs).all():
         together = average_runs(predictions)
         accuracy = (together["target"] == together["prediction"]).mean()
     names = {"experiment": experiment, "condition": condition, "metric": "accuracy", "level": "utterance", "scope": AVERAGED}
-    return {**names, "mean": accuracy, "n_runs": predictions["run"].nunique()}
+    return {**names, "mean": accuracy, "n_runs": n_runs}

@@ -39,10 +39,10 @@ def make_table(results: Results) -> pd.DataFrame:
         row: dict[str, object] = {"source": condition.source, "target": condition.corpus}
         row |= {"method": _TITLES[condition.method], "training": condition.training, "shots": condition.shots}
         for name, metric in _SCORES.items():
-            (pooled,) = select(scores, metric=metric, scope=POOLED)["mean"]
-            (mean,) = select(scores, metric=metric, scope=MEAN_OVER_SPEAKERS).itertuples()
+            (pooled,) = select(scores, metric=metric, scope=POOLED).itertuples()
+            mean = next(select(scores, metric=metric, scope=MEAN_OVER_SPEAKERS).itertuples(), pooled)  # of one speaker
             row |= {name: 100 * mean.mean, f"{name}_ci_low": 100 * mean.ci_low, f"{name}_ci_high": 100 * mean.ci_high}
-            row |= {f"{name}_sd_over_runs": 100 * mean.sd_over_runs, f"{name}_pooled": 100 * pooled}
+            row |= {f"{name}_sd_over_runs": 100 * mean.sd_over_runs, f"{name}_pooled": 100 * pooled.mean}
         paired, part = _compare(results, condition), results.test_part(TRANSFER.name, condition.name)
         row |= {"difference": 100 * paired.mean, "difference_ci_low": 100 * paired.low, "difference_ci_high": 100 * paired.high}
         row |= {"n_runs": int(mean.n_runs), "n_test": sum(part.sizes.values())}
@@ -73,20 +73,20 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
 def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Footnotes) -> list[str]:
     """Returns the lines of one direction."""
     source, target = (CORPUS_TITLES[part[name].iloc[0]] for name in ("source", "target"))
-    firsts = part.drop_duplicates("method")
-    conditions = [carried_over(*row) for row in firsts[["source", "target", "method", "training", "shots"]].to_numpy()]
-    heads = ["trained on", "labelled"]
-    for row, condition in zip(firsts.itertuples(), conditions, strict=True):
-        marks = footnotes.marks("; ".join(results.notes(TRANSFER.name, condition.name)))
-        heads += [f"`{row.method}`, {counted(row.n_runs, 'run')}: accuracy{marks}", "UAR"]
-    rows = []
+    heads, rows = ["trained on", "labelled"], []
+    for method, block in part.groupby("method", sort=False):
+        names = [carried_over(*row).name for row in block[["source", "target", "method", "training", "shots"]].to_numpy()]
+        marks = footnotes.marks("; ".join(dict.fromkeys(note for name in names for note in results.notes(TRANSFER.name, name))))
+        fewest, most = block["n_runs"].min(), block["n_runs"].max()
+        n_runs = counted(most, "run") if fewest == most else f"{fewest} to {most} runs"
+        heads += [f"`{method}`, {n_runs}: accuracy{marks}", "UAR"]
     for (shots, training), scores in part.groupby(["shots", "training"], sort=False):
         cells = [_WORDS[str(training)].format(source=source, target=target), f"{shots} of {target}" if shots else "none"]
-        for _, row in scores.set_index("method").reindex(firsts["method"]).iterrows():
+        for _, row in scores.set_index("method").reindex(part["method"].unique()).iterrows():
             cells += [md.with_interval(row[name], row[f"{name}_ci_low"], row[f"{name}_ci_high"]) for name in _SCORES]
         rows.append((shots, cells))
     rows.sort(key=lambda row: row[0])  # what has as many labels stands together, in the order of the records
-    tested = results.test_part(TRANSFER.name, conditions[0].name)
+    tested = results.test_part(TRANSFER.name, names[0])
     n_test, most, share = sum(tested.sizes.values()), md.escape(tested.shares.index[0]), 100 * tested.shares.iloc[0]
     about = f"{n_test} test utterances, {counted(len(tested.sizes), 'speaker')}, {len(tested.shares)} classes. Chance: UAR "
     about += f"{md.number(100 / len(tested.shares))}; always “{most}”: accuracy {md.number(share)}."
