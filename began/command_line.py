@@ -33,7 +33,9 @@ def run_script(
     if argv is None and (name := Path(sys.argv[0]).name).startswith("began-"):
         parser.prog = name  # installed as a program, and called so
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    arguments = parser.parse_args(argv)
+    # Options may stand before, between and behind files; but only `parse_args` knows what "--" means.
+    words = sys.argv[1:] if argv is None else argv
+    arguments = (parser.parse_args if "--" in words else parser.parse_intermixed_args)(words)
     set_environment()
     if arguments.debug:
         return main(arguments) or 0

@@ -26,7 +26,7 @@ from experiments.reporting.tables import list_findings
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.report", description=__doc__)
-    what = "tables, figures and README; notebooks, executed in place; or both in one HTML report (default: %(default)s)"
+    what = "tables, figures and README; notebooks, executed in place; or both in one HTML report (default: tables)"
     parser.add_argument("what", nargs="?", choices=("tables", "notebooks", "html"), default="tables", help=what)
     parser.add_argument("--results-dir", default="results", type=Path, help="folder of run folders (default: %(default)s)")
     parser.add_argument("--readme", type=Path, help="README to put the results into, between its markers (default: none)")

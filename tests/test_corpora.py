@@ -827,7 +827,7 @@ def test_check_lists_everything_that_is_wrong(copy, capsys):
     path, other = (Path(path) for path in table.loc[table["split"] == "train", "path"].iloc[:2])
     path.unlink()
     other.write_bytes(b"")
-    assert run_check("omg", folder, "--annotations-dir", folder) == 1
+    assert run_check("omg", "--annotations-dir", folder, folder) == 1
     said = capsys.readouterr().out
     assert f"missing: train {path.relative_to(folder)}" in said
     assert f"{other}: found an empty file" in said
@@ -880,6 +880,11 @@ def test_check_of_manifests_and_wrong_folders(recordings, tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 50), 16000)
     recordings("file,label\na.wav,x\n")
     assert run_check("manifest", tmp_path / "my.csv", "--quick") == 0
+    assert (
+        run_check("manifest", "--quick", tmp_path / "my.csv")
+        == 0
+        == run_check("--quick", "manifest", "--", tmp_path / "my.csv")
+    )
     assert run_check("emodb", tmp_path / "absent") == 2
     assert "absent: found no such folder" in capsys.readouterr().err
     assert run_check("emodb", tmp_path, "--annotations-dir", tmp_path) == 2
