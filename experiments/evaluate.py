@@ -16,7 +16,7 @@ results keeps config.json, predictions.csv (predictions_restricted.csv), picture
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ from experiments.reporting.model_scores import ANSWERS, describe_scores
 
 EXPERIMENT = "evaluate"
 FILES = ("predictions", "predictions_restricted")
+MAX_NAME = 200
+"""Letters of a folder's name that is made here; file systems take 255."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -61,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--data-dir", type=Path, help="the folder of --corpus")
     add("--map", nargs="+", action="extend", default=[], metavar="LABEL=CLASS", help="label of the corpus = class of the model")
     add("--split", choices=sorted(set(SPLITS.values())), help="score this part of the corpus alone")
-    add("--name", help=f"folder in {EXPERIMENT}/ under the results folder (default: named after model and corpus)")
+    add("--name", help=f"folder in {EXPERIMENT}/ under the results folder (default: named after model, corpus, split and map)")
     return parser
 
 
@@ -87,10 +89,11 @@ def main(arguments: argparse.Namespace) -> None:
     for line in describe_copies(corpus.utterances):
         print(f"note: {line}")
     config = _describe(arguments, description, corpus, renamed)
-    folder = RunFolder(settings.results_dir, EXPERIMENT, arguments.name or _name(arguments, description, corpus))
+    folder = RunFolder(settings.results_dir, EXPERIMENT, arguments.name or _name(arguments, description, corpus, renamed))
     refuse_other_sounds(settings.results_dir, folder.path, corpus)
     with lock_folder(folder.path):
         hashes.save()
+        _refuse_other_settings(folder, config)
         folder.start(config)
         write_sounds(settings.results_dir, corpus)
         if not folder.is_complete:
@@ -135,11 +138,20 @@ def _open(arguments: argparse.Namespace) -> Corpus:
     return replace(corpus, utterances=table[table["split"] == arguments.split].reset_index(drop=True))
 
 
-def _name(arguments: argparse.Namespace, description: dict[str, Any], corpus: Corpus) -> str:
-    """Returns the name of a folder: what the model is called, and the corpus."""
+def _name(arguments: argparse.Namespace, description: dict[str, Any], corpus: Corpus, renamed: Mapping[str, str]) -> str:
+    """Returns the name of a folder: what the model is called, the corpus, its part, and which label is which class."""
     parts = [*(str(description.get(name, "")) for name in ("experiment", "condition")), arguments.model.stem]
     words = [*(part for part in parts if part and part != "model"), "on", corpus.name, arguments.split or ""]
-    return re.sub(r"[^A-Za-z0-9.]+", "_", "_".join(words)).strip("_.")
+    words += [f"{label}_as_{renamed[label]}" for label in sorted(renamed)]
+    return re.sub(r"[^A-Za-z0-9.]+", "_", "_".join(words))[:MAX_NAME].strip("_.")
+
+
+def _refuse_other_settings(folder: RunFolder, config: Mapping[str, Any]) -> None:
+    """Raises an InputError in words where a folder holds scores of another model or corpus, in place of hashes of both."""
+    before = folder.read_config()
+    if differing := [name.removesuffix("_sha256") for name in config if before.get(name, config[name]) != config[name]]:
+        found = f"scores that were made with other settings: {', '.join(differing)}"
+        raise InputError.about(folder.path, found, "those of this command", "add --name NAME, or remove that folder")
 
 
 def _describe(

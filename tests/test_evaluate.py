@@ -90,7 +90,7 @@ def test_scores_are_those_of_predict_with_and_without_labels(models, manifest, t
     path = manifest("label", "speaker")
     assert run("--model", model, "--manifest", path, *MAP, "--results-dir", tmp_path) == 0
     said = capsys.readouterr().out
-    folder = tmp_path / "evaluate" / "custom_toy_on_other"
+    folder = tmp_path / "evaluate" / "custom_toy_on_other_angry_as_anger_sad_as_sadness"
     assert json.loads((folder / "config.json").read_text())["map"] == {"angry": "anger", "sad": "sadness"}
 
     table = read_table(folder / "predictions.csv")
@@ -126,14 +126,30 @@ def test_scores_are_those_of_predict_with_and_without_labels(models, manifest, t
 
 
 def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_path, capsys, monkeypatch):
-    argv = ["--model", models["utterance", "categorical"], "--manifest", manifest("label", "speaker"), *MAP]
+    argv = ["--model", models["utterance", "categorical"], "--name", "mine", "--manifest", manifest("label", "speaker"), *MAP]
     assert run(*argv, "--results-dir", tmp_path) == 0
     first = capsys.readouterr().out
     monkeypatch.setattr("experiments.evaluation.trained_model.predict_corpus", None)
     assert run(*argv, "--results-dir", tmp_path) == 0
     assert capsys.readouterr().out == first
     assert run(*argv[:-1], "--results-dir", tmp_path) == 2  # another map
-    assert "other settings" in capsys.readouterr().err
+    found = "found scores that were made with other settings: map, utterances, sounds; expected those of this command"
+    assert capsys.readouterr().err.endswith(f"mine: {found}. Add --name NAME, or remove that folder.\n")
+
+
+def test_each_corpus_and_each_map_has_its_folder(models, recordings, tmp_path, capsys):
+    """Manifests that the project writes all have one name; and the hint at --map is followed where a first call has ended."""
+    argv, manifests = ["--model", models["utterance", "categorical"], "--results-dir", tmp_path], []
+    for corpus, rows in (("ravdess", recordings[:16]), ("tess", recordings[8:])):
+        manifests.append(tmp_path / corpus / "manifest.csv")
+        manifests[-1].parent.mkdir()
+        rows[["file", "label", "speaker"]].to_csv(manifests[-1], index=False)
+    assert run(*argv, "--manifest", manifests[0], *MAP) == 0 == run(*argv, "--manifest", manifests[1], *MAP)
+    assert ", trained on toy (5 utterances), on tess:" in capsys.readouterr().out
+    assert run(*argv, "--manifest", manifests[1], *MAP, "amused=happiness") == 0
+    names = ("ravdess_angry_as_anger", "tess_amused_as_happiness_angry_as_anger", "tess_angry_as_anger")
+    folders = sorted(path.name for path in (tmp_path / "evaluate").iterdir())
+    assert folders == [f"custom_toy_on_{name}_sad_as_sadness" for name in names]
 
 
 def change(**columns):
@@ -216,7 +232,10 @@ def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, cap
 def test_scores_on_a_manifest_go_where_git_does_not_look(models, manifest, tiny_corpora, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("--model", models["utterance", "categorical"], "--manifest", manifest("label"), *MAP) == 0
-    assert "wrote my-results/evaluate/custom_toy_on_other\n" in capsys.readouterr().out and not Path("results").exists()
+    assert (
+        "wrote my-results/evaluate/custom_toy_on_other_angry_as_anger_sad_as_sadness\n" in capsys.readouterr().out
+        and not Path("results").exists()
+    )
     assert run("--model", models["second", "categorical"], "--corpus", "emodb", "--data-dir", tiny_corpora / "EmoDB") == 0
     assert [path.name for path in Path("results", "evaluate").iterdir()] == ["custom_toy_on_emodb"]
 
@@ -261,7 +280,7 @@ def test_arousal_and_valence_get_concordance(models, manifest, tmp_path, capsys)
 def test_one_part_of_the_corpus_is_scored_alone(models, manifest, recordings, tmp_path):
     argv = ["--model", models["utterance", "categorical"], "--manifest", manifest("label", "split"), *MAP, "--split", "test"]
     assert run(*argv, "--results-dir", tmp_path) == 0
-    folder = tmp_path / "evaluate" / "custom_toy_on_other_test"
+    folder = tmp_path / "evaluate" / "custom_toy_on_other_test_angry_as_anger_sad_as_sadness"
     expected = recordings[(recordings["split"] == "test") & (recordings["label"] != "amused")]["file"]
     assert set(read_table(folder / "predictions.csv")["utterance"]) == set(expected)
     assert set(read_table(folder / "metrics.csv")["fold"]) == {"pooled"}  # no speakers are known

@@ -42,7 +42,8 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
 
     Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it. Columns of
     other names are left out and noted. Columns of audformat tables are taken where they mean the same: `emotion`,
-    `gender`, `transcription`, and `start` and `end`, which may mark a part of the file.
+    `gender`, `transcription`, and `start` and `end`, which may mark a part of the file. The corpus is called as the file is,
+    or, where that is manifest.csv, as its folder.
 
     Args:
         data_dir: the file; CSV is UTF-8 and comma-separated. Its paths are relative to itself.
@@ -82,7 +83,9 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     sexes = {cells[column] for _, cells in lines for column in cells if names[column] == "sex" and cells[column]}
     if unknown := sorted(word for word in sexes if word.lower() not in _SEXES):
         notes.append(f"values of sex other than {', '.join(_SEXES)} are not used: {shorten(unknown)}")
-    return build_corpus(path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
+    # `experiments.manifest` calls the files of all corpora alike; they lie in folders of their own.
+    name = path.absolute().parent.name if path.stem == NAME else ""
+    return build_corpus(name or path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
 
 
 def _find_overlaps(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
