@@ -73,9 +73,9 @@ def main(arguments: argparse.Namespace) -> None:
     renamed = _read_map(arguments.map)
     description = read_description(arguments.model)
     corpus = _open(arguments)
-    labels, left_out = description.get("labels", []), {}
+    labels, left_out, by_case = description.get("labels", []), {}, {}
     if description["task"] == CATEGORICAL:
-        corpus, left_out = trained_model.match_classes(corpus, labels, renamed)
+        corpus, left_out, by_case = trained_model.match_classes(corpus, labels, renamed)
     elif "arousal" not in corpus.utterances or renamed:
         found = "--map" if renamed else f"no columns arousal and valence in {corpus.name}"
         expected = "no --map" if renamed else "these columns"
@@ -86,6 +86,12 @@ def main(arguments: argparse.Namespace) -> None:
     corpus = read_sounds(corpus, hashes)
     for line in trained_model.describe_warnings(corpus, description, left_out, arguments.split):
         print(f"warning: {line}")
+    if by_case:
+        print(
+            printable(
+                f"note: taken for classes of the model: {', '.join(f'{label} for {by_case[label]}' for label in by_case)}"
+            )
+        )
     for line in describe_copies(corpus.utterances):
         print(f"note: {line}")
     config = _describe(arguments, description, corpus, renamed)

@@ -17,7 +17,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from classifiers.metrics import evaluate_classification, expected_calibration_error
 from experiments import custom, evaluate
-from experiments.corpora import savee, synthetic
+from experiments.corpora import open_corpus, savee, synthetic
 from experiments.evaluation.runs import read_table, write_table
 from experiments.reporting.summary import t_interval
 
@@ -338,16 +338,34 @@ def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     assert "was trained on manifest" in describe_warnings(corpus, known | {"corpus": "manifest"}, {}, None)[0]
 
 
+def test_labels_are_matched_whatever_their_case_where_one_class_is_meant(models, recordings, tmp_path, capsys):
+    from experiments.evaluation.trained_model import match_classes
+
+    labels = recordings["label"].replace({"angry": "Anger", "sad": "SADNESS"})
+    recordings[["file"]].assign(label=labels).to_csv(tmp_path / "other.csv", index=False)
+    assert run("--model", models["second", "categorical"], "--manifest", tmp_path / "other.csv", "--results-dir", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "note: taken for classes of the model: Anger for anger, SADNESS for sadness\n" in said
+    assert "warning: 6 utterances left out, for the model has no such class: amused 6. " in said
+    assert (tmp_path / "evaluate" / "custom_toy_on_other").is_dir()  # the name has what the user mapped
+    corpus = open_corpus("manifest", tmp_path / "other.csv")
+    matched, left_out, by_case = match_classes(corpus, ["anger", "ANGER", "neutral", "sadness"], {})
+    assert left_out == {"Anger": 6, "amused": 6} and by_case == {"SADNESS": "sadness"}
+    matched, left_out, by_case = match_classes(corpus, ["anger", "neutral"], {"SADNESS": "anger", "Anger": "neutral"})
+    assert left_out == {"amused": 6} and by_case == {} and len(matched.utterances) == 18
+
+
 def test_a_hint_can_be_pasted(tiny_corpora):
     """Whatever the labels hold that a shell would take apart."""
     from experiments.corpora import load
     from experiments.evaluation.trained_model import describe_warnings
 
-    for label in ("x, y", "it's", "surprise"):
-        (line,) = describe_warnings(load("emodb", tiny_corpora / "EmoDB"), {"labels": []}, {label: 1}, None)
+    for labels in (["x, y"], ["it's"], ["calm", "it's", "surprise"]):
+        left_out = dict.fromkeys(labels, 1)
+        (line,) = describe_warnings(load("emodb", tiny_corpora / "EmoDB"), {"labels": []}, left_out, None)
         words = shlex.split(line[line.index("--map") :])
-        assert words == ["--map", f"{label}=CLASS"] and evaluate._read_map(words[1:]) == {label: "CLASS"}
-    assert line.endswith("--map surprise=CLASS")
+        assert words[0] == "--map" and evaluate._read_map(words[1:]) == dict.fromkeys(labels, "CLASS")
+    assert line.endswith(" surprise=CLASS")
 
 
 def test_the_published_model_on_real_recordings(shared_data, tmp_path, capsys):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from classifiers.metrics import (
     expected_calibration_error,
 )
 from experiments.corpora.folders import refuse_problems
+from experiments.corpora.manifest_file import normalize_name
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.runs import METRICS_COLUMNS, POOLED, RUN_AGAIN, metrics_rows, read_metrics_file
@@ -33,13 +34,17 @@ RESTRICTED = "restricted_"
 """How metrics begin where only the classes that both have could be answered."""
 
 
-def match_classes(corpus: Corpus, labels: Sequence[str], renamed: Mapping[str, str]) -> tuple[Corpus, Counter[str]]:
-    """Returns the recordings of a corpus whose classes a model has, under its names, and how many have which other label.
+def match_classes(
+    corpus: Corpus, labels: Sequence[str], renamed: Mapping[str, str]
+) -> tuple[Corpus, Counter[str], dict[str, str]]:
+    """Returns the recordings of a corpus whose classes a model has, under its names.
 
     Args:
         corpus: with labels.
         labels: classes of the model.
-        renamed: label of the corpus -> class of the model.
+        renamed: label of the corpus -> class of the model. Other labels are matched whatever their case.
+    Returns:
+        The corpus; how many recordings have which other label; and the labels that are written in another case -> class.
     Raises:
         InputError: no labels, names of `renamed` that do not occur, or fewer than two classes in common.
     """
@@ -53,7 +58,12 @@ def match_classes(corpus: Corpus, labels: Sequence[str], renamed: Mapping[str, s
             owner = "the corpus" if what == "label" else "the model"
             expected = f"a {what} of {owner}: {', '.join(sorted(known))}"
             raise InputError.about("--map", ", ".join(other), expected, "write --map CORPUS_LABEL=MODEL_CLASS")
-    named = found.map(lambda label: renamed.get(label, label))
+    normalized = [normalize_name(label) for label in labels]
+    alike = {name: label for name, label in zip(normalized, labels, strict=True) if normalized.count(name) == 1}
+    others = sorted(set(found) - {*labels, *renamed})
+    by_case = {label: alike[name] for label in others if (name := normalize_name(label)) in alike}
+    meant = {**by_case, **renamed}
+    named = found.map(lambda label: meant.get(label, label))
     shared = tuple(label for label in labels if label in set(named))
     if len(shared) < 2:
         expected = f"at least two classes of the model: {', '.join(labels)}"
@@ -61,7 +71,7 @@ def match_classes(corpus: Corpus, labels: Sequence[str], renamed: Mapping[str, s
         raise InputError.about(corpus.name, f"the labels {', '.join(sorted(set(found)))}", expected, action)
     is_known = named.isin(shared)
     matched = table.assign(label=named)[is_known].reset_index(drop=True)
-    return replace(corpus, utterances=matched, labels=shared), Counter(found[~is_known])
+    return replace(corpus, utterances=matched, labels=shared), Counter(found[~is_known]), by_case
 
 
 def predict_corpus(predictor: Predictor, corpus: Corpus) -> list[pd.DataFrame]:
@@ -150,9 +160,10 @@ def describe_warnings(
     lines, labels = [], description.get("labels", [])
     if left_out:
         counts = ", ".join(f"{label} {count}" for label, count in sorted(left_out.items()))
+        hint = shlex.join(f"{label}=CLASS" for label in sorted(left_out))
         lines.append(
             f"{counted(sum(left_out.values()), 'utterance')} left out, for the model has no such class: {counts}. "
-            f"Where one means a class of the model: --map {quote(f'{min(left_out)}=CLASS')}"
+            f"Where one means a class of the model: --map {hint}"
         )
     if absent := [label for label in labels if label not in corpus.labels]:
         lines.append(f"the corpus has no {', '.join(absent)}: scored with all answers, and restricted to the shared classes")
