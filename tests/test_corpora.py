@@ -665,6 +665,10 @@ def test_parts_of_a_copy_that_overlap(recordings, tmp_path):
             for name in ("pooled", "mean over speakers", "mean over folds", "runs averaged")
         ),
         ("file,label\na.wav,speaker\nb.wav,target\n", "(2):"),
+        *(
+            (f"file,label\na.wav,x\nb.wav,{word}\n", f"line 3: label is '{word}', as pro")
+            for word in ("nan", "None", "NULL", "NA", "n/a")
+        ),
         ("file,label\na.wav,target\n", "line 2: label is 'target', which is another column of predictions"),
         ("file,label,split\na.wav,x,trian\n", "line 2: split is 'trian'; expected train, validation or test"),
         ("file,label,split\na.wav,x,\n", "line 2: split is ''"),
@@ -748,7 +752,8 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
         st.tuples(
             st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
             .map(str.strip)
-            .filter(lambda name: name and name.isprintable() and name not in RESERVED_LABELS),
+            .filter(lambda name: name and name.isprintable() and name not in RESERVED_LABELS)
+            .filter(lambda name: name.lower() not in manifest_file.NO_LABEL),
             st.floats(0, 1),
             st.floats(-1, 1),
         ),

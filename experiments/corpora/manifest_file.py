@@ -32,6 +32,8 @@ _VALIDATION = ("validation", "valid", "val", "dev", "devel", "development")
 SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 NO_TIME = {"", "nat", "nan", "none"}
+NO_LABEL = {"nan", "none", "null", "na", "n/a"}
+"""What programs write in place of a label that is not known, in any case. Speakers may have such initials."""
 ROUNDING_SECONDS = 0.001
 """How far a time may lie from that of the file's end, or beginning, and still mean it."""
 _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end")
@@ -192,6 +194,8 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
         # A line feed or a no-break space in a name would only show in a table, or when a trained model is opened.
         if not cells[column]:
             faults.append(f"{column} is empty; expected a name")
+        elif column == "label" and cells[column].lower() in NO_LABEL:
+            faults.append(f"label is {cells[column]!r}, as programs write an empty cell; expected a name")
         elif not cells[column].isprintable():
             faults.append(f"{column} is {cells[column][:40]!r}; expected a name of printable characters")
     if cells.get("speaker") in SCOPES:
