@@ -20,7 +20,7 @@ from began.errors import InputError, counted, printable
 from experiments.corpora import CORPORA, describe_corpus, load, omg
 from experiments.corpora.equal_sounds import describe_copies
 from experiments.corpora.folders import probe, try_each
-from experiments.corpora.record import Corpus
+from experiments.corpora.record import Corpus, count_speakers
 from experiments.corpora.recording_quality import Meters
 
 MACHINE = "machine"
@@ -87,7 +87,7 @@ def _check_machine() -> int:
 def _count(corpus: Corpus) -> list[str]:
     """Returns what is there: utterances, speakers, and utterances by label, split, subset and sex."""
     table = corpus.utterances
-    lines = [f"found {counted(len(table), 'utterance')} of {table['speaker'].nunique()} speakers"]
+    lines = [f"found {counted(len(table), 'utterance')}; {count_speakers(table['speaker'])}"]
     for column in ("label", "split", "subset", "sex"):
         if column in table and table[column].astype(bool).any():
             counts = table[column].value_counts().sort_index()

@@ -16,7 +16,7 @@ from pathlib import Path
 from shlex import quote
 
 from began.command_line import run_script
-from began.errors import InputError, printable
+from began.errors import InputError, counted, printable
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora import load
 from experiments.corpora.folders import check_audio
@@ -81,10 +81,11 @@ def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Conditi
         found = f"{arguments.folds} with --protocol {protocol}"
         raise InputError.about("--folds", found, "at least 2, and --protocol kfold", "correct or leave it out")
     by_speaker = protocol in ("loso", "speaker-dependent") or arguments.normalize_speakers
-    if by_speaker and set(table["speaker"]) == {UNKNOWN_SPEAKER}:
+    if by_speaker and (n_unknown := list(table["speaker"]).count(UNKNOWN_SPEAKER)):
         asked = "--normalize-speakers" if arguments.normalize_speakers else f"the protocol {protocol}"
-        action = "add it, or use the protocol kfold without that option"
-        raise InputError.about(arguments.manifest, "no column speaker", f"one, for {asked}", action)
+        found = f"{counted(n_unknown, 'recording')} of unknown speakers" if n_unknown < len(table) else "no column speaker"
+        action = "name the speakers, or use the protocol kfold without that option"
+        raise InputError.about(arguments.manifest, found, f"the speaker of each, for {asked}", action)
     if "label" in table and len(corpus.labels) < 2:
         found, action = f"one class only ({corpus.labels[0]})", "add recordings of other classes"
         raise InputError.about(arguments.manifest, found, "at least two", action)

@@ -535,6 +535,18 @@ def test_manifest_with_dimensions_and_without_speakers(recordings, tmp_path):
     assert set(corpus.utterances["speaker"]) == {"unknown"}
     assert "label" not in corpus.utterances
     assert "split" not in corpus.utterances
+    assert corpus.describe() == "my: 2 utterances; speakers unknown"
+
+
+@pytest.mark.parametrize("column", ["speaker_id", "SpkrID", "spkr_id"])
+def test_other_names_of_the_column_speaker(recordings, column):
+    corpus = recordings(f"file,label,{column}\na.wav,x,ann\nb.wav,y,Unknown\n")
+    assert list(corpus.utterances["speaker"]) == ["ann", "unknown"]
+    assert corpus.notes == (f"the column {column} is taken for speaker",)
+    assert corpus.describe() == "my: 2 utterances; 1 speaker and 1 utterance of unknown speakers; x 1, y 1"
+    corpus = recordings(f"file,label,{column},speaker\na.wav,x,1,ann\nb.wav,y,2,bob\n")
+    assert list(corpus.utterances["speaker"]) == ["ann", "bob"]
+    assert corpus.notes == (f"columns that are not used: {column}",)
 
 
 def test_manifest_takes_the_columns_of_audformat_tables(recordings):
@@ -821,7 +833,7 @@ def run_check(*arguments: object) -> int:
 def test_check_says_that_all_is_well(shared_data, capsys):
     assert run_check("emodb", shared_data / "EmoDB") == 0
     said = capsys.readouterr().out
-    assert "found 535 utterances of 10 speakers" in said
+    assert "found 535 utterances; 10 speakers\n" in said
     assert "anger 127" in said
     assert "the counts are the published ones" in said
 

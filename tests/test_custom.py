@@ -320,6 +320,16 @@ def test_mistakes_get_one_message_before_long_work(manifest, encoder, tmp_path, 
     assert not (tmp_path / "results").exists()
 
 
+def test_protocols_by_speaker_refuse_recordings_of_unknown_ones(manifest, encoder, tmp_path, capsys):
+    """They may be of a speaker on the other side."""
+    path = manifest("label", "speaker")
+    table = pd.read_csv(path, dtype=str)
+    table.assign(speaker=["unknown", *table["speaker"][1:]]).to_csv(path, index=False)
+    assert run(*small(path, encoder, tmp_path / "results", "--protocol", "loso")) == 2
+    found = "found 1 recording of unknown speakers; expected the speaker of each, for the protocol loso"
+    assert found in capsys.readouterr().err
+
+
 def test_one_class_is_not_enough(recordings, encoder, tmp_path, capsys):
     recordings[recordings["label"] == "anger"][["file", "label"]].to_csv(tmp_path / "my.csv", index=False)
     assert run(*small(tmp_path / "my.csv", encoder, tmp_path / "results", "--protocol", "kfold")) == 2

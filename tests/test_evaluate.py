@@ -286,6 +286,18 @@ def test_one_part_of_the_corpus_is_scored_alone(models, manifest, recordings, tm
     assert set(read_table(folder / "metrics.csv")["fold"]) == {"pooled"}  # no speakers are known
 
 
+def test_recordings_of_unknown_speakers_count_in_pooled_scores_alone(models, recordings, tmp_path, capsys):
+    speakers = recordings["speaker"].replace({"voice 09": "unknown"})
+    recordings[["file", "label"]].assign(speaker=speakers).to_csv(tmp_path / "other.csv", index=False)
+    argv = ["--model", models["utterance", "categorical"], "--manifest", tmp_path / "other.csv", *MAP, "--name", "mine"]
+    assert run(*argv, "--results-dir", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "24 utterances; 2 speakers and 8 utterances of unknown speakers" in said
+    assert "mean UAR over 2 speakers" in said and not re.search("^unknown", said, re.MULTILINE)
+    assert len(read_table(tmp_path / "evaluate" / "mine" / "predictions.csv")) == 18
+    assert set(read_table(tmp_path / "evaluate" / "mine" / "metrics.csv")["fold"]) == {"pooled", "voice 03", "voice 08"}
+
+
 @pytest.mark.parametrize(
     ("task", "columns", "more", "said"),
     [

@@ -116,6 +116,17 @@ def test_two_speakers_are_compared_with_each_other():
     assert remarks == []
 
 
+def test_recordings_of_unknown_speakers_are_no_speaker():
+    meters, rows = Meters(), []
+    for name, speaker, level_db in (("1", "a", -20), ("2", "b", -20), ("3", "unknown", -40)):
+        meters.start(name)(RATE, make_noise(0, level_db)[:, None].astype(np.float32))
+        rows.append({"path": name, "utterance": name, "speaker": speaker})
+    lines, remarks = meters.describe(pd.DataFrame(rows))
+    assert [line.split(":")[0].strip() for line in lines] == ["a", "b", "speakers unknown"] and remarks == []
+    lines, remarks = meters.describe(pd.DataFrame(rows[2:]))
+    assert [line.split(":")[0].strip() for line in lines] == ["unknown"] and remarks == []
+
+
 DIFFERENCES = {
     "nothing": (nothing, None),
     "a soft speaker": (only_speaker("d", lambda x: x / 10), r"- speaker d: level -41 dB, of the others -21 dB"),

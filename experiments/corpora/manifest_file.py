@@ -28,6 +28,8 @@ tables that audformat saves are such files, as CSV or as Parquet"""
 ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
 ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transcript": "text"}
 """Names that audformat and its neighbours use for the same columns."""
+SPEAKER_ALIASES = {"speaker_id", "spkrid", "spkr_id"}
+"""Names, in lower case, of a column that is taken for `speaker` where there is none."""
 _VALIDATION = ("validation", "valid", "val", "dev", "devel", "development")
 SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
@@ -42,10 +44,10 @@ _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "t
 def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpus:
     """Returns the recordings that a CSV file names, or a Parquet file of the same columns.
 
-    Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it. Columns of
-    other names are left out and noted. Columns of audformat tables are taken where they mean the same: `emotion`,
-    `gender`, `transcription`, and `start` and `end`, which may mark a part of the file. The corpus is called as the file is,
-    or, where that is manifest.csv, as its folder.
+    Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it; a column
+    `speaker_id` (`SpkrID`, `spkr_id`) is taken in its place, and noted. Columns of other names are left out and noted.
+    Columns of audformat tables are taken where they mean the same: `emotion`, `gender`, `transcription`, and `start` and
+    `end`, which may mark a part of the file. The corpus is called as the file is; manifest.csv, as its folder is.
 
     Args:
         data_dir: the file; CSV is UTF-8 and comma-separated. Its paths are relative to itself.
@@ -61,6 +63,8 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     lines = _read_parquet(path, expected) if path.suffix.lower() == ".parquet" else read_table(path)
     header = list(lines[0][1])
     meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
+    renamed = [] if "speaker" in meanings else [column for column in header if column.lower() in SPEAKER_ALIASES]
+    meanings = ["speaker" if column in renamed else meaning for column, meaning in zip(header, meanings, strict=True)]
     names = dict(zip(header, meanings, strict=True))
     needed = [{"file", "label"}, {"file", "arousal", "valence"}, *([{"file"}] if unlabelled else [])]
     if not any(columns <= set(meanings) for columns in needed):
@@ -81,7 +85,8 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
         _refuse_spellings(path, column, [row[column] for row in rows if column in row])
     used = {*_COLUMNS} if {"arousal", "valence"} <= {*meanings} else {*_COLUMNS} - {"arousal", "valence"}
     other = [printable(column) or "one without a name" for column in header if names[column] not in used]
-    notes = [f"columns that are not used: {', '.join(other)}"] if other else []
+    notes = [f"the column {column} is taken for speaker" for column in renamed]
+    notes += [f"columns that are not used: {', '.join(other)}"] if other else []
     sexes = {cells[column] for _, cells in lines for column in cells if names[column] == "sex" and cells[column]}
     if unknown := sorted(word for word in sexes if word.lower() not in _SEXES):
         notes.append(f"values of sex other than {', '.join(_SEXES)} are not used: {shorten(unknown)}")
@@ -198,6 +203,8 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
             faults.append(f"label is {cells[column]!r}, as programs write an empty cell; expected a name")
         elif not cells[column].isprintable():
             faults.append(f"{column} is {cells[column][:40]!r}; expected a name of printable characters")
+    if row["speaker"].lower() == UNKNOWN_SPEAKER:
+        row["speaker"] = UNKNOWN_SPEAKER  # MSP-Podcast has "Unknown"
     if cells.get("speaker") in SCOPES:
         faults.append(f"speaker is {cells['speaker']!r}, which is how tables name scores of many; expected another name")
     if cells.get("label") in RESERVED_LABELS:

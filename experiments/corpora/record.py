@@ -22,7 +22,7 @@ COLUMNS = ("utterance", "path", "speaker", "label", "arousal", "valence", "split
 """Columns that `Corpus.utterances` may have, in their order."""
 
 UNKNOWN_SPEAKER = "unknown"
-"""Speaker of all recordings where a corpus names none."""
+"""Speaker of recordings where a corpus names none: many, or one, and so no speaker in counts and means over speakers."""
 
 SHORT_HASH = 8
 """Letters of a recording's hash that tell it from others of its corpus."""
@@ -98,13 +98,22 @@ class Corpus:
     def describe(self) -> str:
         """Returns one line: utterances, speakers, labels, and how many are missing."""
         table = self.utterances
-        parts = [f"{self.name}: {counted(len(table), 'utterance')}", counted(table["speaker"].nunique(), "speaker")]
+        parts = [f"{self.name}: {counted(len(table), 'utterance')}", count_speakers(table["speaker"])]
         if "label" in table and table["label"].notna().any():
             counts = table["label"].value_counts().sort_index()
             parts.append(", ".join(f"{label} {count}" for label, count in counts.items()))
         if self.missing is not None and len(self.missing):
             parts.append(f"{len(self.missing)} without audio")
         return printable("; ".join(parts))
+
+
+def count_speakers(speakers: Collection[str]) -> str:
+    """Returns how many speakers the utterances have, one of each, in words; those whose speaker is not known have none."""
+    n_known, n_without = len({*speakers} - {UNKNOWN_SPEAKER}), sum(name == UNKNOWN_SPEAKER for name in speakers)
+    if not n_known:
+        return "speakers unknown"
+    more = f" and {counted(n_without, 'utterance')} of unknown speakers" if n_without else ""
+    return counted(n_known, "speaker") + more
 
 
 def refuse_other_encodings(names: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from began.audio import SILENCE
 from began.errors import counted, printable
 from began.files import shorten
+from experiments.corpora.record import UNKNOWN_SPEAKER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,9 +109,13 @@ class Meters:
             return [], []
         names = utterances.columns.intersection(["speaker", "utterance", "label"])
         table = utterances.set_index("path")[names].join(measured, how="inner")
-        speakers, odd = _compare_groups(table, "speaker")
+        is_known = table["speaker"] != UNKNOWN_SPEAKER
+        is_mixed = is_known.any() and not is_known.all()  # where nobody is known, all are one group
+        speakers, odd = _compare_groups(table[is_known] if is_mixed else table, "speaker")
         shown = list(speakers.index) if len(speakers) <= MAX_SPEAKERS else [name for name in speakers.index if odd[name]]
         lines = [_summarize(name, table[table["speaker"] == name]) for name in shown[:MAX_SPEAKERS]]
+        if is_mixed:
+            lines.append(_summarize("speakers unknown", table[~is_known]))
         differing = [f"speaker {printable(name)}: {', '.join(what)}" for name, what in odd.items() if what]
         more = [f"{len(differing) - MAX_SPEAKERS} more speakers"] if len(differing) > MAX_SPEAKERS else []
         # A constant offset is the microphone's, and the speakers' lines name it.

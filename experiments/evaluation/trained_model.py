@@ -123,12 +123,11 @@ def measure(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) ->
 def tabulate_metrics(
     tables: Sequence[pd.DataFrame], task: str, labels: Sequence[str], experiment: str, name: str
 ) -> pd.DataFrame:
-    """Returns the metrics of all recordings and of each speaker, tidy, of what `predict_corpus` returns."""
+    """Returns the metrics of all recordings and of each known speaker, tidy, of what `predict_corpus` returns."""
     found = []
     for prefix, predictions in zip(("", RESTRICTED), tables, strict=False):
-        parts = [(POOLED, predictions)]
-        if set(predictions["speaker"]) != {UNKNOWN_SPEAKER}:
-            parts += [(str(speaker), part) for speaker, part in predictions.groupby("speaker")]
+        known = predictions[predictions["speaker"] != UNKNOWN_SPEAKER]
+        parts = [(POOLED, predictions), *((str(speaker), part) for speaker, part in known.groupby("speaker"))]
         for fold, part in parts:
             values = {prefix + metric: value for metric, value in measure(part, task, labels).items()}
             found.append(metrics_rows(values, experiment, name, 1, fold, "test", "utterance"))
