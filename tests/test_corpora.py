@@ -902,6 +902,13 @@ def test_check_of_manifests_and_wrong_folders(recordings, tmp_path, capsys):
         == 0
         == run_check("--quick", "manifest", "--", tmp_path / "my.csv")
     )
+    recordings("file,label,mood\na.wav,x,3\n")
+    assert run_check("manifest", tmp_path / "my.csv", "--quick") == 0
+    said = capsys.readouterr().out
+    assert "\nfound 1 utterance; speakers unknown\n  label: x 1\nnote: columns that are not used: mood\n" in said
+    soundfile.write(tmp_path / "a.wav", np.zeros(50), 16000)
+    assert run_check("manifest", tmp_path / "my.csv", "--quick") == 1
+    assert f"\n1 thing to look at in {tmp_path / 'my.csv'}.\n" in capsys.readouterr().out
     assert run_check("emodb", tmp_path / "absent") == 2
     assert "absent: found no such folder" in capsys.readouterr().err
     assert run_check("emodb", tmp_path, "--annotations-dir", tmp_path) == 2

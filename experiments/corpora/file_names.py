@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from began.errors import InputError, printable
+from began.errors import InputError, counted, printable
 from began.find_sounds import SUFFIXES
 from experiments.corpora import emodb, savee
 from experiments.corpora.folders import LOSSLESS, find_files, open_folder, refuse_duplicates
@@ -198,7 +198,7 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
         else:
             left_out.setdefault(f"labelled {code}", []).append(path.stem)
     if not rows:
-        found = f"{len(others)} sound files, none with such a name" if others else "no sound file"
+        found = f"{counted(len(others), 'sound file')}, none with such a name" if others else "no sound file"
         expected = f"names such as {naming.example}"
         raise InputError.about(printable(folder), found, f"{naming.title}: {expected}", "check the path and the corpus")
     lossless = {name for file, name in names.items() if _is_lossless(file)}

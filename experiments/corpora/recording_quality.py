@@ -117,7 +117,7 @@ class Meters:
         if is_mixed:
             lines.append(_summarize("speakers unknown", table[~is_known]))
         differing = [f"speaker {printable(name)}: {', '.join(what)}" for name, what in odd.items() if what]
-        more = [f"{len(differing) - MAX_SPEAKERS} more speakers"] if len(differing) > MAX_SPEAKERS else []
+        more = [counted(len(differing) - MAX_SPEAKERS, "more speaker")] if len(differing) > MAX_SPEAKERS else []
         # A constant offset is the microphone's, and the speakers' lines name it.
         of_labels = _compare_groups(table.assign(offset=0.0), "label")[1] if "label" in table else {}
         labels = [f"label {printable(name)}: {', '.join(what)}" for name, what in of_labels.items() if what]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from began.errors import counted
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONS
 from experiments.evaluation.runs import POOLED
 from experiments.evaluation.trained_model import RESTRICTED
@@ -88,7 +89,7 @@ def _describe_speakers(metrics: pd.DataFrame, predictions: pd.DataFrame, columns
     shown = (factor * by_speaker[list(columns.values())]).map(lambda value: md.number(value, unit)).set_axis([*columns], axis=1)
     shown.insert(0, "n", predictions["speaker"].value_counts()[shown.index])
     left_out = len(shown) - SPEAKERS_SHOWN
-    more = [f"… and {left_out} more speakers, in metrics.csv"] if left_out > 0 else []
+    more = [f"… and {counted(left_out, 'more speaker')}, in metrics.csv"] if left_out > 0 else []
     return ["\n".join([_align(shown.rename_axis("speaker").reset_index().head(SPEAKERS_SHOWN)), *more])]
 
 
