@@ -628,6 +628,13 @@ def test_manifest_takes_parts_of_files(recordings, tmp_path):
     # The end of the first is its file's own, rounded: it is the whole file.
     assert list(table["utterance"]) == ["a.wav", "b.wav#t=0.5,1.25", "b.wav#t=1.25,2.007687"]
     assert [len(read_audio(path)) for path in table["path"]] == [32_123, 12_000, 12_123]
+    rows = ["a.wav,0,,x", "b.wav,0.5,0.75,x", "b.wav,0 days 00:00:01.25,0 days 00:00:00.75,y"]
+    corpus = recordings("file,start,duration,label\n" + "\n".join(rows) + "\n")
+    assert list(corpus.utterances["utterance"]) == ["a.wav", "b.wav#t=0.5,1.25", "b.wav#t=1.25,2.0"] and not corpus.notes
+    with pytest.raises(InputError, match=r"line 2: .*a\.wav: found start '1' and duration '1.5'; expected a part of its 2"):
+        recordings("file,start,duration,label\na.wav,1,1.5,x\n")
+    corpus = recordings("file,duration,label\na.wav,1,x\n")
+    assert list(corpus.utterances["utterance"]) == ["a.wav"] and corpus.notes == ("columns that are not used: duration",)
 
 
 @pytest.mark.parametrize(

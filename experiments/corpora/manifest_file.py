@@ -4,7 +4,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ LICENCE = "yours"
 LAYOUT = "file,label[,speaker][,split] or file,arousal,valence[,speaker][,split], one row per sound file"
 HOW_TO_OBTAIN = """write a CSV file with the columns file,label or file,arousal,valence, and if known speaker and split
 `file` is relative to the CSV file; arousal lies in [0, 1], valence in [-1, 1]; split is train, validation or test
-`start` and `end`, in seconds, mark a part of a file; empty, they mean its own
+`start` and `end`, in seconds, mark a part of a file; empty, they mean its own; `duration` may stand in place of `end`
 tables that audformat saves are such files, as CSV or as Parquet"""
 
 ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
@@ -83,7 +83,9 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
     for column in ("label", "speaker"):
         _refuse_spellings(path, column, [row[column] for row in rows if column in row])
-    used = {*_COLUMNS} if {"arousal", "valence"} <= {*meanings} else {*_COLUMNS} - {"arousal", "valence"}
+    used = {*_COLUMNS, _name_length(meanings)}
+    if not {"arousal", "valence"} <= {*meanings}:
+        used -= {"arousal", "valence"}
     other = [printable(column) or "one without a name" for column in header if names[column] not in used]
     notes = [f"the column {column} is taken for speaker" for column in renamed]
     notes += [f"columns that are not used: {', '.join(other)}"] if other else []
@@ -222,30 +224,41 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
         row["text"] = cells["text"]
     if not faults:
         try:
-            if (span := _find_part(row["path"], cells.get("start", ""), cells.get("end", ""))) is not None:
+            if (span := _find_part(row["path"], cells)) is not None:
                 row |= {name: name_part(row[name], *span) for name in ("utterance", "path")}
         except InputError as error:
             faults.append(str(error))
     return row, faults
 
 
-def _find_part(path: str, start: str, end: str) -> tuple[float, float] | None:
+def _find_part(path: str, cells: Mapping[str, str]) -> tuple[float, float] | None:
     """Returns start and end of a part in seconds, or None where they mark the whole file.
+
+    Without a column `end`, one `duration` beside `start` says how long the part is.
 
     Raises:
         InputError: the file cannot be read, or has no such part.
     """
+    length = _name_length(cells)
+    start, end = cells.get("start", ""), cells.get(length, "")
     first, last = _parse_time(start) or 0.0, _parse_time(end)
+    if length == "duration" and last is not None:
+        last += first
     if first == 0 and last is None:
         return None
     seconds = measure_seconds(path)
     last = seconds if last is None else last
     if not 0 <= first < last <= seconds + ROUNDING_SECONDS:
-        found = f"start {printable(start)!r} and end {printable(end)!r}"
+        found = f"start {printable(start)!r} and {length} {printable(end)!r}"
         action = "write decimals with a point" if "," in start + end else "correct them, in seconds"
         raise InputError.about(printable(path), found, f"a part of its {seconds:g} s", action)
     last = min(last, seconds)
     return (first, last) if first > ROUNDING_SECONDS or last < seconds - ROUNDING_SECONDS else None
+
+
+def _name_length(columns: Collection[str]) -> str:
+    """Returns the column that says how far a part goes. A duration without a start is that of the file, and marks nothing."""
+    return "duration" if "duration" in columns and "start" in columns and "end" not in columns else "end"
 
 
 def _parse_time(text: str) -> float | None:
