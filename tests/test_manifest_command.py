@@ -239,6 +239,19 @@ def test_recordings_without_agreement_are_named_and_counted(write, capsys):
     assert "1 recording left out, labelled xxx: Ses01F_impro01_F002" in capsys.readouterr().out
 
 
+def test_iemocap_is_found_in_any_depth_and_its_whole_dialogues_are_no_utterances(write, capsys):
+    others = ("dialog/wav/Ses01F_impro01.wav", "dialog/avi/DivX/Ses01F_impro01.mp4", "sentences/wav/Ses01F_impro01/notes.wav")
+    root = "unpacked/IEMOCAP_full_release/"
+    folder = write(*(root + name for name in CASES["iemocap"]), *(f"{root}Session1/{name}" for name in others[::2]))
+    path = folder / root / "Session1" / others[1]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"found by its name")
+    annotate(folder / root)
+    assert run("iemocap", folder) == 1
+    assert "note: 1 file left out, not named as" in (said := capsys.readouterr().out) and "F_impro01/notes.wav" in said
+    assert len(load("manifest", folder / "manifest.csv").utterances) == len(CASES["iemocap"])
+
+
 def test_iemocap_without_its_annotations_is_refused(write, capsys):
     folder = write(*CASES["iemocap"])
     assert run("iemocap", folder) == 2

@@ -51,7 +51,8 @@ class Naming:
         labels: what the group `label` holds, in lower case -> the emotion, in this project's words.
         speakers: speakers that some files misname -> their name.
         splits: what the group `split` holds, in lower case -> train, validation or test.
-        annotations: pattern of the text files that hold the labels in place of the names, below the folder; "": none do.
+        annotations: how the paths of text files end that hold the labels in place of the names, `*` for letters; "": none do.
+        no_utterances: regular expression for folders of sound that is not cut into utterances, and is left alone; "": none is.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Naming:
     speakers: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     annotations: str = ""
+    no_utterances: str = ""
 
 
 NAMINGS = {
@@ -109,6 +111,7 @@ NAMINGS = {
         r"sentences/wav/[^/]+/Ses(?P<session>0[1-5])[FM]_(?:impro|script)\w+_(?:(?P<female>F)|(?P<male>M))\w*",
         {**{word[:3]: label for word, label in _WORDS.items()}, "exc": "excitement", "fru": "frustration"},
         annotations="Session*/dialog/EmoEvaluation/Ses*.txt",
+        no_utterances=r"\bdialog/(?:wav|avi)/",
     ),
     "jl": Naming(
         "JL corpus (New Zealand English)",
@@ -188,6 +191,8 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
     names: dict[str, str] = {}  # of the recordings, without what tells of the format
     for path in find_files(folder, SUFFIXES, MAX_DEPTH):
         match = pattern.search(path.absolute().as_posix())
+        if match is None and naming.no_utterances and re.search(naming.no_utterances, path.relative_to(folder).as_posix()):
+            continue
         if match is None:
             others.append(path)
             continue
@@ -230,10 +235,10 @@ def _describe_speaker(naming: Naming, match: re.Match) -> dict[str, str]:
 
 def _read_annotations(naming: Naming, folder: Path) -> dict[str, str]:
     """Returns utterance -> label, from the text files that a corpus keeps beside its sound."""
-    files = sorted(folder.glob(naming.annotations))
+    files = [path for path in find_files(folder, (".txt",), MAX_DEPTH) if path.absolute().match(naming.annotations)]
     if not files:
-        found, action = "no such file", "give the folder that holds them"
-        raise InputError.about(printable(folder / naming.annotations), found, f"the labels of {naming.title}", action)
+        found, action = f"no file {naming.annotations} in it", "give the folder that holds them"
+        raise InputError.about(printable(folder), found, f"the labels of {naming.title}", action)
     pairs = [(file, match) for file in files for match in _ANNOTATION.finditer(file.read_text(encoding="latin-1"))]
     refuse_duplicates(folder, [(match["utterance"], file) for file, match in pairs], "annotations")
     return {match["utterance"]: match["label"].lower() for _, match in pairs}
