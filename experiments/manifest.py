@@ -51,6 +51,9 @@ def main(arguments: argparse.Namespace) -> int:
     print(load("manifest", output).describe())
     for reason, names in sorted(left_out.items()):
         print(printable(f"note: {counted(len(names), 'recording')} left out, {reason}: {shorten(names)}"))
+    without = [Path(row["file"]).name for row in rows if "split" not in row]
+    if 0 < len(without) < len(rows):
+        print(printable(f"note: no column split: {counted(len(without), 'recording')} without a part: {shorten(without)}"))
     if others:
         names = [path.relative_to(arguments.folder).as_posix() for path in others]
         print(printable(f"note: {counted(len(others), 'file')} left out, not named as {naming.example}: {shorten(names)}"))
@@ -66,7 +69,7 @@ def to_csv(rows: Sequence[dict[str, str]], folder: Path) -> str:
         InputError: a path that is not UTF-8.
     """
     known = Counter(name for row in rows for name in row)
-    # A split of some recordings alone is none.
+    # A split of some recordings alone is none, which `main` says.
     columns = [name for name in COLUMNS if known[name] == len(rows)]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")

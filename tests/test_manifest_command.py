@@ -191,6 +191,14 @@ def test_esds_own_split_is_taken(write):
     assert {path.split("/")[-2]: part for path, part in zip(table["utterance"], table["split"], strict=True)} == parts
 
 
+def test_a_split_of_some_speakers_alone_is_none_and_said(write, capsys):
+    folder = write("0011/Angry/train/0011_000351.wav", "0011/Angry/test/0011_000352.wav", "0012/Angry/0012_000351.wav")
+    assert run("esd", folder) == 0
+    said = "note: no column split: 1 recording without a part: 0012_000351.wav\n"
+    assert said in capsys.readouterr().out
+    assert "split" not in load("manifest", folder / "manifest.csv").utterances
+
+
 def test_of_two_formats_the_lossless_one_is_taken(write, capsys):
     """CREMA-D holds all recordings twice, and they would lie on both sides of a split."""
     folder = write("AudioWAV/1001_DFA_ANG_XX.wav", "AudioMP3/1001_DFA_ANG_XX.mp3", "AudioMP3/1002_DFA_SAD_XX.mp3")
