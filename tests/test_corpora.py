@@ -691,7 +691,13 @@ def test_parts_of_a_copy_that_overlap(recordings, tmp_path):
         ("file,label\na.wav,target\n", "line 2: label is 'target', which is another column of predictions"),
         ("file,label,split\na.wav,x,trian\n", "line 2: split is 'trian'; expected train, validation or test"),
         ("file,label,split\na.wav,x,\n", "line 2: split is ''"),
-        ("file,arousal,valence\na.wav,-0.1,0\nb.wav,x,1.1\n", "(3):"),
+        ("file,arousal,valence\na.wav,-0.1,0\nb.wav,x,1.1\n", "(2):"),
+        ("file,arousal,valence\na.wav,nan,0\n", "line 2: arousal is 'nan'; expected a number"),
+        (
+            "file,arousal,valence\na.wav,5,3\nb.wav,0,-2\nd.wav,0,inf\n",
+            "my.csv: lines that cannot be used (1):\n  - 3 lines beyond the limits: line 2 (arousal 5, valence 3), "
+            "line 3 (valence -2), line 4 (valence inf); expected arousal in [0, 1], valence in [-1, 1]; docs/",
+        ),
         ("file,label\nsub,x\n", "a folder"),
         ("file,label\n" + "x" * 5000 + ".wav,x\n", "(1):"),
         ("", "an empty file"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from began.audio import hash_sound, measure_seconds, name_part, split_part
-from began.errors import InputError, name_cause, printable, raise_passing
+from began.errors import InputError, counted, name_cause, printable, raise_passing
 from began.files import describe_no_file, shorten
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
@@ -36,6 +36,8 @@ _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 NO_TIME = {"", "nat", "nan", "none"}
 NO_LABEL = {"nan", "none", "null", "na", "n/a"}
 """What programs write in place of a label that is not known, in any case. Speakers may have such initials."""
+LIMITS = {"arousal": (0.0, 1.0), "valence": (-1.0, 1.0)}
+"""Lowest and highest value of each dimension."""
 ROUNDING_SECONDS = 0.001
 """How far a time may lie from that of the file's end, or beginning, and still mean it."""
 _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end")
@@ -80,6 +82,7 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     for number, fault in _find_overlaps(read):
         faults_of[number].append(fault)
     problems = [f"line {number}: {fault}" for number, faults in faults_of.items() for fault in faults]
+    problems += _find_other_scales({number: row for (number, _), row in zip(lines, rows, strict=True)})
     refuse_problems(f"{printable(path)}: lines that cannot be used", problems)
     for column in ("label", "speaker"):
         _refuse_spellings(path, column, [row[column] for row in rows if column in row])
@@ -95,6 +98,19 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
     # `experiments.manifest` calls the files of all corpora alike; they lie in folders of their own.
     name = path.absolute().parent.name if path.stem == NAME else ""
     return build_corpus(name or path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
+
+
+def _find_other_scales(rows: Mapping[int, Mapping[str, Any]]) -> list[str]:
+    """Returns one problem for all rows with arousal or valence beyond the limits: mostly the corpus has another scale."""
+    beyond = []
+    for number, row in rows.items():
+        outside = [name for name, (low, high) in LIMITS.items() if name in row and not low <= row[name] <= high]
+        if outside:
+            beyond.append(f"line {number} ({', '.join(f'{name} {row[name]:g}' for name in outside)})")
+    if not beyond:
+        return []
+    expected = "expected arousal in [0, 1], valence in [-1, 1]; docs/other-corpora.md has formulas for other scales"
+    return [f"{counted(len(beyond), 'line')} beyond the limits: {shorten(beyond)}; {expected}"]
 
 
 def _find_overlaps(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
@@ -212,8 +228,11 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
     if cells.get("label") in RESERVED_LABELS:
         faults.append(f"label is {cells['label']!r}, which is another column of predictions; expected another name")
     if "arousal" in cells and "valence" in cells:
-        row |= {"arousal": parse_number(cells, "arousal", 0, 1), "valence": parse_number(cells, "valence", -1, 1)}
-        faults += [value for value in (row["arousal"], row["valence"]) if isinstance(value, str)]
+        for name in LIMITS:  # which `_find_other_scales` compares
+            if isinstance(value := parse_number(cells, name, -math.inf, math.inf), float):
+                row[name] = value
+            else:
+                faults.append(f"{name} is {printable(cells[name])[:40]!r}; expected a number")
     if "split" in cells:
         row["split"] = SPLITS.get(cells["split"].lower())
         if row["split"] is None:
