@@ -180,16 +180,20 @@ def stream_chunks(
     return chunk_blocks(stream_speech(path, front_end, speed, digest), hop_samples, tail)
 
 
-def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
-    """Returns where a sound file's speech lies; raises as `began.audio.stream_audio` does."""
-    found: dict[float, Speech] = path.speech if isinstance(path, Recording) else {}
+def search_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech | None:
+    """Returns where a sound file's speech lies, None where it holds only clicks; raises as `began.audio.stream_audio` does."""
+    found: dict[float, Speech | None] = path.speech if isinstance(path, Recording) else {}
     if speed not in found:
-        speech = measure_speech(stream_audio(path, speed))
-        if speech is None:
-            action = "check the recording"
-            raise InputError.about(Path(path), "silence, but for single clicks", "speech", action)
-        found[speed] = speech
+        found[speed] = measure_speech(stream_audio(path, speed))
     return found[speed]
+
+
+def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
+    """Returns where a sound file's speech lies; raises as `search_speech` does, and where there is none."""
+    speech = search_speech(path, speed)
+    if speech is None:
+        raise InputError.about(Path(path), "silence, but for single clicks", "speech", "check the recording")
+    return speech
 
 
 def locate_speech(path: str | os.PathLike[str], front_end: str, speed: float = 1.0) -> Speech:
@@ -229,6 +233,20 @@ def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:
     if end - start < WINDOW < n_samples:  # a click in digital silence, where nothing else is loud for longer
         return None
     return Speech(start, max(end, start + 1), gain)
+
+
+def measure_speech_seconds(samples: np.ndarray, gain: float) -> float:
+    """Returns how long the speech in a window of a recording lasts, from its first sound to its last; 0.0 where there is none.
+
+    By the rule for the ends of a recording: what lies `ENDS_DB` below the recording's loud level is no speech, nor is a click.
+
+    Args:
+        samples: float32, shape (n_samples,), at 16 kHz.
+        gain: brings the recording's loud level to `LOUD_LEVEL_DB`, see `Speech`.
+    """
+    sounds = np.flatnonzero(_measure_windows(np.float64(gain) * samples) > LOUD_LEVEL_DB - ENDS_DB)
+    n_samples = (sounds[-1] - sounds[0]) * HOP - WINDOW + 2 * ONSET if len(sounds) else 0
+    return float(n_samples / SAMPLE_RATE) if n_samples >= WINDOW else 0.0
 
 
 def _surround(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from began.components import hash_components, read_components
 from began.encoder import N_MEL_BANDS, load_frozen_encoder
 from began.errors import InputError
 from began.files import sha256_of
-from began.front_end import FRONT_ENDS, cut_speech, locate_speech
+from began.front_end import FRONT_ENDS, cut_speech, find_speech, locate_speech, measure_speech_seconds
 from began.published_networks import ENCODER
 from began.spectrogram import stream_spectrogram
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder
@@ -79,20 +79,32 @@ class UtteranceFeatures:
         return self.select(self.encoder.embed(stream_spectrogram(blocks, self.encoder.config)))
 
     def embed_windows(
-        self, path: str | os.PathLike[str], window_seconds: float, hop_seconds: float
+        self,
+        path: str | os.PathLike[str],
+        window_seconds: float,
+        hop_seconds: float,
+        on_pause: Callable[[float, float], None] = lambda start, end: None,
     ) -> Iterator[tuple[float, float, np.ndarray]]:
         """Yields start and end in seconds, and the features, of the windows of a file's speech, each an utterance of its own.
 
-        The last window ends with the speech; speech that is shorter than a window is one.
+        The last window ends with the speech; speech that is shorter than a window is one. Windows without speech are left out:
+        `began.front_end.measure_speech_seconds` says which.
+
+        Args:
+            on_pause: is told start and end in seconds of each window that is left out.
         """
         speech = locate_speech(path, self.encoder.config.front_end)
         n_samples, hop = round(window_seconds * SAMPLE_RATE), round(hop_seconds * SAMPLE_RATE)
         length = speech.end - speech.start
+        gain = find_speech(path).gain / speech.gain if length > n_samples else 1.0
         blocks = chunk_blocks(cut_speech(stream_audio(path), speech), hop, "overlap", n_samples)
         for number, window in enumerate(window for block in blocks for window in block):
             start = max(0, min(number * hop, length - n_samples))
             end = min(start + n_samples, length)
             seconds = (speech.start + start) / SAMPLE_RATE, (speech.start + end) / SAMPLE_RATE
+            if length > n_samples and not measure_speech_seconds(window, gain):
+                on_pause(*seconds)
+                continue
             yield *seconds, self.embed_speech([window[: end - start]])
 
 

@@ -37,6 +37,9 @@ STYLE = {
     "savefig.dpi": 160,
 }
 
+PAUSE = "#E6E6E6"
+"""Behind the emotion over time: seen where there is no speech."""
+
 MAX_COLUMNS = 1_600
 """Columns of waveform and spectrogram: more than a screen shows, so that an hour takes no more memory than a minute."""
 
@@ -173,31 +176,36 @@ def measure_spectrogram(path: Path, seconds: float, config: SpectrogramConfig, g
 
 
 def _steps(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the edges of the steps in seconds, (n_steps + 1,), and their mean scores, (n_steps, d)."""
+    """Returns the edges of the steps in seconds, (n_steps + 1,), and their mean scores, (n_steps, d), NaN without speech."""
     n_chunks = len(prediction.chunk_scores)
     first = np.linspace(0, n_chunks, min(MAX_CELLS, n_chunks) + 1).astype(np.int64)
     # A last chunk that overlaps the one before is shown where it adds something.
     edges = prediction.edges_seconds[first]
-    return edges, np.add.reduceat(prediction.chunk_scores, first[:-1], axis=0) / np.diff(first)[:, None]
+    has_speech = prediction.has_speech[:, None]
+    sums, counts = (
+        np.add.reduceat(part, first[:-1], axis=0) for part in (prediction.chunk_scores * has_speech, 1.0 * has_speech)
+    )
+    return edges, sums / np.where(counts, counts, np.nan)
 
 
 def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple[str, ...]) -> None:
     """Draws one row per class and one column per second, darker where it is more probable; beside it the file as bars."""
     edges, scores = _steps(prediction)
-    centres = (edges[:-1] + edges[1:]) / 2
+    centres, has_speech = (edges[:-1] + edges[1:]) / 2, np.isfinite(scores[:, 0])
     order = np.argsort(-prediction.scores, kind="stable")[::-1]  # most probable on top: the picture is read from there
     rows = np.arange(len(labels) + 1) - 0.5
     line = 1.5 if len(scores) <= 60 else 0
+    axes.set_facecolor(PAUSE)
     axes.pcolormesh(edges, rows, scores[:, order].T, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=line)
     if len(scores) <= N_NUMBERED:
-        for column in np.flatnonzero(np.diff(edges) > 0.04 * edges[-1]):  # a number needs some room
+        for column in np.flatnonzero(has_speech & (np.diff(edges) > 0.04 * edges[-1])):  # a number needs some room
             for row, score in enumerate(scores[column, order]):
                 colour = "white" if score > 0.55 else INK if score >= 0.1 else GREY
                 weight = "bold" if score == scores[column].max() else "normal"
                 axes.text(centres[column], row, f"{100 * score:.0f}", ha="center", va="center", color=colour, fontweight=weight)
     else:
-        winner, size = np.argsort(order)[scores.argmax(axis=1)], 9 if len(scores) <= 120 else 4
-        axes.scatter(centres, winner, s=size, color="#F2A900", linewidths=0, label="most probable")
+        winner, size = np.argsort(order)[scores[has_speech].argmax(axis=1)], 9 if len(scores) <= 120 else 4
+        axes.scatter(centres[has_speech], winner, s=size, color="#F2A900", linewidths=0, label="most probable")
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, handletextpad=0.1)
     axes.set_yticks(range(len(labels)), [labels[index] for index in order])
     axes.tick_params(axis="y", length=0)
@@ -207,6 +215,7 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
         each = f"windows of {prediction.chunk_seconds:g} s" + (f", {each}" if seconds > 1 else "")
     elif len(prediction.chunk_scores) == 1:
         each = "the whole file"
+    each += "" if has_speech.all() else "; grey: no speech"
     how = "probability in %" if len(scores) <= N_NUMBERED else "darker is more probable"
     axes.set(title=f"Emotion over time: {how}, {each}", ylim=(rows[0], rows[-1]))
 
@@ -224,7 +233,8 @@ def _draw_dimensions(axes: Axes, whole: Axes, prediction: Prediction) -> None:
     axes.axhline(0, color=LINE, linewidth=1)
     for column, (name, colour) in enumerate((("arousal, 0 to 1", AROUSAL), ("valence, −1 to 1", VALENCE))):
         axes.stairs(scores[:, column], edges, baseline=None, color=colour, linewidth=2.2, label=name)
-    axes.set(ylim=(-1.05, 1.05), title="Arousal and valence over time", yticks=(-1, -0.5, 0, 0.5, 1))
+    title = "Arousal and valence over time" + ("" if np.isfinite(scores).all() else "; gaps: no speech")
+    axes.set(ylim=(-1.05, 1.05), title=title, yticks=(-1, -0.5, 0, 0.5, 1))
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
     arousal, valence = prediction.scores
     whole.axhline(0.5, color=LINE, linewidth=1)

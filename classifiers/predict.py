@@ -3,12 +3,13 @@
     python -m classifiers.predict recording.wav folder/
 
 prints one line per file: the emotion with the probabilities of all, or arousal and valence. --timeline adds how it goes on, in
-windows of a few seconds (of one second where the model's head reads one second at a time); --output csv, json or audformat is
-for programs (notes go to stderr), --plot DIR saves one picture per file. With --output csv, names that a spreadsheet would run
-as a formula get ./ (files) or ' (labels) in front. A model that was calibrated notes answers that are more likely wrong than
-right ("unsure") and recordings that lie far from what it was trained on. WAV, FLAC, OGG, MP3, AIFF and more are read, at any
-rate and length; m4a, webm and what else telephones and browsers record after `pip install av`. A file that cannot be used is
-reported and skipped, and the exit code is then 1. A path that does not exist stops the command before the first prediction.
+windows of a few seconds (of one second where the model's head reads one second at a time), and claims nothing for windows
+without speech. --output csv, json or audformat is for programs (notes go to stderr), --plot DIR saves one picture per file.
+With --output csv, names that a spreadsheet would run as a formula get ./ (files) or ' (labels) in front. A model that was
+calibrated notes answers that are more likely wrong than right ("unsure") and recordings that lie far from what it was trained
+on. WAV, FLAC, OGG, MP3, AIFF and more are read, at any rate and length; m4a, webm and what else telephones and browsers record
+after `pip install av`. A file that cannot be used is reported and skipped, and the exit code is then 1. A path that does not
+exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
@@ -24,6 +25,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from began import published_networks
 from began.audio import split_channel
@@ -46,7 +49,7 @@ from classifiers.grouping import (
     name_source,
 )
 from classifiers.heads import UTTERANCE
-from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
+from classifiers.predictor import FAR, NO_SPEECH, Prediction, Predictor, load_predictor, read_description
 from classifiers.utterance_predictor import ENOUGH_TO_ADAPT
 
 DIGITS = 4
@@ -294,15 +297,16 @@ def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
     """Yields lines for people: one per file, and with `timeline` an indented one for each second."""
     for prediction in predictions:
         source = ", ".join(filter(None, name_source(prediction.path, channels)))
-        notes = "".join(f"  — {note}" for note in predictor.notes_on(prediction))
-        yield f"{printable(source)}  {_describe(predictor, prediction.scores)}{notes}\n"
-        rows = list(_seconds(prediction)) if timeline else []
-        times = [f"{start:.1f}–{end:.1f} s" for start, end, _ in rows]
-        for time, (_, _, scores) in zip(times, rows, strict=True):
-            yield f"    {time:>{max(map(len, times))}}  {_describe(predictor, scores)}\n"
+        said = "  — ".join([_describe(predictor, prediction.scores), *predictor.notes_on(prediction)])
+        yield f"{printable(source)}  {said}\n"
+        rows = list(_seconds(prediction, predictor)) if timeline else []
+        times = [f"{start:.1f}–{end:.1f} s" for start, end, _, _ in rows]
+        for time, (_, _, scores, notes) in zip(times, rows, strict=True):
+            said = NO_SPEECH if scores is None else "  — ".join([_describe(predictor, scores), *notes])
+            yield f"    {time:>{max(map(len, times))}}  {said}\n"
 
 
-def _describe(predictor: Predictor, scores) -> str:
+def _describe(predictor: Predictor, scores: np.ndarray) -> str:
     if not predictor.is_categorical:
         return "  ".join(f"{name} {score:+.2f}" for name, score in zip(predictor.columns, scores, strict=True))
     order = (-scores).argsort(kind="stable")  # of classes that are as probable, the first, as everywhere
@@ -311,9 +315,18 @@ def _describe(predictor: Predictor, scores) -> str:
     return f"{first:<{width}}  ({', '.join(others)})"
 
 
-def _seconds(prediction: Prediction) -> Iterator[tuple]:
-    """Yields start, end and scores of each chunk."""
-    return zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, strict=True)
+def _seconds(prediction: Prediction, predictor: Predictor) -> Iterator[tuple[float, float, np.ndarray | None, list[str]]]:
+    """Yields start, end, scores (None where there is no speech) and notes of each chunk."""
+    rows = zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, prediction.has_speech, strict=True)
+    for number, (start, end, scores, has_speech) in enumerate(rows):
+        yield start, end, scores if has_speech else None, predictor.notes_on_chunk(prediction, number)
+
+
+def _cells(predictor: Predictor, scores: np.ndarray | None) -> tuple[list[str], list[Any]]:
+    """Returns the label, of models of classes, and the scores as cells of a table; "" and None where there is no speech."""
+    if scores is None:
+        return [""] * predictor.is_categorical, [None] * len(predictor.columns)
+    return [predictor.columns[scores.argmax()]] * predictor.is_categorical, [round(float(score), DIGITS) for score in scores]
 
 
 def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
@@ -326,14 +339,14 @@ def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bo
     where = ["file", *["channel"] * (channels != MIX), "level", "start_seconds", "end_seconds"]
     yield line([*where, *classes, *map(_without_formula, predictor.columns), "notes"])
     for prediction in predictions:
-        notes = "; ".join(predictor.notes_on(prediction))
-        rows = [("utterance", notes, 0.0, prediction.seconds, prediction.scores)]
-        rows += [("chunk", "", *row) for row in _seconds(prediction)] if timeline else []
-        for level, note, start, end, scores in rows:
-            label = [_without_formula(predictor.columns[scores.argmax()])] if classes else []
-            times, numbers = (round(float(start), 3), round(float(end), 3)), [round(float(score), DIGITS) for score in scores]
+        rows = [("utterance", 0.0, prediction.seconds, prediction.scores, predictor.notes_on(prediction))]
+        rows += [("chunk", *row) for row in _seconds(prediction, predictor)] if timeline else []
+        for level, start, end, scores, notes in rows:
+            label, numbers = _cells(predictor, scores)
+            times = round(float(start), 3), round(float(end), 3)
             file, *channel = filter(None, name_source(prediction.path, channels))
-            yield line([_without_formula(file, mark="./"), *channel, level, *times, *label, *numbers, note])
+            source, named = [_without_formula(file, mark="./"), *channel, level], map(_without_formula, label)
+            yield line([*source, *times, *named, *numbers, "; ".join(notes)])
 
 
 def _without_formula(name: str, mark: str = "'") -> str:
@@ -353,19 +366,22 @@ def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeli
     yield line(["file", "start", "end", *["channel"] * (channels != MIX), *classes, *predictor.columns, "notes"])
     for prediction in predictions:
         file, *channel = filter(None, name_source(prediction.path, channels))
-        notes = "; ".join(predictor.notes_on(prediction))
-        for start, end, scores in _seconds(prediction) if timeline else [(0.0, prediction.seconds, prediction.scores)]:
-            label = [predictor.label_of(scores)] if classes else []
+        of_file = predictor.notes_on(prediction)
+        rows = _seconds(prediction, predictor) if timeline else [(0.0, prediction.seconds, prediction.scores, of_file)]
+        for start, end, scores, notes in rows:
+            label, numbers = _cells(predictor, scores)
             times = [Timedelta(round(float(time) * 1e6), "us") for time in (start, end)]
-            yield line([file, *times, *channel, *label, *(round(float(score), DIGITS) for score in scores), notes])
+            notes = [*notes, FAR] if FAR in of_file and FAR not in notes else notes  # the file has no row of its own
+            yield line([file, *times, *channel, *label, *numbers, "; ".join(notes)])
 
 
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
     """Yields a list with one object per file (and channel); with `timeline` it holds a list of seconds."""
 
-    def describe(scores) -> dict[str, Any]:
-        named = {name: round(float(score), DIGITS) for name, score in zip(predictor.columns, scores, strict=True)}
-        return {"prediction": predictor.label_of(scores), "probabilities": named} if predictor.is_categorical else named
+    def describe(scores: np.ndarray | None) -> dict[str, Any]:
+        label, numbers = _cells(predictor, scores)
+        named = dict(zip(predictor.columns, numbers, strict=True))
+        return {"prediction": label[0] or None, "probabilities": named} if predictor.is_categorical else named
 
     separator = "[\n"
     for prediction in predictions:
@@ -374,8 +390,13 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
         entry["notes"] = predictor.notes_on(prediction)
         if timeline:
             entry["timeline"] = [
-                {"start_seconds": round(float(start), 3), "end_seconds": round(float(end), 3), **describe(scores)}
-                for start, end, scores in _seconds(prediction)
+                {
+                    "start_seconds": round(float(start), 3),
+                    "end_seconds": round(float(end), 3),
+                    **describe(scores),
+                    "notes": notes,
+                }
+                for start, end, scores, notes in _seconds(prediction, predictor)
             ]
         yield separator + json.dumps(entry)
         separator = ",\n"

@@ -1,5 +1,7 @@
 """What a predictor says about one sound file."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,12 @@ class Prediction:
         chunk_scores: float32, shape (n_chunks, d), probabilities, or arousal in [0, 1] and valence in [-1, 1].
         scores: float64, shape (d,), of the file from beginning to end.
         chunk_seconds, hop_seconds: length of a chunk, and distance of two chunks' starts.
+        speech_seconds: length of what the front end leaves of the file.
+        chunk_speech_seconds: float64, shape (n_chunks,), how long the speech in each chunk lasts
+            (`began.front_end.measure_speech_seconds`); None where nobody asked for the emotion over time.
         distance: how far the recording lies from the training data (`classifiers.calibration.measure_distances`), where the
             head reads whole utterances.
+        unrestricted: what was predicted before some answers were ruled out, where any were.
     """
 
     path: Path
@@ -30,7 +36,17 @@ class Prediction:
     scores: np.ndarray
     chunk_seconds: float = CHUNK_SAMPLES / SAMPLE_RATE
     hop_seconds: float = CHUNK_SAMPLES / SAMPLE_RATE
+    speech_seconds: float | None = None
+    chunk_speech_seconds: np.ndarray | None = None
     distance: float | None = None
+    unrestricted: Prediction | None = None
+
+    @property
+    def has_speech(self) -> np.ndarray:
+        """Whether each chunk holds speech, bool, shape (n_chunks,): a single one is the file, which would be refused."""
+        if self.chunk_speech_seconds is None or len(self.chunk_scores) == 1:
+            return np.ones(len(self.chunk_scores), bool)
+        return self.chunk_speech_seconds > 0
 
     @property
     def end_seconds(self) -> np.ndarray:

@@ -22,7 +22,7 @@ from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import attach_json, read_attached_json, write_atomically
 from began.find_sounds import StrPath, list_files
-from began.front_end import find_speech, stream_chunks
+from began.front_end import measure_speech_seconds, search_speech, stream_chunks
 from began.network_file import load_network
 from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
@@ -38,6 +38,9 @@ EXPECTED = "model.keras as the tables write it"
 UNSURE, FAR = "unsure", "unlike the training recordings"
 """Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
 95 % of the corpus' own recordings do when their speakers are held out."""
+
+NO_SPEECH = "no speech"
+"""Note on a part of a recording for which nothing is claimed."""
 
 NO_CHOICE = "all chosen answers are equally probable"
 """Note on a prediction restricted to some answers, where the model is so sure of another one that nothing is left to them."""
@@ -93,7 +96,7 @@ class Predictor:
             return prediction
         chunk_scores = self._restrict(prediction.chunk_scores)
         scores = self._restrict(prediction.scores) if self.kind == UTTERANCE else self._aggregate(chunk_scores)
-        return replace(prediction, chunk_scores=chunk_scores, scores=scores)
+        return replace(prediction, chunk_scores=chunk_scores, scores=scores, unrestricted=prediction)
 
     def _aggregate(self, chunk_scores: np.ndarray) -> np.ndarray:
         one_file = np.zeros(len(chunk_scores))
@@ -105,14 +108,22 @@ class Predictor:
 
     def notes_on(self, prediction: Prediction) -> list[str]:
         """Returns what to beware of in a prediction; how sure it is, only models that were calibrated know."""
-        calibration, notes = self.metadata.get("calibration"), []
-        of_allowed = prediction.scores[np.isin(self.columns, self.allowed or ())]
-        if len(of_allowed) > 1 and np.ptp(of_allowed) == 0:
-            notes.append(NO_CHOICE)
-        if calibration and self.is_categorical and prediction.scores.max() < UNSURE_BELOW:
-            notes.append(UNSURE)
+        calibration, notes = self.metadata.get("calibration"), self._notes_on(prediction.scores)
         if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:
             notes.append(FAR)
+        return notes
+
+    def notes_on_chunk(self, prediction: Prediction, number: int) -> list[str]:
+        """Returns what to beware of in one of a prediction's chunks; `FAR` is known of whole recordings alone."""
+        return self._notes_on(prediction.chunk_scores[number]) if prediction.has_speech[number] else [NO_SPEECH]
+
+    def _notes_on(self, scores: np.ndarray) -> list[str]:
+        notes = []
+        of_allowed = scores[np.isin(self.columns, self.allowed or ())]
+        if len(of_allowed) > 1 and np.ptp(of_allowed) == 0:
+            notes.append(NO_CHOICE)
+        if self.metadata.get("calibration") and self.is_categorical and scores.max() < UNSURE_BELOW:
+            notes.append(UNSURE)
         return notes
 
     def predict_chunks(self, chunks: np.ndarray) -> np.ndarray:
@@ -146,8 +157,9 @@ class Predictor:
         Args:
             paths: sound files, or one.
             on_chunks: is told how many chunks, seconds of sound, have been scored.
-            windows: for a head that reads utterances: length of the windows that show the emotion over time and distance of
-                their starts, in seconds; None scores whole files alone.
+            windows: length of the windows that show the emotion over time and distance of their starts, in seconds, for a head
+                that reads utterances; one on single seconds has these. With None, whole files are what is asked for: windows
+                of utterances are not scored, and speech in single seconds is not looked for.
             average_speeds: for such a head: average the scores over the speeds that it was trained with, as its table does.
             adapt_to: for such a head: recordings of the same speaker or room, see `UtteranceReader`.
         """
@@ -163,7 +175,7 @@ class Predictor:
         def pieces() -> Iterator[tuple[_File, np.ndarray]]:
             for path in paths:
                 files.append(_File(Path(path)))
-                for chunks in files[-1].read(self.metadata["tail"], self.spectrogram.front_end):
+                for chunks in files[-1].read(self.metadata["tail"], self.spectrogram.front_end, windows is not None):
                     yield files[-1], chunks
 
         for owners, chunks in batch_chunks(pieces()):
@@ -180,7 +192,7 @@ class Predictor:
     def _conclude(self, file: _File) -> Prediction | InputError:
         if file.error is not None:
             return file.error
-        chunk_scores = self._restrict(np.concatenate(file.scores))
+        chunk_scores = np.concatenate(file.scores)
         first, last = file.speech_seconds
         start = first + np.arange(len(chunk_scores), dtype=np.float64)
         try:
@@ -189,7 +201,10 @@ class Predictor:
             return InputError(f"{printable(file.path)}: {error}")
         if self.metadata["tail"] == "overlap":  # the last chunk ends where the speech ends
             start[-1] = min(start[-1], max(first, last - 1.0))
-        return Prediction(file.path, file.seconds, start, chunk_scores, scores)
+        prediction = Prediction(file.path, file.seconds, start, chunk_scores, scores, speech_seconds=last - first)
+        if file.chunk_speech:
+            prediction = replace(prediction, chunk_speech_seconds=np.array(file.chunk_speech))
+        return self.restrict_prediction(prediction)
 
 
 @dataclass
@@ -200,6 +215,7 @@ class _File:
     n_chunks: int = 0
     seconds: float | None = None  # known once it is read to its end
     speech_seconds: tuple[float, float] = (0.0, 0.0)  # where that begins and ends which the front end leaves
+    chunk_speech: list[float] = field(default_factory=list)  # seconds
     error: InputError | None = None
     scores: list[np.ndarray] = field(default_factory=list)
 
@@ -209,18 +225,27 @@ class _File:
         n_scored = sum(len(scores) for scores in self.scores)
         return self.error is not None or (self.seconds is not None and n_scored == self.n_chunks)
 
-    def read(self, tail: str, front_end: str) -> Iterator[np.ndarray]:
-        """Yields the chunks, float32 (n, 16000); whatever is wrong with the file ends in `error`."""
+    def read(self, tail: str, front_end: str, over_time: bool) -> Iterator[np.ndarray]:
+        """Yields the chunks, float32 (n, 16000); whatever is wrong with the file ends in `error`.
+
+        Args:
+            tail, front_end: see `began.front_end.stream_chunks`.
+            over_time: find out which chunks hold speech.
+        """
         try:
+            speech = None if front_end == "literal" and not over_time else search_speech(self.path)
+            gain = 1.0 if front_end == "normalized" else speech.gain if speech else 0.0
             for chunks in stream_chunks(self.path, front_end, tail=tail):
                 self.n_chunks += len(chunks)
+                self.chunk_speech += [measure_speech_seconds(chunk, gain) for chunk in chunks] if over_time else []
                 yield chunks
             seconds = measure_seconds(self.path)
             if self.n_chunks == 0:
                 expected = "at least a second: the model was trained with --tail drop"
                 raise InputError.about(printable(self.path), f"{seconds:.2f} s of sound", expected, "give a longer file")
-            speech = None if front_end == "literal" else find_speech(self.path)
-            self.speech_seconds = (speech.start / SAMPLE_RATE, speech.end / SAMPLE_RATE) if speech else (0.0, seconds)
+            self.speech_seconds = (0.0, seconds)
+            if speech and front_end != "literal":
+                self.speech_seconds = (speech.start / SAMPLE_RATE, speech.end / SAMPLE_RATE)
             self.seconds = seconds
         except InputError as error:
             self.error = error

@@ -16,7 +16,7 @@ import numpy as np
 from began.audio import SAMPLE_RATE, chunk_blocks, hold_audio, measure_seconds, stream_audio
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError, counted, printable
-from began.front_end import Speech, cut_speech, locate_speech
+from began.front_end import Speech, cut_speech, locate_speech, measure_speech_seconds, search_speech
 from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, fill_up, run_on_any_length
@@ -83,18 +83,26 @@ class UtteranceReader:
         scores = as_columns(run_on_any_length(self._head, statistics)).mean(axis=0, dtype=np.float64)
         return scores, float(measure_distances(statistics[:1], *self._normalization)[0])
 
-    def score_windows(self, path: str | os.PathLike[str], speech: Speech, window: float, hop: float) -> np.ndarray:
-        """Returns the scores of the windows of a file's speech, float32 (n_windows, d); the last one ends with the speech."""
+    def score_windows(
+        self, path: str | os.PathLike[str], speech: Speech, window: float, hop: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the scores of the windows of a file's speech, float32 (n_windows, d), and how long each one's speech lasts.
+
+        The last window ends with the speech; seconds are float64 (n_windows,), see `measure_speech_seconds`.
+        """
         sizes = round(window * SAMPLE_RATE), round(hop * SAMPLE_RATE)
+        found = search_speech(path)
+        gain = found.gain / speech.gain if found else 0.0
         blocks = cut_speech(stream_audio(path), speech)
-        scores = []
+        scores, seconds = [], []
         for windows in chunk_blocks(blocks, hop_samples=sizes[1], tail="overlap", n_samples=sizes[0]):
+            seconds += [measure_speech_seconds(samples, gain) for samples in windows]
             for start in range(0, len(windows), WINDOWS_PER_STEP):
                 some = compute_spectrograms(windows[start : start + WINDOWS_PER_STEP], self.config)
                 filled = np.stack([fill_up(spectrogram, self.config) for spectrogram in some])
                 pooled = run_on_any_length(self._pool, filled[..., np.newaxis])
                 scores.append(as_columns(run_on_any_length(self._head, pooled + self._shifts[0])))
-        return np.concatenate(scores)
+        return np.concatenate(scores), np.array(seconds)
 
 
 def _until_statistics(model: Any) -> Any:
@@ -128,12 +136,13 @@ def predict_utterances(
                 raise InputError.about(printable(path), "scores that are not finite", "numbers", "check the model")
             length = (speech.end - speech.start) / SAMPLE_RATE
             timeline, start, window, hop = scores[np.newaxis].astype(np.float32), np.zeros(1), seconds, seconds
+            heard = np.array([length])
             if windows is not None and length > windows[0]:
                 window, hop = windows
-                timeline = reader.score_windows(held, speech, window, hop)
+                timeline, heard = reader.score_windows(held, speech, window, hop)
                 start = speech.start / SAMPLE_RATE + np.minimum(np.arange(len(timeline)) * hop, length - window)
         except InputError as error:
             yield path, error
             continue
         on_seconds(round(seconds))
-        yield path, Prediction(path, seconds, start, timeline, scores, window, hop, distance)
+        yield path, Prediction(path, seconds, start, timeline, scores, window, hop, length, heard, distance)

@@ -3,7 +3,7 @@
     python -m experiments.embed recording.wav folder/ --output features.npz
 
 writes the file's name, start and end in seconds, and the features: of whole files, or of their windows (--per second, --per
-window). The suffix of --output says in which form:
+window); windows without speech are left out. The suffix of --output says in which form:
 
     .npz      arrays files, start_seconds, end_seconds, features (n_rows, n_features) and names (n_features,), for NumPy
     .csv      a table, for any program; ten times as large
@@ -95,21 +95,26 @@ def embed_all(features: UtteranceFeatures, paths: list[Path], windows: tuple[flo
     from tqdm import tqdm
 
     rows: list[Row] = []
+    pauses: list[float] = []
     n_bad = 0
     for path in tqdm(paths, unit="file", desc="embedding", delay=1.0, leave=False, disable=None):
         try:
-            rows += list(_embed(features, path, windows))
+            rows += list(_embed(features, path, windows, lambda start, end: pauses.append(start)))
         except InputError as error:
             n_bad += 1
             tqdm.write(f"skipped: {error}", file=sys.stderr)
+    if pauses:
+        print(f"note: {counted(len(pauses), 'window')} without speech left out", file=sys.stderr)
     return rows, n_bad
 
 
-def _embed(features: UtteranceFeatures, path: Path, windows: tuple[float, float] | None) -> Iterator[Row]:
+def _embed(
+    features: UtteranceFeatures, path: Path, windows: tuple[float, float] | None, on_pause: Callable[[float, float], None]
+) -> Iterator[Row]:
     if windows is None:
         yield str(path), 0.0, measure_seconds(path), features.embed_file(path)
         return
-    for start, end, values in features.embed_windows(path, *windows):
+    for start, end, values in features.embed_windows(path, *windows, on_pause):
         yield str(path), start, end, values
 
 

@@ -231,6 +231,18 @@ def test_the_command_writes_parts(tiny_encoder, sounds, tmp_path):
             assert found["features"].shape == (len(times), 120 * N_CHANNELS)
 
 
+def test_windows_without_speech_are_left_out_and_counted(tiny_encoder, tmp_path, capsys):
+    loudness = np.repeat([0.1, 1e-4, 0.1], np.multiply([3, 6, 3], 16_000))
+    waveform = loudness * np.random.default_rng(0).standard_normal(len(loudness))
+    soundfile.write(tmp_path / "a.wav", waveform, 16_000, subtype="FLOAT")
+    for front_end in ("normalized", "trimmed", "literal"):
+        words = ["--per", "window", "--hop", 3, "--front-end", front_end, "--output", tmp_path / f"{front_end}.npz"]
+        assert run(tmp_path / "a.wav", "--encoder", tiny_encoder, *words) == 0
+        assert "note: 2 windows without speech left out" in capsys.readouterr().err
+        with np.load(tmp_path / f"{front_end}.npz") as found:
+            np.testing.assert_allclose(found["start_seconds"], [0, 9], atol=0.02)
+
+
 def test_bad_files_are_left_out_and_named(tiny_encoder, sounds, tmp_path, capsys):
     (tmp_path / "bad.wav").write_text("no sound")
     assert run(tmp_path / "bad.wav", sounds[0], "--encoder", tiny_encoder, "--output", tmp_path / "a.npz") == 1

@@ -17,6 +17,7 @@ from began.front_end import (
     find_speech,
     locate_speech,
     measure_speech,
+    measure_speech_seconds,
     stream_altered_speech,
     stream_chunks,
     stream_speech,
@@ -38,6 +39,19 @@ def hear(waveform):
     """What the networks get of a waveform: float32 (512, n_frames)."""
     speech = measure_speech([waveform])
     return compute_spectrograms(speech.gain * waveform[np.newaxis, speech.start : speech.end], NORMALIZED)[0]
+
+
+@pytest.mark.parametrize("front_end_gain", [1.0, 0.01])
+def test_windows_of_pauses_hold_no_speech(speech, front_end_gain):
+    """Silence, noise that would be cut off at the ends, and a click; quiet speech is speech."""
+    noise = np.random.default_rng(1).standard_normal(48_000).astype(np.float32)
+    gain = measure_speech([front_end_gain * np.concatenate([speech, 1e-4 * noise, speech])]).gain
+    click, begins = np.zeros((2, 48_000), np.float32)
+    click[20_000:20_005], begins[-1600:] = 0.5, speech[:1600]
+    for window, seconds in ((0 * noise, 0), (0.01 + 0 * noise, 0), (1e-4 * noise, 0), (click, 0), (begins, 0.09)):
+        assert measure_speech_seconds(front_end_gain * window, gain) == pytest.approx(seconds, abs=0.02)
+    assert measure_speech_seconds(front_end_gain * 0.06 * speech, gain) > 1
+    assert measure_speech_seconds(speech[:100], gain) == 0  # shorter than what a level is measured over
 
 
 @pytest.mark.parametrize("gain_db", [-40, -12, 6])

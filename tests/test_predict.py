@@ -128,6 +128,19 @@ def test_times_are_those_of_the_file_where_the_front_end_cuts(tmp_path):
     assert found.seconds == 6
 
 
+@pytest.mark.parametrize("front_end", ["literal", "trimmed", "normalized"])
+def test_seconds_without_speech_are_marked_and_count_as_before(tmp_path, front_end):
+    encoder = freeze(build_encoder(base_filters=2, latent_size=4, seed=1), SpectrogramConfig.of(front_end), "f" * 64)
+    metadata = {"task": "categorical", "tail": "overlap", "aggregation": "mean", "corpus": "toy", "parameters": {}}
+    head = make_head("categorical", encoder.feature_shape)
+    model = predictor.build_predictor(encoder, head, {**metadata, "labels": LABELS})
+    loudness = np.repeat([0.01, 1e-6, 0.01], 16_000)
+    soundfile.write(tmp_path / "a.wav", loudness * np.random.default_rng(0).standard_normal(48_000), 16_000, subtype="FLOAT")
+    ((_, found),) = model.predict_files([tmp_path / "a.wav"], windows=(3.0, 1.0))
+    assert list(found.has_speech) == [True, False, True]
+    np.testing.assert_array_equal(found.scores, model.predict_file(tmp_path / "a.wav").scores)
+
+
 def test_a_network_with_other_layers_is_refused(tmp_path):
     inputs = keras.Input((512, None, 1))
     keras.Model(inputs, predictor.load_predictor(published_networks.MODEL).model(inputs)).save(tmp_path / "other.keras")

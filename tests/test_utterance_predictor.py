@@ -1,5 +1,7 @@
 """Predictors that read whole utterances: one file, any length, and the same scores whether streamed or given as a whole."""
 
+import csv
+import io
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -143,6 +145,48 @@ def test_the_timeline_and_a_picture(model, sound, tmp_path, capsys):
     assert capsys.readouterr().out.count(" s  ") == 4
     assert (tmp_path / "pictures" / "a.png").stat().st_size > 10_000
     assert run("--model", model, sound, "--timeline", "--hop", 9) == 2
+
+
+@pytest.fixture(scope="module")
+def broken_off(tmp_path_factory):
+    """Speech for 3 s, then nothing but noise at 1e-4 of full scale for 6 s, then speech for 3 s."""
+    path, generator = tmp_path_factory.mktemp("pause") / "pause.wav", np.random.default_rng(0)
+    loudness = np.repeat([0.1, 1e-4, 0.1], np.multiply([3, 6, 3], 16_000))
+    soundfile.write(path, loudness * generator.standard_normal(len(loudness)), 16_000, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize("task", ["categorical", "dimensional"])
+def test_nothing_is_claimed_for_windows_without_speech(encoder, broken_off, tmp_path, capsys, task):
+    model = save_model(encoder, tmp_path / "model.keras", task)
+    words = ["--model", model, broken_off, "--timeline", "--hop", 3, "--output"]
+    assert run(*words, "text") == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.strip() for line in lines[1:3]] == ["3.0–6.0 s  no speech", "6.0–9.0 s  no speech"]
+    assert len(lines) == 4 and not [line for line in (lines[0], lines[3]) if "no speech" in line]
+    assert run(*words, "json") == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    for number, row in enumerate(entry["timeline"]):
+        scores = list(row["probabilities"].values()) if task == "categorical" else [row["arousal"], row["valence"]]
+        assert [score is None for score in scores] == [number in (1, 2)] * len(scores)
+        assert ("prediction" in row and row["prediction"] is None) == (task == "categorical" and number in (1, 2))
+        assert row["notes"] == (["no speech"] if number in (1, 2) else [])
+    for form, n_before in (("csv", 2), ("audformat", 1)):
+        assert run(*words, form) == 0
+        table = list(csv.reader(io.StringIO(capsys.readouterr().out)))[n_before:]
+        for row, is_pause in zip(table, (False, True, True, False), strict=True):
+            assert (row[-1] == "no speech", not any(row[-3:-1])) == (is_pause, is_pause)
+    assert run(*words, "text", "--plot", tmp_path) == 0
+    assert (tmp_path / "pause.png").stat().st_size > 10_000
+
+
+def test_windows_that_the_model_is_not_sure_of_are_noted(model, sound):
+    predictor = load_predictor(model)
+    predictor.metadata["calibration"] = {"far_distance": 0.0}
+    ((_, found),) = predictor.predict_files([sound], windows=(3.0, 1.0))
+    certain = np.tile([0.0, 0.4, 0.6], (3, 1))
+    found = replace(found, chunk_scores=np.where([[True], [False], [False]], 1 / 3, certain))
+    assert [predictor.notes_on_chunk(found, number) for number in range(3)] == [["unsure"], [], []]
 
 
 def test_about_says_what_the_model_is(model, capsys):
