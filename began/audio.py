@@ -25,10 +25,10 @@ SAMPLE_RATE = 16_000
 CHUNK_SAMPLES = SAMPLE_RATE
 """Length of a chunk in samples: one second (paper, section 3.2)."""
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
+AUDIO_SUFFIXES = tuple(".wav .wave .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .caf .w64 .rf64 .sph .nist".split())
 """File name endings under which folders are searched for sound."""
 
-FOREIGN_SUFFIXES = (".m4a", ".m4b", ".aac", ".amr", ".3gp", ".webm", ".mka", ".mp4", ".mov", ".wma", ".raw")
+FOREIGN_SUFFIXES = tuple(".m4a .m4b .m4v .mp4 .mov .3gp .webm .weba .mka .mkv .aac .amr .wma .raw".split())
 """Endings of what telephones, browsers and cameras record, which needs PyAV (`began.media`), and of sound without a header."""
 
 TAILS = ("overlap", "pad", "drop")

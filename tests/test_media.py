@@ -247,8 +247,11 @@ def test_a_sound_under_the_name_of_another_is_read(tmp_path):
 def test_what_libsndfile_opens_is_left_to_it(tmp_path):
     for suffix in audio.AUDIO_SUFFIXES:
         path = tmp_path / f"a{suffix}"
-        options = {".opus": {"format": "OGG", "subtype": "OPUS"}, ".oga": {"format": "OGG"}, ".aif": {"format": "AIFF"}}.get(
-            suffix, {}
-        )
+        options = {
+            **{".opus": {"format": "OGG", "subtype": "OPUS"}, ".oga": {"format": "OGG"}, ".wave": {"format": "WAV"}},
+            **{".aif": {"format": "AIFF"}, ".aifc": {"format": "AIFF", "subtype": "ALAW"}, ".mp2": {"format": "MP3"}},
+            **{".sph": {"format": "NIST"}, ".nist": {"format": "NIST"}},
+        }.get(suffix, {})
         soundfile.write(path, make_voice(16_000), 16_000, **options)
+        assert len(read_audio(path)) >= SECONDS * 16_000
         assert media.find_container(path, path.read_bytes()[:16]) == ""

@@ -392,6 +392,12 @@ def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
     assert len(find_sounds([sounds, sounds / "a.wav", sounds])) == 6
 
 
+@pytest.mark.parametrize("suffix", [".wave", ".mp2", ".aifc", ".sph", ".NIST", ".m4v", ".mkv", ".weba"])
+def test_folders_are_searched_for_all_that_is_read(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").touch()
+    assert find_sounds([tmp_path]) == [tmp_path / f"a{suffix}"]
+
+
 def test_help_and_mistakes_come_without_tensorflow(made):
     code = (
         "import sys; from classifiers import predict; from began.command_line import run_script; "
