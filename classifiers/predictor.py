@@ -39,6 +39,9 @@ UNSURE, FAR = "unsure", "unlike the training recordings"
 """Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
 95 % of the corpus' own recordings do when their speakers are held out."""
 
+SHORT_SECONDS = 0.3
+"""Speech that is shorter, about a syllable, gets an answer that nobody should rely on, however certain it looks."""
+
 NO_SPEECH = "no speech"
 """Note on a part of a recording for which nothing is claimed."""
 
@@ -108,21 +111,28 @@ class Predictor:
 
     def notes_on(self, prediction: Prediction) -> list[str]:
         """Returns what to beware of in a prediction; how sure it is, only models that were calibrated know."""
-        calibration, notes = self.metadata.get("calibration"), self._notes_on(prediction.scores)
+        calibration, notes = self.metadata.get("calibration"), self._notes_on(prediction.scores, prediction.speech_seconds)
         if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:
             notes.append(FAR)
         return notes
 
     def notes_on_chunk(self, prediction: Prediction, number: int) -> list[str]:
         """Returns what to beware of in one of a prediction's chunks; `FAR` is known of whole recordings alone."""
-        return self._notes_on(prediction.chunk_scores[number]) if prediction.has_speech[number] else [NO_SPEECH]
+        if not prediction.has_speech[number]:
+            return [NO_SPEECH]
+        is_whole, seconds = len(prediction.chunk_scores) == 1, prediction.chunk_speech_seconds
+        heard = prediction.speech_seconds if is_whole or seconds is None else float(seconds[number])
+        return self._notes_on(prediction.chunk_scores[number], heard)
 
-    def _notes_on(self, scores: np.ndarray) -> list[str]:
+    def _notes_on(self, scores: np.ndarray, speech_seconds: float | None) -> list[str]:
         notes = []
         of_allowed = scores[np.isin(self.columns, self.allowed or ())]
         if len(of_allowed) > 1 and np.ptp(of_allowed) == 0:
             notes.append(NO_CHOICE)
-        if self.metadata.get("calibration") and self.is_categorical and scores.max() < UNSURE_BELOW:
+        is_short = speech_seconds is not None and speech_seconds < SHORT_SECONDS
+        if is_short:
+            notes.append(f"short: {speech_seconds:.2g} s of speech")
+        if is_short or (self.metadata.get("calibration") and self.is_categorical and scores.max() < UNSURE_BELOW):
             notes.append(UNSURE)
         return notes
 

@@ -189,6 +189,28 @@ def test_windows_that_the_model_is_not_sure_of_are_noted(model, sound):
     assert [predictor.notes_on_chunk(found, number) for number in range(3)] == [["unsure"], [], []]
 
 
+@pytest.mark.parametrize(("seconds", "notes"), [(0.006, "short: 0.006 s"), (0.1, "short: 0.1 s"), (0.31, None)])
+def test_short_recordings_are_noted_in_every_form(model, tmp_path, capsys, seconds, notes):
+    n_samples = round(seconds * 16_000)
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).standard_normal(n_samples) / 10, 16_000)
+    expected = [f"{notes} of speech", "unsure"] if notes else []
+    assert run("--model", model, tmp_path, "--timeline", "--output", "json") == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["notes"] == entry["timeline"][0]["notes"] == expected and entry["prediction"] in LABELS
+    for form in ("csv", "audformat", "text"):
+        assert run("--model", model, tmp_path, "--output", form) == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last.endswith(("  — " if form == "text" else "; ").join(expected)) and ("unsure" in last) == bool(notes)
+
+
+def test_a_syllable_in_a_window_is_noted(model, tmp_path):
+    loudness = np.repeat([0.1, 0, 0.1], [48_000, 46_400, 1_600])
+    soundfile.write(tmp_path / "a.wav", loudness * np.random.default_rng(0).standard_normal(96_000), 16_000)
+    predictor = load_predictor(model)
+    ((_, found),) = predictor.predict_files([tmp_path / "a.wav"], windows=(3.0, 3.0))
+    assert [predictor.notes_on_chunk(found, number) for number in range(2)] == [[], ["short: 0.086 s of speech", "unsure"]]
+
+
 def test_about_says_what_the_model_is(model, capsys):
     assert run("--model", model, "--about") == 0
     text = capsys.readouterr().out
@@ -199,7 +221,7 @@ def test_one_of_the_allowed_answers_is_given_also_where_all_have_no_probability(
     predictor = load_predictor(model).restrict(["joy", "neutral"])
     scores = predictor._restrict(np.array([[1.0, 0.0, 0.0], [0.5, 0.1, 0.4]]))
     np.testing.assert_allclose(scores, [[0, 0.5, 0.5], [0, 0.2, 0.8]])
-    none, some = (SimpleNamespace(scores=row, distance=None) for row in scores)
+    none, some = (SimpleNamespace(scores=row, distance=None, speech_seconds=None) for row in scores)
     assert predictor.notes_on(none) == [NO_CHOICE] and predictor.notes_on(some) == []
     assert predict._describe(predictor, scores[0]).startswith("joy 50 %")  # the first of equals, as in other formats
 
