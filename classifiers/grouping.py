@@ -14,6 +14,9 @@ MIX, BOTH = "mix", "both"
 CHOICES = (MIX, *CHANNELS, BOTH)
 """What may be read of a stereo recording: its channels together, one of them, or each for itself."""
 
+MOST_NAMED = 3
+"""Recordings that are named when they are left out of what is adapted to."""
+
 LONG_SECONDS = 30.0
 """A single answer for a recording that is longer than this says little: emotions change."""
 
@@ -73,12 +76,24 @@ def adapt_by_speaker(groups: dict[Path, list[Path]]) -> Iterator[tuple[list[Path
     Recordings that cannot be read are not adapted to; predicting them says what is wrong with them.
     """
     for folder, paths in groups.items():
-        usable = [path for path in paths if _is_usable(path)]
+        usable = find_usable(paths)
         if len(usable) >= ENOUGH_TO_ADAPT:
             yield paths, usable, ""
         else:
             found = f"{counted(len(usable), 'recording')} that can be read"
             yield paths, None, f"{printable(folder)}: not adapted, with {found} of at least {ENOUGH_TO_ADAPT}"
+
+
+def describe_left_out(paths: Sequence[Path], usable: Sequence[Path]) -> str:
+    """Returns which of the recordings to adapt to are not among the usable ones, the first by name; "" where all are."""
+    names = [split_channel(path)[0].name for path in paths if path not in usable]
+    first = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    return printable(f"{len(names)} of {counted(len(paths), 'recording')} cannot be used: {first}") if names else ""
+
+
+def find_usable(paths: Sequence[Path]) -> list[Path]:
+    """Returns the recordings that can be read and hold speech, in their order: the others are not adapted to."""
+    return [path for path in paths if _is_usable(path)]
 
 
 def _is_usable(path: Path) -> bool:

@@ -45,6 +45,8 @@ from classifiers.grouping import (
     MIX,
     adapt_by_speaker,
     choose_channels,
+    describe_left_out,
+    find_usable,
     group_by_speaker,
     name_source,
 )
@@ -138,6 +140,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.labels:
         predictor = predictor.restrict(arguments.labels)
     adapt_to = choose_channels(find_sounds([arguments.adapt]), arguments.channel) if arguments.adapt else None
+    if adapt_to is not None:
+        named, adapt_to = adapt_to, find_usable(adapt_to)
+        if left_out := describe_left_out(named, adapt_to):
+            print(f"note: --adapt: {left_out}", file=sys.stderr)
     n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
     if n_bad:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -180,6 +181,25 @@ def test_each_speakers_recordings_are_adapted_to_their_own_mean(model, speakers,
     assert err.count("note: ") == 1 and err.count("skipped: ") == 1 and "ben/9.wav: found" in err
     alone = predictor.predict_file(anna[0]).scores
     assert abs(alone - expected[str(anna[0])]).max() > 1e-3
+
+
+def test_files_that_cannot_be_used_are_not_adapted_to(model, speakers, tmp_path, capsys):
+    anna = sorted((speakers / "anna").rglob("*.wav"))
+    assert run("--model", model, anna[0], "--adapt", speakers / "anna", "--output", "csv") == 0
+    out, err = capsys.readouterr()
+    assert "cannot be used" not in err
+    for path in anna:
+        shutil.copy(path, tmp_path)
+    for number in range(5):
+        (tmp_path / f"broken{number}.wav").write_bytes(b"RIFF" * (number > 0))
+    assert run("--model", model, anna[0], "--adapt", tmp_path, "--output", "csv") == 0
+    noted = "note: --adapt: 5 of 15 recordings cannot be used: broken0.wav, broken1.wav, broken2.wav and 2 more"
+    adapted = capsys.readouterr()
+    assert noted in adapted.err and adapted.out == out
+    (tmp_path / "0.wav").unlink()
+    assert run("--model", model, anna[0], "--adapt", tmp_path) == 2
+    err = capsys.readouterr().err
+    assert "--adapt: 5 of 14 recordings cannot be used" in err and "--adapt: found 9 recordings; expected" in err
 
 
 def test_ten_recordings_get_the_hint_that_one_can_adapt(model, speakers, capsys):
