@@ -17,7 +17,7 @@ import numpy as np
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
 from began.errors import InputError, counted, printable, raise_passing
 from began.files import describe_no_file
-from began.media import MediaFile, find_container, say_how_to_convert
+from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
 
 SAMPLE_RATE = 16_000
 """Sample rate of everything behind `read_audio`, in Hz (paper, section 3.2)."""
@@ -223,10 +223,13 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
         if path.stat().st_size == 0:
             raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
         with open(path, "rb") as beginning:
-            container = find_container(path, head := beginning.read(16))
+            container = find_container(path, head := beginning.read(HEAD_BYTES))
         if path.suffix.lower() == ".raw" and not container and not has_header(head):
             action = say_how_to_convert(path, "-f s16le -ar 16000 -ac 1 ")  # which only its maker knows
             raise InputError.about(path, "samples without a header, which no reader understands", UNDAMAGED, action)
+        if unread := find_unread_container(head):
+            expected = "a container that is read (WAV, FLAC, OGG, MP3, MP4, WebM, …)"
+            raise InputError.about(path, f"a file of the kind {unread}, which is not read", expected, say_how_to_convert(path))
         with MediaFile(path, container) if container else open_sound(path) as file:
             if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
                 expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from began.containers import AGAIN, UNDAMAGED, UNKNOWN, truncated
+from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, truncated
 from began.errors import InputError, printable, raise_passing
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
@@ -22,6 +22,12 @@ _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
 _KINDS = {"mov": "MP4 or M4A", "matroska": "WebM or Matroska", "asf": "WMA", "amr": "AMR", "aac": "AAC"}
 """FFmpeg's name of a container -> what its users call it, whatever the file's ending."""
+
+_NOT_READ = {b"FLV": "FLV", b"wvpk": "WavPack", b"TTA": "TTA", b"\0\0\1\xba": "MPEG", b"\0\0\1\xb3": "MPEG"}
+"""How files begin of containers that are not read -> what their users call them; AVI and MPEG-TS tell it farther on."""
+
+HEAD_BYTES = 400
+"""Of a file's beginning, enough to tell its container: MPEG-TS has packets of 188 bytes, or of 192 with their times."""
 
 _EBML, _ASF = b"\x1a\x45\xdf\xa3", bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
@@ -39,6 +45,15 @@ def find_container(path: Path, head: bytes) -> str:
         return "amr"
     is_adts = head[:1] == b"\xff" and head[1:2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9") and path.suffix.lower() != ".mp3"
     return "aac" if is_adts or (head[:3] == b"ID3" and path.suffix.lower() == ".aac") else ""
+
+
+def find_unread_container(head: bytes) -> str:
+    """Returns what users call the container whose first bytes these are (HEAD_BYTES), if it is one that is not read, or ""."""
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "AVI"
+    if not has_header(head) and b"GGG" in (head[:377:188], head[4:389:192]):
+        return "MPEG-TS"
+    return next((name for beginning, name in _NOT_READ.items() if head.startswith(beginning)), "")
 
 
 def say_how_to_convert(path: Path, options: str = "") -> str:

@@ -237,6 +237,29 @@ def test_without_its_package_the_message_says_what_to_do(tmp_path, monkeypatch, 
         read_audio(path)
 
 
+NOT_READ = {
+    "a.avi": (b"RIFF\xf6\1\0\0AVI LIST", "AVI"),
+    "a.flv": (b"FLV\1\5", "FLV"),
+    "a.mpg": (b"\0\0\1\xba\x44", "MPEG"),
+    "a.ts": ((b"G" + bytes(187)) * 9, "MPEG-TS"),
+    "a.m2ts": ((bytes(4) + b"G" + bytes(187)) * 9, "MPEG-TS"),
+    "a.wv": (b"wvpk\x1a", "WavPack"),
+    "a.tta": (b"TTA1\1\0", "TTA"),
+    "named wrongly.mp4": (b"FLV\1\5", "FLV"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_containers_that_are_not_read_are_not_called_damaged(tmp_path, name):
+    beginning, kind = NOT_READ[name]
+    (tmp_path / name).write_bytes(beginning + bytes(3_000))
+    with pytest.raises(
+        InputError, match=rf"found a file of the kind {kind}, which is not read; expected a container"
+    ) as raised:
+        read_audio(tmp_path / name)
+    assert "Convert it, for example: ffmpeg -i " in str(raised.value) and "damaged" not in str(raised.value)
+
+
 def test_a_sound_under_the_name_of_another_is_read(tmp_path):
     """Some recorders name their WAV files as telephones do."""
     soundfile.write(tmp_path / "a.wav", make_voice(16_000), 16_000)
@@ -254,4 +277,5 @@ def test_what_libsndfile_opens_is_left_to_it(tmp_path):
         }.get(suffix, {})
         soundfile.write(path, make_voice(16_000), 16_000, **options)
         assert len(read_audio(path)) >= SECONDS * 16_000
-        assert media.find_container(path, path.read_bytes()[:16]) == ""
+        head = path.read_bytes()[: media.HEAD_BYTES]
+        assert media.find_container(path, head) == media.find_unread_container(head) == ""
