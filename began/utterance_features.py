@@ -29,11 +29,18 @@ WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
 """Windows of a recording, by default: about the length of the utterances that heads are trained on."""
 
 
-def check_windows(window_seconds: float, hop_seconds: float) -> None:
-    """Raises InputError where windows have no usable length or distance, as --window and --hop give them."""
+def choose_windows(window_seconds: float | None, hop_seconds: float | None) -> tuple[float, float]:
+    """Returns length and distance of windows, as --window and --hop give them, or the defaults in place of None.
+
+    Raises:
+        InputError: they are not usable.
+    """
+    window_seconds = WINDOW_SECONDS if window_seconds is None else window_seconds
+    hop_seconds = HOP_SECONDS if hop_seconds is None else hop_seconds
     if not 0.5 <= window_seconds <= 60 or not 0.1 <= hop_seconds <= window_seconds:
         expected = "a window of 0.5 to 60 s and a hop of 0.1 s to the window"
         raise InputError.about("windows", f"--window {window_seconds:g} --hop {hop_seconds:g}", expected, "give other lengths")
+    return window_seconds, hop_seconds
 
 
 @dataclass(frozen=True)

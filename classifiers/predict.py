@@ -37,7 +37,7 @@ from began.find_sounds import find_sounds
 from began.network_file import UnknownLayer
 from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
 from began.startup import BACKENDS, start_backend
-from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, check_windows
+from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, choose_windows
 from classifiers.grouping import (
     BOTH,
     CHOICES,
@@ -79,9 +79,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--model", type=Path, default=published_networks.MODEL, help=model)
     add("--timeline", action="store_true", help="add the emotion over time")
     window = f"length of its windows, of models that read whole utterances (default: {WINDOW_SECONDS:g})"
-    add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help=window)
+    add("--window", type=float, metavar="SECONDS", help=window)
     hop = f"distance of two windows' starts (default: {HOP_SECONDS:g})"
-    add("--hop", type=float, default=HOP_SECONDS, metavar="SECONDS", help=hop)
+    add("--hop", type=float, metavar="SECONDS", help=hop)
     single = (
         "read each file once, in place of at all speeds that such a model was trained with: faster, and a little less right"
     )
@@ -107,7 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    check_windows(arguments.window, arguments.hop)
+    choose_windows(arguments.window, arguments.hop)
     if arguments.about:
         print("\n".join(describe(read_description(arguments.model))))
         return 0
@@ -122,7 +122,7 @@ def main(arguments: argparse.Namespace) -> int:
             raise InputError.about(name, "it with --export", "one of both: the whole model is exported", f"leave out {name}")
     description = read_description(arguments.model)
     check_labels(arguments.labels, description)
-    check_adaptation(arguments, description)
+    check_options(arguments, description)
     files = find_sounds(arguments.sounds)
     paths = choose_channels(files, arguments.channel)
     pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
@@ -203,7 +203,7 @@ def _predict(
             bar.set_postfix_str(f"{n_seconds} s of sound")
 
         def good_ones() -> Iterator[Prediction]:
-            windows = (arguments.window, arguments.hop) if arguments.timeline or pictures else None
+            windows = choose_windows(arguments.window, arguments.hop) if arguments.timeline or pictures else None
             groups: Iterable[tuple[list[Path], list[Path] | None, str]] = [(paths, adapt_to, "")]
             if arguments.speakers_from_folders:
                 groups = adapt_by_speaker(group_by_speaker(arguments.sounds, paths))
@@ -247,21 +247,32 @@ def check_labels(labels: list[str] | None, description: dict[str, Any]) -> None:
         raise InputError.about("--labels", printable(", ".join(labels)), expected, "correct or leave it out")
 
 
-def check_adaptation(arguments: argparse.Namespace, description: dict[str, Any]) -> None:
-    """Checks that the model can adapt, if it is asked to, and to one speaker at a time.
+def check_options(arguments: argparse.Namespace, description: dict[str, Any]) -> None:
+    """Checks that the model can do what it is asked to: to adapt, to one speaker at a time, and to read at will.
 
     Raises:
-        InputError: it reads single seconds, both options are given, or both channels.
+        InputError: it reads single seconds; both options to adapt are given, or both channels; or windows of nothing.
     """
-    options = [name for name in ("--adapt", "--speakers-from-folders") if getattr(arguments, name[2:].replace("-", "_"))]
-    if len(options) == 2:
-        raise InputError.about(" and ".join(options), "both", "one: each says whom to adapt to", "leave one out")
-    if options and description.get("kind") != UTTERANCE:
+
+    def given(*names: str) -> list[str]:
+        return [name for name in names if getattr(arguments, name[2:].replace("-", "_"))]
+
+    adapting, windows = given("--adapt", "--speakers-from-folders"), given("--window", "--hop")
+    if len(adapting) == 2:
+        raise InputError.about(" and ".join(adapting), "both", "one: each says whom to adapt to", "leave one out")
+    of_utterances = [*adapting, *windows, *given("--single-pass")]
+    if of_utterances and description.get("kind") != UTTERANCE:
         found, expected = "a model that reads one second at a time", "one that reads whole utterances"
-        raise InputError.about(options[0], found, expected, "leave it out, or give another")
-    if options and arguments.channel == BOTH:
+        raise InputError.about(of_utterances[0], found, expected, "leave it out, or give another")
+    if adapting and arguments.channel == BOTH:
         action = "predict --channel left and --channel right one after the other"
-        raise InputError.about(options[0], "it with --channel both", "one speaker", action)
+        raise InputError.about(adapting[0], "it with --channel both", "one speaker", action)
+    if windows and not given("--timeline", "--plot"):
+        expected, action = (
+            "--timeline or --plot, which show the emotion in windows",
+            f"add one of them, or leave out {windows[0]}",
+        )
+        raise InputError.about(windows[0], "neither --timeline nor --plot", expected, action)
 
 
 def describe(description: dict[str, Any]) -> Iterator[str]:

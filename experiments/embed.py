@@ -30,7 +30,7 @@ from began.find_sounds import find_sounds
 from began.front_end import FRONT_ENDS
 from began.startup import start_backend
 from began.utterance_encoder import SPREAD
-from began.utterance_features import FEATURES, HOP_SECONDS, WINDOW_SECONDS, UtteranceFeatures, check_windows, open_features
+from began.utterance_features import FEATURES, HOP_SECONDS, WINDOW_SECONDS, UtteranceFeatures, choose_windows, open_features
 
 Row = tuple[str, float, float, np.ndarray]
 """File, start and end in seconds, and features."""
@@ -49,8 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="encoder.keras of a pre-training (default: the published one)",
     )
     add("--per", choices=("file", "second", "window"), default="file", help="what a row is about (default: file)")
-    add("--window", type=float, default=WINDOW_SECONDS, metavar="SECONDS", help="length of windows (default: 3)")
-    add("--hop", type=float, default=HOP_SECONDS, metavar="SECONDS", help="distance of two windows' starts (default: 1)")
+    add("--window", type=float, metavar="SECONDS", help=f"length of windows (default: {WINDOW_SECONDS:g})")
+    add("--hop", type=float, metavar="SECONDS", help=f"distance of two windows' starts (default: {HOP_SECONDS:g})")
     add("--front-end", choices=FRONT_ENDS, default="normalized", help="see docs/method.md (default: normalized)")
     statistics = f"of every band and channel over time, or between principal components (default: {' '.join(SPREAD)})"
     add("--statistics", nargs="+", choices=FEATURES, default=SPREAD, help=statistics)
@@ -65,7 +65,11 @@ def main(arguments: argparse.Namespace) -> int:
     if write is write_parquet and importlib.util.find_spec("pyarrow") is None:
         found = f"{printable(arguments.output)}, without the package pyarrow"
         raise InputError.about("--output", found, "that package", "install it: pip install pyarrow")
-    check_windows(arguments.window, arguments.hop)
+    chosen = choose_windows(arguments.window, arguments.hop)
+    for name in ("window", "hop") if arguments.per != "window" else ():
+        if getattr(arguments, name) is not None:
+            found, action = f"it with --per {arguments.per}", f"add --per window, or leave out --{name}"
+            raise InputError.about(f"--{name}", found, "--per window", action)
     read_config(arguments.encoder)
     if arguments.output.exists():
         expected, action = "a file that is not there yet", "choose another name, or remove it"
@@ -74,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output.parent, "--output")
     start_backend()
     features = open_features(arguments.encoder, front_end=arguments.front_end, statistics=arguments.statistics)
-    windows = {"file": None, "second": (1.0, 1.0), "window": (arguments.window, arguments.hop)}[arguments.per]
+    windows = {"file": None, "second": (1.0, 1.0), "window": chosen}[arguments.per]
     rows, n_bad = embed_all(features, paths, windows)
     if rows:
         with write_atomically(arguments.output) as temporary:

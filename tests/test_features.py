@@ -260,6 +260,8 @@ def test_bad_files_are_left_out_and_named(tiny_encoder, sounds, tmp_path, capsys
         (["--output", "features.txt"], "--output: found features.txt; expected a file ending in .npz, .csv, .parquet"),
         (["--output", "a.npz", "--encoder", "no.keras"], "no.keras: found no such file"),
         (["--output", "a.npz", "--hop", "9"], "found --window 3 --hop 9"),
+        (["--output", "a.npz", "--hop", "1"], "--hop: found it with --per file; expected --per window. Add --per window"),
+        (["--output", "a.npz", "--window", "2", "--per", "second"], "--window: found it with --per second"),
         (["--output", "/proc/no/a.npz"], "--output: found a folder that cannot be written to"),
         (["no.wav", "--output", "a.npz"], "no.wav: no such file or folder"),
         (["--output", "{sound}.csv"], ".csv, which is there; expected a file that is not there yet"),

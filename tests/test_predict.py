@@ -431,6 +431,14 @@ def test_mistakes_get_one_message(made, tmp_path, capsys, argv, said):
     assert out == "" and re.search(said, err)
 
 
+@pytest.mark.parametrize(
+    "option", [("--window", 5), ("--hop", 1), ("--single-pass",), ("--adapt", ".")], ids=lambda words: words[0]
+)
+def test_what_a_model_of_seconds_would_ignore_is_refused(made, sounds, capsys, option):
+    assert run("--model", made["categorical"][2], sounds / "c.wav", "--timeline", *option) == 2
+    assert f"{option[0]}: found a model that reads one second at a time" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
 def test_a_folder_for_pictures_that_cannot_be_written_is_refused(made, sounds, tmp_path):
     tmp_path.chmod(0o500)

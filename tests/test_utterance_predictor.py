@@ -147,6 +147,12 @@ def test_the_timeline_and_a_picture(model, sound, tmp_path, capsys):
     assert run("--model", model, sound, "--timeline", "--hop", 9) == 2
 
 
+@pytest.mark.parametrize("option", ["--window", "--hop"])
+def test_windows_that_nothing_shows_are_refused(model, sound, capsys, option):
+    assert run("--model", model, sound, option, 1) == 2
+    assert f"{option}: found neither --timeline nor --plot; expected" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def broken_off(tmp_path_factory):
     """Speech for 3 s, then nothing but noise at 1e-4 of full scale for 6 s, then speech for 3 s."""
