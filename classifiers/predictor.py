@@ -49,6 +49,10 @@ NO_CHOICE = "all chosen answers are equally probable"
 """Note on a prediction restricted to some answers, where the model is so sure of another one that nothing is left to them."""
 
 
+LITTLE_SHARE = 0.1
+"""Where the model gave all chosen answers together less than this probability, a note has what it gave."""
+
+
 @dataclass(frozen=True)
 class Predictor:
     """Sound files to emotions: a Keras model, or its `OnnxNetwork`, and what `read_description` returns of it.
@@ -111,7 +115,11 @@ class Predictor:
 
     def notes_on(self, prediction: Prediction) -> list[str]:
         """Returns what to beware of in a prediction; how sure it is, only models that were calibrated know."""
-        calibration, notes = self.metadata.get("calibration"), self._notes_on(prediction.scores, prediction.speech_seconds)
+        before = None if prediction.unrestricted is None else prediction.unrestricted.scores
+        calibration, notes = (
+            self.metadata.get("calibration"),
+            self._notes_on(prediction.scores, before, prediction.speech_seconds),
+        )
         if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:
             notes.append(FAR)
         return notes
@@ -122,13 +130,17 @@ class Predictor:
             return [NO_SPEECH]
         is_whole, seconds = len(prediction.chunk_scores) == 1, prediction.chunk_speech_seconds
         heard = prediction.speech_seconds if is_whole or seconds is None else float(seconds[number])
-        return self._notes_on(prediction.chunk_scores[number], heard)
+        before = None if prediction.unrestricted is None else prediction.unrestricted.chunk_scores[number]
+        return self._notes_on(prediction.chunk_scores[number], before, heard)
 
-    def _notes_on(self, scores: np.ndarray, speech_seconds: float | None) -> list[str]:
-        notes = []
-        of_allowed = scores[np.isin(self.columns, self.allowed or ())]
-        if len(of_allowed) > 1 and np.ptp(of_allowed) == 0:
+    def _notes_on(self, scores: np.ndarray, before: np.ndarray | None, speech_seconds: float | None) -> list[str]:
+        """Returns the notes on scores, with what they were before some answers were ruled out, if any were."""
+        notes, can_occur = [], np.isin(self.columns, self.allowed or ())
+        if can_occur.any() and np.ptp(scores[can_occur]) == 0:
             notes.append(NO_CHOICE)
+        elif before is not None and (share := before[can_occur].sum()) < LITTLE_SHARE:
+            percent = f"{100 * share:.1f} %" if share >= 0.001 else "less than 0.1 %"
+            notes.append(f"all chosen answers together had {percent}")
         is_short = speech_seconds is not None and speech_seconds < SHORT_SECONDS
         if is_short:
             notes.append(f"short: {speech_seconds:.2g} s of speech")

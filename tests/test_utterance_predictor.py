@@ -227,9 +227,29 @@ def test_one_of_the_allowed_answers_is_given_also_where_all_have_no_probability(
     predictor = load_predictor(model).restrict(["joy", "neutral"])
     scores = predictor._restrict(np.array([[1.0, 0.0, 0.0], [0.5, 0.1, 0.4]]))
     np.testing.assert_allclose(scores, [[0, 0.5, 0.5], [0, 0.2, 0.8]])
-    none, some = (SimpleNamespace(scores=row, distance=None, speech_seconds=None) for row in scores)
+    none, some = (SimpleNamespace(scores=row, distance=None, speech_seconds=None, unrestricted=None) for row in scores)
     assert predictor.notes_on(none) == [NO_CHOICE] and predictor.notes_on(some) == []
     assert predict._describe(predictor, scores[0]).startswith("joy 50 %")  # the first of equals, as in other formats
+
+
+@pytest.mark.parametrize(
+    ("joy_and_neutral", "note"),
+    [
+        ((0.5, 0.4), None),
+        ((0.06, 0.05), None),
+        ((0.005, 0.002), "all chosen answers together had 0.7 %"),
+        ((3e-5, 1e-5), "all chosen answers together had less than 0.1 %"),
+    ],
+)
+def test_what_little_the_chosen_answers_had_is_noted(model, sound, joy_and_neutral, note):
+    predictor = load_predictor(model)
+    ((_, found),) = predictor.predict_files([sound], windows=(3.0, 1.0))
+    scores = np.array([1 - sum(joy_and_neutral), *joy_and_neutral])
+    certain = replace(found, scores=scores, chunk_scores=np.stack([scores, found.chunk_scores[1], found.chunk_scores[2]]))
+    restricted = predictor.restrict(["joy", "neutral"])
+    prediction = restricted.restrict_prediction(certain)
+    assert restricted.notes_on(prediction) == restricted.notes_on_chunk(prediction, 0) == ([note] if note else [])
+    assert restricted.notes_on_chunk(prediction, 1) == [] == predictor.notes_on(certain)
 
 
 @pytest.mark.parametrize(
