@@ -168,6 +168,12 @@ def split_channel(path: str | os.PathLike[str]) -> tuple[Path, str]:
     return Path(part[1]), part[2]
 
 
+def describe_path(path: str | os.PathLike[str]) -> str:
+    """Returns the name of a sound file as messages have it: what `name_channel` named is a file and its channel."""
+    file, channel = split_channel(path)
+    return f"{file}, {channel} channel" if channel else str(file)
+
+
 class _Channel:
     """A channel of an open stereo file, in the place of a file of one channel."""
 
@@ -177,7 +183,7 @@ class _Channel:
         if file.channels != len(CHANNELS):
             found = counted(file.channels, "channel")
             action = "leave out --channel, or give a stereo recording"
-            raise InputError.about(name, found, "two, a left and a right one", action)
+            raise InputError.about(describe_path(name), found, "two, a left and a right one", action)
         self.samplerate, self.frames, self.subtype = file.samplerate, file.frames, file.subtype
         self._file, self._index = file, CHANNELS.index(channel)
 
@@ -271,7 +277,7 @@ def is_silent(block: np.ndarray) -> bool:
 
 def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib._Hash | None) -> Iterator[np.ndarray]:
     """Yields an open file mixed down to mono, at its own rate: float32, shape (n_samples,); and checks what it reads."""
-    n_read, lowest, highest = 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
+    name, n_read, lowest, highest = describe_path(path), 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
     if digest is not None:
         digest.update(b"%d Hz" % file.samplerate)
@@ -279,7 +285,7 @@ def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib
         if watch is not None:
             watch(file.samplerate, block)
         if file.subtype in UNBOUNDED:
-            _check_samples(path, block)
+            _check_samples(name, block)
         if n_read == 0 and file.channels > 1:
             channel = _find_channel(path, file, block)
         n_read += len(block)
@@ -289,12 +295,12 @@ def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib
             digest.update((mono + 0.0).data)  # -0.0 is the same sample as 0.0
         yield mono
     if n_read == 0:
-        raise InputError.about(path, "a sound file without samples", "at least one sample", AGAIN)
+        raise InputError.about(name, "a sound file without samples", "at least one sample", AGAIN)
     if n_read < file.frames < UNKNOWN:
         raise truncated(path, f"{n_read} samples", file.frames)
     if is_silent(np.stack([lowest, highest])):
         found = f"silence (below {SILENCE:g} of full scale, apart from a constant offset)"
-        raise InputError.about(path, found, "speech", "check the recording")
+        raise InputError.about(name, found, "speech", "check the recording")
 
 
 def _resample_blocks(blocks: Iterable[np.ndarray], sample_rate: int, n_frames: int, speed: float) -> Iterator[np.ndarray]:
@@ -309,13 +315,13 @@ def _resample_blocks(blocks: Iterable[np.ndarray], sample_rate: int, n_frames: i
         yield resampled
 
 
-def _check_samples(path: Path, block: np.ndarray) -> None:
+def _check_samples(name: str, block: np.ndarray) -> None:
     peak = float(np.abs(block).max())
     if not np.isfinite(peak):
-        raise InputError.about(path, "samples that are not finite (NaN or infinity)", "samples from -1 to 1", AGAIN)
+        raise InputError.about(name, "samples that are not finite (NaN or infinity)", "samples from -1 to 1", AGAIN)
     if peak > MAX_AMPLITUDE:
         action = "divide integers in float samples by their full scale (16 bits: 32768), or export it at a lower level"
-        raise InputError.about(path, f"samples up to {peak:g}", "samples from -1 to 1", action)
+        raise InputError.about(name, f"samples up to {peak:g}", "samples from -1 to 1", action)
 
 
 def _find_channel(path: Path, file: SoundFile, first: np.ndarray) -> int | None:

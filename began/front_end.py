@@ -13,11 +13,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, measure_seconds, stream_audio
+from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, describe_path, measure_seconds, stream_audio
 from began.errors import InputError
 
 FRONT_ENDS = ("literal", "trimmed", "normalized")
@@ -192,7 +191,7 @@ def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
     """Returns where a sound file's speech lies; raises as `search_speech` does, and where there is none."""
     speech = search_speech(path, speed)
     if speech is None:
-        raise InputError.about(Path(path), "silence, but for single clicks", "speech", "check the recording")
+        raise InputError.about(describe_path(path), "silence, but for single clicks", "speech", "check the recording")
     return speech
 
 

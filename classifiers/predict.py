@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from began import published_networks
-from began.audio import split_channel
+from began.audio import describe_path, split_channel
 from began.command_line import run_script
 from began.errors import InputError, printable
 from began.files import check_writable
@@ -225,7 +225,7 @@ def _predict(
         for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline, arguments.channel):
             write(text)
     if long:
-        what = f"{printable(long[0].path)} lasts" if len(long) == 1 else f"{len(long)} recordings last"
+        what = f"{printable(describe_path(long[0].path))} lasts" if len(long) == 1 else f"{len(long)} recordings last"
         answers = "a single answer" if len(long) == 1 else "a single answer each"
         print(f"note: {what} over {LONG_SECONDS:.0f} s, and got {answers}; --timeline tells how it goes on", file=sys.stderr)
     return len(bad)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, TAILS, measure_seconds
+from began.audio import SAMPLE_RATE, TAILS, describe_path, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import attach_json, read_attached_json, write_atomically
@@ -116,10 +116,8 @@ class Predictor:
     def notes_on(self, prediction: Prediction) -> list[str]:
         """Returns what to beware of in a prediction; how sure it is, only models that were calibrated know."""
         before = None if prediction.unrestricted is None else prediction.unrestricted.scores
-        calibration, notes = (
-            self.metadata.get("calibration"),
-            self._notes_on(prediction.scores, before, prediction.speech_seconds),
-        )
+        notes = self._notes_on(prediction.scores, before, prediction.speech_seconds)
+        calibration = self.metadata.get("calibration")
         if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:
             notes.append(FAR)
         return notes
@@ -220,7 +218,7 @@ class Predictor:
         try:
             scores = self._aggregate(chunk_scores)
         except InputError as error:  # scores that are not finite
-            return InputError(f"{printable(file.path)}: {error}")
+            return InputError(f"{printable(describe_path(file.path))}: {error}")
         if self.metadata["tail"] == "overlap":  # the last chunk ends where the speech ends
             start[-1] = min(start[-1], max(first, last - 1.0))
         prediction = Prediction(file.path, file.seconds, start, chunk_scores, scores, speech_seconds=last - first)

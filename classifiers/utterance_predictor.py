@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, chunk_blocks, hold_audio, measure_seconds, stream_audio
+from began.audio import SAMPLE_RATE, chunk_blocks, describe_path, hold_audio, measure_seconds, stream_audio
 from began.encoder import N_MEL_BANDS
-from began.errors import InputError, counted, printable
+from began.errors import InputError, counted
 from began.front_end import Speech, cut_speech, locate_speech, measure_speech_seconds, search_speech
 from began.onnx_network import OnnxNetwork
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
@@ -133,7 +133,7 @@ def predict_utterances(
             speech = locate_speech(held, reader.config.front_end)
             scores, distance = reader.score_file(held)
             if not np.isfinite(scores).all():
-                raise InputError.about(printable(path), "scores that are not finite", "numbers", "check the model")
+                raise InputError.about(describe_path(path), "scores that are not finite", "numbers", "check the model")
             length = (speech.end - speech.start) / SAMPLE_RATE
             timeline, start, window, hop = scores[np.newaxis].astype(np.float32), np.zeros(1), seconds, seconds
             heard = np.array([length])

@@ -85,7 +85,9 @@ def test_a_channel_is_read_like_a_file_of_its_own(calls, channel):
 @pytest.mark.parametrize("n_channels", [1, 3])
 def test_a_channel_of_what_is_not_stereo_is_refused(tmp_path, n_channels):
     soundfile.write(tmp_path / "a.wav", np.tile(make_noise(0, 1)[:, np.newaxis], (1, n_channels)), 16_000)
-    with pytest.raises(InputError, match=f"a.wav.*found {n_channels} channels?; expected two.*Leave out --channel"):
+    with pytest.raises(
+        InputError, match=f"a.wav, left channel: found {n_channels} channels?; expected two.*Leave out --channel"
+    ):
         read_audio(name_channel(tmp_path / "a.wav", "left"))
 
 
@@ -141,7 +143,7 @@ def test_a_silent_channel_and_a_broken_file_are_told_once(model, calls, tmp_path
     assert run("--model", model, tmp_path, "--channel", "both", "--output", "csv") == 1
     out, err = capsys.readouterr()
     assert [row["channel"] for row in read_rows(out)] == ["left"]
-    assert err.count("skipped: ") == 2 and "half.wav#track=right: found silence" in err and "2 of 2 files" in err
+    assert err.count("skipped: ") == 2 and "half.wav, right channel: found silence" in err and "2 of 2 files" in err
 
 
 def test_every_channel_has_a_picture(model, calls, tmp_path):
@@ -240,6 +242,10 @@ def test_a_long_recording_is_told_of_the_timeline(model, tmp_path, capsys):
     assert run("--model", model, tmp_path) == 0
     hint = "long.wav lasts over 30 s, and got a single answer; --timeline tells how it goes on"
     assert capsys.readouterr().err.strip().endswith(hint)
+    soundfile.write(tmp_path / "call.wav", np.tile(make_noise(0, 1)[:, np.newaxis], (31, 2)), 16_000)
+    assert run("--model", model, tmp_path / "call.wav", "--channel", "left") == 0
+    assert "call.wav, left channel lasts over 30 s" in capsys.readouterr().err
+    (tmp_path / "call.wav").unlink()
     assert run("--model", model, tmp_path, "--timeline") == 0
     assert "lasts over" not in capsys.readouterr().err
     (tmp_path / "again.wav").write_bytes((tmp_path / "long.wav").read_bytes())
