@@ -199,24 +199,20 @@ def test_the_accuracies_of_the_readme(condition, shown):
 
 
 def test_what_pre_training_gains_over_encoders():
-    """In README and docs, as `make tables` writes it."""
-    table = pd.read_csv(ROOT / "results" / "tables" / "encoder_seeds.csv", dtype={"seed": str})
+    """In README and docs, as `make tables` writes it; the seeds' differences follow from the predictions."""
+    rendered = (ROOT / "results" / "tables" / "encoder_seeds.md").read_text(encoding="utf-8")
     text = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| (default head|support vector machine) \| (.*) \|$", text, re.MULTILINE))
-    for words, condition in (("default head", "utterance_head"), ("support vector machine", "utterance_statistics")):
-        found = table[table["condition"] == condition].set_index("seed")
-        cells = {
-            seed: f"{row['difference']:+.1f} ({row['ci_low']:+.1f} to {row['ci_high']:+.1f})".replace("-", "−")
-            for seed, row in found.iterrows()
-        }
-        assert rows[words] == " | ".join(cells[seed] for seed in ("0", "1", "2", "all"))
-        for seed in (0, 1, 2):
-            names = [f"ablations/{name}" + f"_seed_{seed}" * (seed > 0) for name in (condition, f"{condition}_initial_weights")]
-            mean, interval = difference(*names)
-            assert cells[str(seed)] == f"{mean} ({interval})"
+    rows = re.findall(r"^\| (EmoDB|SAVEE) \| `(\S+)` − `(\S+)`[^|]* \| (.*) \|$", rendered, re.MULTILINE)
+    assert len(rows) >= 4
+    for corpus, one, other, cells in rows:
+        assert f"| {corpus} | `{one}` − `{other}` | {cells} |" in text
+        for seed, cell in enumerate(cells.split(" | ")[:3]):
+            mean, interval = difference(*(f"ablations/{name}" + f"_seed_{seed}" * (seed > 0) for name in (one, other)))
+            assert cell == f"{mean} ({interval})"
     shown = " ".join(TEXT.split("```bash")[0].split())
-    assert "three encoders of 16 epochs 1.0 (−3.6 to +5.5, over encoders, too)" in shown
-    assert rows["default head"].endswith("+1.0 (−3.6 to +5.5)")
+    for one, said in (("utterance_head", "encoders of 16 epochs gain "), ("savee_utterance_head", " and ")):
+        (cells,) = (cells for _, name, other, cells in rows if (name, other) == (one, f"{one}_initial_weights"))
+        assert said + cells.split(" | ")[-1].removeprefix("+").replace(")", "") in shown
 
 
 _OF_SHARES = [f"label_efficiency/{{}}{name}_{{:03d}}" for name in ("utterance_head", "initial_weights", "functionals")]
@@ -325,7 +321,7 @@ def test_the_readings_of_table_1():
     rows = re.findall(
         r"^\| ([^|]+) \| (accuracy|binary accuracy) of (utterance|chunk)s \| (.*) \| (\d+) \|$", text, re.MULTILINE
     )
-    assert len(rows) == 6
+    assert len(rows) >= 4
     for name, metric, level, scores, n_runs in rows:
         for speaker, score in zip(("DC", "JE", "JK", "KL"), scores.split(" | "), strict=True):
             found = table.loc[(conditions[name], metric.replace(" ", "_"), level, speaker)]

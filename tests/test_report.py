@@ -468,7 +468,7 @@ def test_ablations_on_savee_stand_apart(results):
     emodb_text, savee_text = text_of(results, "ablations").split("## On whole utterances of SAVEE")
     assert "`savee_" not in emodb_text.split("## On whole utterances")[1]
     assert "`savee_utterance_head_initial_weights`" in savee_text and "`utterance_head`" not in savee_text.split("Not run")[0]
-    assert "`savee_utterance_head` lies +10.0 points (+10.0 to +10.0) over `savee_utterance_head_initial_weights`" in emodb_text
+    assert "−10.0 (−10.0 to −10.0)" in savee_text
     assert tables.label_ablations("utterance_head")["reference"] == ("the paper", pytest.approx(72))
     assert tables.label_ablations("savee_utterance_head")["reference"] is None
     render(results)

@@ -64,11 +64,7 @@ ABLATIONS = {
 }
 """Base of ablations -> heading of those that are compared with it."""
 
-_COMPARED = {
-    "utterance_head": ("utterance_head_initial_weights", "functionals"),
-    "began_16_epochs": ("initial_weights",),
-    "savee_utterance_head": ("savee_utterance_head_initial_weights",),
-}
+_COMPARED = {"utterance_head": ("utterance_head_initial_weights", "functionals"), "began_16_epochs": ("initial_weights",)}
 """Base of ablations -> what it is compared with in words."""
 
 _MAIN = ("accuracy", RECALL, *CONCORDANCE)
