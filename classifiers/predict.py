@@ -347,7 +347,7 @@ def _cells(predictor: Predictor, scores: np.ndarray | None) -> tuple[list[str], 
 
 
 def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
-    """Yields a table: one row per file (level `utterance`) and with `timeline` one for each second (level `chunk`).
+    """Yields a table: one row per file (level `utterance`) and with `timeline` one per window (level `chunk`).
 
     Where a channel was chosen, it has a column of its own.
     """
