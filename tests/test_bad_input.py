@@ -274,6 +274,12 @@ FOLDERS = [
         ("--class-weight balanced", "found it with functionals", "--conditions without those"),
     ),
     Case(
+        "table 3: the name of another method's runs",
+        TABLE3,
+        lambda b: b.table3(None, "--method", "head", "--condition", "utterance_head"),
+        ("--condition utterance_head: found the name of runs with another method; expected head_per_second",),
+    ),
+    Case(
         "ablations: a condition of the other corpus",
         ABLATIONS,
         lambda b: ["--data-dir", b.corpora / "EmoDB", "--conditions", "majority", "savee_utterance_head"],

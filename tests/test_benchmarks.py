@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from experiments.benchmarks import ROOT
+from began.errors import InputError
+from experiments.benchmarks import ROOT, check_out
 from experiments.benchmarks.__main__ import PARTS
 
 
@@ -83,6 +84,11 @@ def test_benchmark_of_tables_in_miniature():
     assert row["name"] == "one run of Table 3, support vector machines" and row["unit"] == "s"
     assert row["ours"] > 0 and row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=1e-2)
     assert list_worktrees() == before
+
+
+def test_a_commit_that_is_not_there_is_named():
+    with pytest.raises(InputError, match="--against no-such-commit: found .*no-such-commit"), check_out("no-such-commit"):
+        pass
 
 
 def test_tables_are_measured_beside_a_commit_alone(tmp_path, capsys):

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import ON_UTTERANCES
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.data import Data
+from experiments.evaluation.evaluation_loop import _list_predictions
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
@@ -532,6 +534,16 @@ def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_pat
         and config["front_end"] == ("trimmed" if script == "table1_savee" else "normalized")
         and not {"epochs", "max_evals", "pooling"} & set(config)
     )
+
+
+def test_classes_may_have_any_name():
+    """`self` is no argument, nor are the names of columns that a class does not share."""
+    table = pd.DataFrame({"utterance": ["a", "b"], "speaker": "x", "label": ["self", "other"]})
+    data = SimpleNamespace(corpus=Corpus("own", table, ("other", "self")))
+    scores = np.array([[0.2, 0.8], [0.7, 0.3]])
+    listed = _list_predictions("x", {CATEGORICAL: {"utterance": (np.array([0, 1]), scores)}}, data)
+    assert list(listed.columns) == ["utterance", "speaker", "fold", "target", "prediction", "other", "self"]
+    assert list(listed["prediction"]) == ["self", "other"] and list(listed["self"]) == [0.8, 0.3]
 
 
 def same_results(first: Path, second: Path, experiment: str, condition: str) -> None:

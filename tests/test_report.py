@@ -19,8 +19,8 @@ from began.errors import InputError
 from experiments import figures, report
 from experiments.evaluation import paper
 from experiments.evaluation.condition import DEFAULT_HEAD_SEEN, LEAKING, PROTOCOLS, SPACE_SEEN, STATISTICS_SEEN
-from experiments.evaluation.conditions import EXPERIMENTS, at_encoder_seed
-from experiments.reporting import encoder_seeds_table, error_analysis, tables
+from experiments.evaluation.conditions import EXPERIMENTS, at_encoder_seed, carried_over
+from experiments.reporting import encoder_seeds_table, error_analysis, tables, transfer_table
 from experiments.reporting.markdown import Footnotes, escape, number
 from experiments.reporting.readme import update_readme
 from experiments.reporting.render import render
@@ -494,6 +494,26 @@ def test_runs_on_other_test_parts_are_not_averaged(results):
         predictions = pd.DataFrame({"utterance": names, "target": "anger", "prediction": "anger", "anger": 1.0, "sadness": 0.0})
         write_run(results, "ablations", "began", run, {("pooled", "utterance"): {"accuracy": 1.0}}, predictions=predictions)
     assert math.isnan(row_of(table_of(results, "ablations"), scope="runs averaged")["mean"])
+
+
+def test_one_speaker_of_another_corpus_has_a_score_without_an_interval(results):
+    name = carried_over("emodb", "savee", "functionals", "source", 0).name
+    predictions = pd.DataFrame({"utterance": ["a", "b"], "speaker": "DC", "fold": "DC", "target": ["anger", "fear"]})
+    predictions = predictions.assign(prediction="anger", anger=0.9, fear=0.1)
+    scores = {(fold, "utterance"): {"accuracy": 0.5, "unweighted_average_recall": 0.5} for fold in ("DC", "pooled")}
+    write_run(results, "transfer", name, 1, scores, predictions=predictions)
+    (row,) = transfer_table.make_table(Results(results)).itertuples()
+    assert row.accuracy == row.accuracy_pooled == 50 and math.isnan(row.accuracy_ci_low)
+    assert "1 run: accuracy" in transfer_table.to_markdown(Results(results), transfer_table.make_table(Results(results)))
+
+
+def test_seeds_on_different_recordings_are_not_averaged_and_it_is_said(results):
+    for seed, sounds in ((0, "a"), (1, "a"), (2, "b")):
+        for name in ("utterance_head", "utterance_head_initial_weights"):
+            emodb(results, at_encoder_seed(name, seed), "ablations", (0.7,), config={"sounds_sha256": sounds})
+    table = encoder_seeds_table.make_table(Results(results))
+    assert list(table["seed"]) == ["0", "1", "2"]
+    assert "The seeds were run on different recordings" in encoder_seeds_table.to_markdown(Results(results), table)
 
 
 def test_every_caveat_is_one_footnote(results):
