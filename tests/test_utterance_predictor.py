@@ -21,7 +21,7 @@ from began.front_end import stream_speech  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig, stream_spectrogram  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder, fill_up  # noqa: E402
-from classifiers import predict  # noqa: E402
+from classifiers import output_formats, predict  # noqa: E402
 from classifiers.heads import UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
 from classifiers.predictor import NO_CHOICE, build_predictor, load_predictor, save_predictor  # noqa: E402
 
@@ -229,7 +229,7 @@ def test_one_of_the_allowed_answers_is_given_also_where_all_have_no_probability(
     np.testing.assert_allclose(scores, [[0, 0.5, 0.5], [0, 0.2, 0.8]])
     none, some = (SimpleNamespace(scores=row, distance=None, speech_seconds=None, unrestricted=None) for row in scores)
     assert predictor.notes_on(none) == [NO_CHOICE] and predictor.notes_on(some) == []
-    assert predict._describe(predictor, scores[0]).startswith("joy 50 %")  # the first of equals, as in other formats
+    assert output_formats._describe(predictor, scores[0]).startswith("joy 50 %")  # the first of equals, as in other formats
 
 
 @pytest.mark.parametrize(

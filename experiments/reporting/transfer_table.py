@@ -77,8 +77,8 @@ def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Foot
     for method, block in part.groupby("method", sort=False):
         names = [carried_over(*row).name for row in block[["source", "target", "method", "training", "shots"]].to_numpy()]
         marks = footnotes.marks("; ".join(dict.fromkeys(note for name in names for note in results.notes(TRANSFER.name, name))))
-        fewest, most = int(block["n_runs"].min()), int(block["n_runs"].max())
-        n_runs = counted(most, "run") if fewest == most else f"{fewest} to {most} runs"
+        numbers = sorted({int(number) for number in block["n_runs"]})
+        n_runs = counted(numbers[0], "run") if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} runs"
         heads += [f"`{method}`, {n_runs}: accuracy{marks}", "UAR"]
     for (shots, training), scores in part.groupby(["shots", "training"], sort=False):
         cells = [_WORDS[str(training)].format(source=source, target=target), f"{shots} of {target}" if shots else "none"]
