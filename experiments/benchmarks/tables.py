@@ -33,10 +33,8 @@ def benchmark(
         for method in methods:
             ours, alternative = (partial(_make_table, root, corpus, method, max_evals) for root in (ROOT, other))
             seconds = alternate({"ours": ours, "alternative": alternative}, repetitions=1)
-            note = (
-                f"{speakers} speakers, {n_texts} texts, {max_evals} trials per search; timed once, after a round that does not "
-            )
-            note += f"count; the alternative: commit {against}"
+            note = f"{speakers} speakers, {n_texts} texts, {max_evals} trials per search; timed once, after a round that does "
+            note += f"not count; the alternative: commit {against}"
             name = f"one run of Table 3, {METHODS[method]}"
             rows.append(make_row(name, seconds["ours"], seconds["alternative"], "s", note, inverse=True))
     return rows

@@ -127,13 +127,11 @@ _COUNTERPARTS: dict[str, tuple[str, str, dict]] = {
 }
 """What pre-trained encoders are compared with -> how the encoders' names begin, words, differences of the settings."""
 
-_ALL_COUNTERPARTS = tuple(_COUNTERPARTS)
-
 _COMPARED_WITH = {
-    "utterance_head": _ALL_COUNTERPARTS,
-    "utterance_statistics": _ALL_COUNTERPARTS,
-    "savee_utterance_head": _ALL_COUNTERPARTS[:1],
-    "savee_utterance_statistics": _ALL_COUNTERPARTS[:1],
+    "utterance_head": ("initial_weights", "autoencoder"),
+    "utterance_statistics": ("initial_weights", "autoencoder"),
+    "savee_utterance_head": ("initial_weights",),
+    "savee_utterance_statistics": ("initial_weights",),
 }
 """Ablation on a pre-trained encoder -> keys of _COUNTERPARTS."""
 

@@ -264,12 +264,12 @@ class Results:
 
         Where every run draws a test part of its own, other runs are other recordings.
         """
+        if not any("for every run" in str(config.get("protocol")) for config in self.settings(experiment, condition)):
+            return None
         seeds = [
             {number: config.get("seed") for (*names, number), config in self.configs.items() if names == [experiment, name]}
             for name in (condition, base)
         ]
-        if not any("for every run" in str(config.get("protocol")) for config in self.settings(experiment, condition)):
-            return None
         return sorted(number for number, seed in seeds[0].items() if seeds[1].get(number, -1) == seed)
 
     def _are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
