@@ -20,7 +20,7 @@ import numpy as np
 from began.components import N_COMPONENTS, hash_components
 from began.encoder import LAYERS, N_MEL_BANDS, FrozenEncoder, mel_filters
 from began.front_end import stream_altered_speech, stream_speech
-from began.onnx_network import OnnxNetwork
+from began.onnx_network import OnnxNetwork, as_onnx
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, stream_spectrogram
 
 STATISTICS = ("mean", "deviation", "maximum", "minimum")
@@ -90,6 +90,12 @@ class UtteranceEncoder:
         """Of an utterance: (40, 1, n_statistics)."""
         return (N_MEL_BANDS, 1, len(self.statistics))
 
+    @functools.cached_property
+    def _network(self) -> Any:
+        """The model, in the form in which it runs fastest on one utterance at a time."""
+        with _STARTING:
+            return as_onnx(self.model)
+
     def embed_file(
         self,
         path: str | os.PathLike[str],
@@ -139,13 +145,13 @@ class UtteranceEncoder:
         yield self._embed_piece(fill_up(held, self.config), before, None)
 
     def _embed_piece(self, piece: np.ndarray, start: int, end: int | None) -> list[np.ndarray]:
-        blocks = run_on_any_length(self.model, piece[np.newaxis, :, :, np.newaxis])
+        blocks = run_on_any_length(self._network, piece[np.newaxis, :, :, np.newaxis])
         factors = [piece.shape[1] // block.shape[1] for block in blocks]
         ends = [None if end is None else end // factor for factor in factors]
         return [block[0, start // factor : last] for block, factor, last in zip(blocks, factors, ends, strict=True)]
 
 
-_TRACING = threading.Lock()  # of threads that embed files side by side, one traces and the others wait
+_STARTING = threading.Lock()  # of threads that embed files side by side, one makes the network ready and the others wait
 
 
 def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
@@ -161,7 +167,7 @@ def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
         return model.predict_on_batch(inputs)
     import tensorflow as tf
 
-    with _TRACING:
+    with _STARTING:
         if not hasattr(model, "run_traced"):
             sizes = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
             model.run_traced = tf.function(lambda batch: model(batch, training=False), [sizes]).get_concrete_function()

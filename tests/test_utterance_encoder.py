@@ -8,12 +8,13 @@ import soundfile
 
 keras = pytest.importorskip("keras")
 
-from began import audio, utterance_encoder  # noqa: E402
+from began import audio, onnx_network, utterance_encoder  # noqa: E402
 from began.audio import name_part  # noqa: E402
 from began.components import read_components  # noqa: E402
 from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
 from began.errors import InputError  # noqa: E402
 from began.files import attach_json, sha256_of  # noqa: E402
+from began.onnx_network import OnnxNetwork  # noqa: E402
 from began.representation import represent_utterances  # noqa: E402
 from began.spectrogram import compute_spectrograms  # noqa: E402
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder, fill_up, name_statistics, pool_bands  # noqa: E402
@@ -45,6 +46,23 @@ def test_pieces_give_what_the_whole_gives(encoder, spectrogram, monkeypatch, n_p
     pieces = encoder.embed(np.array_split(spectrogram, n_pieces, axis=1))
     assert whole.shape == encoder.feature_shape
     np.testing.assert_allclose(pieces, whole, atol=1e-5)
+
+
+def test_the_graph_that_runs_gives_what_keras_gives(tiny_encoder, encoder, spectrogram, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    assert isinstance(encoder._network, OnnxNetwork)
+    monkeypatch.setattr(onnx_network, "has_accelerator", lambda: True)
+    of_keras = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), components=read_components(tiny_encoder))
+    assert of_keras._network is of_keras.model
+    for n_frames in (32, 96, 400):
+        piece = [spectrogram[:, :n_frames]]
+        np.testing.assert_allclose(encoder.embed(piece), of_keras.embed(piece), atol=2e-5)
+
+
+def test_a_network_without_a_graph_stays_with_keras():
+    inputs = keras.Input((512, None, 1))
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same", activation="gelu")(inputs))
+    assert onnx_network.as_onnx(model) is model
 
 
 def test_statistics_are_those_of_numpy(encoder, spectrogram):
