@@ -307,6 +307,8 @@ def test_the_scores_of_carrying_over():
     worse = table[(table["method"] == "functionals") & (table["target"] == "emodb") & (table["training"] == "source")]
     assert (worse["difference_ci_high"].dropna() < 0).all()
     expected += [f"{-end:.1f}" for end in (worse["difference"].max(), worse["difference"].min())]
+    columns = [scores(f"difference{end}", "functionals", "adapted", 0) for end in ("", "_ci_low", "_ci_high")]
+    expected += [value for of_target in zip(*columns, strict=True) for value in of_target]
     assert re.findall(r"\d+\.\d", section) == expected
 
 
