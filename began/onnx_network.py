@@ -126,9 +126,10 @@ def load_onnx_network(path: str | os.PathLike[str]) -> OnnxNetwork:
 
 
 def as_onnx(model: Any) -> Any:
-    """Returns a network of Keras as an `OnnxNetwork`, or as it is where that would not be faster or cannot be.
+    """Returns a network of Keras as an `OnnxNetwork`, or as it is where there is an accelerator, or a layer without a node.
 
-    On a processor, TensorFlow runs convolutions of a batch of one without its fast kernels, in about four times the time.
+    It is for batches of one: on a processor with AVX2, oneDNN within TensorFlow convolves these by matrix products, which takes
+    several times as long per input as its kernel for larger batches.
     """
     if isinstance(model, OnnxNetwork) or not has_onnx() or has_accelerator():
         return model
