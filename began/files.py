@@ -33,10 +33,10 @@ UNFINISHED = ".writing-"
 WEIGHTS = "model.weights.h5"
 """The member of a .keras file that holds the weights; all others are JSON, and small."""
 
-MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 20, 1 << 26
+MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 22, (1 << 26) + (1 << 22)
 """Largest JSON member, and most bytes of all members together, that are read from a .keras file: a small archive can hold huge
-ones, and Keras holds weights three times while it reads them. The default networks have a tenth of both, those of 128 base
-filters 60 MB."""
+ones, and Keras holds weights three times while it reads them. The default networks have a tenth of the second, those of 128
+base filters 63 MB; a list of 260,000 recordings that a model was trained on takes the first."""
 
 NEW_IN_KERAS = ("quantization_config", "input_axes", "output_axes")
 """Members that layers and initialisers have since Keras 3.5, and that networks of this project leave at null."""
@@ -278,7 +278,15 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
     So one file carries a network and the settings it was made with, and still loads without this project's code, in Keras 3.5
     and later. Dates and memory addresses, which Keras also writes, are taken out: the same network and settings give the same
     bytes, and so the same hash, by which runs know their encoder.
+
+    Raises:
+        InputError: `content` is longer than what is read again; the file stays as it was.
     """
+    data = json.dumps(content, indent=1, sort_keys=True).encode()
+    if len(data) > MAX_JSON_BYTES:
+        found, expected = f"{len(data) / 1e6:.1f} MB in {name}.json", f"at most {MAX_JSON_BYTES / 1e6:.1f} MB"
+        action = "train on fewer recordings, which are listed there: it could be saved, but not opened again"
+        raise InputError.about(Path(keras_file).name, found, expected, action)
     with zipfile.ZipFile(keras_file) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
     if "metadata.json" in members:
@@ -289,7 +297,7 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
         address = rb'(?<="shared_object_id": )\d+'
         config = re.sub(address, lambda a: ids.setdefault(a[0], b"%d" % len(ids)), members["config.json"])
         members["config.json"] = json.dumps(json.loads(config, object_hook=_leave_out_new_members)).encode()
-    members[f"{name}.json"] = json.dumps(content, indent=1, sort_keys=True).encode()
+    members[f"{name}.json"] = data
     with zipfile.ZipFile(keras_file, "w") as archive:
         for member, data in members.items():
             archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
