@@ -42,10 +42,17 @@ def set_environment() -> None:
 
 
 def _may_write(folder: str) -> bool:
-    """Tells whether a folder can be written to, or made where it is missing."""
-    path = Path(folder).expanduser().absolute()
-    nearest = next(place for place in (path, *path.parents) if place.exists())
-    return nearest.is_dir() and os.access(nearest, os.W_OK)
+    """Tells whether a folder can be written to, or made where it is missing.
+
+    Path's methods raise where nobody has a home, and in a folder of another user that may not be entered.
+    """
+    nearest = os.path.expanduser(folder)  # noqa: PTH111
+    if nearest.startswith("~"):
+        return False
+    nearest = os.path.abspath(nearest)  # noqa: PTH100
+    while not os.path.exists(nearest):  # noqa: PTH110
+        nearest = os.path.dirname(nearest)  # noqa: PTH120
+    return os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK)  # noqa: PTH112
 
 
 def count_cores() -> int:
