@@ -16,7 +16,7 @@ import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
 from began.errors import InputError, counted, printable, raise_passing
-from began.files import describe_no_file
+from began.files import describe_no_file, is_file
 from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
 
 SAMPLE_RATE = 16_000
@@ -146,7 +146,7 @@ def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: f
 def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]:
     """Returns file, start and end in seconds of what `name_part` named; 0 and None where it is a whole file."""
     part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", os.fspath(path), re.DOTALL)
-    if part is None or Path(path).is_file():  # a file may be called so
+    if part is None or is_file(path):  # a file may be called so
         return Path(path), 0.0, None
     return Path(part[1]), float(part[2]), float(part[3])
 
@@ -163,7 +163,7 @@ def name_channel(path: str | os.PathLike[str], channel: str) -> str:
 def split_channel(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """Returns file and channel of what `name_channel` named; "" where it is all of a file."""
     part = re.fullmatch(rf"(.*)#track=({'|'.join(CHANNELS)})", os.fspath(path), re.DOTALL)
-    if part is None or Path(path).is_file():  # a file may be called so
+    if part is None or is_file(path):  # a file may be called so
         return Path(path), ""
     return Path(part[1]), part[2]
 
@@ -223,7 +223,7 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
 
     named, (whole, channel) = Path(path), split_channel(path)
     path, start_seconds, end_seconds = split_part(whole)
-    if not path.is_file():
+    if not is_file(path):
         raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
     try:
         if path.stat().st_size == 0:

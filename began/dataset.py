@@ -20,7 +20,7 @@ import numpy as np
 
 from began.audio import hash_sound, name_part, split_part
 from began.errors import InputError, printable, raise_passing
-from began.files import lock_folder, open_npy, shorten, write_npy, write_text
+from began.files import is_file, is_there, lock_folder, open_npy, shorten, write_npy, write_text
 from began.find_sounds import StrPath, list_files
 from began.front_end import stream_chunks
 from began.sound_hashes import State, hash_together, look_at
@@ -78,7 +78,7 @@ def _name_source(path: str | os.PathLike[str]) -> str:
 
 def _claim_folder(path: Path, description: dict[str, Any]) -> None:
     """Writes the store's description, or compares it with the one that is there."""
-    if not path.exists():
+    if not is_there(path):
         write_text(path, json.dumps(description, indent=1))
         return
     stored = _read_description(path)
@@ -224,7 +224,7 @@ class ChunkStore:
     def _check_shard(self, path: Path) -> tuple[int, np.ndarray]:
         """Returns where a shard's chunks begin, and the checksum of each."""
         action = "run the preparation again; it goes on where it was"
-        if not path.is_file():
+        if not is_file(path):
             raise InputError.about(path, "no such shard", f"{len(self._paths)} finished shards", action)
         try:
             chunks, checksums = open_npy(path, "<f2", (self.config.n_bins, self.config.n_frames))

@@ -215,11 +215,30 @@ def read_arrays(content: bytes) -> dict[str, np.ndarray]:
         raise ValueError(str(error)) from error
 
 
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a file is there. Path's method raises where a folder may not be entered, or a name is too long."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a folder is there, as `is_file` does."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Tells whether anything is there, as `is_file` does."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def describe_no_file(path: Path) -> str:
     """Returns what is there in place of a file: pipes and devices would never end, or be read only once."""
-    if path.is_dir():
-        return "a folder"
-    return "a pipe or device" if path.exists() else "no such file"
+    try:
+        if path.is_dir():
+            return "a folder"
+        return "a pipe or device" if path.exists() else "no such file"
+    except OSError as error:
+        raise_passing(error)
+        return f"a path that cannot be looked at ({error.strerror})"
 
 
 def shorten(items: Sequence[str], limit: int = 5) -> str:
@@ -339,7 +358,7 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
     """
     path = Path(keras_file)
     expected = f"a .keras file of this project, with {name}.json inside"
-    if not path.is_file():
+    if not is_file(path):
         raise InputError.about(path, describe_no_file(path), expected, "check the path")
     try:
         with open_keras_file(path) as archive:
