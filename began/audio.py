@@ -405,6 +405,8 @@ def chunk_blocks(
 ) -> Iterator[np.ndarray]:
     """Yields the chunks of consecutive blocks of a waveform at constant memory; together they equal `cut_chunks`.
 
+    However far they overlap, at most a minute of them is yielded at a time, or one where they are longer.
+
     Args:
         blocks: float32, shape (n,) each.
         hop_samples, tail: see `cut_chunks`.
@@ -414,6 +416,7 @@ def chunk_blocks(
         raise ValueError(f"tail is {tail!r}; expected one of {', '.join(TAILS)}")
     if not 1 <= hop_samples <= n_samples:
         raise ValueError(f"hop_samples is {hop_samples}; expected 1 to {n_samples}")
+    n_together = max(1, int(BLOCK_SECONDS * SAMPLE_RATE) // n_samples)
     held = np.zeros(0, np.float32)  # samples still needed, the last chunk's among them
     start = 0  # of the next chunk, within `held`
     covered = 0  # samples of `held` that lie in a chunk already
@@ -422,7 +425,8 @@ def chunk_blocks(
         held = np.concatenate([held, block]) if len(held) else block
         if len(held) - start >= n_samples:
             chunks = np.lib.stride_tricks.sliding_window_view(held[start:], n_samples)[::hop_samples]
-            yield np.ascontiguousarray(chunks)
+            for first in range(0, len(chunks), n_together):
+                yield chunks[first : first + n_together].copy()
             covered = start + (len(chunks) - 1) * hop_samples + n_samples
             start += len(chunks) * hop_samples
             # A tail that overlaps looks back by at most one chunk.

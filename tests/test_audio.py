@@ -153,6 +153,19 @@ def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
     np.testing.assert_array_equal(together, chunks)
 
 
+@pytest.mark.parametrize(("n_samples", "together"), [(CHUNK_SAMPLES, 60), (7 * CHUNK_SAMPLES, 8), (90 * CHUNK_SAMPLES, 1)])
+def test_chunks_that_overlap_take_no_more_memory(n_samples, together):
+    """Windows of a minute, ten a second, would be 2 GB of a minute's block."""
+    blocks = [np.arange(60 * CHUNK_SAMPLES, dtype=np.float32)] * 2
+    hop = CHUNK_SAMPLES // 4
+    pieces = list(audio.chunk_blocks(blocks, hop, "drop", n_samples))
+    assert max(map(len, pieces)) == together and all(piece.flags.c_contiguous for piece in pieces)
+    assert sum(map(len, pieces)) == (120 * CHUNK_SAMPLES - n_samples) // hop + 1
+    whole = np.concatenate(blocks)
+    for number, chunk in enumerate(chunk for piece in pieces for chunk in piece):
+        assert chunk[0] == whole[number * hop] and chunk[-1] == whole[number * hop + n_samples - 1]
+
+
 def test_tails():
     waveform = np.arange(1, 24_001, dtype=np.float32)
     assert len(cut_chunks(waveform, tail="drop")) == 1
