@@ -72,6 +72,8 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync(path.parent)
     except OSError as error:
+        if isinstance(error.filename, (str, bytes)) and not _is_part_of_writing(error.filename, path, folder):
+            raise  # about another file, such as a recording that the block reads
         raise _cannot_write(path, error) from error
     finally:
         try:
@@ -98,6 +100,12 @@ def check_writable(folder: str | os.PathLike[str], subject: str) -> None:
             raise_passing(error)
         found = f"a folder that cannot be written to ({error.strerror})"
         raise InputError.about(subject, found, "a writable folder", "choose another one") from error
+
+
+def _is_part_of_writing(name: str | bytes, path: Path, unfinished: Path) -> bool:
+    """Tells whether a name is that of a file that is written, of what lies in the folder of its beginnings, or above it."""
+    named, path, unfinished = (Path(os.path.abspath(file)) for file in (os.fsdecode(name), path, unfinished))  # noqa: PTH100
+    return named in (path, *path.parents) or named.is_relative_to(unfinished)
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
