@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import os
 import re
 import sys
@@ -146,9 +147,13 @@ def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: f
 def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]:
     """Returns file, start and end in seconds of what `name_part` named; 0 and None where it is a whole file."""
     part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", os.fspath(path), re.DOTALL)
-    if part is None or is_file(path):  # a file may be called so
+    try:
+        start, end = (float(part[2]), float(part[3])) if part else (0.0, 0.0)
+    except ValueError:
+        part = None
+    if part is None or not math.isfinite((abs(start) + abs(end)) * MAX_RATE_HZ) or is_file(path):  # a file may be called so
         return Path(path), 0.0, None
-    return Path(part[1]), float(part[2]), float(part[3])
+    return Path(part[1]), start, end
 
 
 CHANNELS = ("left", "right")
@@ -199,20 +204,29 @@ class _Part:
 
     def __init__(self, file: SoundFile, name: Path, start_seconds: float, end_seconds: float) -> None:
         self.samplerate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
-        self._file, self._first = file, round(start_seconds * file.samplerate)
+        self._file, self._name, self._first = file, name, round(start_seconds * file.samplerate)
         self.frames = round(end_seconds * file.samplerate) - self._first
         if not 0 <= self._first < self._first + self.frames <= file.frames:
-            found = f"a file of {file.frames / file.samplerate:g} s"
-            raise InputError.about(name, found, "one that has this part", "correct the part's start and end")
+            raise self._behind_end(f"a file of {file.frames / file.samplerate:g} s")
         self.seek(0)
 
+    def _behind_end(self, found: str) -> InputError:
+        return InputError.about(self._name, found, "one that has this part", "correct the part's start and end")
+
     def seek(self, frame: int) -> None:
-        self._file.seek(self._first + frame)
+        try:
+            self._file.seek(self._first + frame)
+        except RuntimeError as error:  # libsndfile's
+            if self._file.frames < UNKNOWN:
+                raise
+            raise self._behind_end("a file that ends before") from error
         self._n_left = self.frames - frame
 
     def read(self, n_frames: int, **options: Any) -> np.ndarray:
         block = self._file.read(min(n_frames, self._n_left), **options)
         self._n_left -= len(block)
+        if self._n_left and not len(block) and self._file.frames >= UNKNOWN:  # else `read_blocks` finds what is missing
+            raise self._behind_end("a file that ends before")
         return block
 
 
