@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -249,10 +250,10 @@ def test_bad_files_from_a_pipe_stay_neither_open_nor_in_memory(loaded, tmp_path)
     try:
         outcomes = loaded["categorical"].predict_files([tmp_path / "a.wav"] * 20, windows=(1.0, 1.0))
         assert all(isinstance(outcome, InputError) for _, outcome in outcomes)
-        n_open, (held, _) = len(os.listdir("/proc/self/fd")), tracemalloc.get_traced_memory()
+        n_open, (held, _) = len(list(Path("/proc/self/fd").iterdir())), tracemalloc.get_traced_memory()
         outcomes = loaded["categorical"].predict_files([tmp_path / "a.wav"] * 20, windows=(1.0, 1.0))
         assert len(list(outcomes)) == 20
-        assert len(os.listdir("/proc/self/fd")) == n_open
+        assert len(list(Path("/proc/self/fd").iterdir())) == n_open
         assert tracemalloc.get_traced_memory()[0] - held < 1_000_000
     finally:
         gc.enable()
@@ -552,6 +553,15 @@ def test_a_picture_is_drawn_for_each_file(made, sounds, tmp_path, capsys, task):
     assert run("--model", made[task][2], sounds / "a.wav", sounds / "c.wav", "--plot", tmp_path / "p") == 0
     for name in ("a.png", "c.png"):
         assert (tmp_path / "p" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["你好.wav", "a -1.wav"])
+def test_pictures_of_any_name_are_drawn_without_warnings(loaded, sounds, tmp_path, monkeypatch, name):
+    shutil.copy(sounds / "a.wav", tmp_path / name)
+    prediction = loaded["dimensional"].predict_file(tmp_path / name)
+    assert picture._title(prediction, loaded["dimensional"]).startswith(f"{name}: arousal ")
+    with warnings.catch_warnings(action="error"):
+        picture.plot_prediction(prediction, loaded["dimensional"], tmp_path / "a.png")
 
 
 def test_long_files_are_drawn_too(loaded, sounds, tmp_path, monkeypatch):
