@@ -214,7 +214,7 @@ def test_a_syllable_in_a_window_is_noted(model, tmp_path):
     soundfile.write(tmp_path / "a.wav", loudness * np.random.default_rng(0).standard_normal(96_000), 16_000)
     predictor = load_predictor(model)
     ((_, found),) = predictor.predict_files([tmp_path / "a.wav"], windows=(3.0, 3.0))
-    assert [predictor.notes_on_chunk(found, number) for number in range(2)] == [[], ["short: 0.086 s of speech", "unsure"]]
+    assert [predictor.notes_on_chunk(found, number) for number in range(2)] == [[], ["short: 0.1 s of speech", "unsure"]]
 
 
 def test_about_says_what_the_model_is(model, capsys):
