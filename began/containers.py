@@ -30,7 +30,7 @@ UNKNOWN = 1 << 62
 """More samples than any file holds: the number of `frames` where only reading all of a file tells it, libsndfile's for FLAC."""
 
 PLACEHOLDERS, NEAR = (0x7F000000, 0x80000000, 0x100000000), 0x20000
-"""Near these lengths is what SoX, arecord, espeak-ng, lame, opusdec, GStreamer and ffmpeg write into a pipe; or it is 0."""
+"""Lengths that programs write in place of an unknown one, give or take NEAR; others write 0."""
 
 MAX_HEADER_BYTES = 1 << 24
 """Longest header that is completed."""

@@ -15,9 +15,9 @@ from began.spectrogram import SpectrogramConfig
 
 keras = pytest.importorskip("keras")
 
+from began import representation  # noqa: E402
 from began.encoder import freeze, load_frozen_encoder  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
-from began import representation  # noqa: E402
 from began.representation import batch_chunks, represent_corpus  # noqa: E402
 
 CONFIG = SpectrogramConfig()
