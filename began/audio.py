@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
 from began.errors import InputError, counted, printable, raise_passing
-from began.files import describe_no_file
+from began.files import describe_no_file, is_file
 from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
 
 SAMPLE_RATE = 16_000
@@ -146,9 +147,13 @@ def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: f
 def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]:
     """Returns file, start and end in seconds of what `name_part` named; 0 and None where it is a whole file."""
     part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", os.fspath(path), re.DOTALL)
-    if part is None or Path(path).is_file():  # a file may be called so
+    try:
+        start, end = (float(part[2]), float(part[3])) if part else (0.0, 0.0)
+    except ValueError:
+        part = None
+    if part is None or not math.isfinite((abs(start) + abs(end)) * MAX_RATE_HZ) or is_file(path):  # a file may be called so
         return Path(path), 0.0, None
-    return Path(part[1]), float(part[2]), float(part[3])
+    return Path(part[1]), start, end
 
 
 CHANNELS = ("left", "right")
@@ -163,7 +168,7 @@ def name_channel(path: str | os.PathLike[str], channel: str) -> str:
 def split_channel(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """Returns file and channel of what `name_channel` named; "" where it is all of a file."""
     part = re.fullmatch(rf"(.*)#track=({'|'.join(CHANNELS)})", os.fspath(path), re.DOTALL)
-    if part is None or Path(path).is_file():  # a file may be called so
+    if part is None or is_file(path):  # a file may be called so
         return Path(path), ""
     return Path(part[1]), part[2]
 
@@ -199,20 +204,29 @@ class _Part:
 
     def __init__(self, file: SoundFile, name: Path, start_seconds: float, end_seconds: float) -> None:
         self.samplerate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
-        self._file, self._first = file, round(start_seconds * file.samplerate)
+        self._file, self._name, self._first = file, name, round(start_seconds * file.samplerate)
         self.frames = round(end_seconds * file.samplerate) - self._first
         if not 0 <= self._first < self._first + self.frames <= file.frames:
-            found = f"a file of {file.frames / file.samplerate:g} s"
-            raise InputError.about(name, found, "one that has this part", "correct the part's start and end")
+            raise self._behind_end(f"a file of {file.frames / file.samplerate:g} s")
         self.seek(0)
 
+    def _behind_end(self, found: str) -> InputError:
+        return InputError.about(self._name, found, "one that has this part", "correct the part's start and end")
+
     def seek(self, frame: int) -> None:
-        self._file.seek(self._first + frame)
+        try:
+            self._file.seek(self._first + frame)
+        except RuntimeError as error:  # libsndfile's
+            if self._file.frames < UNKNOWN:
+                raise
+            raise self._behind_end("a file that ends before") from error
         self._n_left = self.frames - frame
 
     def read(self, n_frames: int, **options: Any) -> np.ndarray:
         block = self._file.read(min(n_frames, self._n_left), **options)
         self._n_left -= len(block)
+        if self._n_left and not len(block) and self._file.frames >= UNKNOWN:  # else `read_blocks` finds what is missing
+            raise self._behind_end("a file that ends before")
         return block
 
 
@@ -223,7 +237,7 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
 
     named, (whole, channel) = Path(path), split_channel(path)
     path, start_seconds, end_seconds = split_part(whole)
-    if not path.is_file():
+    if not is_file(path):
         raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
     try:
         if path.stat().st_size == 0:
@@ -405,6 +419,8 @@ def chunk_blocks(
 ) -> Iterator[np.ndarray]:
     """Yields the chunks of consecutive blocks of a waveform at constant memory; together they equal `cut_chunks`.
 
+    However far they overlap, at most a minute of them is yielded at a time, or one where they are longer.
+
     Args:
         blocks: float32, shape (n,) each.
         hop_samples, tail: see `cut_chunks`.
@@ -414,6 +430,7 @@ def chunk_blocks(
         raise ValueError(f"tail is {tail!r}; expected one of {', '.join(TAILS)}")
     if not 1 <= hop_samples <= n_samples:
         raise ValueError(f"hop_samples is {hop_samples}; expected 1 to {n_samples}")
+    n_together = max(1, int(BLOCK_SECONDS * SAMPLE_RATE) // n_samples)
     held = np.zeros(0, np.float32)  # samples still needed, the last chunk's among them
     start = 0  # of the next chunk, within `held`
     covered = 0  # samples of `held` that lie in a chunk already
@@ -422,7 +439,8 @@ def chunk_blocks(
         held = np.concatenate([held, block]) if len(held) else block
         if len(held) - start >= n_samples:
             chunks = np.lib.stride_tricks.sliding_window_view(held[start:], n_samples)[::hop_samples]
-            yield np.ascontiguousarray(chunks)
+            for first in range(0, len(chunks), n_together):
+                yield chunks[first : first + n_together].copy()
             covered = start + (len(chunks) - 1) * hop_samples + n_samples
             start += len(chunks) * hop_samples
             # A tail that overlaps looks back by at most one chunk.

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import stream_audio
 from began.components import N_COMPONENTS, ORIGINS, components_path
-from began.encoder import load_frozen_encoder, load_random_encoder, read_seed
+from began.encoder import load_frozen_encoder, load_initial_encoder, read_seed
 from began.errors import InputError
 from began.files import sha256_of, write_atomically
-from began.front_end import measure_speech, stream_speech
+from began.front_end import search_speech, stream_speech
 from began.spectrogram import stream_spectrogram
 from began.utterance_encoder import UtteranceEncoder
 
@@ -36,17 +35,17 @@ def measure_components(encoder: UtteranceEncoder, paths: Iterable[str | os.PathL
     Raises:
         InputError: no recording with speech, or see `began.audio.stream_audio`.
     """
-    heard = [_Moments() for _ in encoder.n_channels]
+    moments = [_Moments() for _ in encoder.n_channels]
     for path in paths:
-        if measure_speech(stream_audio(path)) is None:
+        if search_speech(path) is None:
             continue
         spectrogram = stream_spectrogram(stream_speech(path, encoder.config.front_end), encoder.config)
         for pieces in encoder.stream_bands(spectrogram):
-            for moments, frames in zip(heard, pieces, strict=True):
-                moments.add(frames)
-    if not heard[0].n_frames:
+            for of_block, frames in zip(moments, pieces, strict=True):
+                of_block.add(frames)
+    if not moments[0].n_frames:
         raise InputError.about("principal components", "no speech", "recordings of speech", "add some to the unlabelled ones")
-    return [moments.find_components() for moments in heard]
+    return [of_block.find_components() for of_block in moments]
 
 
 class _Moments:
@@ -87,10 +86,10 @@ def write_components(
         paths: recordings; some of many are heard.
         progress: wraps the iteration over them, once for the trained encoder and once for the one with initial weights.
     """
-    heard = [paths[number] for number in np.unique(np.linspace(0, len(paths) - 1, N_RECORDINGS).astype(int))]
+    chosen = [paths[number] for number in np.unique(np.linspace(0, len(paths) - 1, N_RECORDINGS).astype(int))]
     content: dict[str, Any] = {"encoder_sha256": np.array(sha256_of(encoder)), "initial_seed": np.array(read_seed(encoder))}
-    for origin, load in zip(ORIGINS, (load_frozen_encoder, load_random_encoder), strict=True):
-        blocks = measure_components(UtteranceEncoder.of(load(encoder), "normalized"), progress(heard))
+    for origin, load in zip(ORIGINS, (load_frozen_encoder, load_initial_encoder), strict=True):
+        blocks = measure_components(UtteranceEncoder.of(load(encoder), "normalized"), progress(chosen))
         content |= {f"{origin}_block{number}": block for number, block in enumerate(blocks, start=1)}
     path = components_path(encoder)
     with write_atomically(path) as temporary, open(temporary, "wb") as file:

@@ -16,7 +16,7 @@ import numpy as np
 
 from began.encoder import LAYERS, N_MEL_BANDS, read_seed
 from began.errors import InputError, raise_passing
-from began.files import read_arrays, sha256_of
+from began.files import describe_no_file, is_file, read_arrays, sha256_of
 
 N_COMPONENTS = N_MEL_BANDS
 """Of each block: their correlations stand beside what there is of each band. On EmoDB's inner folds 24 scored a point less, and
@@ -57,8 +57,8 @@ def read_components(encoder: str | os.PathLike[str], origin: str = "trained") ->
         InputError: no such file, one that is damaged, or another encoder's.
     """
     path, action = components_path(encoder), "copy it from where the encoder comes from, or repeat its pre-training's command"
-    if not path.is_file():
-        raise InputError.about(path, "no such file", "the principal components of the encoder beside it", action)
+    if not is_file(path):
+        raise InputError.about(path, describe_no_file(path), "the principal components of the encoder beside it", action)
 
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -30,7 +30,7 @@ UNKNOWN = 1 << 62
 """More samples than any file holds: the number of `frames` where only reading all of a file tells it, libsndfile's for FLAC."""
 
 PLACEHOLDERS, NEAR = (0x7F000000, 0x80000000, 0x100000000), 0x20000
-"""Near these lengths is what SoX, arecord, espeak-ng, lame, opusdec, GStreamer and ffmpeg write into a pipe; or it is 0."""
+"""Lengths that programs write in place of an unknown one, give or take NEAR; others write 0."""
 
 MAX_HEADER_BYTES = 1 << 24
 """Longest header that is completed."""
@@ -96,11 +96,23 @@ def open_sound(path: Path) -> soundfile.SoundFile:
             """As in the header; of MPEG layers I and II, the decoder only guesses it, and mostly a little too many."""
             return UNKNOWN if self.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") else int(super().frames)
 
+        def close(self) -> None:
+            """Closes the file object, too, that takes the place of a file's name."""
+            super().close()
+            if isinstance(self.name, _Spliced):
+                self.name.close()
+
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         head, start = _complete_header(path, content)
     # Bytes, as names need not be UTF-8; libsndfile goes by the name of a .raw, and asks for its rate.
     as_it_is = _Spliced(path, b"", 0) if path.suffix.lower() == ".raw" else os.fsencode(path)
-    sound = ForwardSoundFile(_Spliced(path, head, start) if head else as_it_is)
+    opened = _Spliced(path, head, start) if head else as_it_is
+    try:
+        sound = ForwardSoundFile(opened)
+    except BaseException:
+        if isinstance(opened, _Spliced):
+            opened.close()
+        raise
     if sound.format not in CHECKED:
         sound.close()
         found = f"a {sound.format} file, which does not tell whether all of it is there"

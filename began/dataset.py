@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from began.audio import hash_sound, name_part, split_part
-from began.errors import InputError, printable, raise_passing
-from began.files import lock_folder, open_npy, shorten, write_npy, write_text
+from began.errors import InputError, name_cause, printable, raise_passing
+from began.files import is_file, is_there, lock_folder, open_npy, shorten, write_npy, write_text
 from began.find_sounds import StrPath, list_files
 from began.front_end import stream_chunks
 from began.sound_hashes import State, hash_together, look_at
@@ -50,7 +50,8 @@ def prepare_chunk_store(
 
     Shards that an interrupted call has finished are kept, if their files still hold the same sounds: those are read again if
     they have been changed, moved or copied since. Half precision halves the disk (32 kB a second of speech);
-    its rounding, at most 0.0005 of the log range, lies far below the reconstruction error.
+    its rounding, at most 0.0005 of the log range, lies far below the reconstruction error. Memory grows with the longest files:
+    the spectrograms of two more than there are workers may wait for their turn, each of 32 kB a second.
 
     Args:
         paths: sound files, in an order that is the same in every call; or one of them.
@@ -78,7 +79,7 @@ def _name_source(path: str | os.PathLike[str]) -> str:
 
 def _claim_folder(path: Path, description: dict[str, Any]) -> None:
     """Writes the store's description, or compares it with the one that is there."""
-    if not path.exists():
+    if not is_there(path):
         write_text(path, json.dumps(description, indent=1))
         return
     stored = _read_description(path)
@@ -122,7 +123,7 @@ def _write_shards(
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as finisher:
         try:
             jobs = (pool.submit(_read_spectrograms, path, config, stop) for shard in missing.values() for path in shard)
-            results = start_ahead(jobs, 2 * workers + 2)
+            results = start_ahead(jobs, workers + 1)
             finished = finisher.submit(int)
             for target, shard in missing.items():
                 with ExitStack() as stack:
@@ -203,8 +204,13 @@ class ChunkStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         description = _read_description(self.folder / "store.json")
-        self.config = SpectrogramConfig.from_dict(description["spectrogram"])
-        n_shards = math.ceil(len(description["sources"]) / description["files_per_shard"])
+        try:
+            self.config = SpectrogramConfig.from_dict(description["spectrogram"])
+            n_shards = math.ceil(len(description["sources"]) / description["files_per_shard"])
+        except (KeyError, TypeError, ZeroDivisionError) as error:
+            path, found = self.folder / "store.json", f"a damaged description of a chunk store ({name_cause(error)})"
+            action = "remove its folder, and run the preparation again"
+            raise InputError.about(path, found, "a whole one", action) from error
         self._paths = [self.folder / f"shard-{number:05d}.npy" for number in range(n_shards)]
         checked = [self._check_shard(path) for path in self._paths]
         self.sounds = [sound for path in self._paths for _, sound in _read_sounds(path)]
@@ -224,7 +230,7 @@ class ChunkStore:
     def _check_shard(self, path: Path) -> tuple[int, np.ndarray]:
         """Returns where a shard's chunks begin, and the checksum of each."""
         action = "run the preparation again; it goes on where it was"
-        if not path.is_file():
+        if not is_file(path):
             raise InputError.about(path, "no such shard", f"{len(self._paths)} finished shards", action)
         try:
             chunks, checksums = open_npy(path, "<f2", (self.config.n_bins, self.config.n_frames))

@@ -95,8 +95,8 @@ def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map") -> Fr
     return freeze(load_network(path), config, sha256_of(path), output)
 
 
-def load_random_encoder(path: str | os.PathLike[str], output: str = "map") -> FrozenEncoder:
-    """Returns a saved encoder with fresh weights, frozen: what it scores is what the architecture alone is worth.
+def load_initial_encoder(path: str | os.PathLike[str], output: str = "map") -> FrozenEncoder:
+    """Returns a saved encoder with initial weights, frozen: what it scores is what the architecture alone is worth.
 
     They are drawn with the seed of the encoder's own training: encoders of several seeds have baselines of several draws.
     """
@@ -177,7 +177,10 @@ def _pool(blocks: list[Any]) -> list[Any]:
 def mel_filters(n_bins: int) -> np.ndarray:
     """Returns triangular filters of equal sums, float32, shape (n_bins, N_MEL_BANDS), for bins from 0 to 8 kHz.
 
-    Where bins are wider than the lowest bands, these take the bin at their centre.
+    Where bins are wider than the lowest bands, these take the bin at their centre. Bins of a block are taken to lie where its
+    stride puts them. What they see has its centre higher, for convolutions of stride 2 fill up an even size behind its end
+    alone: by one bin of the spectrogram in block 1, three in block 2, seven in blocks 3 and 4, which is up to 109 Hz with 512
+    bins. Training and use share this.
     """
     import librosa
 

@@ -36,7 +36,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def raise_passing(error: BaseException) -> None:
-    """Raises an error again that `is_passing`: a file that cannot be read for its sake is not damaged, nor to be removed."""
+    """Raises the error again if it is about this machine (`is_passing`), so that the file is not called damaged."""
     if is_passing(error):
         raise error
 

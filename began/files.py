@@ -33,10 +33,10 @@ UNFINISHED = ".writing-"
 WEIGHTS = "model.weights.h5"
 """The member of a .keras file that holds the weights; all others are JSON, and small."""
 
-MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 20, 1 << 26
+MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 22, (1 << 26) + (1 << 22)
 """Largest JSON member, and most bytes of all members together, that are read from a .keras file: a small archive can hold huge
-ones, and Keras holds weights three times while it reads them. The default networks have a tenth of both, those of 128 base
-filters 60 MB."""
+ones, and Keras holds weights three times while it reads them. The default networks have a tenth of the second, those of 128
+base filters 63 MB; a list of 260,000 recordings that a model was trained on takes the first."""
 
 NEW_IN_KERAS = ("quantization_config", "input_axes", "output_axes")
 """Members that layers and initialisers have since Keras 3.5, and that networks of this project leave at null."""
@@ -72,6 +72,8 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync(path.parent)
     except OSError as error:
+        if isinstance(error.filename, (str, bytes)) and not _is_part_of_writing(error.filename, path, folder):
+            raise  # about another file, such as a recording that the block reads
         raise _cannot_write(path, error) from error
     finally:
         try:
@@ -98,6 +100,12 @@ def check_writable(folder: str | os.PathLike[str], subject: str) -> None:
             raise_passing(error)
         found = f"a folder that cannot be written to ({error.strerror})"
         raise InputError.about(subject, found, "a writable folder", "choose another one") from error
+
+
+def _is_part_of_writing(name: str | bytes, path: Path, unfinished: Path) -> bool:
+    """Tells whether a name is that of a file that is written, of what lies in the folder of its beginnings, or above it."""
+    named, path, unfinished = (Path(os.path.abspath(file)) for file in (os.fsdecode(name), path, unfinished))  # noqa: PTH100
+    return named in (path, *path.parents) or named.is_relative_to(unfinished)
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
@@ -215,11 +223,30 @@ def read_arrays(content: bytes) -> dict[str, np.ndarray]:
         raise ValueError(str(error)) from error
 
 
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a file is there. Path's method raises where a folder may not be entered, or a name is too long."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a folder is there, as `is_file` does."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Tells whether anything is there, as `is_file` does."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def describe_no_file(path: Path) -> str:
     """Returns what is there in place of a file: pipes and devices would never end, or be read only once."""
-    if path.is_dir():
-        return "a folder"
-    return "a pipe or device" if path.exists() else "no such file"
+    try:
+        if path.is_dir():
+            return "a folder"
+        return "a pipe or device" if path.exists() else "no such file"
+    except OSError as error:
+        raise_passing(error)
+        return f"a path that cannot be looked at ({error.strerror})"
 
 
 def shorten(items: Sequence[str], limit: int = 5) -> str:
@@ -278,7 +305,15 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
     So one file carries a network and the settings it was made with, and still loads without this project's code, in Keras 3.5
     and later. Dates and memory addresses, which Keras also writes, are taken out: the same network and settings give the same
     bytes, and so the same hash, by which runs know their encoder.
+
+    Raises:
+        InputError: `content` is longer than what is read again; the file stays as it was.
     """
+    data = json.dumps(content, indent=1, sort_keys=True).encode()
+    if len(data) > MAX_JSON_BYTES:
+        found, expected = f"{len(data) / 1e6:.1f} MB in {name}.json", f"at most {MAX_JSON_BYTES / 1e6:.1f} MB"
+        action = "train on fewer recordings, which are listed there: it could be saved, but not opened again"
+        raise InputError.about(Path(keras_file).name, found, expected, action)
     with zipfile.ZipFile(keras_file) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
     if "metadata.json" in members:
@@ -289,7 +324,7 @@ def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str
         address = rb'(?<="shared_object_id": )\d+'
         config = re.sub(address, lambda a: ids.setdefault(a[0], b"%d" % len(ids)), members["config.json"])
         members["config.json"] = json.dumps(json.loads(config, object_hook=_leave_out_new_members)).encode()
-    members[f"{name}.json"] = json.dumps(content, indent=1, sort_keys=True).encode()
+    members[f"{name}.json"] = data
     with zipfile.ZipFile(keras_file, "w") as archive:
         for member, data in members.items():
             archive.writestr(zipfile.ZipInfo(member), data)  # ZipInfo's own date is a constant
@@ -331,7 +366,7 @@ def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: d
     """
     path = Path(keras_file)
     expected = f"a .keras file of this project, with {name}.json inside"
-    if not path.is_file():
+    if not is_file(path):
         raise InputError.about(path, describe_no_file(path), expected, "check the path")
     try:
         with open_keras_file(path) as archive:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.errors import InputError, printable
+from began.files import describe_no_file, is_folder, is_there
 
 StrPath = str | os.PathLike[str]
 
@@ -36,11 +37,13 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
     problems: list[str] = []
     found: list[Path] = []
     for sound in sounds:
-        inside = _search_folder(sound, problems) if sound.is_dir() else [sound]
-        if not inside:
+        n_before = len(problems)
+        inside = _search_folder(sound, problems) if is_folder(sound) else [sound]
+        if not inside and len(problems) == n_before:
             problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(SUFFIXES)})")
-        elif not sound.exists():
-            problems.append(f"{printable(sound)}: no such file or folder")
+        elif inside and not is_there(sound):
+            found_there = describe_no_file(sound).replace("no such file", "no such file or folder")
+            problems.append(f"{printable(sound)}: {found_there}")
         found += inside
     if problems:
         raise InputError.listing("recordings that cannot be found", problems)

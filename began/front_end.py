@@ -53,7 +53,7 @@ CHANNEL_TAPS = 257
 """Length of a channel's impulse response in samples."""
 
 ONSET = 2 * HOP
-"""Samples of sound that a window holds when it rises above its surroundings: so far from its end speech begins."""
+"""A window rises above its surroundings once this many of its samples are sound; speech is taken to begin there."""
 
 _LOWEST_DB, _STEPS_PER_DB = -120.0, 10
 
@@ -244,8 +244,13 @@ def measure_speech_seconds(samples: np.ndarray, gain: float) -> float:
         gain: brings the recording's loud level to `LOUD_LEVEL_DB`, see `Speech`.
     """
     sounds = np.flatnonzero(_measure_windows(np.float64(gain) * samples) > LOUD_LEVEL_DB - ENDS_DB)
-    n_samples = (sounds[-1] - sounds[0]) * HOP - WINDOW + 2 * ONSET if len(sounds) else 0
-    return float(n_samples / SAMPLE_RATE) if n_samples >= WINDOW else 0.0
+    if not len(sounds) or (sounds[-1] - sounds[0]) * HOP - WINDOW + 2 * ONSET < WINDOW:
+        return 0.0
+    # What rises in the first window or falls in the last one goes on beyond: nothing is known of where.
+    start = int(sounds[0]) * HOP + WINDOW - ONSET if sounds[0] else 0
+    is_last = (sounds[-1] + 1) * HOP + WINDOW > len(samples)
+    end = len(samples) if is_last else int(sounds[-1]) * HOP + ONSET
+    return (end - start) / SAMPLE_RATE
 
 
 def _surround(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:

@@ -63,7 +63,9 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
         audio, model: see `get_scene_embeddings`.
     Returns:
         (embeddings, timestamps): float32, (n_sounds, n_timestamps, timestamp_embedding_size); and float32, (n_sounds,
-        n_timestamps), the middle of each frame in milliseconds, every 64 ms with the published encoder.
+        n_timestamps), the middle of what a frame of block 1 sees, in milliseconds, every 64 ms with the published encoder.
+        Deeper blocks have longer frames, which are repeated: the middle of what they see lies up to 64 ms (block 2) and 192 ms
+        (blocks 3 and 4) after the timestamp, never before it.
     Raises:
         InputError: as `get_scene_embeddings` does.
     """
@@ -73,7 +75,8 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
     embeddings = np.empty((len(sounds), n_timestamps, model.timestamp_embedding_size), np.float32)
     for sound, rows in zip(sounds, embeddings, strict=True):
         rows[:] = np.concatenate(list(_stream_frames(model, sound)))[:n_timestamps]  # behind them lies what fills the last step
-    middles = (np.arange(n_timestamps) * FIRST_FACTOR + (FIRST_FACTOR - 1) / 2) * config.hop_length * 1000 / SAMPLE_RATE
+    # A convolution of stride 2 fills up an even length behind its end alone: its frame i sees frames 2i to 2i + 2.
+    middles = (np.arange(n_timestamps) * FIRST_FACTOR + 1) * config.hop_length * 1000 / SAMPLE_RATE
     return tf.constant(embeddings), tf.constant(np.tile(middles, (len(sounds), 1)), tf.float32)
 
 

@@ -7,6 +7,7 @@ another name opens further files. Decoders give floats, which another version of
 from __future__ import annotations
 
 import mmap
+import os
 import shlex
 from collections.abc import Generator
 from pathlib import Path
@@ -60,8 +61,22 @@ def say_how_to_convert(path: Path, options: str = "") -> str:
     """Returns the command that makes a WAV file of one that cannot be opened, to be copied to a shell."""
     target = path.with_suffix(".wav")
     target = path.with_name(f"{path.stem}-converted.wav") if target == path else target
-    names = [shlex.quote(printable(name)) for name in (path.name, target.name)]
-    return f"convert it, for example: ffmpeg {options}-i {' '.join(names)}"
+    return f"convert it, for example: ffmpeg {options}-i {_quote(path.name)} {_quote(target.name)}"
+
+
+def _quote(name: str) -> str:
+    """Returns a name for a shell: where terminals might not show it, such as the narrow space that macOS writes, as $'…'.
+
+    bash and zsh read that; what stands there are the bytes of the file's name.
+    """
+    if printable(name) == name:
+        return shlex.quote(name)
+    escaped = {"'": "\\'", "\\": "\\\\"}
+    letters = (
+        escaped.get(letter, letter) if letter.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+        for letter in name
+    )
+    return f"$'{''.join(letters)}'"
 
 
 class MediaFile:

@@ -121,7 +121,7 @@ def load_onnx_network(path: str | os.PathLike[str]) -> OnnxNetwork:
         with h5py.File(content) as file:
             file.visititems(lambda name, item: weights.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
         network = OnnxNetwork(config, weights)
-        assert network.model  # made now, so that what is wrong with the file is found now
+        _ = network.model  # made now, so that what is wrong with the file is found now
         return network
 
 

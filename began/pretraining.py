@@ -137,11 +137,8 @@ def _build(
     strategy = cluster.connect()
     with nullcontext() if strategy is None else strategy.scope():
         model = build_began(settings, (store.config.n_bins, store.config.n_frames, 1))
-    if (n_bytes := 4 * model.encoder.count_params()) > MAX_NETWORK_BYTES - MAX_JSON_BYTES:
-        found, expected = (
-            f"{settings.base_filters}, an encoder of {n_bytes / 1e6:.0f} MB",
-            f"at most {MAX_NETWORK_BYTES / 1e6:.0f} MB",
-        )
+    if (n_bytes := 4 * model.encoder.count_params()) > (most := MAX_NETWORK_BYTES - MAX_JSON_BYTES):
+        found, expected = f"{settings.base_filters}, an encoder of {n_bytes / 1e6:.0f} MB", f"at most {most / 1e6:.0f} MB"
         raise InputError.about(
             "base filters", found, expected, "give a smaller number: it could be saved, but not opened again"
         )

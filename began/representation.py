@@ -20,7 +20,7 @@ from began.errors import InputError, counted, raise_passing
 from began.files import check_npy, lock_folder, open_npy, write_npy
 from began.find_sounds import StrPath, list_files
 from began.front_end import stream_chunks
-from began.sound_hashes import SoundHashes
+from began.sound_hashes import RECORD, SoundHashes
 from began.startup import count_cores
 from began.utterance_encoder import SPREAD, UtteranceEncoder
 from began.utterance_features import open_features
@@ -239,16 +239,18 @@ def _cache_folder(cache_dir: str | os.PathLike[str], identity: dict[str, Any]) -
 def _hash_sounds(paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.PathLike[str]) -> list[str]:
     """Returns the hashes of sound files, read where they are not known, and keeps them."""
     hashes = SoundHashes(cache_dir)
-    sounds = [hashes.of(path) for path in paths]
-    hashes.save()
-    return sounds
+    try:
+        return [hashes.of(path) for path in paths]
+    finally:  # an error, or Ctrl-C: what was read is not read again
+        hashes.save()
 
 
 def _refuse_changed(path: str | os.PathLike[str], sound: str, before: str) -> None:
     """Raises an InputError where a file that has just been read does not hold the sound that it held before."""
     if sound != before:
         found, expected = "a recording that was changed since the start", "it to stay as it is meanwhile"
-        raise InputError.about(path, found, expected, "start again")
+        action = f"start again; if it says so again, remove {RECORD} of the cache, where hashes are kept"
+        raise InputError.about(path, found, expected, action)
 
 
 def _compute_features(

@@ -1,6 +1,8 @@
 """What files sound like, as hashes that are kept: no file is read twice for its hash unless it has changed."""
 
+import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import zlib
@@ -11,6 +13,9 @@ from began.audio import hash_sound, split_part
 from began.errors import raise_passing
 from began.files import lock_folder, write_text
 
+RECORD = "sounds/hashes.json"
+"""Where hashes are kept, in the folder of caches."""
+
 State = list[int]
 """Size, times of the last change of content and of anything, and inode of a file: no change leaves all of them as they were."""
 
@@ -19,20 +24,21 @@ class SoundHashes:
     """The hashes of sound files (`began.audio.hash_sound`), and a record of them on disk.
 
     Args:
-        cache_dir: folder of caches, where the record lies. It may be removed at any time; where it is damaged, files are read
-            again.
+        cache_dir: folder of caches, where the record lies. It may be removed at any time; where it is damaged, or was made with
+            other decoders, which may decode MP3 or m4a to other last bits, files are read again.
     """
 
     def __init__(self, cache_dir: str | os.PathLike[str]) -> None:
-        self._path = Path(cache_dir) / "sounds" / "hashes.json"
+        self._path = Path(cache_dir) / RECORD
         self._known = self._read()
         self._new: dict[str, tuple[State, str]] = {}
 
     def _read(self) -> dict[str, tuple[State, str]]:
         try:
             checksum, text = self._path.read_text(encoding="ascii").split("\n", 1)
-            return json.loads(text) if int(checksum, 16) == zlib.crc32(text.encode()) else {}
-        except (OSError, ValueError) as error:
+            record = json.loads(text) if int(checksum, 16) == zlib.crc32(text.encode()) else {}
+            return dict(record["files"]) if record["decoders"] == name_decoders() else {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise_passing(error)
             return {}
 
@@ -49,9 +55,21 @@ class SoundHashes:
         """Adds what is new to the record; raises an InputError where it cannot be written."""
         if self._new:
             with lock_folder(self._path.parent, wait=True):
-                text = json.dumps(self._read() | self._new)
+                text = json.dumps({"decoders": name_decoders(), "files": self._read() | self._new})
                 write_text(self._path, f"{zlib.crc32(text.encode()):08x}\n{text}")
             self._new = {}
+
+
+@functools.cache
+def name_decoders() -> str:
+    """Returns the versions of what decodes sound: libsndfile, and PyAV where it is installed."""
+    import soundfile
+
+    try:
+        av = importlib.metadata.version("av")
+    except importlib.metadata.PackageNotFoundError:
+        av = "none"
+    return f"libsndfile {soundfile.__libsndfile_version__}, av {av}"
 
 
 def look_at(path: str | os.PathLike[str]) -> State:

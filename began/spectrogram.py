@@ -149,7 +149,11 @@ def stream_spectrogram(blocks: Iterable[np.ndarray], config: SpectrogramConfig) 
         blocks: consecutive parts of the waveform, float32, shape (n_samples,) each.
     Yields:
         float32, shape (n_bins, n_frames), consecutive frames.
+    Raises:
+        ValueError: frames lie farther apart than they are long.
     """
+    if config.hop_length > config.n_fft:
+        raise ValueError(f"hop_length is {config.hop_length}; expected at most n_fft, {config.n_fft}")
     edge = np.zeros(config.n_fft // 2, np.float32)
     held, n_samples, n_frames = edge, 0, 0
     for block in itertools.chain(blocks, [None]):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from began.errors import InputError
+from began.files import is_file, is_folder, is_there
 
 BACKENDS = ("tensorflow", "jax")
 """Keras' backends that networks run on; heads are trained by TensorFlow alone."""
@@ -42,10 +43,17 @@ def set_environment() -> None:
 
 
 def _may_write(folder: str) -> bool:
-    """Tells whether a folder can be written to, or made where it is missing."""
-    path = Path(folder).expanduser().absolute()
-    nearest = next(place for place in (path, *path.parents) if place.exists())
-    return nearest.is_dir() and os.access(nearest, os.W_OK)
+    """Tells whether a folder can be written to, or made where it is missing.
+
+    Path's methods raise where nobody has a home, and in a folder of another user that may not be entered.
+    """
+    nearest = os.path.expanduser(folder)  # noqa: PTH111
+    if nearest.startswith("~"):
+        return False
+    nearest = os.path.abspath(nearest)  # noqa: PTH100
+    while not is_there(nearest):
+        nearest = os.path.dirname(nearest)  # noqa: PTH120
+    return is_folder(nearest) and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def count_cores() -> int:
@@ -89,7 +97,7 @@ def check_keras() -> None:
     try:
         import keras
     except (ImportError, ValueError, TypeError, AttributeError) as error:  # another backend, unknown values
-        if not file.is_file():
+        if not is_file(file):
             raise  # an installation that is broken, which says so
         raise InputError.about(file, f"what Keras cannot be imported with ({error})", expected, action) from error
     backend, *others = keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format()

@@ -12,7 +12,7 @@ import numpy as np
 
 from began.audio import SAMPLE_RATE, chunk_blocks, stream_audio
 from began.components import hash_components, read_components
-from began.encoder import N_MEL_BANDS, load_frozen_encoder
+from began.encoder import N_MEL_BANDS, load_frozen_encoder, read_config
 from began.errors import InputError
 from began.files import sha256_of
 from began.front_end import FRONT_ENDS, cut_speech, find_speech, locate_speech, measure_speech_seconds
@@ -133,8 +133,9 @@ def open_features(
         if not found or not set(found) <= set(known):
             raise InputError.about(name, ", ".join(map(str, found)) or "none", f"some of {', '.join(known)}", "correct it")
     path = Path(ENCODER if encoder is None else encoder)
+    read_config(path)  # which says what is wrong with the file itself
     components_sha256 = hash_components(read_components(path)) if CORRELATIONS in chosen else ""
-    return UtteranceFeatures(_open(path, front_end, sha256_of(path) if path.is_file() else "", components_sha256), chosen)
+    return UtteranceFeatures(_open(path, front_end, sha256_of(path), components_sha256), chosen)
 
 
 @functools.lru_cache(maxsize=4)

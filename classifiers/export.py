@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from began.errors import InputError
-from began.files import write_atomically
+from began.files import is_there, write_atomically
 from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
 from began.startup import start_backend
 from began.utterance_encoder import STEP
@@ -35,7 +35,7 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
     """
     model_path = Path(model_path)
     to = Path(to) if to is not None else model_path.with_name(model_path.stem + SUFFIXES[form])
-    if to.exists():
+    if is_there(to):
         raise InputError.about(to, "that it exists already", "a free place", "remove it, or choose another with --export-to")
     if form == "onnx" and not has_onnx():
         action = f"install them (pip install {' '.join(PACKAGES)}), or use --export saved_model"

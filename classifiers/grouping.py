@@ -7,6 +7,7 @@ from pathlib import Path
 
 from began.audio import CHANNELS, name_channel, open_audio, split_channel
 from began.errors import InputError, counted, printable
+from began.files import shorten
 from began.front_end import find_speech
 from classifiers.utterance_predictor import ENOUGH_TO_ADAPT
 
@@ -61,11 +62,13 @@ def group_by_speaker(sounds: Sequence[Path], paths: Sequence[Path]) -> dict[Path
         paths: the recordings found there.
     """
     groups: dict[Path, list[Path]] = {}
+    order = {sound: number for number, sound in reversed(list(enumerate(sounds)))}
     for path in paths:
         file = split_channel(path)[0]
-        roots = [sound for sound in sounds if sound in file.parents]
-        inside = file.relative_to(roots[0]).parts if roots else ()
-        folder = roots[0] / inside[0] if len(inside) > 1 else file.parent
+        roots = [folder for folder in file.parents if folder in order]
+        root = min(roots, key=order.__getitem__, default=file.parent)
+        inside = file.relative_to(root).parts
+        folder = root / inside[0] if len(inside) > 1 else file.parent
         groups.setdefault(folder, []).append(path)
     return groups
 
@@ -86,9 +89,11 @@ def adapt_by_speaker(groups: dict[Path, list[Path]]) -> Iterator[tuple[list[Path
 
 def describe_left_out(paths: Sequence[Path], usable: Sequence[Path]) -> str:
     """Returns which of the recordings to adapt to are not among the usable ones, the first by name; "" where all are."""
-    names = [split_channel(path)[0].name for path in paths if path not in usable]
-    first = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
-    return printable(f"{len(names)} of {counted(len(paths), 'recording')} cannot be used: {first}") if names else ""
+    known = set(usable)
+    names = [split_channel(path)[0].name for path in paths if path not in known]
+    if not names:
+        return ""
+    return printable(f"{len(names)} of {counted(len(paths), 'recording')} cannot be used: {shorten(names, MOST_NAMED)}")
 
 
 def find_usable(paths: Sequence[Path]) -> list[Path]:

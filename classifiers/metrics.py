@@ -241,11 +241,11 @@ def evaluate_dimensions(
     """
     result: dict[str, float] = {}
     pairs = {"arousal": (arousal_target, arousal_prediction), "valence": (valence_target, valence_prediction)}
-    for name, pair in pairs.items():
+    for (name, pair), agreement in zip(pairs.items(), CONCORDANCE, strict=True):
         target, prediction = validate_dimension(name, *pair)
         is_constant = np.ptp(target) == 0
         concordance = np.nan if is_constant else concordance_correlation_coefficient(target, prediction)
-        result[f"concordance_correlation_coefficient_{name}"] = concordance
+        result[agreement] = concordance
         result[f"mean_squared_error_{name}"] = float(np.mean((target - prediction) ** 2))
         result[f"pearson_correlation_{name}"] = np.nan if is_constant else pearson_correlation(target, prediction)
         if video is None:
@@ -255,7 +255,7 @@ def evaluate_dimensions(
             raise InputError.about("video", f"{len(videos)} names", len(target), "name the video of each utterance")
         groups = [videos == one for one in np.unique(videos)]
         of_videos = [concordance_correlation_coefficient(target[group], prediction[group]) for group in groups]
-        result[f"concordance_correlation_coefficient_{name}_per_video"] = float(np.mean(of_videos))
+        result[f"{agreement}_per_video"] = float(np.mean(of_videos))
     return result
 
 

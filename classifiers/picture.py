@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,9 @@ def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os
             axes.tick_params(labelbottom=False, length=0)
         waveform.set_xlim(0, prediction.seconds)
         _label_time(timeline, prediction.seconds)
-        with write_atomically(path) as temporary:
+        with write_atomically(path) as temporary, warnings.catch_warnings():
+            # Names in letters that the font lacks have boxes in their place, which whoever looks at the picture sees.
+            warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
             figure.savefig(temporary)
 
 
@@ -104,7 +107,7 @@ def _title(prediction: Prediction, predictor: Predictor) -> str:
     if predictor.is_categorical:
         return f"{name}: {predictor.label_of(prediction.scores)} ({100 * prediction.scores.max():.0f} %)"
     arousal, valence = prediction.scores
-    return f"{name}: arousal {arousal:.2f}, valence {valence:+.2f}".replace(" -", " \N{MINUS SIGN}")
+    return f"{name}: " + f"arousal {arousal:.2f}, valence {valence:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _draw_waveform(axes: Axes, prediction: Prediction) -> None:

@@ -17,9 +17,10 @@ writes model.onnx, for programs without Python. Without --model the published mo
 """
 
 import argparse
+import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ from classifiers.grouping import (
 from classifiers.heads import UTTERANCE
 from classifiers.output_formats import FORMATS
 from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
-from classifiers.utterance_predictor import ENOUGH_TO_ADAPT
+from classifiers.utterance_predictor import ENOUGH_TO_ADAPT, check_enough
 
 MOST_LISTED = 50
 """Of a list in `--about`; of longer ones, such as the hashes of recordings, the first three and the number."""
@@ -82,7 +83,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--speakers-from-folders", action="store_true", help=folders)
     channel = "of stereo recordings, such as calls: read one, or give an answer for each (default: mix)"
     add("--channel", choices=CHOICES, default=MIX, help=channel)
-    add("--labels", type=_split_labels, metavar="A,B,…", help="answers that can occur; the others get 0 %%")
+    labels = "answers that can occur; the others get 0 %%; one that has a comma stands in quotes: 'joy,\"fear, mild\"'"
+    add("--labels", type=_split_labels, metavar="A,B,…", help=labels)
     add("--about", action="store_true", help="print what the model is, and stop")
     add("--output", choices=tuple(FORMATS), default="text", help="form of the output (default: text)")
     add("--plot", type=Path, metavar="DIR", help="save a PNG picture of each file: waveform, spectrogram, emotion over time")
@@ -134,6 +136,7 @@ def main(arguments: argparse.Namespace) -> int:
         named, adapt_to = adapt_to, find_usable(adapt_to)
         if left_out := describe_left_out(named, adapt_to):
             print(f"note: --adapt: {left_out}", file=sys.stderr)
+        check_enough(adapt_to)
     n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
     if n_bad:
@@ -222,7 +225,15 @@ def _predict(
 
 
 def _split_labels(text: str) -> list[str]:
-    return [label.strip() for label in text.split(",")]
+    """Returns the labels of --labels, which are separated as the cells of a CSV file."""
+    try:
+        return [label.strip() for label in next(csv.reader([text], skipinitialspace=True))] or [""]
+    except csv.Error as error:
+        raise argparse.ArgumentTypeError(f"cannot be split into labels ({error})") from error
+
+
+def _list_labels(labels: Sequence[str]) -> str:
+    return ("; " if any("," in label for label in labels) else ", ").join(labels)
 
 
 def check_labels(labels: list[str] | None, description: dict[str, Any]) -> None:
@@ -233,8 +244,11 @@ def check_labels(labels: list[str] | None, description: dict[str, Any]) -> None:
     """
     known = description.get("labels", [])
     if labels and (len(set(labels)) < 2 or not set(labels) <= set(known)):
-        expected = f"at least two of {', '.join(known)}" if known else "a model of emotion classes"
-        raise InputError.about("--labels", printable(", ".join(labels)), expected, "correct or leave it out")
+        expected = f"at least two of {_list_labels(known)}" if known else "a model of emotion classes"
+        action = "correct or leave it out"
+        if any("," in label for label in known):
+            action = f"{action}; labels with a comma stand in quotes: --labels 'one,\"two, or more\"'"
+        raise InputError.about("--labels", printable(_list_labels(labels)), expected, action)
 
 
 def check_options(arguments: argparse.Namespace, description: dict[str, Any]) -> None:
@@ -285,13 +299,15 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     check_writable(folder, f"--plot {printable(folder)}")
     pictures: dict[Path, Path] = {}
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # the last one of each name, so that the search for a free one goes on from there
     for path in paths:
         file, channel = split_channel(path)
         stem = f"{file.stem}-{channel}" if channel else file.stem
-        number, name = 1, stem
+        number, name = numbers.get(stem.lower(), 1), stem
         while name.lower() in taken:
             number += 1
             name = f"{stem}-{number}"
+        numbers[stem.lower()] = number
         taken.add(name.lower())
         pictures[path] = folder / f"{name}.png"
     return pictures

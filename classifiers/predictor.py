@@ -268,7 +268,8 @@ class _File:
                 self.speech_seconds = (speech.start / SAMPLE_RATE, speech.end / SAMPLE_RATE)
             self.seconds = seconds
         except InputError as error:
-            self.error = error
+            error.__cause__ = error.__context__ = None
+            self.error = error.with_traceback(None)  # which would hold this frame, and the frame this file, and so each other
 
 
 def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:

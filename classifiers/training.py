@@ -149,7 +149,7 @@ def _check(job: HeadJob) -> HeadJob:
     parameters = heads.resolve_parameters(job.task, job.parameters, job.kind)
     if job.statistics is not None:
         features = choose_columns(job)
-        n_epochs = math.ceil(parameters["n_steps"] / math.ceil(len(job.rows) / parameters["batch_size"]))
+        n_epochs = math.ceil(parameters["n_steps"] / math.ceil(max(1, len(job.rows)) / parameters["batch_size"]))
         job = replace(job, features=features, epochs=n_epochs, patience=None)
     parts = (job.rows, job.validation_rows, job.test_rows)
     rows, validation_rows, test_rows = (None if part is None else np.asarray(part, np.int64) for part in parts)

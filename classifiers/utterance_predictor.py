@@ -27,8 +27,8 @@ from classifiers.prediction import Prediction
 ENOUGH_TO_ADAPT = 10
 """Recordings that are needed to adapt to them: on EmoDB as recorded, ten cost nothing, five 1.5 points (docs/method.md)."""
 
-WINDOWS_PER_STEP = 16
-"""Windows that go through the network at a time: bounds the memory."""
+STEP_SECONDS = 48
+"""Seconds of windows that go through the network at a time, at least one window: bounds the memory."""
 
 
 class UtteranceReader:
@@ -62,12 +62,7 @@ class UtteranceReader:
 
     def _measure_shifts(self, paths: Sequence[Path]) -> np.ndarray:
         """Returns what brings the statistics of recordings to those of the training part: float32, (n_speeds, 40, 1, n)."""
-        if len(paths) < ENOUGH_TO_ADAPT:
-            found, expected = (
-                counted(len(paths), "recording"),
-                f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean",
-            )
-            raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
+        check_enough(paths)
         trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
         return trained - np.mean([self._embed(hold_audio(path)) for path in paths], axis=0)
 
@@ -94,15 +89,22 @@ class UtteranceReader:
         found = search_speech(path)
         gain = found.gain / speech.gain if found else 0.0
         blocks = cut_speech(stream_audio(path), speech)
-        scores, seconds = [], []
+        scores, seconds, n_together = [], [], max(1, int(STEP_SECONDS / window))
         for windows in chunk_blocks(blocks, hop_samples=sizes[1], tail="overlap", n_samples=sizes[0]):
             seconds += [measure_speech_seconds(samples, gain) for samples in windows]
-            for start in range(0, len(windows), WINDOWS_PER_STEP):
-                some = compute_spectrograms(windows[start : start + WINDOWS_PER_STEP], self.config)
+            for start in range(0, len(windows), n_together):
+                some = compute_spectrograms(windows[start : start + n_together], self.config)
                 filled = np.stack([fill_up(spectrogram, self.config) for spectrogram in some])
                 pooled = run_on_any_length(self._pool, filled[..., np.newaxis])
                 scores.append(as_columns(run_on_any_length(self._head, pooled + self._shifts[0])))
         return np.concatenate(scores), np.array(seconds)
+
+
+def check_enough(paths: Sequence[Path]) -> None:
+    """Raises an InputError where there are too few recordings to adapt to."""
+    if len(paths) < ENOUGH_TO_ADAPT:
+        found, expected = counted(len(paths), "recording"), f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean"
+        raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
 
 
 def _until_statistics(model: Any) -> Any:

@@ -18,6 +18,7 @@ import sys
 from began.command_line import run_script
 from began.components import has_components
 from began.errors import InputError, printable
+from began.files import is_file
 from experiments.corpora import open_corpus
 from experiments.evaluation.condition import ON_UTTERANCES, Condition
 from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS
@@ -71,7 +72,7 @@ def _find_missing(condition: Condition, settings: Settings) -> str | None:
     if package := find_missing_package(condition.method):
         return f"pip install {package}"
     encoder = settings.find_encoder(condition)
-    is_whole = encoder is None or encoder.is_file() and (condition.method not in ON_UTTERANCES or has_components(encoder))
+    is_whole = encoder is None or is_file(encoder) and (condition.method not in ON_UTTERANCES or has_components(encoder))
     return None if is_whole else f"run {_how_to_make(condition.encoder)}"
 
 

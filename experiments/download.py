@@ -26,7 +26,7 @@ from urllib.parse import urlparse
 
 from began.command_line import run_script
 from began.errors import InputError, is_full, printable, raise_passing
-from began.files import UNFINISHED, lock_folder
+from began.files import UNFINISHED, is_there, lock_folder
 from experiments.corpora import CORPORA, describe_corpus, emodb, librispeech, load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Archive
@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> None:
         archive, final = librispeech.ARCHIVES[arguments.subset], dest / "LibriSpeech" / arguments.subset
     else:
         archive, final = emodb.ARCHIVE, dest / "EmoDB" / "wav"
-    there = final.exists()
+    there = is_there(final)
     if there:
         print(f"{printable(final)} is already there; remove it to fetch it again.")
     else:

@@ -25,7 +25,7 @@ from began.audio import measure_seconds
 from began.command_line import run_script
 from began.encoder import read_config
 from began.errors import InputError, counted, printable
-from began.files import check_writable, write_atomically
+from began.files import check_writable, is_there, write_atomically
 from began.find_sounds import find_sounds
 from began.front_end import FRONT_ENDS
 from began.startup import start_backend
@@ -71,7 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
             found, action = f"it with --per {arguments.per}", f"add --per window, or leave out --{name}"
             raise InputError.about(f"--{name}", found, "--per window", action)
     read_config(arguments.encoder)
-    if arguments.output.exists():
+    if is_there(arguments.output):
         expected, action = "a file that is not there yet", "choose another name, or remove it"
         raise InputError.about("--output", f"{printable(arguments.output)}, which is there", expected, action)
     paths = find_sounds(arguments.sounds)

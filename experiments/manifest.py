@@ -19,7 +19,7 @@ from shlex import quote
 
 from began.command_line import run_script
 from began.errors import InputError, counted, printable
-from began.files import shorten, write_text
+from began.files import is_there, shorten, write_text
 from experiments.corpora import load
 from experiments.corpora.file_names import NAMINGS, list_recordings
 from experiments.corpora.record import refuse_other_encodings
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     rows, others, left_out = list_recordings(naming, arguments.folder)
     output = arguments.output or arguments.folder / "manifest.csv"
     text = to_csv(rows, output.parent)
-    if output.exists() and (not output.is_file() or output.read_text(encoding="utf-8", errors="replace") != text):
+    if is_there(output) and (not output.is_file() or output.read_text(encoding="utf-8", errors="replace") != text):
         action = "remove it, or choose another --output"
         raise InputError.about(output, "another file there", "none, so that no manifest of yours is lost", action)
     write_text(output, text)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import InputError, counted, printable
+from began.files import is_folder
 from experiments.reporting.consistency import check_results
 from experiments.reporting.render import render
 from experiments.reporting.summary import Results
@@ -41,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Renders what the command line asks for."""
     results_dir = arguments.results_dir
-    if not results_dir.is_dir():
+    if not is_folder(results_dir):
         action = "give --results-dir the folder that the experiments wrote"
         raise InputError.about(results_dir, "no such folder", "a results folder", action)
     if arguments.what == "tables":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
 import signal
 import subprocess
@@ -40,6 +42,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real corpora: {folder} is absent (set SHARED_DATA to their folder)")
     return folder
+
+
+@pytest.fixture
+def forbid(monkeypatch):
+    """Returns a function that forbids entering a folder, as other users' are; for root, too, who may enter any."""
+    before, forbidden = {name: getattr(os, name) for name in ("stat", "scandir", "access")}, []
+
+    def look(name: str, path: object, *arguments: object, **options: object) -> object:
+        place = Path(path).parent if name == "stat" and isinstance(path, (str, os.PathLike)) else path
+        if isinstance(place, (str, os.PathLike)) and any(Path(place).is_relative_to(folder) for folder in forbidden):
+            if name == "access":
+                return False
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return before[name](path, *arguments, **options)
+
+    for name in before:
+        monkeypatch.setattr(os, name, functools.partial(look, name))
+    return forbidden.append
 
 
 @pytest.fixture(scope="session")

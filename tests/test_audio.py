@@ -91,6 +91,24 @@ def test_parts_of_files(tmp_path, suffix):
         read_audio(f"{tmp_path}/b.wav#t=0,1")
 
 
+@pytest.mark.parametrize("part", ["1-2,3", "0,1e999", "1e308,1e308", "--,1", "0,5.5"])
+def test_what_is_no_part_of_a_file(part, tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine(440, 2.0, 8_000), 8_000)
+    with pytest.raises(InputError, match=r"a\.wav#t=.*: found (no such file|a file of 2 s)"):
+        read_audio(f"{tmp_path / 'a.wav'}#t={part}")
+
+
+def test_a_part_behind_the_end_of_a_file_of_unknown_length(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, sine(440, 2.0, 8_000), 8_000)
+    content = path.read_bytes()
+    path.write_bytes(content[:21] + bytes([content[21] & 0xF0, 0, 0, 0, 0]) + content[26:])
+    assert len(read_audio(audio.name_part(path, 0.5, 2.0))) == 24_000
+    for part in (audio.name_part(path, 0.5, 2.5), audio.name_part(path, 3.0, 4.0)):
+        with pytest.raises(InputError, match=r"a\.flac#t=.*: found a file that ends before; expected one that has this part"):
+            read_audio(part)
+
+
 def test_a_file_that_is_called_like_a_part(tmp_path):
     soundfile.write(tmp_path / "a.wav#t=0,1", np.tile([0.1, -0.1], 16_000), 16_000, format="WAV")
     assert len(read_audio(tmp_path / "a.wav#t=0,1")) == 32_000
@@ -151,6 +169,19 @@ def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
     pieces = list(audio.chunk_blocks(blocks, hop, tail))
     together = np.concatenate(pieces) if pieces else np.zeros((0, CHUNK_SAMPLES), np.float32)
     np.testing.assert_array_equal(together, chunks)
+
+
+@pytest.mark.parametrize(("n_samples", "together"), [(CHUNK_SAMPLES, 60), (7 * CHUNK_SAMPLES, 8), (90 * CHUNK_SAMPLES, 1)])
+def test_chunks_that_overlap_take_no_more_memory(n_samples, together):
+    """Windows of a minute, ten a second, would be 2 GB of a minute's block."""
+    blocks = [np.arange(60 * CHUNK_SAMPLES, dtype=np.float32)] * 2
+    hop = CHUNK_SAMPLES // 4
+    pieces = list(audio.chunk_blocks(blocks, hop, "drop", n_samples))
+    assert max(map(len, pieces)) == together and all(piece.flags.c_contiguous for piece in pieces)
+    assert sum(map(len, pieces)) == (120 * CHUNK_SAMPLES - n_samples) // hop + 1
+    whole = np.concatenate(blocks)
+    for number, chunk in enumerate(chunk for piece in pieces for chunk in piece):
+        assert chunk[0] == whole[number * hop] and chunk[-1] == whole[number * hop + n_samples - 1]
 
 
 def test_tails():

@@ -312,6 +312,16 @@ def test_a_closed_output_takes_no_other_files_number(tmp_path):
     assert (tmp_path / "file").read_text() == "written"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("recording.wav", PermissionError), ("{folder}/part", InputError), (None, InputError)]
+)
+def test_an_error_about_another_file_is_no_fault_of_the_folder(tmp_path, name, kind):
+    with pytest.raises(kind), write_atomically(tmp_path / "a" / "b.npy") as temporary:
+        where = (str(tmp_path / name.format(folder=temporary.parent)),) if name else ()
+        raise PermissionError(errno.EACCES, "Permission denied", *where)
+    assert not list((tmp_path / "a").iterdir())
+
+
 def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
     import fcntl
 

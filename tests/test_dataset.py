@@ -169,6 +169,16 @@ def test_a_damaged_list_of_sounds_is_named(tmp_path, speech_files, small_config)
             ChunkStore(tmp_path)
 
 
+@pytest.mark.parametrize("change", [{"sources": None}, {"files_per_shard": 0}, {"spectrogram": 5}, "sources", "spectrogram"])
+def test_a_damaged_description_is_named(change, tmp_path, speech_files, small_config):
+    prepare_chunk_store(speech_files[:3], tmp_path, small_config)
+    description = json.loads((tmp_path / "store.json").read_text())
+    description = {k: v for k, v in description.items() if k != change} if isinstance(change, str) else description | change
+    (tmp_path / "store.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match=r"store\.json: found"):
+        ChunkStore(tmp_path)
+
+
 def test_two_preparations_of_one_folder(tmp_path, speech_files, small_config):
     with lock_folder(tmp_path), pytest.raises(InputError, match="another run"):
         prepare_chunk_store(speech_files, tmp_path, small_config)

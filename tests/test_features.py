@@ -22,11 +22,12 @@ from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
 from began import published_networks  # noqa: E402
 from began.command_line import run_script  # noqa: E402
-from began.encoder import load_frozen_encoder  # noqa: E402
+from began.encoder import LAYERS, load_frozen_encoder  # noqa: E402
 from began.errors import InputError  # noqa: E402
 from began.files import attach_json, read_attached_json  # noqa: E402
 from began.find_sounds import list_files  # noqa: E402
 from began.front_end import stream_speech  # noqa: E402
+from began.networks import build_encoder  # noqa: E402
 from began.representation import embed, represent_corpus, represent_utterances  # noqa: E402
 from began.spectrogram import stream_spectrogram  # noqa: E402
 from began.transformer import SpeechFeatures  # noqa: E402
@@ -276,7 +277,27 @@ def test_arguments_are_checked_first(sounds, monkeypatch, capsys, options, found
     assert found in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("statistics", [["deviation"], ["correlations"]])
+def test_an_encoder_that_is_not_there_gets_one_message_whatever_is_asked_of_it(statistics, tmp_path):
+    with pytest.raises(InputError, match=r"encodr\.keras: found no such file; expected a \.keras file of this project"):
+        open_features(tmp_path / "encodr.keras", statistics=statistics)
+
+
 # ------------------------------------------------------------------------------------------------------- through HEAR
+
+
+@pytest.mark.parametrize(("number", "factor"), enumerate((2, 4, 8, 8)))
+def test_where_the_middle_of_what_a_frame_sees_lies(number, factor):
+    """Of block 1 at 2i + 1, which the timestamps are; of deeper blocks, and of bins as of frames, farther on."""
+    encoder = build_encoder((128, 128, 1), base_filters=2, latent_size=2, seed=0)
+    block, i = keras.Model(encoder.input, encoder.get_layer(LAYERS[number][-1]).output), 64 // factor
+    for axis in (1, 2):
+        impulses = np.zeros((129, 128, 128, 1), np.float32)  # the last one is silence
+        for n in range(128):
+            np.moveaxis(impulses[n], axis - 1, 0)[n] = 1.0
+        outputs = np.take(block.predict(impulses, batch_size=43, verbose=0), i, axis=axis).reshape(129, -1)
+        seen = np.flatnonzero(np.abs(outputs[:-1] - outputs[-1]).max(axis=1) > 1e-9)
+        assert (seen[0] + seen[-1]) / 2 == factor * i + factor - 1
 
 
 def test_scenes_and_timestamps(tiny_encoder, sounds):
@@ -289,7 +310,7 @@ def test_scenes_and_timestamps(tiny_encoder, sounds):
     np.testing.assert_allclose(scenes, embed(sounds[:2], tiny_encoder), atol=1e-3)
     frames, milliseconds = (np.asarray(one) for one in hear.get_timestamp_embeddings(audio, model))
     assert frames.shape == (2, 40, 40 * N_CHANNELS) and milliseconds.shape == (2, 40)  # 79 frames of 32 ms
-    np.testing.assert_allclose(milliseconds, [np.arange(40) * 64 + 16] * 2)
+    np.testing.assert_allclose(milliseconds, [np.arange(40) * 64 + 32] * 2)
     of_all = open_features(tiny_encoder, statistics=["mean"]).embed_speech  # over all frames that are filled up to 80
     gain = np.concatenate(list(stream_speech(sounds[0], "normalized")))[100] / audio[0][100]
     first = frames[0, :, :80].reshape(40, 40, 2).mean(axis=0)

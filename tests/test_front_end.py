@@ -52,6 +52,10 @@ def test_windows_of_pauses_hold_no_speech(speech, front_end_gain):
         assert measure_speech_seconds(front_end_gain * window, gain) == pytest.approx(seconds, abs=0.02)
     assert measure_speech_seconds(front_end_gain * 0.06 * speech, gain) > 1
     assert measure_speech_seconds(speech[:100], gain) == 0  # shorter than what a level is measured over
+    for n in (8_000, 16_000, 16_017):  # speech from end to end
+        assert measure_speech_seconds(front_end_gain * speech[:n], gain) == n / 16_000
+    for place in (0, 100, 319, 47_685, 47_995):  # clicks at the ends are none either
+        assert measure_speech_seconds(front_end_gain * np.roll(click, place - 20_000), gain) == 0
 
 
 @pytest.mark.parametrize("gain_db", [-40, -12, 6])

@@ -15,7 +15,7 @@ from fuzz import READERS, make_input, make_sounds
 
 from began.audio import read_audio
 from began.errors import InputError
-from began.files import MAX_JSON_BYTES, read_attached_json
+from began.files import MAX_JSON_BYTES, attach_json, read_attached_json
 from experiments.corpora import load
 from experiments.corpora.record import RESERVED_LABELS
 
@@ -61,6 +61,17 @@ def test_archives(name, tmp_path):
     path.write_bytes(ARCHIVES[name]())
     with pytest.raises(InputError, match=r"model\.keras: found a damaged or foreign file"):
         read_attached_json(path, "head")
+
+
+def test_a_model_of_many_recordings_can_be_opened_and_one_of_too_many_is_not_written(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(archive_of(b"{}"))
+    attach_json(path, "head", {"sounds": [f"{number:010x}" for number in range(260_000)]})
+    assert len(read_attached_json(path, "head")["sounds"]) == 260_000
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"model\.keras: found 4\.3 MB in head\.json; expected at most 4\.2 MB"):
+        attach_json(path, "head", {"sounds": [f"{number:010x}" for number in range(270_000)]})
+    assert path.read_bytes() == before
 
 
 # -------------------------------------------------------------------------------------------------------------- sound

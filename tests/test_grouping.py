@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,6 +226,18 @@ def test_speakers_are_the_folders_below_what_is_named(tmp_path):
     assert {folder.name: len(group) for folder, group in named.items()} == {"a": 1, "x": 1, "y": 1, "b": 1}
     channels = group_by_speaker([tmp_path], choose_channels(paths, "left"))
     assert [len(group) for group in channels.values()] == [3, 1, 1]
+
+
+def test_speakers_of_many_files_and_of_folders_within_folders():
+    """Of two named folders that hold a recording, the first one named tells the speaker, however many files are named."""
+    whole, inner = Path("calls"), Path("calls/ann")
+    recordings = [Path("calls/ann/monday/1.wav"), Path("calls/bob/2.wav"), Path("other/3.wav")]
+    assert list(group_by_speaker([whole, inner, whole], recordings)) == [inner, Path("calls/bob"), Path("other")]
+    assert list(group_by_speaker([inner, whole], recordings)) == [inner / "monday", Path("calls/bob"), Path("other")]
+    many = [Path(f"other/{number}.wav") for number in range(5_000)]
+    started = time.monotonic()
+    assert group_by_speaker(many, many) == {Path("other"): many}
+    assert time.monotonic() - started < 5
 
 
 def test_whom_to_adapt_to_is_said_once(model, speakers, capsys):

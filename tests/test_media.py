@@ -1,7 +1,10 @@
 """Recordings of telephones and browsers: with PyAV they are read as any sound, without it the message says what to do."""
 
 import hashlib
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from scipy.signal import stft
 
 from began import audio, media
 from began.audio import hash_sound, measure_seconds, name_part, read_audio, stream_audio
-from began.errors import InputError
+from began.errors import InputError, printable
 
 SECONDS = 3
 KINDS = {
@@ -258,6 +261,16 @@ def test_containers_that_are_not_read_are_not_called_damaged(tmp_path, name):
     ) as raised:
         read_audio(tmp_path / name)
     assert "Convert it, for example: ffmpeg -i " in str(raised.value) and "damaged" not in str(raised.value)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("stem", ["a", "it's here", "10.30.15\u202fAM", "it's\\\u202f$HOME", "caf\udce9", "\x1b[1mab"])
+def test_the_command_that_converts_names_the_file_whatever_it_is_called(stem):
+    said = media.say_how_to_convert(Path(f"{stem}.m4a"))
+    words = said.removeprefix("convert it, for example: ffmpeg -i ")
+    assert said == printable(said)
+    done = subprocess.run(["bash", "-c", f"printf '%s\\n' {words}"], capture_output=True)
+    assert done.stdout == b"".join(os.fsencode(f"{stem}.{suffix}\n") for suffix in ("m4a", "wav"))
 
 
 def test_a_sound_under_the_name_of_another_is_read(tmp_path):

@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from began.audio import hash_sound
 from began.command_line import run_script
 from began.errors import InputError
+from began.files import read_attached_json
+from began.find_sounds import find_sounds
+from experiments.corpora.folders import read_table
 
 
 @contextlib.contextmanager
@@ -35,8 +39,6 @@ def no_more_files():
 
 
 def read_sound(folder: Path) -> None:
-    from began.audio import hash_sound
-
     soundfile.write(folder / "a.wav", np.tile([0.1, -0.1], 4_000), 16_000)
     with no_more_files():
         hash_sound(folder / "a.wav")
@@ -63,8 +65,6 @@ def read_store(folder: Path) -> None:
 
 
 def read_settings_of_a_model(folder: Path) -> None:
-    from began.files import read_attached_json
-
     (folder / "a.keras").write_bytes(b"PK")
     with no_more_files():
         read_attached_json(folder / "a.keras", "head")
@@ -87,8 +87,6 @@ def read_settings_of_a_run(folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> None:
-    from experiments.corpora.folders import read_table
-
     (folder / "a.csv").write_text("file\na.wav\n")
     with no_more_files():
         read_table(folder / "a.csv")
@@ -139,6 +137,26 @@ def test_too_many_open_files_are_no_damage(do, tmp_path, capsys):
 
 class ResourceExhaustedError(Exception):
     """As TensorFlow names its own."""
+
+
+READERS = (hash_sound, read_table, lambda path: read_attached_json(path, "head"), lambda path: find_sounds([path]))
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("place", ["in a folder that may not be entered", "under a name of 300 bytes"])
+def test_a_path_that_cannot_be_looked_at_gets_one_message(read, place, forbid, tmp_path):
+    """So that a run over many files goes on."""
+    forbid(tmp_path / "other")
+    path = tmp_path / ("n" * 300 if "name" in place else "other") / "a.wav"
+    with pytest.raises(InputError, match="a path that cannot be looked at|a file that cannot be read"):
+        read(path)
+
+
+def test_a_folder_that_cannot_be_read_is_one_problem(forbid, tmp_path):
+    (tmp_path / "other").mkdir()
+    forbid(tmp_path / "other")
+    with pytest.raises(InputError, match=r"cannot be found \(1\):\n.*: a folder that cannot be read \(Permission denied\)$"):
+        find_sounds([tmp_path / "other"])
 
 
 @pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), ResourceExhaustedError("OOM when allocating")])

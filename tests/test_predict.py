@@ -1,6 +1,7 @@
 """From sound to emotion: one self-contained file, any number of files at constant memory, output for people and programs."""
 
 import csv
+import gc
 import io
 import json
 import os
@@ -8,6 +9,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +238,26 @@ def test_memory_does_not_grow_with_a_files_length(loaded, tmp_path, monkeypatch)
     monkeypatch.setattr(predictor.Predictor, "predict_chunks", watch)
     assert len(loaded["categorical"].predict_file(path).chunk_scores) == 400
     assert most == CHUNKS_PER_STEP
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc, as Linux has it")
+def test_bad_files_from_a_pipe_stay_neither_open_nor_in_memory(loaded, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(80_000), 16_000)
+    content = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(content[:40] + b"\xff" * 4 + content[44:])  # whose length the writer did not know
+    tracemalloc.start()
+    gc.disable()  # nothing is left to it
+    try:
+        outcomes = loaded["categorical"].predict_files([tmp_path / "a.wav"] * 20, windows=(1.0, 1.0))
+        assert all(isinstance(outcome, InputError) for _, outcome in outcomes)
+        n_open, (held, _) = len(list(Path("/proc/self/fd").iterdir())), tracemalloc.get_traced_memory()
+        outcomes = loaded["categorical"].predict_files([tmp_path / "a.wav"] * 20, windows=(1.0, 1.0))
+        assert len(list(outcomes)) == 20
+        assert len(list(Path("/proc/self/fd").iterdir())) == n_open
+        assert tracemalloc.get_traced_memory()[0] - held < 1_000_000
+    finally:
+        gc.enable()
+        tracemalloc.stop()
 
 
 def test_a_model_that_drops_tails_says_so_for_a_short_file(made, sounds):
@@ -531,6 +555,15 @@ def test_a_picture_is_drawn_for_each_file(made, sounds, tmp_path, capsys, task):
         assert (tmp_path / "p" / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ["你好.wav", "a -1.wav"])
+def test_pictures_of_any_name_are_drawn_without_warnings(loaded, sounds, tmp_path, monkeypatch, name):
+    shutil.copy(sounds / "a.wav", tmp_path / name)
+    prediction = loaded["dimensional"].predict_file(tmp_path / name)
+    assert picture._title(prediction, loaded["dimensional"]).startswith(f"{name}: arousal ")
+    with warnings.catch_warnings(action="error"):
+        picture.plot_prediction(prediction, loaded["dimensional"], tmp_path / "a.png")
+
+
 def test_long_files_are_drawn_too(loaded, sounds, tmp_path, monkeypatch):
     monkeypatch.setattr(picture, "MAX_CELLS", 10)
     monkeypatch.setattr(picture, "MAX_COLUMNS", 50)
@@ -542,6 +575,29 @@ def test_long_files_are_drawn_too(loaded, sounds, tmp_path, monkeypatch):
 def test_pictures_of_equal_names_get_a_number(tmp_path):
     paths = [tmp_path / "a.wav", tmp_path / "b" / "A.wav", tmp_path / "a.flac"]
     assert [path.name for path in predict.name_pictures(paths, tmp_path).values()] == ["a.png", "A-2.png", "a-3.png"]
+
+
+def test_pictures_of_thousands_of_equal_names_are_named_at_once(tmp_path):
+    paths = [Path("audio-3.wav"), *(Path(f"{number}/{'Audio' if number % 2 else 'audio'}.wav") for number in range(5_000))]
+    started = time.monotonic()
+    names = [picture.name for picture in predict.name_pictures(paths, tmp_path).values()]
+    assert names[:5] == ["audio-3.png", "audio.png", "Audio-2.png", "audio-4.png", "Audio-5.png"]
+    assert len({name.lower() for name in names}) == len(paths)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("a, b", ["a", "b"]), ('joy, "fear, mild"', ["joy", "fear, mild"]), ("", [""]), ("a,,b", ["a", "", "b"])],
+)
+def test_labels_are_split_as_csv_is(text, labels):
+    assert predict.make_parser().parse_args(["x.wav", "--labels", text]).labels == labels
+    known = {"labels": ["joy", "fear, mild", "anger"]}
+    if labels == ["joy", "fear, mild"]:
+        predict.check_labels(labels, known)
+    else:
+        with pytest.raises(InputError, match="at least two of joy; fear, mild; anger.*in quotes: --labels 'one,"):
+            predict.check_labels(labels, known)
 
 
 def test_the_envelope_holds_every_sample_and_the_spectrogram_every_level(tmp_path):

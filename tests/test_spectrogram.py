@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from began.errors import InputError
-from began.spectrogram import SpectrogramConfig, _round_to_half, compute_spectrograms, invert_spectrograms, mask_spectrograms
+from began.spectrogram import (
+    SpectrogramConfig,
+    _round_to_half,
+    compute_spectrograms,
+    invert_spectrograms,
+    mask_spectrograms,
+    stream_spectrogram,
+)
 from tests.golden import make_spectrogram
 
 LOG, LINEAR = SpectrogramConfig(), SpectrogramConfig(magnitude="linear")
@@ -160,3 +167,9 @@ def test_files_of_version_01_hold_a_factor_that_must_be_one():
 def test_impossible_settings_are_refused(change):
     with pytest.raises(InputError, match=f"encoder.keras: spectrogram settings: found .*{next(iter(change))}="):
         SpectrogramConfig.from_dict({**LOG.to_dict(), **change}, "encoder.keras")
+
+
+def test_a_stream_of_frames_with_gaps_between_them_is_refused():
+    config = SpectrogramConfig(n_fft=64, hop_length=65)
+    with pytest.raises(ValueError, match="hop_length is 65; expected at most n_fft, 64"):
+        next(stream_spectrogram([np.zeros(200, np.float32)], config))

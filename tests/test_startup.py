@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import soundfile
 
 from began.command_line import run_script
 from began.errors import InputError, name_cause
-from began.startup import choose_backend
+from began.startup import choose_backend, set_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -140,6 +142,24 @@ def test_numba_has_a_place_of_its_own_where_home_is_not_writable(tmp_path):
     assert Path(folder).parent == tmp_path and not Path(folder).exists()  # it ends with the command
     private = f"oct(os.stat({variable}).st_mode)"
     assert print_after_start(private, HOME=elsewhere, TMPDIR=str(tmp_path)) == "0o40700"
+
+
+@pytest.mark.parametrize("home", ["of another user", "none"])
+def test_a_home_that_cannot_be_looked_into_ends_no_command(home, forbid, tmp_path, monkeypatch):
+    """As that of root where it is not root who runs the command, and where the user's number has no name."""
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, "set, so that it is restored")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    if home == "none":
+        monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    else:
+        monkeypatch.setenv("HOME", str(tmp_path / "home" / "root"))
+        (tmp_path / "home" / "root").mkdir(parents=True)
+        forbid(tmp_path / "home" / "root")
+    set_environment()
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == tmp_path
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to cores here")

@@ -222,6 +222,14 @@ def test_unusable_jobs_are_refused(corpus, changes, found):
     assert found in str(caught.value)
 
 
+def test_a_head_on_utterances_without_training_rows_is_refused():
+    names, none = name_statistics((2, 2, 2, 2)), np.array([], int)
+    features, label = np.zeros((4, 40, 1, len(names)), np.float16), np.arange(4) % 2
+    job = HeadJob(features, label, np.arange(4), "categorical", {"n_steps": 5}, 1, 0, 2, rows=none, statistics=names)
+    with pytest.raises(InputError, match="training: found 0 training chunks"):
+        train_head(job)
+
+
 def test_a_loss_that_explodes_is_an_error(corpus):
     features = corpus["features"].copy()
     features[corpus["rows"][0]] = np.inf

@@ -11,7 +11,7 @@ keras = pytest.importorskip("keras")
 from began import audio, onnx_network, utterance_encoder  # noqa: E402
 from began.audio import name_part  # noqa: E402
 from began.components import read_components  # noqa: E402
-from began.encoder import load_frozen_encoder, load_random_encoder, mel_filters  # noqa: E402
+from began.encoder import load_frozen_encoder, load_initial_encoder, mel_filters  # noqa: E402
 from began.errors import InputError  # noqa: E402
 from began.files import attach_json, sha256_of  # noqa: E402
 from began.onnx_network import OnnxNetwork  # noqa: E402
@@ -102,7 +102,7 @@ def test_lengths_are_filled_up_with_silence(encoder):
 
 
 def test_initial_weights_are_others(tiny_encoder, encoder, spectrogram):
-    drawn = UtteranceEncoder.of(load_random_encoder(tiny_encoder), components=read_components(tiny_encoder, "initial"))
+    drawn = UtteranceEncoder.of(load_initial_encoder(tiny_encoder), components=read_components(tiny_encoder, "initial"))
     assert drawn.sha256 != encoder.sha256
     assert np.abs(drawn.embed([spectrogram]) - encoder.embed([spectrogram])).max() > 0.01
 
@@ -115,7 +115,7 @@ def test_initial_weights_are_drawn_with_the_seed_of_the_training(tiny_encoder, t
         shutil.copy(tiny_encoder, path)
         if seed is not None:
             attach_json(path, "pretraining", {"seed": seed})
-        drawn[seed] = load_random_encoder(path).model.get_weights()[0]
+        drawn[seed] = load_initial_encoder(path).model.get_weights()[0]
         assert describe_encoder(path, initial_weights=True).get("initial_seed", 0) == (seed or 0)
     assert (drawn[None] == drawn[0]).all()
     assert np.abs(drawn[1] - drawn[0]).max() > 0.01 and np.abs(drawn[2**31 - 1] - drawn[1]).max() > 0.01
@@ -126,7 +126,7 @@ def test_initial_weights_are_drawn_with_the_seed_of_the_training(tiny_encoder, t
         read_components(path, "initial")
     attach_json(path, "pretraining", {"seed": "one"})
     with pytest.raises(InputError, match="seed 'one'"):
-        load_random_encoder(path)
+        load_initial_encoder(path)
 
 
 def test_a_corpus_is_embedded_once_for_all_speeds(encoder, tmp_path):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from began.audio import UNBOUNDED, hash_sound, is_silent, open_audio, read_blocks
 from began.containers import UNKNOWN
 from began.errors import InputError, counted, printable, raise_passing
-from began.files import describe_no_file, shorten
+from began.files import describe_no_file, is_file, shorten
 from began.find_sounds import walk_files
 from experiments.corpora.record import Corpus
 
@@ -150,7 +150,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
         return InputError.about(printable(path), found, expected, action)
 
     try:
-        if not path.is_file():
+        if not is_file(path):
             raise refuse(describe_no_file(path), "check the path")
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

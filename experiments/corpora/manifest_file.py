@@ -11,7 +11,7 @@ from typing import Any
 
 from began.audio import hash_sound, measure_seconds, name_part, split_part
 from began.errors import InputError, counted, name_cause, printable, raise_passing
-from began.files import describe_no_file, shorten
+from began.files import describe_no_file, is_file, is_folder, shorten
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
 
@@ -58,7 +58,7 @@ def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpu
         InputError: columns missing, or lines that cannot be used; all of them are listed.
     """
     path, expected = Path(data_dir), f"a CSV file: {LAYOUT}"
-    if path.is_dir():
+    if is_folder(path):
         tables = ", ".join(sorted(printable(file.name) for file in path.glob("*.csv"))[:5])
         found = f"a folder with {tables}" if tables else "a folder"
         raise InputError.about(printable(path), found, expected, "give the CSV file")
@@ -160,7 +160,7 @@ def _read_parquet(path: Path, expected: str) -> list[tuple[int, dict[str, str]]]
         raise InputError.about(path, "a Parquet file, which needs pyarrow", "that it is installed", action) from error
     except (OSError, ValueError) as error:
         raise_passing(error)
-        found = describe_no_file(path) if not path.is_file() else f"a file that cannot be read ({name_cause(error)})"
+        found = describe_no_file(path) if not is_file(path) else f"a file that cannot be read ({name_cause(error)})"
         raise InputError.about(path, found, f"{expected}, or the same as Parquet", "check the path") from error
     if table.index.names != [None]:
         table = table.reset_index()

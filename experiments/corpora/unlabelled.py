@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from began.files import is_file, is_folder
 from began.find_sounds import SUFFIXES
 from experiments.corpora import librispeech, manifest_file
 from experiments.corpora.folders import MAX_DEPTH, find_files
@@ -22,10 +23,10 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
         InputError: see the loaders; without any sound, what LibriSpeech's says.
     """
     folder = Path(data_dir)
-    if folder.is_file() and subsets is None:
+    if is_file(folder) and subsets is None:
         return manifest_file.load(folder, unlabelled=True)
     # Files of telephones, too, so that none is left out without a word.
-    paths = find_files(folder, SUFFIXES, MAX_DEPTH) if folder.is_dir() else []
+    paths = find_files(folder, SUFFIXES, MAX_DEPTH) if is_folder(folder) else []
     if subsets is not None or not paths or any(librispeech.FILE_NAME.fullmatch(path.name) for path in paths):
         return librispeech.load(folder, subsets)
     rows = [{"utterance": path.relative_to(folder).as_posix(), "path": str(path), "speaker": UNKNOWN_SPEAKER} for path in paths]

@@ -172,10 +172,10 @@ def open_encoder(condition: Condition, settings: Settings) -> FrozenEncoder | Ut
 @lru_cache(maxsize=2)
 def _open_encoder(path: Path, hashes: object, origin: str, output: str, front_end: str | None = None) -> Any:
     """The encoder of a file with these hashes is kept for what is represented next: TensorFlow traces what it has not seen."""
-    from began.encoder import load_frozen_encoder, load_random_encoder
+    from began.encoder import load_frozen_encoder, load_initial_encoder
     from began.utterance_encoder import UtteranceEncoder
 
-    encoder = (load_random_encoder if origin == "initial" else load_frozen_encoder)(path, output)
+    encoder = (load_initial_encoder if origin == "initial" else load_frozen_encoder)(path, output)
     if front_end is None:
         return encoder
     return UtteranceEncoder.of(encoder, front_end, read_components(path, origin))

@@ -14,7 +14,7 @@ from nbformat import NotebookNode, v4
 from traitlets.config import Config
 
 from began.errors import InputError, raise_passing
-from began.files import sha256_of, write_text
+from began.files import is_folder, sha256_of, write_text
 
 SECONDS_PER_CELL = 300
 
@@ -87,7 +87,7 @@ def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
         InputError: no notebook there, or one that cannot be read.
     """
     notebooks = {}
-    for path in sorted(Path(folder).glob("*.ipynb")):
+    for path in sorted(Path(folder).glob("*.ipynb") if is_folder(folder) else []):
         try:
             notebooks[path] = nbformat.read(path, as_version=4)
         except Exception as error:  # nbformat raises errors of its own and of its JSON reader

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from began.errors import InputError
-from began.files import write_text
+from began.files import describe_no_file, is_file, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.reporting.markdown import NOT_RUN, Footnotes, markdown_table
@@ -51,8 +51,8 @@ def update_readme(readme: str | os.PathLike, section: str) -> None:
         InputError: no such file, or not exactly one pair of markers.
     """
     path = Path(readme)
-    if not path.is_file():
-        raise InputError.about(path, "no such file", "a README with markers", "check --readme")
+    if not is_file(path):
+        raise InputError.about(path, describe_no_file(path), "a README with markers", "check --readme")
     text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(README_BEGIN)
     _, end, after = rest.partition(README_END)
