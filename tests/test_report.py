@@ -353,6 +353,28 @@ def test_conditions_on_other_recordings_are_not_compared(results):
     assert not any("other recordings" in note for note in Results(results).notes("table3_emodb", "utterance_head"))
 
 
+def test_conditions_on_other_encoders_say_so(results):
+    """A user may name another encoder for every call; ablations have encoders of their own, and say which."""
+    for digit, experiment, condition in (
+        (1, "table3_emodb", "head_per_second"),
+        (2, "table3_emodb", "utterance_head"),
+        (1, "ablations", "began_16_epochs"),
+        (2, "ablations", "autoencoder"),
+        (1, "custom", "mine"),
+        (2, "custom", "yours"),
+        (1, "table1_savee", "utterance_split"),
+        (1, "table1_savee", "utterance_split_utterance_head"),
+    ):
+        emodb(results, condition, experiment, config={"encoder_sha256": str(digit) * 64})
+    emodb(results, "functionals", "table3_emodb")
+    found = Results(results)
+    notes = {key: [note for note in found.notes(*key[:2]) if "on the encoder" in note] for key in found.configs}
+    assert {key[:2]: note for key, (note,) in ((key, note) for key, note in notes.items() if note)} == {
+        ("table3_emodb", "head_per_second"): "on the encoder 11111111, others of this table on another one",
+        ("table3_emodb", "utterance_head"): "on the encoder 22222222, others of this table on another one",
+    }
+
+
 def test_settings_that_differ_between_runs_are_named(results):
     emodb(results)
     path = results / "table3_emodb/head_per_second/run2/config.json"

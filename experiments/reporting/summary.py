@@ -277,6 +277,20 @@ class Results:
         settings = [*self.settings(experiment, condition), *self.settings(experiment, base)]
         return len({config["sounds_sha256"] for config in settings if "sounds_sha256" in config}) > 1
 
+    def _encoders(self, experiment: str, condition: str | None = None) -> set[str]:
+        """Returns the hashes of the encoders that users named for a condition, or for all of an experiment.
+
+        None where a condition has an encoder of its own, nor of own data sets, which are not compared with one another.
+        """
+        if experiment == _CUSTOM.name:
+            return set()
+        named = {name for name in self.conditions(experiment) if condition in (None, name)}
+        named = {name for name in named if not self._record(experiment, name).encoder}
+        hashes = (
+            config.get("encoder_sha256") for key, config in self.configs.items() if key[0] == experiment and key[1] in named
+        )
+        return {sha256 for sha256 in hashes if sha256}
+
     def protocol(self, experiment: str, condition: str) -> str:
         """Returns how the data are split, and the settings, in one line."""
         settings, record = self.settings(experiment, condition), self._record(experiment, condition)
@@ -312,6 +326,9 @@ class Results:
         keys = sorted({key for config in settings for key in config} - {"seed", "note"})
         if differing := [key for key in keys if any(one.get(key, missing) != first.get(key, missing) for one in settings)]:
             notes.append(f"settings differ between runs: {', '.join(differing)}")
+        if (own := self._encoders(experiment, condition)) and len(self._encoders(experiment)) > 1:
+            which = " and ".join(sha256[:8] for sha256 in sorted(own))
+            notes.append(f"on the encoder {which}, others of this table on another one")
         if (base := find_base(experiment, condition)) and self._are_on_other_sounds(experiment, condition, base):
             notes.append(f"on other recordings than {base}, so not compared with it")
         elif base and base != condition and self.settings(experiment, base):
