@@ -67,6 +67,17 @@ def test_searches_outlive_their_runs_and_are_not_used_with_other_settings(run):
         run.start_searches(CONFIG | {"method": "statistics"})
 
 
+def test_whole_searches_alone_are_taken_over(run, tmp_path):
+    run.start_searches(CONFIG)
+    for name, n_trials in (("03-categorical-0123abcd", CONFIG["max_evals"]), ("08-categorical-0123abcd", 1)):
+        trials = pd.DataFrame({"trial": range(n_trials), "fold": name[:2], "task": "categorical", "loss": 0.5, "status": "ok"})
+        runs.write_table(run.path.parent / "search" / f"{name}.csv", trials)
+    ensemble = RunFolder(tmp_path / "results", "table3_emodb", "head_per_second_ensemble_5", 1)
+    ensemble.start_searches(CONFIG | {"ensemble_size": 5}, "head_per_second")
+    found = sorted(path.name for path in (ensemble.path.parent / "search").iterdir())
+    assert found == ["03-categorical-0123abcd.csv", "config.json"]
+
+
 def test_what_a_hash_is_of_is_named(run):
     run.start(CONFIG | {"utterances_sha256": "a"})
     with pytest.raises(InputError, match="made with other settings; names, labels or speakers of utterances are not the same"):
