@@ -428,6 +428,23 @@ def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_
     assert "run 1 of 1: complete in" in capsys.readouterr().out
 
 
+def test_parts_without_a_chunk_are_refused_before_anything_is_trained(tiny_corpora, tiny_encoder, tmp_path, capsys):
+    from experiments import table3_emodb
+
+    corpus = tmp_path / "EmoDB"
+    shutil.copytree(tiny_corpora / "EmoDB", corpus)
+    for path in sorted((corpus / "wav").glob("*.wav")):
+        waveform, rate = soundfile.read(path)
+        soundfile.write(path, np.resize(waveform, rate // 2 if path.name.startswith("03") else rate), rate)
+    argv = ["--data-dir", corpus, "--encoder", tiny_encoder, "--results-dir", tmp_path / "results", "--method", "head"]
+    argv += ["--tail", "drop"]
+    assert run_script(table3_emodb.main, table3_emodb.make_parser(), list(map(str, argv))) == 2
+    message = capsys.readouterr().err
+    assert "--tail drop: found no utterance of a second or more in the test part of fold 03; expected" in message
+    assert "Use --tail overlap." in message
+    assert not (tmp_path / "results" / "table3_emodb").exists()
+
+
 def test_level_is_heard_where_the_speaker_is_known_alone():
     for name, front_end in (("table1_savee", "trimmed"), ("table2_omg", "normalized"), ("table3_emodb", "normalized")):
         heard = {one.front_end for one in EXPERIMENTS[name].conditions.values() if one.method in ON_UTTERANCES}
