@@ -491,10 +491,29 @@ def test_ablations_on_savee_stand_apart(results):
     assert "`savee_" not in emodb_text.split("## On whole utterances")[1]
     assert "`savee_utterance_head_initial_weights`" in savee_text and "`utterance_head`" not in savee_text.split("Not run")[0]
     assert "−10.0 (−10.0 to −10.0)" in savee_text
-    assert tables.label_ablations("utterance_head")["reference"] == ("the paper", pytest.approx(72))
-    assert tables.label_ablations("savee_utterance_head")["reference"] is None
+    rows = tables.split_ablations(tables.accuracies(table_of(results, "ablations")))
+    assert tables.label_ablations("utterance_head", rows["utterance_head"])["reference"] == ("the paper", pytest.approx(72))
+    assert tables.label_ablations("savee_utterance_head", rows["savee_utterance_head"])["reference"] is None
     render(results)
     assert (results / "figures" / "ablations_savee_utterance_head.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"synthetic": True}, "synthetic speech: not comparable with the paper"),
+        ({"n_unpublished": 3}, "not the published corpus, so not compared with the paper: 3 are absent or added"),
+    ],
+)
+def test_the_paper_is_no_line_beside_other_recordings(results, config, said):
+    """Each picture speaks of what it shows."""
+    emodb(results, "utterance_head", "ablations")
+    emodb(results, "functionals", "ablations", config=config)
+    emodb(results, "began_16_epochs", "ablations")
+    rows = tables.split_ablations(tables.accuracies(table_of(results, "ablations")))
+    labels = {base: tables.label_ablations(base, of_base) for base, of_base in rows.items()}
+    assert labels["utterance_head"]["reference"] is None and labels["utterance_head"]["note"] == said
+    assert labels["began_16_epochs"]["reference"] and labels["began_16_epochs"]["note"] == ""
 
 
 def test_where_every_run_has_a_test_part_of_its_own_equal_runs_are_compared(results):

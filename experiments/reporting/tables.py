@@ -220,11 +220,22 @@ def split_ablations(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {base: shown[bases == base] for base in ABLATIONS if (bases == base).any()}
 
 
-def label_ablations(base: str) -> dict[str, Any]:
-    """Returns title, and name and percent of the paper's score, of the picture of the ablations compared with a base."""
-    corpus = RECORDS["ablations"].conditions[base].corpus
-    reference = ("the paper", 100 * paper.paper_value("table3_emodb", "accuracy")) if corpus == "emodb" else None
-    return {"title": f"{CORPUS_TITLES[corpus]}: utterance accuracy, 95 % intervals over speakers", "reference": reference}
+def label_ablations(base: str, rows: pd.DataFrame) -> dict[str, Any]:
+    """Returns title, note, and name and percent of the paper's score, of the picture of the ablations compared with a base.
+
+    The paper's score stands beside accuracies on the published recordings alone.
+    """
+    corpus, note = RECORDS["ablations"].conditions[base].corpus, note_other_recordings(rows)
+    of_paper = corpus == "emodb" and not note
+    reference = ("the paper", 100 * paper.paper_value("table3_emodb", "accuracy")) if of_paper else None
+    title = f"{CORPUS_TITLES[corpus]}: utterance accuracy, 95 % intervals over speakers"
+    return {"title": title, "note": note, "reference": reference}
+
+
+def note_other_recordings(rows: pd.DataFrame) -> str:
+    """Returns what the notes of some rows say of other recordings than the published ones; "" where all are on those."""
+    notes = dict.fromkeys(note for of_row in rows["notes"] for note in of_row.split("; "))
+    return "; ".join(note for note in notes if note.startswith((SYNTHETIC_NOTICE, OTHER_RECORDINGS)))
 
 
 def compare_in_words(table: pd.DataFrame) -> str:
