@@ -182,6 +182,17 @@ def test_k_fold_without_speakers_is_stratified():
         assert table["label"].iloc[split.test].value_counts().tolist() == [2, 2, 2]
 
 
+def test_unknown_speakers_are_no_speaker_to_keep_together():
+    table = make_table(3, per_class=6)
+    table["speaker"] = table["speaker"].replace("s2", "unknown")
+    for split in protocols.k_fold(table, 3, 0):
+        assert_sound(split, table)
+        assert table["label"].iloc[split.test].value_counts().tolist() == [6, 6, 6]
+        assert table["speaker"].iloc[split.test].nunique() == 3
+    for split in protocols.k_fold(table, 2, 0):
+        assert_sound(split, table, "speaker")
+
+
 def test_a_class_that_only_the_test_part_has_is_refused():
     table = make_table(5)
     table.loc[table["speaker"] == "s0", "label"] = "surprise"

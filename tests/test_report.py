@@ -639,6 +639,9 @@ def test_own_data_sets_stand_beside_guessing(results):
     assert "Without listening, accuracy is: chance, 3 classes: 33.3 %, always “neutral”: 58.8 %." in text
     assert "| fold, utterance level | accuracy ± over runs | UAR ± over runs | utterances |" in text
     assert "| 08 | 70.0 ± 2.0 | 65.0 ± 2.0 | 12 |" in text and "| 09 | 72.0 ± 2.0 | 67.0 ± 2.0 | 10 |" in text
+    # A class that the test part lacks can be answered all the same.
+    emodb(results, "four", "custom", predictions=table.assign(anger=0.4, fear=0.1, neutral=0.3, sadness=0.2))
+    assert Results(results).test_part("custom", "four").lines["chance, 4 classes"] == 25
 
 
 def test_searches_of_heads_alone_are_drawn(results):

@@ -262,7 +262,7 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
         found = f"{n_folds} for {len(firsts)} recordings"
         raise InputError.about("--folds", found, "at most as many as recordings", "choose fewer")
     labels = _strata(utterances, firsts)
-    by_speaker, at_random = len(np.unique(speakers)) >= n_folds, {"shuffle": True, "random_state": seed}
+    by_speaker, at_random = len({*speakers} - {UNKNOWN_SPEAKER}) >= n_folds, {"shuffle": True, "random_state": seed}
     if by_speaker:
         _require_two_speakers(utterances, f"{n_folds} folds of speakers")
         folds = [rows[test] for _, test in GroupKFold(n_folds, **at_random).split(rows, groups=speakers)]
