@@ -79,7 +79,7 @@ def poison(data: Data, test: np.ndarray) -> Data:
 
 PROTOCOLS = {
     "leave one speaker out": lambda data: leave_one_speaker_out(data.corpus.utterances)[1],
-    "each speaker alone": lambda data: per_speaker(data.corpus.utterances, 1)[0],
+    "each speaker alone": lambda data: per_speaker(data.corpus.utterances, 0, 1)[0],
     "folds by speaker": lambda data: k_fold(data.corpus.utterances, 3, 0)[2],
     "folds by label": lambda data: k_fold(data.corpus.utterances.assign(speaker="unknown"), 3, 0)[0],
     "official": lambda data: official(data.corpus.utterances, 0)[0],
