@@ -243,6 +243,17 @@ def test_the_contents_begin_with_the_findings(tmp_path):
     assert "Table 1" in findings[-1] and findings[-1].startswith("Not run: ")
 
 
+def test_findings_name_classes_and_dimensions(tmp_path):
+    emodb(tmp_path, "emotions", "custom")
+    emodb(tmp_path, "emotions_again", "custom", (0.5,))
+    scores = {"concordance_correlation_coefficient_arousal": 0.25, "concordance_correlation_coefficient_valence": 0.5}
+    write_run(tmp_path, "custom", "dimensions", 1, {("pooled", "utterance"): scores})
+    assert list_findings(Results(tmp_path))[0] == (
+        "**Own data sets.** accuracy (%): `emotions` 72.0 ± 2.0, `emotions_again` 50.0; CCC, pooled over utterances, arousal: "
+        "`dimensions` 0.250; CCC, pooled over utterances, valence: `dimensions` 0.500."
+    )
+
+
 def test_html_pages(tmp_path):
     made = {}
     for name, title in (("01_first", "First & foremost"), ("02_second", "Second")):

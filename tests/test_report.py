@@ -699,7 +699,7 @@ def test_readme_section(results, tmp_path):
     emodb(results)
     emodb(results, "began_16_epochs", "ablations")
     for number_of in range(9):
-        emodb(results, f"mine_{number_of}")
+        emodb(results, f"mine_{number_of}", config={"note": f"of row {number_of}"})
     text = render_readme(results, tmp_path)
     assert text.startswith("# Title\n\n<!-- results:begin -->\nTest scores") and text.endswith("-->\n\n## Install\n")
     assert (
@@ -709,6 +709,7 @@ def test_readme_section(results, tmp_path):
     )
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert [len(block) - 2 for block in blocks] == [5]  # rows of Table 3, the only one that has been run
+    assert re.findall(r"Of row \d", text) == ["Of row 0", "Of row 1", "Of row 2"]  # footnotes of what is shown
     assert "table1.md)**: not run." in text and "table2.md)**: not run." in text
     assert all(block[2].startswith("| Pereira et al. 2018 (the paper) |") for block in blocks)
     assert text.count("not run") == 2

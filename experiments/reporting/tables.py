@@ -178,8 +178,10 @@ def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPa
     return "\n".join([*lines, "", _LEVELS_IN_WORDS, "", _SPREAD, ""])
 
 
-def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnotes) -> tuple[list[str], list[list[str]]]:
-    """Returns heads and rows of the main table of an experiment: published systems, then our conditions."""
+def beside_the_paper(
+    experiment: str, table: pd.DataFrame, footnotes: md.Footnotes, most_rows: float = math.inf
+) -> tuple[list[str], list[list[str]]]:
+    """Returns heads and the first rows of the main table of an experiment: published systems, then our conditions."""
     columns, base = RECORDS[experiment].columns, find_base(experiment, table["condition"].iloc[-1])
     what, to_paper, chunk = "what it is", "minus the paper's", "chunk accuracy"
     over, paired = f"{MEAN_OVER_SPEAKERS} (95 % interval)", f"minus `{base}`, paired over speakers (95 % interval)"
@@ -204,7 +206,7 @@ def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnot
             cells |= {over: md.mean_interval(mean), paired: "base" if condition == base else _paired(mean)}
             cells[chunk] = md.mean_sd(found.get(("accuracy", "chunk", POOLED)))
             cells[AVERAGED] = md.mean_sd(found.get(("accuracy", level, AVERAGED)))
-        if cells:
+        if cells and len(rows) < most_rows:  # what is not shown has no footnotes
             record = find_condition(experiment, condition)
             cells[what] = record.description if record else ""
             name += footnotes.marks(block["notes"].iloc[0])
@@ -265,12 +267,14 @@ def list_findings(results: Results) -> list[str]:
             continue
         else:
             rows = select(table, system=OURS, scope=POOLED, level="utterance")
-            main = "accuracy" if (rows["metric"] == "accuracy").any() else _MAIN[-1]
-            scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in select(rows, metric=main).itertuples()]
-            published = paper.paper_value(experiment, main)
             others = not any(results.is_comparable(experiment, name) for name in results.conditions(experiment))
-            known = [] if published is None or others else [f"the paper {100 * published:g}"]
-            said = f"{METRIC_NAMES[main]}{name_unit(table)}: {', '.join([*scores, *known])}."
+            found = []
+            for metric in [name for name in ("accuracy", *CONCORDANCE) if (rows["metric"] == name).any()]:
+                of_metric, published = select(rows, metric=metric), paper.paper_value(experiment, metric)
+                scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in of_metric.itertuples()]
+                scores += [] if published is None or others else [f"the paper {100 * published:g}"]
+                found.append(f"{METRIC_NAMES[metric]}{name_unit(of_metric)}: {', '.join(scores)}")
+            said = f"{'; '.join(found)}." if found else ""
         synthetic = f"**{SYNTHETIC_NOTICE.capitalize()}.** " if results.is_synthetic(experiment) else ""
         lines += [f"**{record.title}.** {synthetic}{said}"] if said else []
     return [*lines, f"Not run: {'; '.join(absent)}."] if absent else lines
