@@ -78,10 +78,22 @@ def test_whole_searches_alone_are_taken_over(run, tmp_path):
     assert found == ["03-categorical-0123abcd.csv", "config.json"]
 
 
-def test_what_a_hash_is_of_is_named(run):
-    run.start(CONFIG | {"utterances_sha256": "a"})
-    with pytest.raises(InputError, match="made with other settings; names, labels or speakers of utterances are not the same"):
-        run.start(CONFIG | {"utterances_sha256": "b"})
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["utterances_sha256"], "names, labels or speakers of utterances are not the same"),
+        (["components_sha256"], "principal components beside the encoder are not the same"),
+        (["encoder_sha256", "components_sha256"], "encoders are not the same"),
+        (["source_sounds_sha256"], "recordings of the other corpus are not the same"),
+    ],
+)
+def test_what_a_hash_is_of_is_named(run, names, said):
+    run.start(CONFIG | dict.fromkeys(names, "a" * 64))
+    with pytest.raises(InputError) as error:
+        run.start(CONFIG | dict.fromkeys(names, "b" * 64))
+    message = str(error.value)
+    assert f"(made with other settings; {said})" in message and f'{names[0]}="aaaaaaaa"' in message
+    assert "a" * 9 not in message
 
 
 def test_settings_that_change_no_result_may_differ(run):

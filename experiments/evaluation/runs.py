@@ -351,8 +351,10 @@ def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
 
 
 _HASHED = {
+    "encoder_sha256": "encoders",
     "utterances_sha256": "names, labels or speakers of utterances",
     "source_utterances_sha256": "names, labels or speakers of utterances of the other corpus",
+    "source_sounds_sha256": "recordings of the other corpus",
     "components_sha256": "principal components beside the encoder",
 }
 """Key of config.json that is a hash -> what it is a hash of."""
@@ -367,6 +369,8 @@ def _check_same(folder: Path, before: Mapping, config: Mapping, may_differ: Coll
     keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
     if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
         hashed = {key: meaning for key, meaning in _HASHED.items() if key in differing and key in before and key in config}
+        if "encoder_sha256" in hashed:
+            hashed.pop("components_sha256", None)  # another encoder has others
         meant = "".join(f"; {meaning} are not the same" for meaning in hashed.values())
         subject, action = f"{folder} (made with other settings{meant})", f"repeat the settings found, or {_OTHERWISE}"
         raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
@@ -480,5 +484,7 @@ def _find_fault(metrics: pd.DataFrame) -> str | None:
 
 
 def _show(values: Mapping[str, Any], keys: Iterable[str]) -> str:
-    shown = (f"{key}={json.dumps(values[key], ensure_ascii=False)}" if key in values else f"{key} not set" for key in keys)
+    """Returns settings in one line; of hashes, as many digits as tell them apart."""
+    known = {key: value[:8] if key.endswith("_sha256") and isinstance(value, str) else value for key, value in values.items()}
+    shown = (f"{key}={json.dumps(known[key], ensure_ascii=False)}" if key in known else f"{key} not set" for key in keys)
     return ", ".join(shown)
