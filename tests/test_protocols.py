@@ -172,6 +172,14 @@ def test_source_disjoint_leaves_shared_videos_out_of_the_validation_part_too():
     assert not set(shared) & set(split.fitting)
 
 
+def test_a_class_that_is_not_trained_on_is_named():
+    table = make_table(6)
+    table["split"] = np.where(table["speaker"] == "s5", "test", "train")
+    table.loc[table["split"] == "test", "label"] = "surprise"
+    with pytest.raises(InputError, match="^the whole test part: found no training utterance of surprise; expected"):
+        protocols.official(table, 0)
+
+
 def test_official_needs_the_column_split():
     with pytest.raises(InputError, match="no column split"):
         protocols.official(make_table(), 0)

@@ -126,15 +126,12 @@ def _require_chunks(condition: Condition, data: Data, settings: Settings) -> Non
     with_chunks = np.unique(data.utterance)
     for run in range(1, settings.runs + 1):
         for split in make_splits(condition, data.corpus.utterances, settings.seed, run):
-            parts = [("training", inner.train) for inner in split.inner] + [
-                ("validation", inner.validation) for inner in split.inner
-            ]
+            parts = [part for inner in split.inner for part in (("training", inner.train), ("validation", inner.validation))]
+            where = "" if split.fold == POOLED else f" of {split.title}"
             for name, utterances in (*parts, ("test", split.test)):
                 if not np.isin(utterances, with_chunks).any():
-                    found = f"no utterance of a second or more in the {name} part of {split.title}"
-                    raise InputError.about(
-                        "--tail drop", found, "at least one in every part of all splits", "use --tail overlap"
-                    )
+                    found, expected = f"no utterance of a second or more in the {name} part{where}", "at least one"
+                    raise InputError.about("--tail drop", found, expected, "use --tail overlap")
 
 
 Scored = dict[str, tuple[np.ndarray, np.ndarray]]
