@@ -20,8 +20,8 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments import report
 from experiments.evaluation.conditions import carried_over, on_altered
-from experiments.reporting import encoders
-from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers
+from experiments.reporting import encoders, robustness_table, transfer_table
+from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers, show_comparison
 from experiments.reporting.pages import execute_notebooks, read_notebooks, render_html, save_notebook
 from experiments.reporting.summary import Results
 from experiments.reporting.tables import list_findings
@@ -179,6 +179,16 @@ def test_results_of_arousal_and_valence_alone(tmp_path, monkeypatch, beside):
     shown = outputs(next(notebook for path, notebook in executed.items() if "05" in path.name))
     assert ("custom, condition words" in shown) == beside
     assert ("no table has complete runs with emotions as classes" in shown) != beside
+
+
+@pytest.mark.parametrize("module", [robustness_table, transfer_table])
+def test_conditions_of_earlier_names_alone_are_no_table(module, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("experiments.reporting.notebook.say", said.append)
+    experiment = module.__name__.rpartition(".")[2].removesuffix("_table")
+    emodb(tmp_path, "of_an_earlier_version", experiment)
+    show_comparison(Results(tmp_path), module, experiment, "the command")
+    assert said == [f"**Not run yet:** {experiment}. `the command`"]
 
 
 def test_notebooks_are_clean():
