@@ -1020,7 +1020,10 @@ RESULTS = [
         "pre-training: a store of other settings",
         PRETRAIN,
         lambda b: _with_results(b, _store('{"tail": "pad"}'), b.pretrain()),
-        ("librispeech-log: found a chunk store with other spectrogram, tail", "[Rr]emove the folder"),
+        (
+            "librispeech-log: found a chunk store with other spectrogram, tail",
+            "Remove the folder, or choose another one, with --results-dir",
+        ),
     ),
     Case(
         "pre-training: a store that is no JSON",

@@ -25,7 +25,8 @@ INNER_FOLDS = 3
 speakers alone, a hundred utterances, select by luck."""
 
 ENOUGH_UTTERANCES = 1000
-"""Training utterances from which on a single held-out part is large enough to select on. Assumption."""
+"""Training utterances from which on a single held-out part is large enough to select on. Assumption. Where one speaker
+is left out, there are always INNER_FOLDS, of speakers."""
 
 VALIDATION_FRACTION = 0.2
 """Fraction of the training utterances in that single part. Assumption."""
