@@ -12,6 +12,7 @@ from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEA
 from experiments.evaluation import paper
 from experiments.evaluation.condition import CORPUS_TITLES, HEADS
 from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, OF_OTHER_SEEDS, find_condition
+from experiments.evaluation.data import SPEEDS
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -49,9 +50,9 @@ _OF_DIMENSIONS = {
 }
 METRIC_NAMES |= {key.format(name): text.format(name) for name in DIMENSIONS for key, text in _OF_DIMENSIONS.items()}
 COLUMNS = {
-    "table1_savee": "Accuracy of the test utterances of each speaker; one model per speaker, trained on that speaker alone.",
+    "table1_savee": "Accuracy of each speaker's test utterances; each model is trained on one speaker.",
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
-    "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the ten speakers' accuracies.",
+    "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the speakers' accuracies.",
     "ablations": "EmoDB as in Table 3, SAVEE as in Table 1; runs averaged: the accuracy of the mean scores of all runs. Every "
     "encoder was trained, or its initial weights were drawn, once: no interval here tells how others would differ.",
 }
@@ -92,7 +93,7 @@ _READING = (
 )
 _LEVELS_IN_WORDS = (
     "Levels: `chunk`, one second; `recording`, an utterance in a single pass; `utterance`, the scores of an utterance averaged "
-    "over its chunks, or over its copies at seven speeds."
+    f"over its chunks, or, where it has copies, over its {len(SPEEDS)} speeds."
 )
 
 
@@ -250,7 +251,7 @@ def compare_in_words(table: pd.DataFrame) -> str:
                 ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
                 found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
         said += [f"`{base}` lies {' and '.join(found)}"] if found else []
-    return f"Paired over the speakers, {'; '.join(said)}." if said else ""
+    return f"Default heads, 16 epochs, paired over speakers: {'; '.join(said)}." if said else ""
 
 
 def list_findings(results: Results) -> list[str]:
