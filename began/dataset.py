@@ -86,7 +86,8 @@ def _claim_folder(path: Path, description: dict[str, Any]) -> None:
     differing = [name for name in description if stored.get(name) != description[name]]
     if differing:
         found, expected = f"a chunk store with other {', '.join(differing)}", "the store of the same files and settings"
-        raise InputError.about(path.parent, found, expected, "remove the folder, or choose another")
+        action = "remove the folder, or choose another one, with --results-dir where a command made it"
+        raise InputError.about(path.parent, found, expected, action)
 
 
 def _read_description(path: Path) -> dict[str, Any]:

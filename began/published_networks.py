@@ -5,7 +5,10 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 _RESULTS = (_HERE if (_HERE / "results").is_dir() else _HERE.parent) / "results"
 
-ENCODER = _RESULTS / "pretrain_librispeech" / "began" / "encoder.keras"
+ENCODER_FILE = Path("pretrain_librispeech", "began", "encoder.keras")
+"""Where the encoder lies in a folder of results."""
+
+ENCODER = _RESULTS / ENCODER_FILE
 """The encoder, pre-trained on LibriSpeech."""
 
 MODEL = _RESULTS / "table3_emodb" / "utterance_head" / "model.keras"

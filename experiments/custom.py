@@ -22,7 +22,7 @@ from experiments.corpora import load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation import options
-from experiments.evaluation.condition import Condition
+from experiments.evaluation.condition import HEADS, Condition
 from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.methods import check_conditions
 from experiments.evaluation.runs import RunFolder
@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(printable(f"wrote {folder} and {settings.results_dir / 'tables' / 'custom.md'}"))
     for model in models:
         print(printable(f"try it: python -m classifiers.predict --model {quote(str(model))} FILE_OR_FOLDER"))
-    if not models:
+    if condition.method not in HEADS:
         print("no model is left behind: --method utterance or head makes one for classifiers.predict")
     if pictures := [path for path in written if path.name.startswith(f"{EXPERIMENT}_{arguments.name}_")]:
         print(printable(f"{len(pictures)} pictures: {pictures[0].parent / f'{EXPERIMENT}_{arguments.name}_*.png'}"))

@@ -7,25 +7,27 @@ the scores show that everything works, and nothing about speech.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
+from began import published_networks
 from began.command_line import run_script
 from began.errors import printable
 from began.files import lock_folder
 
-PUBLISHED_ENCODER = "results/pretrain_librispeech/began/encoder.keras"
-PUBLISHED_MODEL = "results/table3_emodb/utterance_head/model.keras"
+_ENCODER, _MODEL = (quote(os.path.relpath(path)) for path in (published_networks.ENCODER, published_networks.MODEL))
 NEXT = f"""
 What to do next, with the published networks:
-  an emotion for a recording of yours   python -m classifiers.predict --model {PUBLISHED_MODEL} recording.wav
+  an emotion for a recording of yours   python -m classifiers.predict --model {_MODEL} recording.wav
   Table 3 on EmoDB                      python -m experiments.download emodb --dest data
                                         python -m experiments.table3_emodb --data-dir data/EmoDB \
---encoder {PUBLISHED_ENCODER} --results-dir my-results
+--encoder {_ENCODER} --results-dir my-results
   a data set of yours                   python -m experiments.custom --manifest my.csv --protocol loso --name mine \
---encoder {PUBLISHED_ENCODER} --results-dir my-results
+--encoder {_ENCODER} --results-dir my-results
 """
 
 
@@ -47,7 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
         librispeech = synthetic.write_librispeech(data / "LibriSpeech", n_speakers=8, n_utterances=7, seconds=5.0)
         emodb = synthetic.write_emodb(data / "EmoDB", speakers=5, n_texts=3)
     pretrain = ["--data-dir", librispeech, "--epochs", arguments.epochs, "--learning-rate", 0.0005]
-    table = ["--data-dir", emodb, "--encoder", results / "pretrain_librispeech" / "began" / "encoder.keras"]
+    table = ["--data-dir", emodb, "--encoder", results / published_networks.ENCODER_FILE]
     table += ["--runs", 2, "--max-evals", 3]
     model = results / "table3_emodb" / "utterance_head" / "model.keras"
     for title, module, *words in (

@@ -254,6 +254,12 @@ FOLDERS = [
         ("--augment: found it with --front-end literal; expected --front-end normalized or trimmed", "Leave it out"),
     ),
     Case(
+        "table 3: a front end for heads on one second",
+        TABLE3,
+        lambda b: b.table3(None, "--method", "head", "--front-end", "trimmed"),
+        ("--front-end trimmed: found it with --method head; expected a method on whole utterances", "Leave it out"),
+    ),
+    Case(
         "label efficiency: classes weighed by what does not",
         LABELS,
         lambda b: ["--data-dir", b.corpora / "EmoDB", "--encoder", b.encoder, "--class-weight", "balanced"],
@@ -1014,7 +1020,10 @@ RESULTS = [
         "pre-training: a store of other settings",
         PRETRAIN,
         lambda b: _with_results(b, _store('{"tail": "pad"}'), b.pretrain()),
-        ("librispeech-log: found a chunk store with other spectrogram, tail", "[Rr]emove the folder"),
+        (
+            "librispeech-log: found a chunk store with other spectrogram, tail",
+            "Remove the folder, or choose another one, with --results-dir",
+        ),
     ),
     Case(
         "pre-training: a store that is no JSON",

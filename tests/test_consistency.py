@@ -203,6 +203,8 @@ def test_what_does_not_belong_together_is_refused(damage, results, capsys):
     assert any(str(folder) in message for folder in near), message
     assert message.startswith("error: ") and ": found " in message and "; expected " in message
     assert not (results / "tables").exists()
+    if path.parent.name == "search":  # whose runs cannot do without it
+        assert f"Remove {path.parents[1]} (its runs belong to these searches), and run the experiment again." in message
 
 
 def test_searches_that_were_all_cut_alike_are_found(results, capsys):

@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from synthetic_corpora import write_omg, write_savee
 
-from began.audio import read_audio
+from began.audio import name_part, read_audio
 from began.errors import InputError
 from began.sound_hashes import SoundHashes
 from experiments import check
@@ -653,6 +654,32 @@ def test_parts_that_files_do_not_have(recordings, tmp_path, times, found):
     soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)
     with pytest.raises(InputError, match=found):
         recordings(f"file,label,start,end\na.wav,x,{times}\n")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_overlaps_are_those_of_every_line_with_every_earlier_one(seed, monkeypatch):
+    """As found by comparing all pairs, which takes 25 minutes for 100,000 parts of a file."""
+    monkeypatch.setattr(manifest_file, "_merge_copies", lambda files: {file: Path(file).name[0] for file in files})
+    generator = np.random.default_rng(seed)
+    rows, expected, known = {}, {}, []
+    for line in range(2, 60):
+        file = str(generator.choice(["/a1.wav", "/a2.wav", "/b.wav"]))  # of which two are copies
+        start, seconds = float(generator.integers(200)), float(generator.choice([0.0005, 1, 1.0005, 3, 20]))
+        span = (start, round(start + seconds, 6))
+        rows[line] = {"utterance": f"{line}", "path": name_part(file, *span)}
+        for other, (first, last), earlier in known:
+            is_copy = other != file and (first, last) == span
+            if other[1] == file[1] and first + 0.001 < span[1] and span[0] + 0.001 < last and not is_copy:
+                expected[line] = f"{line} is already in line {earlier}, wholly or in part"
+                break
+        known.append((file, span, line))
+    assert dict(manifest_file._find_overlaps(rows)) == expected and expected
+
+
+def test_many_parts_of_a_file_take_no_square_of_time():
+    rows = {line: {"utterance": "a", "path": name_part("/a.wav", line, line + 1.0)} for line in range(40_000)}
+    started = time.process_time()
+    assert not list(manifest_file._find_overlaps(rows)) and time.process_time() - started < 20  # it took four minutes
 
 
 def test_parts_of_a_copy_that_overlap(recordings, tmp_path):

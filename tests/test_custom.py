@@ -282,8 +282,29 @@ def test_the_models_parameters_are_the_best_in_the_mean_over_all_searches(tmp_pa
     best = choose_parameters(tmp_path, condition, "categorical")
     assert (best["epochs"], best["parameters"]["filters"], best["n_searches"]) == (6, 32, 3)
     assert best["loss"] == pytest.approx(1 / 3)
+    cut = read_table(path).assign(fold="d", search="d").iloc[:1]  # a run that was killed and never gone on with
+    write_table(path.with_name("d-categorical-0123abcd.csv"), cut)
+    assert choose_parameters(tmp_path, condition, "categorical") == best
     with pytest.raises(InputError, match="succeeded in all searches"):
         choose_parameters(tmp_path, condition, "dimensional")
+
+
+def test_searches_without_a_success_in_common_leave_no_model_and_their_scores(tmp_path, capsys):
+    from classifiers.heads import resolve_parameters
+
+    condition = Condition("custom", "mine")
+    for fold, failed in (("a", 1), ("b", 0)):
+        rows = [
+            {"fold": fold, "task": "categorical", "trial": trial, "epochs": 1}
+            | {"status": "fail" if trial == failed else "ok", "loss": np.nan if trial == failed else 0.5}
+            | resolve_parameters("categorical", {"filters": filters})
+            for trial, filters in enumerate((16, 32))
+        ]
+        write_table(tmp_path / "custom" / "mine" / "search" / f"{fold}-categorical-0123abcd.csv", pd.DataFrame(rows))
+    assert write_final_models(condition, None, None, Settings(tmp_path), {}) == []
+    said = capsys.readouterr().out
+    assert said.startswith("note: no categorical model for own recordings is left behind: ")
+    assert "no trial of a categorical head that succeeded in all searches" in said
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def poison(data: Data, test: np.ndarray) -> Data:
 
 PROTOCOLS = {
     "leave one speaker out": lambda data: leave_one_speaker_out(data.corpus.utterances)[1],
-    "each speaker alone": lambda data: per_speaker(data.corpus.utterances, 1)[0],
+    "each speaker alone": lambda data: per_speaker(data.corpus.utterances, 0, 1)[0],
     "folds by speaker": lambda data: k_fold(data.corpus.utterances, 3, 0)[2],
     "folds by label": lambda data: k_fold(data.corpus.utterances.assign(speaker="unknown"), 3, 0)[0],
     "official": lambda data: official(data.corpus.utterances, 0)[0],
@@ -426,6 +426,23 @@ def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_
     assert model["n_utterances"] == 27
     run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--tail", "drop")
     assert "run 1 of 1: complete in" in capsys.readouterr().out
+
+
+def test_parts_without_a_chunk_are_refused_before_anything_is_trained(tiny_corpora, tiny_encoder, tmp_path, capsys):
+    from experiments import table3_emodb
+
+    corpus = tmp_path / "EmoDB"
+    shutil.copytree(tiny_corpora / "EmoDB", corpus)
+    for path in sorted((corpus / "wav").glob("*.wav")):
+        waveform, rate = soundfile.read(path)
+        soundfile.write(path, np.resize(waveform, rate // 2 if path.name.startswith("03") else rate), rate)
+    argv = ["--data-dir", corpus, "--encoder", tiny_encoder, "--results-dir", tmp_path / "results", "--method", "head"]
+    argv += ["--tail", "drop"]
+    assert run_script(table3_emodb.main, table3_emodb.make_parser(), list(map(str, argv))) == 2
+    message = capsys.readouterr().err
+    assert "--tail drop: found no utterance of a second or more in the test part of fold 03; expected" in message
+    assert "Use --tail overlap." in message
+    assert not (tmp_path / "results" / "table3_emodb").exists()
 
 
 def test_level_is_heard_where_the_speaker_is_known_alone():

@@ -38,6 +38,16 @@ def test_the_same_data_give_the_same_file(tmp_path):
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
 
 
+def test_the_correlation_of_several_runs_is_their_mean():
+    """As in tables, and not that of all predictions together."""
+    run = pd.DataFrame({f"{name}_target": [0.0, 1.0] for name in ("arousal", "valence")})
+    first, second = run.assign(arousal_prediction=[0.0, 1.0]), run.assign(arousal_prediction=[0.5, 1.0])
+    both = pd.concat([first.assign(run=1), second.assign(run=2)]).assign(valence_prediction=0.5)
+    axes, _ = figures.plot_arousal_valence(both).axes
+    assert axes.get_title() == "arousal: CCC 0.83"
+    assert figures.plot_arousal_valence(both.drop(columns="run")).axes[0].get_title() == "arousal: CCC 0.86"
+
+
 @pytest.mark.parametrize(
     "draw",
     [

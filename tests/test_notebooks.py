@@ -20,8 +20,8 @@ from began.command_line import run_script
 from began.errors import InputError
 from experiments import report
 from experiments.evaluation.conditions import carried_over, on_altered
-from experiments.reporting import encoders
-from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers
+from experiments.reporting import encoders, robustness_table, transfer_table
+from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers, show_comparison
 from experiments.reporting.pages import execute_notebooks, read_notebooks, render_html, save_notebook
 from experiments.reporting.summary import Results
 from experiments.reporting.tables import list_findings
@@ -181,6 +181,16 @@ def test_results_of_arousal_and_valence_alone(tmp_path, monkeypatch, beside):
     assert ("no table has complete runs with emotions as classes" in shown) != beside
 
 
+@pytest.mark.parametrize("module", [robustness_table, transfer_table])
+def test_conditions_of_earlier_names_alone_are_no_table(module, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("experiments.reporting.notebook.say", said.append)
+    experiment = module.__name__.rpartition(".")[2].removesuffix("_table")
+    emodb(tmp_path, "of_an_earlier_version", experiment)
+    show_comparison(Results(tmp_path), module, experiment, "the command")
+    assert said == [f"**Not run yet:** {experiment}. `the command`"]
+
+
 def test_notebooks_are_clean():
     for path, notebook in read_notebooks(NOTEBOOKS).items():
         nbformat.validate(notebook)
@@ -241,6 +251,17 @@ def test_the_contents_begin_with_the_findings(tmp_path):
     page = render_html({tmp_path / "a.ipynb": v4.new_notebook()}, tmp_path / "html", findings).read_text()
     assert page.index("Findings") < page.index("72.0\u00a0±\u00a02.0") < page.index("Pages")
     assert "Table 1" in findings[-1] and findings[-1].startswith("Not run: ")
+
+
+def test_findings_name_classes_and_dimensions(tmp_path):
+    emodb(tmp_path, "emotions", "custom")
+    emodb(tmp_path, "emotions_again", "custom", (0.5,))
+    scores = {"concordance_correlation_coefficient_arousal": 0.25, "concordance_correlation_coefficient_valence": 0.5}
+    write_run(tmp_path, "custom", "dimensions", 1, {("pooled", "utterance"): scores})
+    assert list_findings(Results(tmp_path))[0] == (
+        "**Own data sets.** accuracy (%): `emotions` 72.0 ± 2.0, `emotions_again` 50.0; CCC, pooled over utterances, arousal: "
+        "`dimensions` 0.250; CCC, pooled over utterances, valence: `dimensions` 0.500."
+    )
 
 
 def test_html_pages(tmp_path):

@@ -572,6 +572,19 @@ def test_the_published_card_is_what_is_written_today(tmp_path):
     )
 
 
+def test_the_card_of_an_autoencoder_names_no_noise(tmp_path):
+    """Which its generator, that it does not have, would be fed with."""
+    from began.files import attach_json, read_attached_json
+    from experiments.reporting.model_card import write_model_card
+
+    for name in ("config.json", "history.csv", "encoder.keras"):
+        shutil.copy(ROOT / "results" / "pretrain_librispeech" / "began" / name, tmp_path / name)
+    training = read_attached_json(tmp_path / "encoder.keras", "pretraining")
+    assert "batch 16, shared noise, seed 0" in write_model_card(tmp_path).read_text(encoding="utf-8")
+    attach_json(tmp_path / "encoder.keras", "pretraining", training | {"adversarial": False})
+    assert "| training | Adam 5e-05, batch 16, seed 0 |" in write_model_card(tmp_path).read_text(encoding="utf-8")
+
+
 def test_a_training_goes_on_with_its_own_recordings_only(librispeech, tmp_path, capsys):
     """Also after the prepared chunks, and config.json, were removed."""
     from began.command_line import run_script

@@ -67,7 +67,7 @@ def test_leave_one_speaker_out_refuses_three_speakers():
 
 def test_per_speaker_is_stratified_and_fresh_for_every_run():
     table = make_table(2, per_class=10)
-    first, again, other = (protocols.per_speaker(table, seed) for seed in (1, 1, 2))
+    first, again, other = (protocols.per_speaker(table, 0, run) for run in (1, 1, 2))
     for split, same, different in zip(first, again, other, strict=True):
         assert_sound(split, table)
         assert set(table["speaker"].iloc[np.concatenate([split.fitting, split.test])]) == {split.fold}
@@ -76,12 +76,22 @@ def test_per_speaker_is_stratified_and_fresh_for_every_run():
         assert not np.array_equal(split.test, different.test)
 
 
+def test_runs_of_another_seed_are_split_in_another_way_and_those_of_seed_0_as_published():
+    table = make_table(2, per_class=10)
+    splits = {(seed, run): protocols.per_speaker(table, seed, run) for seed in (0, 1, 2) for run in (1, 2, 3)}
+    assert len({split.fingerprint for of_run in splits.values() for split in of_run}) == 9 * 2
+    assert [split.fingerprint for split in splits[0, 1]] == ["96628beb", "1b6a01d0"]
+    assert [split.fingerprint for split in splits[0, 2]] == ["13e312c0", "4cb582a2"]
+    for entropy in ([1, 0], [10, 3]):
+        assert np.random.default_rng(entropy).bit_generator.state == np.random.default_rng([*entropy, 0]).bit_generator.state
+
+
 def test_a_class_of_two_is_in_every_inner_training_part():
     """Three inner folds would leave one of them without it."""
     table = make_table(1, per_class=10).drop(columns="video")
     table = table.drop(index=table.index[table["label"] == "anger"][3:]).reset_index(drop=True)
     for seed in range(20):
-        (split,) = protocols.per_speaker(table, seed)
+        (split,) = protocols.per_speaker(table, seed, 1)
         for inner in split.inner:
             assert set(table["label"].iloc[inner.train]) == set(table["label"].iloc[inner.validation]) == set(table["label"])
 
@@ -89,7 +99,7 @@ def test_a_class_of_two_is_in_every_inner_training_part():
 def test_per_speaker_refuses_a_class_with_one_utterance():
     table = make_table(2).drop(index=[0, 1])
     with pytest.raises(InputError, match=r"speaker s0: .*anger \(2\)"):
-        protocols.per_speaker(table, 0)
+        protocols.per_speaker(table, 0, 1)
 
 
 @pytest.mark.parametrize(("corpus", "percent"), [(corpus, percent) for corpus in PERCENTS for percent in PERCENTS[corpus]])
@@ -162,6 +172,14 @@ def test_source_disjoint_leaves_shared_videos_out_of_the_validation_part_too():
     assert not set(shared) & set(split.fitting)
 
 
+def test_a_class_that_is_not_trained_on_is_named():
+    table = make_table(6)
+    table["split"] = np.where(table["speaker"] == "s5", "test", "train")
+    table.loc[table["split"] == "test", "label"] = "surprise"
+    with pytest.raises(InputError, match="^the whole test part: found no training utterance of surprise; expected"):
+        protocols.official(table, 0)
+
+
 def test_official_needs_the_column_split():
     with pytest.raises(InputError, match="no column split"):
         protocols.official(make_table(), 0)
@@ -180,6 +198,17 @@ def test_k_fold_without_speakers_is_stratified():
     for split in protocols.k_fold(table, 3, 0):
         assert_sound(split, table)
         assert table["label"].iloc[split.test].value_counts().tolist() == [2, 2, 2]
+
+
+def test_unknown_speakers_are_no_speaker_to_keep_together():
+    table = make_table(3, per_class=6)
+    table["speaker"] = table["speaker"].replace("s2", "unknown")
+    for split in protocols.k_fold(table, 3, 0):
+        assert_sound(split, table)
+        assert table["label"].iloc[split.test].value_counts().tolist() == [6, 6, 6]
+        assert table["speaker"].iloc[split.test].nunique() == 3
+    for split in protocols.k_fold(table, 2, 0):
+        assert_sound(split, table, "speaker")
 
 
 def test_a_class_that_only_the_test_part_has_is_refused():
@@ -202,7 +231,7 @@ def test_splits_are_sound_whatever_the_corpus(n_speakers, per_class, seed):
     table = make_table(n_speakers, per_class)
     for split in protocols.leave_one_speaker_out(table, seed):
         assert_sound(split, table, "speaker")
-    for split in protocols.per_speaker(table, seed):
+    for split in protocols.per_speaker(table, seed, 1):
         assert_sound(split, table)
 
 
@@ -210,7 +239,7 @@ def test_splits_are_sound_whatever_the_corpus(n_speakers, per_class, seed):
 
 SPLITTERS = {
     "leave one speaker out": protocols.leave_one_speaker_out,
-    "each speaker alone": lambda table: protocols.per_speaker(table, 1),
+    "each speaker alone": lambda table: protocols.per_speaker(table, 0, 1),
     "folds by speaker": lambda table: protocols.k_fold(table, 3, 0),
     "folds by label": lambda table: protocols.k_fold(table.assign(speaker="unknown"), 3, 0),
     "folds without labels": lambda table: protocols.k_fold(table.drop(columns="label").assign(speaker="unknown"), 3, 0),
@@ -293,7 +322,7 @@ def test_copies_do_not_make_a_class_large_enough():
     with pytest.raises(InputError, match="found 4 for 3 recordings"):
         protocols.k_fold(table.drop(columns="label"), 4, 0)
     with pytest.raises(InputError, match=r"anger \(1\)"):
-        protocols.per_speaker(table, 0)
+        protocols.per_speaker(table, 0, 1)
 
 
 def test_a_sound_on_both_sides_is_a_defect():

@@ -353,6 +353,28 @@ def test_conditions_on_other_recordings_are_not_compared(results):
     assert not any("other recordings" in note for note in Results(results).notes("table3_emodb", "utterance_head"))
 
 
+def test_conditions_on_other_encoders_say_so(results):
+    """A user may name another encoder for every call; ablations have encoders of their own, and say which."""
+    for digit, experiment, condition in (
+        (1, "table3_emodb", "head_per_second"),
+        (2, "table3_emodb", "utterance_head"),
+        (1, "ablations", "began_16_epochs"),
+        (2, "ablations", "autoencoder"),
+        (1, "custom", "mine"),
+        (2, "custom", "yours"),
+        (1, "table1_savee", "utterance_split"),
+        (1, "table1_savee", "utterance_split_utterance_head"),
+    ):
+        emodb(results, condition, experiment, config={"encoder_sha256": str(digit) * 64})
+    emodb(results, "functionals", "table3_emodb")
+    found = Results(results)
+    notes = {key: [note for note in found.notes(*key[:2]) if "on the encoder" in note] for key in found.configs}
+    assert {key[:2]: note for key, (note,) in ((key, note) for key, note in notes.items() if note)} == {
+        ("table3_emodb", "head_per_second"): "on the encoder 11111111, others of this table on another one",
+        ("table3_emodb", "utterance_head"): "on the encoder 22222222, others of this table on another one",
+    }
+
+
 def test_settings_that_differ_between_runs_are_named(results):
     emodb(results)
     path = results / "table3_emodb/head_per_second/run2/config.json"
@@ -469,10 +491,29 @@ def test_ablations_on_savee_stand_apart(results):
     assert "`savee_" not in emodb_text.split("## On whole utterances")[1]
     assert "`savee_utterance_head_initial_weights`" in savee_text and "`utterance_head`" not in savee_text.split("Not run")[0]
     assert "−10.0 (−10.0 to −10.0)" in savee_text
-    assert tables.label_ablations("utterance_head")["reference"] == ("the paper", pytest.approx(72))
-    assert tables.label_ablations("savee_utterance_head")["reference"] is None
+    rows = tables.split_ablations(tables.accuracies(table_of(results, "ablations")))
+    assert tables.label_ablations("utterance_head", rows["utterance_head"])["reference"] == ("the paper", pytest.approx(72))
+    assert tables.label_ablations("savee_utterance_head", rows["savee_utterance_head"])["reference"] is None
     render(results)
     assert (results / "figures" / "ablations_savee_utterance_head.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"synthetic": True}, "synthetic speech: not comparable with the paper"),
+        ({"n_unpublished": 3}, "not the published corpus, so not compared with the paper: 3 are absent or added"),
+    ],
+)
+def test_the_paper_is_no_line_beside_other_recordings(results, config, said):
+    """Each picture speaks of what it shows."""
+    emodb(results, "utterance_head", "ablations")
+    emodb(results, "functionals", "ablations", config=config)
+    emodb(results, "began_16_epochs", "ablations")
+    rows = tables.split_ablations(tables.accuracies(table_of(results, "ablations")))
+    labels = {base: tables.label_ablations(base, of_base) for base, of_base in rows.items()}
+    assert labels["utterance_head"]["reference"] is None and labels["utterance_head"]["note"] == said
+    assert labels["began_16_epochs"]["reference"] and labels["began_16_epochs"]["note"] == ""
 
 
 def test_where_every_run_has_a_test_part_of_its_own_equal_runs_are_compared(results):
@@ -598,6 +639,9 @@ def test_own_data_sets_stand_beside_guessing(results):
     assert "Without listening, accuracy is: chance, 3 classes: 33.3 %, always “neutral”: 58.8 %." in text
     assert "| fold, utterance level | accuracy ± over runs | UAR ± over runs | utterances |" in text
     assert "| 08 | 70.0 ± 2.0 | 65.0 ± 2.0 | 12 |" in text and "| 09 | 72.0 ± 2.0 | 67.0 ± 2.0 | 10 |" in text
+    # A class that the test part lacks can be answered all the same.
+    emodb(results, "four", "custom", predictions=table.assign(anger=0.4, fear=0.1, neutral=0.3, sadness=0.2))
+    assert Results(results).test_part("custom", "four").lines["chance, 4 classes"] == 25
 
 
 def test_searches_of_heads_alone_are_drawn(results):
@@ -655,7 +699,7 @@ def test_readme_section(results, tmp_path):
     emodb(results)
     emodb(results, "began_16_epochs", "ablations")
     for number_of in range(9):
-        emodb(results, f"mine_{number_of}")
+        emodb(results, f"mine_{number_of}", config={"note": f"of row {number_of}"})
     text = render_readme(results, tmp_path)
     assert text.startswith("# Title\n\n<!-- results:begin -->\nTest scores") and text.endswith("-->\n\n## Install\n")
     assert (
@@ -665,6 +709,7 @@ def test_readme_section(results, tmp_path):
     )
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert [len(block) - 2 for block in blocks] == [5]  # rows of Table 3, the only one that has been run
+    assert re.findall(r"Of row \d", text) == ["Of row 0", "Of row 1", "Of row 2"]  # footnotes of what is shown
     assert "table1.md)**: not run." in text and "table2.md)**: not run." in text
     assert all(block[2].startswith("| Pereira et al. 2018 (the paper) |") for block in blocks)
     assert text.count("not run") == 2

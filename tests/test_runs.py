@@ -67,10 +67,33 @@ def test_searches_outlive_their_runs_and_are_not_used_with_other_settings(run):
         run.start_searches(CONFIG | {"method": "statistics"})
 
 
-def test_what_a_hash_is_of_is_named(run):
-    run.start(CONFIG | {"utterances_sha256": "a"})
-    with pytest.raises(InputError, match="made with other settings; names, labels or speakers of utterances are not the same"):
-        run.start(CONFIG | {"utterances_sha256": "b"})
+def test_whole_searches_alone_are_taken_over(run, tmp_path):
+    run.start_searches(CONFIG)
+    for name, n_trials in (("03-categorical-0123abcd", CONFIG["max_evals"]), ("08-categorical-0123abcd", 1)):
+        trials = pd.DataFrame({"trial": range(n_trials), "fold": name[:2], "task": "categorical", "loss": 0.5, "status": "ok"})
+        runs.write_table(run.path.parent / "search" / f"{name}.csv", trials)
+    ensemble = RunFolder(tmp_path / "results", "table3_emodb", "head_per_second_ensemble_5", 1)
+    ensemble.start_searches(CONFIG | {"ensemble_size": 5}, "head_per_second")
+    found = sorted(path.name for path in (ensemble.path.parent / "search").iterdir())
+    assert found == ["03-categorical-0123abcd.csv", "config.json"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["utterances_sha256"], "names, labels or speakers of utterances are not the same"),
+        (["components_sha256"], "principal components beside the encoder are not the same"),
+        (["encoder_sha256", "components_sha256"], "encoders are not the same"),
+        (["source_sounds_sha256"], "recordings of the other corpus are not the same"),
+    ],
+)
+def test_what_a_hash_is_of_is_named(run, names, said):
+    run.start(CONFIG | dict.fromkeys(names, "a" * 64))
+    with pytest.raises(InputError) as error:
+        run.start(CONFIG | dict.fromkeys(names, "b" * 64))
+    message = str(error.value)
+    assert f"(made with other settings; {said})" in message and f'{names[0]}="aaaaaaaa"' in message
+    assert "a" * 9 not in message
 
 
 def test_settings_that_change_no_result_may_differ(run):

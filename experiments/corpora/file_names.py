@@ -37,6 +37,9 @@ _ITALIAN = {
     "tri": "sadness",
 }
 _RAVDESS = "neutral calm happiness sadness anger fear disgust surprise".split()
+_SPEAKERS_OF_EMODB = {
+    sex: "|".join(name for name, its in emodb.SEX_OF_SPEAKER.items() if its == sex) for sex in emodb.SEX_OF_SPEAKER.values()
+}
 _SECONDARY_OF_JL = {"anxious": "anxiety", "concerned": "concern", "excited": "excitement"}
 
 
@@ -87,7 +90,8 @@ NAMINGS = {
     "emodb": Naming(
         "EmoDB (German)",
         "wav/03a01Fa.wav",
-        r"(?P<speaker>(?P<male>03|1[0125])|(?P<female>0[89]|1[346]))[ab][0-9]{2}(?P<label>[WLEAFNT])[a-z]",
+        rf"(?P<speaker>(?P<male>{_SPEAKERS_OF_EMODB['M']})|(?P<female>{_SPEAKERS_OF_EMODB['F']}))[ab][0-9]{{2}}"
+        rf"(?P<label>[{''.join(emodb.EMOTION_OF_CODE)}])[a-z]",
         {code.lower(): label for code, label in emodb.EMOTION_OF_CODE.items()},
     ),
     "emovo": Naming(
@@ -135,7 +139,7 @@ NAMINGS = {
     "savee": Naming(
         "SAVEE (British English)",
         "AudioData/DC/a01.wav, DC_a01.wav",
-        r"(?P<speaker>(?P<male>DC|JE|JK|KL))[/_](?P<label>sa|su|a|d|f|h|n)[0-9]{2}",
+        rf"(?P<speaker>(?P<male>{'|'.join(savee.SPEAKERS)}))[/_](?P<label>{'|'.join(savee.EMOTION_OF_CODE)})[0-9]{{2}}",
         savee.EMOTION_OF_CODE,
     ),
     "shemo": Naming(

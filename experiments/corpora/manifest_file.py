@@ -40,6 +40,9 @@ LIMITS = {"arousal": (0.0, 1.0), "valence": (-1.0, 1.0)}
 """Lowest and highest value of each dimension."""
 ROUNDING_SECONDS = 0.001
 """How far a time may lie from that of the file's end, or beginning, and still mean it."""
+Span = tuple[float, float]
+"""Start and end of a part of a file, in seconds; the end of a whole file is infinite."""
+
 _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end")
 
 
@@ -120,19 +123,40 @@ def _find_overlaps(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[tuple[int,
     (`equal_sounds`): these are not refused.
     """
     parts = {number: split_part(row["path"]) for number, row in rows.items()}
-    files = {file: os.path.realpath(file) for file, _, _ in parts.values()}
-    if any(end is not None for _, _, end in parts.values()):
-        merged = _merge_copies(set(files.values()))
-        files = {file: merged[name] for file, name in files.items()}
-    spans: dict[str, list[tuple[str, tuple[float, float], int]]] = {}
+    names = {file: os.path.realpath(file) for file in {file for file, _, _ in parts.values()}}
+    has_parts = any(end is not None for _, _, end in parts.values())
+    merged = _merge_copies(names.values()) if has_parts else {name: name for name in names.values()}
+    # Of each file: every span that lines name, and the first line of it; and the first line of each span of each copy.
+    spans: dict[str, dict[Span, int]] = {}
+    of_copies: dict[tuple[str, Span], int] = {}
+    earlier: dict[int, list[int]] = {}
     for number, (file, start, end) in parts.items():
-        name, span, known = os.path.realpath(file), (start, math.inf if end is None else end), spans.setdefault(files[file], [])
-        for other_name, other, line in known:
-            is_copy = name != other_name and span == other
-            if other[0] + ROUNDING_SECONDS < span[1] and start + ROUNDING_SECONDS < other[1] and not is_copy:
-                yield number, f"{printable(rows[number]['utterance'])} is already in line {line}, wholly or in part"
-                break
-        known.append((name, span, number))
+        name, span = names[file], (start, math.inf if end is None else end)
+        spans.setdefault(merged[name], {}).setdefault(span, number)
+        if (line := of_copies.setdefault((name, span), number)) != number and start + ROUNDING_SECONDS < span[1]:
+            earlier[number] = [line]
+    firsts = {name: _first_overlapping(of_file) for name, of_file in spans.items()}
+    for number, (file, start, end) in parts.items():
+        line = firsts[merged[names[file]]].get((start, math.inf if end is None else end), number)
+        if lines := [*earlier.get(number, []), *([line] if line < number else [])]:
+            yield number, f"{printable(rows[number]['utterance'])} is already in line {min(lines)}, wholly or in part"
+
+
+def _first_overlapping(lines: Mapping[Span, int]) -> dict[Span, int]:
+    """Returns the lowest line of all other spans that a span overlaps with, for those that overlap with any.
+
+    Spans are taken by their start, and compared with those that have not ended before it: mostly none.
+    """
+    first: dict[Span, int] = {}
+    open_spans: list[Span] = []
+    for span in sorted(lines):
+        open_spans = [other for other in open_spans if span[0] + ROUNDING_SECONDS < other[1]]
+        for other in open_spans:
+            if other[0] + ROUNDING_SECONDS < span[1]:
+                first[span] = min(first.get(span, lines[other]), lines[other])
+                first[other] = min(first.get(other, lines[span]), lines[span])
+        open_spans.append(span)
+    return first
 
 
 def _merge_copies(files: Iterable[str]) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Corpus:
     """A corpus as it lies on the disk.
 
     Attributes:
-        name: the loader's name.
+        name: of the loader, or of the user's file or folder.
         utterances: one row per utterance, sorted by `utterance`, with the columns `utterance` (unique), `path`, `speaker`
             and, where they apply, `label`, `arousal` in [0, 1], `valence` in [-1, 1], `split` (train, validation, test),
             `video`, `clip`, `subset`, `sex` (F, M), `text`; and `sound`, the hash of the samples, where they have been read

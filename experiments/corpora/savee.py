@@ -23,7 +23,7 @@ SPEAKERS = ("DC", "JE", "JK", "KL")
 EMOTION_OF_CODE = dict(zip(("a", "d", "f", "h", "n", "sa", "su"), LABELS, strict=True))
 
 
-_FILE_NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(sa|su|a|d|f|h|n)(\d\d)\.(?:wav|flac)", re.IGNORECASE)
+_FILE_NAME = re.compile(rf"(?:({'|'.join(SPEAKERS)})_)?({'|'.join(EMOTION_OF_CODE)})(\d\d)\.(?:wav|flac)", re.IGNORECASE)
 
 
 def list_published() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import counted, printable
+from began.errors import InputError, counted, printable
 from began.files import lock_folder
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import (
@@ -99,6 +99,7 @@ def _run_condition(
     if n_without:
         print(f"shorter than a chunk and left out: {n_without} of {len(data.corpus.utterances)} utterances")
         config["n_without_chunks"] = n_without
+        _require_chunks(condition, data, settings)
     numbers = range(1, settings.runs + 1)
     runs = [RunFolder(settings.results_dir, condition.experiment, condition.name, number) for number in numbers]
     if not all(run.is_complete for run in runs):
@@ -118,6 +119,19 @@ def _run_condition(
             metrics = _execute(condition, *prepare_data(), settings, run)
             print(f"{said}{summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)
+
+
+def _require_chunks(condition: Condition, data: Data, settings: Settings) -> None:
+    """Refuses splits of which a part has no utterance with a chunk, before anything is trained."""
+    with_chunks = np.unique(data.utterance)
+    for run in range(1, settings.runs + 1):
+        for split in make_splits(condition, data.corpus.utterances, settings.seed, run):
+            parts = [part for inner in split.inner for part in (("training", inner.train), ("validation", inner.validation))]
+            where = "" if split.fold == POOLED else f" of {split.title}"
+            for name, utterances in (*parts, ("test", split.test)):
+                if not np.isin(utterances, with_chunks).any():
+                    found, expected = f"no utterance of a second or more in the {name} part{where}", "at least one"
+                    raise InputError.about("--tail drop", found, expected, "use --tail overlap")
 
 
 Scored = dict[str, tuple[np.ndarray, np.ndarray]]

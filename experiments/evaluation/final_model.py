@@ -50,7 +50,8 @@ def write_final_models(
 ) -> list[Path]:
     """Writes the models of a condition whose runs are complete, and returns the paths of those trained on everything.
 
-    Only searched heads leave one: nothing else can be saved as a model for sound files.
+    Only searched heads leave one: nothing else can be saved as a model for sound files. Where no parameters were tried with
+    success by all searches, none is left, and it is said why.
 
     Args:
         condition, settings: as of `experiments.evaluation.evaluation_loop`.
@@ -62,7 +63,11 @@ def write_final_models(
         return []
     written = []
     for task in condition.tasks:
-        best = choose_parameters(settings.results_dir, condition, task)
+        try:
+            best = choose_parameters(settings.results_dir, condition, task)
+        except InputError as error:  # the scores stand all the same, and are to be rendered
+            print(printable(f"note: no {task} model for own recordings is left behind: {error}"))
+            continue
         path = settings.results_dir / condition.experiment / condition.name / FILES[task]
         rows = data.labelled(task)
         metadata = _describe(condition, data, task, best, settings, config)
@@ -165,7 +170,7 @@ def choose_parameters(results_dir: Path, condition: Condition, task: str) -> dic
     """Returns the parameters with the lowest validation loss in the mean over all the searches of a condition.
 
     Searches have other training parts, and so losses that cannot be compared: only parameters that every search has tried
-    count, such as the points that all begin with.
+    count, such as the points that all begin with. A search that was cut off, of a run that nobody went on with, does not count.
 
     Returns:
         `parameters` of the head, `epochs` after which its score was best (the median), `loss`, and `n_searches`.
@@ -176,6 +181,9 @@ def choose_parameters(results_dir: Path, condition: Condition, task: str) -> dic
 
     trials = read_trials(results_dir, condition.experiment, condition.name)
     of_task = trials[trials["task"] == task] if len(trials) else trials
+    if len(of_task):
+        n_trials = of_task.groupby("search")["trial"].transform("size")
+        of_task = of_task[n_trials == n_trials.max()]
     good = of_task[of_task["status"] == "ok"] if len(of_task) else of_task
     kind = "utterance" if condition.method == "utterance" else "second"
     names = list(resolve_parameters(task, kind=kind))
@@ -190,7 +198,10 @@ def choose_parameters(results_dir: Path, condition: Condition, task: str) -> dic
     if good.empty:
         folder = results_dir / condition.experiment / condition.name / "search"
         raise InputError.about(
-            folder, f"no trial of a {task} head that succeeded in all searches", "one", "run the table again"
+            folder,
+            f"no trial of a {task} head that succeeded in all searches",
+            "one",
+            "give more --max-evals and another --results-dir",
         )
     row = good.loc[good["loss"].idxmin()]
     parameters = resolve_parameters(task, {name: row[name] for name in names}, kind)

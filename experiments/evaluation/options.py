@@ -182,6 +182,9 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
     if arguments.augment and arguments.front_end == "literal":
         found = f"it with --front-end {arguments.front_end}"
         raise InputError.about("--augment", found, f"--front-end normalized or trimmed: {no_copies}", "leave it out")
+    if arguments.front_end and arguments.method == "head":
+        expected = "a method on whole utterances: heads on one second hear what their encoder was trained on"
+        raise InputError.about(f"--front-end {arguments.front_end}", "it with --method head", expected, "leave it out")
     if arguments.ensemble != 1 and arguments.method != "utterance":
         found = f"it with --method {arguments.method}"
         raise InputError.about(f"--ensemble {arguments.ensemble}", found, "--method utterance", "leave one of them out")

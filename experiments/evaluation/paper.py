@@ -40,7 +40,7 @@ table2_omg; audEERING 2018, audio, test part; omg; arousal CCC=0.277; scored on 
 table3_emodb; Deb and Dandapat 2018; deb2018; accuracy=0.838;
 table3_emodb; Deb and Dandapat 2017; deb2017; accuracy=0.851;
 table3_emodb; {PAPER}; pereira; accuracy=0.72;
-table3_emodb; ComParE 2016 functionals + linear SVC; w2v2; UAR=0.771; ours is `compare_2016` in the ablations
+table3_emodb; ComParE 2016 functionals + linear SVC; w2v2; UAR=0.771; ours is compare_2016 in the ablations
 table3_emodb; wav2vec 2.0 large (dimensional) embedding + SVC; w2v2; UAR=0.934; encoder fine-tuned on labelled emotional speech
 """
 

@@ -25,7 +25,8 @@ INNER_FOLDS = 3
 speakers alone, a hundred utterances, select by luck."""
 
 ENOUGH_UTTERANCES = 1000
-"""Training utterances from which on a single held-out part is large enough to select on. Assumption."""
+"""Training utterances from which on a single held-out part is large enough to select on. Assumption. Where one speaker
+is left out, there are always INNER_FOLDS, of speakers."""
 
 VALIDATION_FRACTION = 0.2
 """Fraction of the training utterances in that single part. Assumption."""
@@ -70,7 +71,9 @@ class Split:
 
 
 def name_fold(fold: object) -> str:
-    """Returns a fold as messages name it: "fold 03" of a speaker, "fold1" of one that only has a number."""
+    """Returns a fold as messages name it: "fold 03" of a speaker, "fold1" of one with a number, all of the test part."""
+    if fold == POOLED:
+        return "the whole test part"
     return f"{fold}" if str(fold).startswith("fold") else f"fold {fold}"
 
 
@@ -86,7 +89,7 @@ def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: 
         expected = "at least 3: one each to train, to select and to test on"
         raise InputError.about("the split", counted(len(utterances), "recording"), expected, "add recordings")
     if condition.protocol == "per_speaker":
-        splits = per_speaker(utterances, seed + run)
+        splits = per_speaker(utterances, seed, run)
     elif condition.protocol == "leave_one_speaker_out":
         splits = leave_one_speaker_out(utterances, seed)
     elif condition.protocol == "k_fold":
@@ -236,8 +239,11 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
     return splits
 
 
-def per_speaker(utterances: pd.DataFrame, seed: int) -> list[Split]:
-    """Returns one speaker-dependent fold per speaker: stratified 60/40 by utterances (paper, section 3.3: SAVEE)."""
+def per_speaker(utterances: pd.DataFrame, seed: int, run: int) -> list[Split]:
+    """Returns one speaker-dependent fold per speaker: stratified 60/40 by utterances (paper, section 3.3: SAVEE).
+
+    Every run, and every seed, splits anew.
+    """
     splits = []
     for number, speaker in enumerate(sorted(utterances["speaker"].unique())):
         rows = np.flatnonzero(utterances["speaker"].to_numpy() == speaker)
@@ -246,7 +252,8 @@ def per_speaker(utterances: pd.DataFrame, seed: int) -> list[Split]:
             found, action = f"one class only ({labels[0]})", "give recordings of other classes, or use another protocol"
             raise InputError.about(f"speaker {speaker}", found, "at least two, for each speaker is learnt alone", action)
         _require_members(labels, 3, f"speaker {speaker}")  # one each for training, search and test
-        random_states = np.random.default_rng([seed, number]).integers(2**31, size=2)
+        # A zero at the end changes nothing: the published splits, of seed 0, were drawn without one.
+        random_states = np.random.default_rng([run, number, seed]).integers(2**31, size=2)
         fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), 0.4)
         splits.append(_complete(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
     return splits
@@ -262,7 +269,7 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
         found = f"{n_folds} for {len(firsts)} recordings"
         raise InputError.about("--folds", found, "at most as many as recordings", "choose fewer")
     labels = _strata(utterances, firsts)
-    by_speaker, at_random = len(np.unique(speakers)) >= n_folds, {"shuffle": True, "random_state": seed}
+    by_speaker, at_random = len({*speakers} - {UNKNOWN_SPEAKER}) >= n_folds, {"shuffle": True, "random_state": seed}
     if by_speaker:
         _require_two_speakers(utterances, f"{n_folds} folds of speakers")
         folds = [rows[test] for _, test in GroupKFold(n_folds, **at_random).split(rows, groups=speakers)]

@@ -44,6 +44,9 @@ LEVELS = ("chunk", "recording", "utterance")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(0|[1-9]\d*)")
 RUN_AGAIN = "remove its folder and run the experiment again"
+SEARCH = "search"
+"""Folder of a condition's searches."""
+
 _OTHERWISE = "choose another --results-dir (or another --name, where the command has one), or remove that folder"
 
 
@@ -121,20 +124,24 @@ class RunFolder:
 
         Args:
             config: of the runs.
-            searched_as: condition whose searches are copied where this one has none, if they were made with the same settings.
+            searched_as: condition whose whole searches are copied where this one has none, if they were made with the same
+                settings.
         Raises:
             InputError: its searches were made with other settings, or cannot be written.
         """
-        plain_config, folder = dict(plain(config)), self.path.parent / "search"
+        plain_config, folder = dict(plain(config)), self.path.parent / SEARCH
         if (folder / "config.json").is_file():
             _check_same(folder, read_json(folder / "config.json"), plain_config)
             return
-        known = folder.parents[1] / searched_as / "search" if searched_as else folder
+        known = folder.parents[1] / searched_as / SEARCH if searched_as else folder
         if (known / "config.json").is_file():
             searched = read_json(known / "config.json")
             if {**plain_config, **searched} == plain_config:
                 for path in sorted(known.glob("*.csv")):
-                    write_table(folder / path.name, read_search(path))
+                    trials = read_search(path)
+                    # One that was cut off may be of a run that is not asked for here, and would never be gone on with.
+                    if len(trials) == plain_config.get("max_evals"):
+                        write_table(folder / path.name, trials)
         _write_json(folder / "config.json", plain_config)
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
@@ -190,6 +197,13 @@ def search_path(folder: Path, split: Split, task: str) -> Path:
     return folder / f"{_begin_name(split.fold, task)}{split.fingerprint}.csv"
 
 
+def how_to_repair(path: Path) -> str:
+    """Returns what to do where a file of results is damaged: runs cannot do without the searches they selected in."""
+    if path.parent.name != SEARCH:
+        return RUN_AGAIN
+    return f"remove {path.parents[1]} (its runs belong to these searches), and run the experiment again"
+
+
 def _begin_name(fold: str, task: str) -> str:
     # Speakers of a manifest may have names with slashes, and long ones.
     fold = re.sub(r"[^\w .+-]", "_", fold)[:50]
@@ -204,7 +218,7 @@ def read_search(path: Path) -> pd.DataFrame:
     """
     trials = read_table(path)
     if fault := _find_fault_of_search(path, trials):
-        raise InputError.about(path, fault, "the trials of one search, from 0 on", RUN_AGAIN)
+        raise InputError.about(path, fault, "the trials of one search, from 0 on", how_to_repair(path))
     return trials
 
 
@@ -243,7 +257,7 @@ def record_search(
     expected = [{**parameters, "status": "ok"} for parameters in grid]
     if trials.reindex(columns=list(expected[0])).to_dict("records") != expected:
         found = f"{counted(len(trials), 'trial')} with other parameters, or in another order"
-        raise InputError.about(path, found, f"the {len(grid)} of this search", RUN_AGAIN)
+        raise InputError.about(path, found, f"the {len(grid)} of this search", how_to_repair(path))
     return trials.loc[trials["loss"].idxmin()]
 
 
@@ -337,8 +351,10 @@ def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
 
 
 _HASHED = {
+    "encoder_sha256": "encoders",
     "utterances_sha256": "names, labels or speakers of utterances",
     "source_utterances_sha256": "names, labels or speakers of utterances of the other corpus",
+    "source_sounds_sha256": "recordings of the other corpus",
     "components_sha256": "principal components beside the encoder",
 }
 """Key of config.json that is a hash -> what it is a hash of."""
@@ -348,11 +364,13 @@ def _check_same(folder: Path, before: Mapping, config: Mapping, may_differ: Coll
     missing = object()
     if before and "sounds_sha256" not in before:  # of a version without: unknown, not other, see `refuse_other_sounds`
         may_differ = {*may_differ, "sounds_sha256"}
-    if "n_unpublished" not in before:  # so did an earlier version; the utterances are compared anyhow
+    if "n_unpublished" not in before:  # runs of an earlier version do not count these; their utterances are compared by hash
         may_differ = {*may_differ, "n_unpublished"}
     keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
     if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
         hashed = {key: meaning for key, meaning in _HASHED.items() if key in differing and key in before and key in config}
+        if "encoder_sha256" in hashed:
+            hashed.pop("components_sha256", None)  # another encoder has others
         meant = "".join(f"; {meaning} are not the same" for meaning in hashed.values())
         subject, action = f"{folder} (made with other settings{meant})", f"repeat the settings found, or {_OTHERWISE}"
         raise InputError.about(subject, _show(before, differing), _show(config, differing), action)
@@ -394,7 +412,8 @@ def _refusing(path: Path, expected: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, RecursionError) as error:  # pandas' parser errors are ValueErrors
         raise_passing(error)
-        raise InputError.about(path, getattr(error, "strerror", None) or error, expected, RUN_AGAIN) from error
+        found = getattr(error, "strerror", None) or error
+        raise InputError.about(path, found, expected, how_to_repair(path)) from error
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -465,5 +484,7 @@ def _find_fault(metrics: pd.DataFrame) -> str | None:
 
 
 def _show(values: Mapping[str, Any], keys: Iterable[str]) -> str:
-    shown = (f"{key}={json.dumps(values[key], ensure_ascii=False)}" if key in values else f"{key} not set" for key in keys)
+    """Returns settings in one line; of hashes, as many digits as tell them apart."""
+    known = {key: value[:8] if key.endswith("_sha256") and isinstance(value, str) else value for key, value in values.items()}
+    shown = (f"{key}={json.dumps(known[key], ensure_ascii=False)}" if key in known else f"{key} not set" for key in keys)
     return ", ".join(shown)

@@ -43,11 +43,15 @@ def plot_confusion(counts: pd.DataFrame, **options: Any) -> Figure:
 
 
 def plot_arousal_valence(predictions: pd.DataFrame, **options: Any) -> Figure:
-    """Draws predicted against true values with a fitted line; columns {arousal,valence}_{target,prediction}."""
+    """Draws predicted against true values with a fitted line; columns {arousal,valence}_{target,prediction}.
+
+    The CCC is the mean over the runs, as in tables, where a column `run` tells them apart.
+    """
     panels = ("arousal", (0, 1), BLUE), ("valence", (-1, 1), RED)
     with make_figure((8.4, 4.3), ncols=2, **options) as (figure, grid):
         for axes, (name, limits, colour) in zip(grid, panels, strict=True):
-            target, prediction = predictions[[f"{name}_target", f"{name}_prediction"]].dropna().to_numpy(float).T
+            known = predictions.dropna(subset=[f"{name}_target", f"{name}_prediction"])
+            target, prediction = known[[f"{name}_target", f"{name}_prediction"]].to_numpy(float).T
             axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1, label="agreement")
             alpha = float(np.clip(60 / max(len(target), 1), 0.05, 0.6))
             axes.scatter(target, prediction, s=12, alpha=alpha, color=colour, linewidths=0, rasterized=True)
@@ -56,7 +60,11 @@ def plot_arousal_valence(predictions: pd.DataFrame, **options: Any) -> Figure:
                 ends = np.array([target.min(), target.max()])
                 axes.plot(ends, slope * ends + offset, color=BLACK, label="least-squares line")
             if len(target):
-                axes.set_title(f"{name}: CCC {concordance_correlation_coefficient(target, prediction):.2f}")
+                runs = known["run"] if "run" in known else np.zeros(len(known))
+                correlations = [
+                    concordance_correlation_coefficient(target[runs == run], prediction[runs == run]) for run in np.unique(runs)
+                ]
+                axes.set_title(f"{name}: CCC {pd.Series(correlations).mean():.2f}")
             axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
             axes.legend(loc="upper left")
     return figure

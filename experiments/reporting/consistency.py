@@ -16,7 +16,17 @@ from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_di
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.protocols import name_fold
-from experiments.evaluation.runs import POOLED, RUN_AGAIN, RunFolder, find_runs, read_metrics_file, read_table, read_trials
+from experiments.evaluation.runs import (
+    POOLED,
+    RUN_AGAIN,
+    SEARCH,
+    RunFolder,
+    find_runs,
+    how_to_repair,
+    read_metrics_file,
+    read_table,
+    read_trials,
+)
 from experiments.reporting.summary import range_of
 
 ROUNDING = 1e-6
@@ -211,8 +221,9 @@ def _compare_trials(trials: pd.DataFrame, runs: Sequence[tuple[RunFolder, pd.Dat
         raise InputError.about(without[0] / "metrics.csv", "no validation scores", "them, as other runs have them", RUN_AGAIN)
     if trials.empty:
         if not without:
-            path = next(iter(has_selected)).parent / "search"
-            raise InputError.about(path, "no trials", "those that the runs' parameters come from", "put the folder back")
+            path = next(iter(has_selected)).parent / SEARCH
+            action = f"put the folder back, or remove {path.parent}, and run the experiment again"
+            raise InputError.about(path, "no trials", "those that the runs' parameters come from", action)
         return
     best = 1.0 - trials.groupby(["task", "fold", "search"])["loss"].min()
     for run, metrics in runs:
@@ -234,5 +245,5 @@ def _check_lengths(trials: pd.DataFrame, run: RunFolder) -> None:
     expected = config.get("max_evals") or (1 if config.get("method") == "head" else n_trials.max())
     if (n_trials != expected).any():
         name = n_trials.index[n_trials != expected][0]
-        path = run.path.parent / "search" / f"{name}.csv"
-        raise InputError.about(path, f"{n_trials[name]} trials", expected, RUN_AGAIN)
+        path = run.path.parent / SEARCH / f"{name}.csv"
+        raise InputError.about(path, f"{n_trials[name]} trials", expected, how_to_repair(path))

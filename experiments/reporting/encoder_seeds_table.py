@@ -16,7 +16,8 @@ _ABOUT = (
     "drawn with that seed, or beside an autoencoder that was trained with that seed for as long, without a generator: how much "
     "more accurate a classifier on the BEGAN's encoder is, averaged over the speakers, in points. The intervals of one seed "
     "are Student's t over speakers. That of all seeds is over speakers and seeds: it says whether the gain would hold for "
-    "another speaker and another pre-training (two-way random effects, degrees of freedom by Satterthwaite)."
+    "another speaker and another pre-training (two-way random effects, Satterthwaite; or, where its variance is larger, "
+    "Student's t over the means of seeds or speakers)."
 )
 
 

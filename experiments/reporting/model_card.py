@@ -19,7 +19,7 @@ The encoder of {model} trained without labels on {corpus} spectrograms, to be us
 | data | {n_utterances} utterances of {corpus}{synthetic}{speech}, 16 kHz |
 | input | 1-s chunks, {magnitude} magnitude, (512, 32, 1); settings inside the file (`spectrogram.json`) |
 | networks | n = {base_filters}, h = {latent_size} |
-| training | {balance}Adam {learning_rate:g}, batch {batch_size}, {noise} noise, seed {seed}{precision} |
+| training | {balance}Adam {learning_rate:g}, batch {batch_size}{noise}, seed {seed}{precision} |
 | length | {epochs_done:g} of {epochs} epochs, {steps} steps{unfinished} |
 | {measure} | {first:.4f} in the first round, {last:.4f} in the last, {best:.4f} at best (`history.csv`, `convergence.png`) |
 | learning rate at the end | {rate:.1e} |{k}
@@ -76,6 +76,7 @@ def write_model_card(folder: Path) -> Path:
         "unfinished": "" if training["epochs_done"] >= training["epochs"] else ": **unfinished**, the training goes on",
         "measure": "M_global" if adversarial else "L(x)",
         "balance": f"gamma {training['gamma']}, lambda_k {training['lambda_k']}, " if adversarial else "",
+        "noise": f", {training['noise']} noise" if adversarial else "",
         "precision": f", {training['precision']}" if "precision" in training else "",
         "k": f"\n| k at the end | {last['k']:.3f} |" if adversarial else "",
     }

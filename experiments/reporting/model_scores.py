@@ -77,7 +77,8 @@ def _over_speakers(metrics: pd.DataFrame, column: Mapping[str, str], unit: str) 
     factor = 100.0 if unit else 1.0
     mean, low, high, n = t_interval(values, 0.0 if unit else -1.0, 1.0)
     text = md.with_interval(factor * mean, factor * low, factor * high, unit)
-    return {f"mean {name} over {n} speakers (95 % interval)": text}
+    has_interval = " (95 % interval)" if n > 2 else ""
+    return {f"mean {name} over {counted(n, 'speaker')}{has_interval}": text}
 
 
 def _describe_speakers(metrics: pd.DataFrame, predictions: pd.DataFrame, columns: Mapping[str, str], unit: str) -> list[str]:

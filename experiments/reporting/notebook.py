@@ -120,11 +120,12 @@ def show_experiment(results: Results, experiment: str, command: str) -> None:
 
 def show_comparison(results: Results, module: ModuleType, experiment: str, command: str) -> None:
     """Shows the table of a module, such as `robustness_table`, as `show_experiment` does."""
-    if not results.conditions(experiment):
+    table = module.make_table(results)
+    if table.empty:  # also where all that was run has names of an earlier version
         not_run_yet(experiment, command)
         return
     warn_if_synthetic(results, experiment)
-    _show_below_heading(module.to_markdown(results, module.make_table(results)))
+    _show_below_heading(module.to_markdown(results, table))
 
 
 def _show_below_heading(text: str) -> None:

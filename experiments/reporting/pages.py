@@ -15,6 +15,7 @@ from traitlets.config import Config
 
 from began.errors import InputError, raise_passing
 from began.files import is_folder, sha256_of, write_text
+from began.published_networks import ENCODER_FILE
 
 SECONDS_PER_CELL = 300
 
@@ -67,7 +68,7 @@ def execute_notebooks(
 
 def _have_the_same_encoder(results_dir: Path, other: Path) -> bool:
     """Tells whether two folders of results hold the published encoder: what recordings show through it is then the same."""
-    files = [folder / "pretrain_librispeech" / "began" / "encoder.keras" for folder in (results_dir, other)]
+    files = [folder / ENCODER_FILE for folder in (results_dir, other)]
     return all(file.is_file() for file in files) and sha256_of(files[0]) == sha256_of(files[1])
 
 

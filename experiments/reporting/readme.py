@@ -33,8 +33,7 @@ def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.Pat
             if OURS not in set(chosen["system"]):
                 lines += [f"{link}: {NOT_RUN}.", ""]
                 continue
-            heads, rows = beside_the_paper(experiment, chosen, footnotes)
-            beside = markdown_table(heads, rows[:_MOST_ROWS])
+            beside = markdown_table(*beside_the_paper(experiment, chosen, footnotes, _MOST_ROWS))
             lines += [f"{link}{name_unit(table)}. {COLUMNS[experiment]}", "", beside, "", *footnotes.lines()]
             lines += [f"{NOT_RUN.capitalize()}: {absent}.", ""] if absent else []
         elif experiment == "ablations" and len(table):

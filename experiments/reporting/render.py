@@ -19,8 +19,17 @@ from experiments.reporting import encoder_seeds_table, robustness_table, transfe
 from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
 from experiments.reporting.readme import readme_section, update_readme
-from experiments.reporting.summary import SYNTHETIC_NOTICE, Results, TestPart
-from experiments.reporting.tables import ABLATIONS, FILES, accuracies, label_ablations, make_table, split_ablations, to_markdown
+from experiments.reporting.summary import Results, TestPart
+from experiments.reporting.tables import (
+    ABLATIONS,
+    FILES,
+    accuracies,
+    label_ablations,
+    make_table,
+    note_other_recordings,
+    split_ablations,
+    to_markdown,
+)
 
 _MORE_TABLES = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
 _OF_CONDITIONS = "table1_savee|table2_omg|table3_emodb|custom"
@@ -130,10 +139,9 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
                     one += " (utterances)"
                 labels = {"title": f"{title}: accuracy per {one.split()[0]}", "xlabel": one, "ylabel": f"{level} accuracy (%)"}
                 save(f"{name}_speakers", figures.plot_speakers, folds, marks, lines, note=note, **labels)
-    notes = {name: SYNTHETIC_NOTICE if results.is_synthetic(name) else "" for name in tables}
     for base, rows in split_ablations(accuracies(tables["ablations"])).items():
-        save(f"ablations_{base}", figures.plot_ablations, rows, note=notes["ablations"], **label_ablations(base))
+        save(f"ablations_{base}", figures.plot_ablations, rows, **label_ablations(base, rows))
     for corpus, rows in accuracies(tables["label_efficiency"], POOLED).groupby("corpus"):
-        heading = f"{CORPUS_TITLES[corpus]}: how many labels"
-        save(f"label_efficiency_{corpus}", figures.plot_label_efficiency, rows, title=heading, note=notes["label_efficiency"])
+        labels = {"title": f"{CORPUS_TITLES[corpus]}: how many labels", "note": note_other_recordings(rows)}
+        save(f"label_efficiency_{corpus}", figures.plot_label_efficiency, rows, **labels)
     return drawn

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
+from experiments.evaluation.condition import ADAPTED_TO
 from experiments.evaluation.conditions import ROBUST_METHODS, ROBUSTNESS, on_altered
 from experiments.reporting import markdown as md
 from experiments.reporting.summary import RECALL, Interval, Results, select
@@ -14,10 +15,12 @@ _ABOUT = (
     "speaker, with default parameters, was trained on the other speakers' recordings as they are; heads on whole utterances "
     "average over speeds. The differences with their intervals over speakers are in robustness.csv."
 )
+_NUMBERS = [str(number) for number in ADAPTED_TO.values() if number]
+_DRAWN = f"{', '.join(_NUMBERS[:-1])} or {_NUMBERS[-1]}"
 _ABOUT_ADAPTED = (
     "Accuracy of the same heads where the mean of the statistics of each test speaker's recordings, heard with the same "
     "alteration, is brought to that of the recordings that the head was trained on, as `classifiers.predict --adapt` does. The "
-    "mean is that of 5, 10 or 20 recordings, drawn once, or of all; those that were drawn are scored, too."
+    f"mean is that of {_DRAWN} recordings, drawn once, or of all; those that were drawn are scored, too."
 )
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from began.errors import counted
 from classifiers.metrics import TASKS
-from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
+from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, RESERVED_LABELS
 from experiments.evaluation import runs
 from experiments.evaluation.condition import HEADS, Condition
 from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment, find_condition
@@ -113,18 +113,22 @@ def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
 
 
 class TestPart(NamedTuple):
-    """What classes were tested on: utterances of each fold, and the share of each class, the most frequent one first."""
+    """What classes were tested on: utterances of each fold, the share of each class, the most frequent one first.
+
+    `n_answers` is the number of classes that could be answered: the test part may lack some of them.
+    """
 
     sizes: dict[str, int]
     shares: pd.Series
+    n_answers: int
 
     @property
     def lines(self) -> dict[str, float]:
         """Returns accuracies, in percent, that need no ear: of guessing, and of always naming the most frequent class."""
         if self.shares.empty:
             return {}
-        chance = f"chance, {len(self.shares)} classes"
-        return {chance: 100 / len(self.shares), f"always “{self.shares.index[0]}”": 100 * self.shares.iloc[0]}
+        chance = f"chance, {self.n_answers} classes"
+        return {chance: 100 / self.n_answers, f"always “{self.shares.index[0]}”": 100 * self.shares.iloc[0]}
 
 
 class Results:
@@ -228,9 +232,11 @@ class Results:
         """Returns what the first run of a condition of classes was tested on."""
         predictions = self.predictions(experiment, condition)
         if "target" not in predictions:
-            return TestPart({}, pd.Series(dtype=float))
+            return TestPart({}, pd.Series(dtype=float), 0)
         first = predictions[predictions["run"] == predictions["run"].min()]
-        return TestPart(first["fold"].value_counts(sort=False).to_dict(), first["target"].value_counts(normalize=True))
+        sizes, shares = first["fold"].value_counts(sort=False).to_dict(), first["target"].value_counts(normalize=True)
+        n_answers = sum(name not in RESERVED_LABELS for name in predictions)  # columns of probabilities
+        return TestPart(sizes, shares, n_answers or len(shares))
 
     def compare(
         self, experiment: str, condition: str, base: str, metric: str = "accuracy", level: str = "utterance"
@@ -277,6 +283,20 @@ class Results:
         settings = [*self.settings(experiment, condition), *self.settings(experiment, base)]
         return len({config["sounds_sha256"] for config in settings if "sounds_sha256" in config}) > 1
 
+    def _encoders(self, experiment: str, condition: str | None = None) -> set[str]:
+        """Returns the hashes of the encoders that users named for a condition, or for all of an experiment.
+
+        None where a condition has an encoder of its own, nor of own data sets, which are not compared with one another.
+        """
+        if experiment == _CUSTOM.name:
+            return set()
+        named = {name for name in self.conditions(experiment) if condition in (None, name)}
+        named = {name for name in named if not self._record(experiment, name).encoder}
+        hashes = (
+            config.get("encoder_sha256") for key, config in self.configs.items() if key[0] == experiment and key[1] in named
+        )
+        return {sha256 for sha256 in hashes if sha256}
+
     def protocol(self, experiment: str, condition: str) -> str:
         """Returns how the data are split, and the settings, in one line."""
         settings, record = self.settings(experiment, condition), self._record(experiment, condition)
@@ -312,6 +332,9 @@ class Results:
         keys = sorted({key for config in settings for key in config} - {"seed", "note"})
         if differing := [key for key in keys if any(one.get(key, missing) != first.get(key, missing) for one in settings)]:
             notes.append(f"settings differ between runs: {', '.join(differing)}")
+        if (own := self._encoders(experiment, condition)) and len(self._encoders(experiment)) > 1:
+            which = " and ".join(sha256[:8] for sha256 in sorted(own))
+            notes.append(f"on the encoder {which}, others of this table on another one")
         if (base := find_base(experiment, condition)) and self._are_on_other_sounds(experiment, condition, base):
             notes.append(f"on other recordings than {base}, so not compared with it")
         elif base and base != condition and self.settings(experiment, base):

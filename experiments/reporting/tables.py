@@ -12,6 +12,7 @@ from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEA
 from experiments.evaluation import paper
 from experiments.evaluation.condition import CORPUS_TITLES, HEADS
 from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, OF_OTHER_SEEDS, find_condition
+from experiments.evaluation.data import SPEEDS
 from experiments.evaluation.runs import LEVELS, POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.error_analysis import average_runs
@@ -49,9 +50,9 @@ _OF_DIMENSIONS = {
 }
 METRIC_NAMES |= {key.format(name): text.format(name) for name in DIMENSIONS for key, text in _OF_DIMENSIONS.items()}
 COLUMNS = {
-    "table1_savee": "Accuracy of the test utterances of each speaker; one model per speaker, trained on that speaker alone.",
+    "table1_savee": "Accuracy of each speaker's test utterances; each model is trained on one speaker.",
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
-    "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the ten speakers' accuracies.",
+    "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the speakers' accuracies.",
     "ablations": "EmoDB as in Table 3, SAVEE as in Table 1; runs averaged: the accuracy of the mean scores of all runs. Every "
     "encoder was trained, or its initial weights were drawn, once: no interval here tells how others would differ.",
 }
@@ -92,7 +93,7 @@ _READING = (
 )
 _LEVELS_IN_WORDS = (
     "Levels: `chunk`, one second; `recording`, an utterance in a single pass; `utterance`, the scores of an utterance averaged "
-    "over its chunks, or over its copies at seven speeds."
+    f"over its chunks, or, where it has copies, over its {len(SPEEDS)} speeds."
 )
 
 
@@ -178,8 +179,10 @@ def to_markdown(experiment: str, table: pd.DataFrame, parts: Mapping[str, TestPa
     return "\n".join([*lines, "", _LEVELS_IN_WORDS, "", _SPREAD, ""])
 
 
-def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnotes) -> tuple[list[str], list[list[str]]]:
-    """Returns heads and rows of the main table of an experiment: published systems, then our conditions."""
+def beside_the_paper(
+    experiment: str, table: pd.DataFrame, footnotes: md.Footnotes, most_rows: float = math.inf
+) -> tuple[list[str], list[list[str]]]:
+    """Returns heads and the first rows of the main table of an experiment: published systems, then our conditions."""
     columns, base = RECORDS[experiment].columns, find_base(experiment, table["condition"].iloc[-1])
     what, to_paper, chunk = "what it is", "minus the paper's", "chunk accuracy"
     over, paired = f"{MEAN_OVER_SPEAKERS} (95 % interval)", f"minus `{base}`, paired over speakers (95 % interval)"
@@ -204,7 +207,7 @@ def beside_the_paper(experiment: str, table: pd.DataFrame, footnotes: md.Footnot
             cells |= {over: md.mean_interval(mean), paired: "base" if condition == base else _paired(mean)}
             cells[chunk] = md.mean_sd(found.get(("accuracy", "chunk", POOLED)))
             cells[AVERAGED] = md.mean_sd(found.get(("accuracy", level, AVERAGED)))
-        if cells:
+        if cells and len(rows) < most_rows:  # what is not shown has no footnotes
             record = find_condition(experiment, condition)
             cells[what] = record.description if record else ""
             name += footnotes.marks(block["notes"].iloc[0])
@@ -220,11 +223,22 @@ def split_ablations(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {base: shown[bases == base] for base in ABLATIONS if (bases == base).any()}
 
 
-def label_ablations(base: str) -> dict[str, Any]:
-    """Returns title, and name and percent of the paper's score, of the picture of the ablations compared with a base."""
-    corpus = RECORDS["ablations"].conditions[base].corpus
-    reference = ("the paper", 100 * paper.paper_value("table3_emodb", "accuracy")) if corpus == "emodb" else None
-    return {"title": f"{CORPUS_TITLES[corpus]}: utterance accuracy, 95 % intervals over speakers", "reference": reference}
+def label_ablations(base: str, rows: pd.DataFrame) -> dict[str, Any]:
+    """Returns title, note, and name and percent of the paper's score, of the picture of the ablations compared with a base.
+
+    The paper's score stands beside accuracies on the published recordings alone.
+    """
+    corpus, note = RECORDS["ablations"].conditions[base].corpus, note_other_recordings(rows)
+    of_paper = corpus == "emodb" and not note
+    reference = ("the paper", 100 * paper.paper_value("table3_emodb", "accuracy")) if of_paper else None
+    title = f"{CORPUS_TITLES[corpus]}: utterance accuracy, 95 % intervals over speakers"
+    return {"title": title, "note": note, "reference": reference}
+
+
+def note_other_recordings(rows: pd.DataFrame) -> str:
+    """Returns what the notes of some rows say of other recordings than the published ones; "" where all are on those."""
+    notes = dict.fromkeys(note for of_row in rows["notes"] for note in of_row.split("; "))
+    return "; ".join(note for note in notes if note.startswith((SYNTHETIC_NOTICE, OTHER_RECORDINGS)))
 
 
 def compare_in_words(table: pd.DataFrame) -> str:
@@ -237,7 +251,7 @@ def compare_in_words(table: pd.DataFrame) -> str:
                 ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
                 found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
         said += [f"`{base}` lies {' and '.join(found)}"] if found else []
-    return f"Paired over the speakers, {'; '.join(said)}." if said else ""
+    return f"Default heads, 16 epochs, paired over speakers: {'; '.join(said)}." if said else ""
 
 
 def list_findings(results: Results) -> list[str]:
@@ -254,12 +268,14 @@ def list_findings(results: Results) -> list[str]:
             continue
         else:
             rows = select(table, system=OURS, scope=POOLED, level="utterance")
-            main = "accuracy" if (rows["metric"] == "accuracy").any() else _MAIN[-1]
-            scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in select(rows, metric=main).itertuples()]
-            published = paper.paper_value(experiment, main)
             others = not any(results.is_comparable(experiment, name) for name in results.conditions(experiment))
-            known = [] if published is None or others else [f"the paper {100 * published:g}"]
-            said = f"{METRIC_NAMES[main]}{name_unit(table)}: {', '.join([*scores, *known])}."
+            found = []
+            for metric in [name for name in ("accuracy", *CONCORDANCE) if (rows["metric"] == name).any()]:
+                of_metric, published = select(rows, metric=metric), paper.paper_value(experiment, metric)
+                scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in of_metric.itertuples()]
+                scores += [] if published is None or others else [f"the paper {100 * published:g}"]
+                found.append(f"{METRIC_NAMES[metric]}{name_unit(of_metric)}: {', '.join(scores)}")
+            said = f"{'; '.join(found)}." if found else ""
         synthetic = f"**{SYNTHETIC_NOTICE.capitalize()}.** " if results.is_synthetic(experiment) else ""
         lines += [f"**{record.title}.** {synthetic}{said}"] if said else []
     return [*lines, f"Not run: {'; '.join(absent)}."] if absent else lines
