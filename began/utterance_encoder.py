@@ -53,12 +53,15 @@ class UtteranceEncoder:
         config: spectrogram settings the encoder was trained with, and the front end that it is fed with.
         sha256: of its file, and the seed where its weights were drawn afresh.
         components_sha256: of the principal components (`began.components.hash_components`); empty where they are not known.
+        graph: the model in the form in which it runs fastest on one utterance at a time (`began.onnx_network.as_onnx`); None:
+            the model itself runs.
     """
 
     model: Any
     config: SpectrogramConfig
     sha256: str
     components_sha256: str = ""
+    graph: Any = None
 
     @classmethod
     def of(
@@ -73,7 +76,8 @@ class UtteranceEncoder:
         """
         config = replace(encoder.config, front_end=front_end or encoder.config.front_end)
         known = "" if components is None else hash_components(components)
-        return cls(build_band_model(encoder.model, components), config, encoder.sha256, known)
+        model = build_band_model(encoder.model, components)
+        return cls(model, config, encoder.sha256, known, as_onnx(model))
 
     @property
     def n_channels(self) -> tuple[int, ...]:
@@ -89,12 +93,6 @@ class UtteranceEncoder:
     def feature_shape(self) -> tuple[int, int, int]:
         """Of an utterance: (40, 1, n_statistics)."""
         return (N_MEL_BANDS, 1, len(self.statistics))
-
-    @functools.cached_property
-    def _network(self) -> Any:
-        """The model, in the form in which it runs fastest on one utterance at a time."""
-        with _STARTING:
-            return as_onnx(self.model)
 
     def embed_file(
         self,
@@ -145,13 +143,13 @@ class UtteranceEncoder:
         yield self._embed_piece(fill_up(held, self.config), before, None)
 
     def _embed_piece(self, piece: np.ndarray, start: int, end: int | None) -> list[np.ndarray]:
-        blocks = run_on_any_length(self._network, piece[np.newaxis, :, :, np.newaxis])
+        blocks = run_on_any_length(self.model if self.graph is None else self.graph, piece[np.newaxis, :, :, np.newaxis])
         factors = [piece.shape[1] // block.shape[1] for block in blocks]
         ends = [None if end is None else end // factor for factor in factors]
         return [block[0, start // factor : last] for block, factor, last in zip(blocks, factors, ends, strict=True)]
 
 
-_STARTING = threading.Lock()  # of threads that embed files side by side, one makes the network ready and the others wait
+_TRACING = threading.Lock()  # of threads that embed files side by side, one traces and the others wait
 
 
 def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
@@ -167,7 +165,7 @@ def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
         return model.predict_on_batch(inputs)
     import tensorflow as tf
 
-    with _STARTING:
+    with _TRACING:
         if not hasattr(model, "run_traced"):
             sizes = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
             model.run_traced = tf.function(lambda batch: model(batch, training=False), [sizes]).get_concrete_function()

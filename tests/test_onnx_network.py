@@ -24,12 +24,13 @@ from began.errors import InputError  # noqa: E402
 from began.files import attach_json  # noqa: E402
 from began.network_file import UnknownLayer, load_network  # noqa: E402
 from began.networks import build_decoder, build_encoder  # noqa: E402
-from began.onnx_network import load_onnx_network  # noqa: E402
+from began.onnx_network import OnnxNetwork, load_onnx_network  # noqa: E402
 from began.spectrogram import SpectrogramConfig  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder, run_on_any_length  # noqa: E402
 from classifiers import predict  # noqa: E402
 from classifiers.heads import KINDS, SECOND, UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
 from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
+from classifiers.utterance_predictor import UtteranceReader  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "results" / "table3_emodb" / "utterance_head" / "model.keras"
@@ -135,6 +136,14 @@ def test_parts_of_a_network(model):
         strict=True,
     ):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_reader_runs_the_network_that_it_was_given(model):
+    """What --runtime tensorflow opens is not run by ONNX Runtime."""
+    parameters = resolve_parameters("categorical", {}, UTTERANCE)
+    for load in (load_network, load_onnx_network):
+        encoder = UtteranceReader(load(model), SpectrogramConfig.of("normalized"), parameters)._encoder
+        assert encoder.graph is None and isinstance(encoder.model, OnnxNetwork) == (load is load_onnx_network)
 
 
 def test_the_published_encoder():

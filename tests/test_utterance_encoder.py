@@ -50,10 +50,10 @@ def test_pieces_give_what_the_whole_gives(encoder, spectrogram, monkeypatch, n_p
 
 def test_the_graph_that_runs_gives_what_keras_gives(tiny_encoder, encoder, spectrogram, monkeypatch):
     pytest.importorskip("onnxruntime")
-    assert isinstance(encoder._network, OnnxNetwork)
+    assert isinstance(encoder.graph, OnnxNetwork)
     monkeypatch.setattr(onnx_network, "has_accelerator", lambda: True)
     of_keras = UtteranceEncoder.of(load_frozen_encoder(tiny_encoder), components=read_components(tiny_encoder))
-    assert of_keras._network is of_keras.model
+    assert of_keras.graph is of_keras.model
     for n_frames in (32, 96, 400):
         piece = [spectrogram[:, :n_frames]]
         np.testing.assert_allclose(encoder.embed(piece), of_keras.embed(piece), atol=2e-5)

@@ -71,7 +71,7 @@ class Split:
 
 
 def name_fold(fold: object) -> str:
-    """Returns a fold as messages name it: "fold 03" of a speaker, "fold1" of one with a number, all of the test part."""
+    """Returns a fold as messages name it: "fold 03" of a speaker, "fold1" of one with a number; or all of the test part."""
     if fold == POOLED:
         return "the whole test part"
     return f"{fold}" if str(fold).startswith("fold") else f"fold {fold}"

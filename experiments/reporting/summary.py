@@ -286,7 +286,7 @@ class Results:
     def _encoders(self, experiment: str, condition: str | None = None) -> set[str]:
         """Returns the hashes of the encoders that users named for a condition, or for all of an experiment.
 
-        None where a condition has an encoder of its own, nor of own data sets, which are not compared with one another.
+        Empty for conditions with an encoder of their own, and for own data sets, which are not compared with one another.
         """
         if experiment == _CUSTOM.name:
             return set()
