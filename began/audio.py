@@ -184,11 +184,11 @@ class _Channel:
 
     channels = 1
 
-    def __init__(self, file: SoundFile, name: Path, channel: str) -> None:
+    def __init__(self, file: SoundFile, name: str, channel: str) -> None:
         if file.channels != len(CHANNELS):
             found = counted(file.channels, "channel")
             action = "leave out --channel, or give a stereo recording"
-            raise InputError.about(describe_path(name), found, "two, a left and a right one", action)
+            raise InputError.about(name, found, "two, a left and a right one", action)
         self.samplerate, self.frames, self.subtype = file.samplerate, file.frames, file.subtype
         self._file, self._index = file, CHANNELS.index(channel)
 
@@ -202,7 +202,7 @@ class _Channel:
 class _Part:
     """A part of an open sound file, in the place of a file: the same attributes and methods, as far as readers use them."""
 
-    def __init__(self, file: SoundFile, name: Path, start_seconds: float, end_seconds: float) -> None:
+    def __init__(self, file: SoundFile, name: str, start_seconds: float, end_seconds: float) -> None:
         self.samplerate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
         self._file, self._name, self._first = file, name, round(start_seconds * file.samplerate)
         self.frames = round(end_seconds * file.samplerate) - self._first
@@ -235,7 +235,7 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
     """Opens a sound file, or a part or channel of it, to be read forward; what is wrong, now or later, is an InputError."""
     import soundfile
 
-    named, (whole, channel) = Path(path), split_channel(path)
+    named, (whole, channel) = describe_path(path), split_channel(path)
     path, start_seconds, end_seconds = split_part(whole)
     if not is_file(path):
         raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
@@ -311,7 +311,7 @@ def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib
     if n_read == 0:
         raise InputError.about(name, "a sound file without samples", "at least one sample", AGAIN)
     if n_read < file.frames < UNKNOWN:
-        raise truncated(path, f"{n_read} samples", file.frames)
+        raise truncated(name, f"{n_read} samples", file.frames)
     if is_silent(np.stack([lowest, highest])):
         found = f"silence (below {SILENCE:g} of full scale, apart from a constant offset)"
         raise InputError.about(name, found, "speech", "check the recording")

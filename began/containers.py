@@ -383,6 +383,6 @@ class _Spliced(io.RawIOBase):
         super().close()
 
 
-def truncated(path: Path, found: str, declared: object) -> InputError:
+def truncated(path: Path | str, found: str, declared: object) -> InputError:
     """Returns the error for a file that holds less than it names."""
     return InputError.about(path, f"a truncated file: {found} of the {declared} that its header names", UNDAMAGED, AGAIN)

@@ -32,11 +32,13 @@ WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
 def choose_windows(window_seconds: float | None, hop_seconds: float | None) -> tuple[float, float]:
     """Returns length and distance of windows, as --window and --hop give them, or the defaults in place of None.
 
+    Without a distance, windows shorter than HOP_SECONDS follow each other without gap or overlap.
+
     Raises:
         InputError: they are not usable.
     """
     window_seconds = WINDOW_SECONDS if window_seconds is None else window_seconds
-    hop_seconds = HOP_SECONDS if hop_seconds is None else hop_seconds
+    hop_seconds = min(HOP_SECONDS, window_seconds) if hop_seconds is None else hop_seconds
     if not 0.5 <= window_seconds <= 60 or not 0.1 <= hop_seconds <= window_seconds:
         expected = "a window of 0.5 to 60 s and a hop of 0.1 s to the window"
         raise InputError.about("windows", f"--window {window_seconds:g} --hop {hop_seconds:g}", expected, "give other lengths")

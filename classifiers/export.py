@@ -1,4 +1,4 @@
-"""A predictor for programs that do not speak Keras: ONNX, or TensorFlow's SavedModel, through Keras' own export."""
+"""Exports a predictor to ONNX (`began.onnx_network`) or to TensorFlow's SavedModel (Keras' `export`)."""
 
 import json
 import os

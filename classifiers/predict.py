@@ -71,7 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--timeline", action="store_true", help="add the emotion over time")
     window = f"length of its windows, of models that read whole utterances (default: {WINDOW_SECONDS:g})"
     add("--window", type=float, metavar="SECONDS", help=window)
-    hop = f"distance of two windows' starts (default: {HOP_SECONDS:g})"
+    hop = f"distance of two windows' starts (default: {HOP_SECONDS:g}, or the window where that is shorter)"
     add("--hop", type=float, metavar="SECONDS", help=hop)
     single = (
         "read each file once, in place of at all speeds that such a model was trained with: faster, and a little less right"

@@ -262,7 +262,7 @@ class _File:
             seconds = measure_seconds(self.path)
             if self.n_chunks == 0:
                 expected = "at least a second: the model was trained with --tail drop"
-                raise InputError.about(printable(self.path), f"{seconds:.2f} s of sound", expected, "give a longer file")
+                raise InputError.about(describe_path(self.path), f"{seconds:.2f} s of sound", expected, "give a longer file")
             self.speech_seconds = (0.0, seconds)
             if speech and front_end != "literal":
                 self.speech_seconds = (speech.start / SAMPLE_RATE, speech.end / SAMPLE_RATE)

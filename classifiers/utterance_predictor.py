@@ -64,7 +64,7 @@ class UtteranceReader:
         """Returns what brings the statistics of recordings to those of the training part: float32, (n_speeds, 40, 1, n)."""
         check_enough(paths)
         trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
-        return trained - np.mean([self._embed(hold_audio(path)) for path in paths], axis=0)
+        return trained - sum(self._embed(hold_audio(path)) for path in paths) / np.float32(len(paths))
 
     def _embed(self, path: str | os.PathLike[str]) -> np.ndarray:
         return np.stack([self._encoder.embed_file(path, speed) for speed in self._speeds])[..., self._columns]

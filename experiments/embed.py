@@ -50,7 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--per", choices=("file", "second", "window"), default="file", help="what a row is about (default: file)")
     add("--window", type=float, metavar="SECONDS", help=f"length of windows (default: {WINDOW_SECONDS:g})")
-    add("--hop", type=float, metavar="SECONDS", help=f"distance of two windows' starts (default: {HOP_SECONDS:g})")
+    hop = f"distance of two windows' starts (default: {HOP_SECONDS:g}, or the window where that is shorter)"
+    add("--hop", type=float, metavar="SECONDS", help=hop)
     add("--front-end", choices=FRONT_ENDS, default="normalized", help="see docs/method.md (default: normalized)")
     statistics = f"of every band and channel over time, or between principal components (default: {' '.join(SPREAD)})"
     add("--statistics", nargs="+", choices=FEATURES, default=SPREAD, help=statistics)

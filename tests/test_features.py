@@ -32,7 +32,7 @@ from began.representation import embed, represent_corpus, represent_utterances  
 from began.spectrogram import stream_spectrogram  # noqa: E402
 from began.transformer import SpeechFeatures  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder  # noqa: E402
-from began.utterance_features import FEATURES, open_features  # noqa: E402
+from began.utterance_features import FEATURES, choose_windows, open_features  # noqa: E402
 from experiments import embed as command  # noqa: E402
 
 N_CHANNELS = 2 + 4 + 6 + 8
@@ -232,6 +232,10 @@ def test_the_command_writes_parts(tiny_encoder, sounds, tmp_path):
             assert found["features"].shape == (len(times), 120 * N_CHANNELS)
 
 
+def test_windows_shorter_than_the_default_hop_follow_each_other():
+    assert choose_windows(0.8, None) == (0.8, 0.8) and choose_windows(2.0, None) == (2.0, 1.0)
+
+
 def test_windows_without_speech_are_left_out_and_counted(tiny_encoder, tmp_path, capsys):
     loudness = np.repeat([0.1, 1e-4, 0.1], np.multiply([3, 6, 3], 16_000))
     waveform = loudness * np.random.default_rng(0).standard_normal(len(loudness))
@@ -261,6 +265,7 @@ def test_bad_files_are_left_out_and_named(tiny_encoder, sounds, tmp_path, capsys
         (["--output", "features.txt"], "--output: found features.txt; expected a file ending in .npz, .csv, .parquet"),
         (["--output", "a.npz", "--encoder", "no.keras"], "no.keras: found no such file"),
         (["--output", "a.npz", "--hop", "9"], "found --window 3 --hop 9"),
+        (["--output", "a.npz", "--per", "window", "--window", "0.4"], "found --window 0.4 --hop 0.4"),
         (["--output", "a.npz", "--hop", "1"], "--hop: found it with --per file; expected --per window. Add --per window"),
         (["--output", "a.npz", "--window", "2", "--per", "second"], "--window: found it with --per second"),
         (["--output", "/proc/no/a.npz"], "--output: found a folder that cannot be written to"),

@@ -118,6 +118,14 @@ def test_both_channels_get_an_answer_each(model, calls, capsys):
     assert [line.split("  ")[0] for line in lines[::4]] == [f"{calls}/call.wav, left", f"{calls}/call.wav, right"]
 
 
+def test_a_file_that_is_cut_short_is_named_with_its_channel(model, calls, tmp_path, capsys):
+    soundfile.write(tmp_path / "cut.flac", soundfile.read(calls / "call.wav")[0], 16_000)
+    content = (tmp_path / "cut.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(content[: content.rindex(b"\xff\xf8")])  # without its last frame
+    assert run("--model", model, tmp_path / "cut.flac", "--channel", "left") == 1
+    assert "cut.flac, left channel: found a truncated file" in capsys.readouterr().err
+
+
 def test_without_a_choice_nothing_changes(model, calls, capsys):
     assert run("--model", model, calls / "call.wav", "--output", "csv") == 0
     mixed = capsys.readouterr().out

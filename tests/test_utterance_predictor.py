@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import weakref
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,9 +23,10 @@ from began.front_end import stream_speech  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig, stream_spectrogram  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder, fill_up  # noqa: E402
-from classifiers import output_formats, predict  # noqa: E402
+from classifiers import output_formats, predict, utterance_predictor  # noqa: E402
 from classifiers.heads import UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
 from classifiers.predictor import NO_CHOICE, build_predictor, load_predictor, save_predictor  # noqa: E402
+from classifiers.utterance_predictor import UtteranceReader  # noqa: E402
 
 LABELS = ["anger", "joy", "neutral"]
 
@@ -299,6 +302,22 @@ def test_adapting_takes_the_recordings_mean_for_that_of_the_training_part(model,
     assert run("--model", model, sound, "--adapt", tmp_path, "--output", "csv") == 2
     said = capsys.readouterr()
     assert "found 9 recordings; expected at least 10" in said.err and said.out == ""
+
+
+def test_adapting_holds_the_statistics_of_few_recordings_at_a_time(model, monkeypatch):
+    class Statistics(np.ndarray):
+        __hash__ = object.__hash__
+
+    predictor, held = load_predictor(model), weakref.WeakSet()
+
+    def embed(reader, path):
+        held.add(statistics := np.ones((1, 40, 1, len(reader._columns)), np.float32).view(Statistics))
+        assert len(held) <= 3
+        return statistics
+
+    monkeypatch.setattr(utterance_predictor, "hold_audio", lambda path: path)
+    monkeypatch.setattr(UtteranceReader, "_embed", embed)
+    UtteranceReader(predictor.model, predictor.spectrogram, predictor.metadata["parameters"], adapt_to=[Path("a.wav")] * 20)
 
 
 @pytest.mark.parametrize(("far_distance", "notes"), [(1e9, []), (0.0, ["unlike the training recordings"])])
