@@ -7,7 +7,6 @@ and the names of known layers, as `began.network_file` checks, but no graph.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import tempfile
@@ -21,7 +20,6 @@ import numpy as np
 from began.network_file import MAX_OUTPUT_VALUES, UnknownLayer, check_weights, read_network, refuse_damaged
 from began.precision import has_accelerator
 
-PACKAGES = ("onnx", "onnxruntime")
 OPSET, IR_VERSION = 18, 10
 """Of 2022 and 2024: what other programs of today read."""
 
@@ -33,11 +31,6 @@ PROBED_FRAMES = 32
 
 Layer = dict[str, Any]
 Weights = dict[str, np.ndarray]
-
-
-def has_onnx() -> bool:
-    """Whether the packages are installed."""
-    return all(importlib.util.find_spec(name) for name in PACKAGES)
 
 
 class OnnxNetwork:
@@ -131,7 +124,7 @@ def as_onnx(model: Any) -> Any:
     It is for batches of one: on a processor with AVX2, oneDNN within TensorFlow convolves these by matrix products, which takes
     several times as long per input as its kernel for larger batches.
     """
-    if isinstance(model, OnnxNetwork) or not has_onnx() or has_accelerator():
+    if isinstance(model, OnnxNetwork) or has_accelerator():
         return model
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.keras")

@@ -9,7 +9,7 @@ import numpy as np
 
 from began.errors import InputError
 from began.files import is_there, write_atomically
-from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
+from began.onnx_network import load_onnx_network
 from began.startup import start_backend
 from began.utterance_encoder import STEP
 from classifiers.predictor import Predictor, load_predictor
@@ -30,16 +30,12 @@ def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.Pat
         model_path, form: model.keras, and a key of SUFFIXES.
         to: a file (onnx) or folder (saved_model) that does not exist yet; beside the model by default.
     Raises:
-        InputError: not a predictor, the place is taken or cannot be written, ONNX's packages are not installed, or the
-            export gives other numbers.
+        InputError: not a predictor, the place is taken or cannot be written, or the export gives other numbers.
     """
     model_path = Path(model_path)
     to = Path(to) if to is not None else model_path.with_name(model_path.stem + SUFFIXES[form])
     if is_there(to):
         raise InputError.about(to, "that it exists already", "a free place", "remove it, or choose another with --export-to")
-    if form == "onnx" and not has_onnx():
-        action = f"install them (pip install {' '.join(PACKAGES)}), or use --export saved_model"
-        raise InputError.about("--export onnx", "it without its packages", " and ".join(PACKAGES), action)
     start_backend(["tensorflow"])
     import keras
 

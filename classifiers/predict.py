@@ -31,7 +31,7 @@ from began.errors import InputError, printable
 from began.files import check_writable
 from began.find_sounds import find_sounds
 from began.network_file import UnknownLayer
-from began.onnx_network import PACKAGES, has_onnx, load_onnx_network
+from began.onnx_network import load_onnx_network
 from began.startup import BACKENDS, start_backend
 from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, choose_windows
 from classifiers.grouping import (
@@ -90,7 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--plot", type=Path, metavar="DIR", help="save a PNG picture of each file: waveform, spectrogram, emotion over time")
     runtime = (
         "what runs the model: onnx, ONNX Runtime, which starts in a fraction of the time, or tensorflow; auto (default): onnx, "
-        "where it is installed and KERAS_BACKEND is not set"
+        "where KERAS_BACKEND is not set"
     )
     add("--runtime", choices=RUNTIMES, default="auto", help=runtime)
     add("--export", choices=("onnx", "saved_model"), help="write the model in another format")
@@ -153,12 +153,9 @@ def open_predictor(path: Path, runtime: str = "auto") -> Predictor:
     """Returns a saved predictor, on one of RUNTIMES.
 
     Raises:
-        InputError: see `load_predictor`; or ONNX Runtime was asked for, and is not installed or cannot run the model.
+        InputError: see `load_predictor`; or ONNX Runtime was asked for, and cannot run the model.
     """
-    if runtime == "onnx" and not has_onnx():
-        found, action = "it without its packages", f"install them (pip install {' '.join(PACKAGES)}), or leave it out"
-        raise InputError.about("--runtime onnx", found, f"{' and '.join(PACKAGES)}", action)
-    if runtime == "onnx" or (runtime == "auto" and has_onnx() and "KERAS_BACKEND" not in os.environ):
+    if runtime == "onnx" or (runtime == "auto" and "KERAS_BACKEND" not in os.environ):
         try:
             return load_predictor(path, load_onnx_network)
         except UnknownLayer as error:

@@ -218,17 +218,10 @@ def test_keras_runs_what_no_graph_is_made_of(model, sounds, monkeypatch, capsys)
     assert "a network with LayerOfTomorrow, which it cannot run" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("why", ["no packages", "KERAS_BACKEND"])
-def test_auto_takes_keras(model, sounds, monkeypatch, capsys, why):
+def test_auto_takes_keras_where_its_backend_is_chosen(model, sounds, monkeypatch):
     monkeypatch.setattr(predict, "load_onnx_network", None)
-    if why == "KERAS_BACKEND":
-        monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    else:
-        monkeypatch.setattr(predict, "has_onnx", lambda: False)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     assert run("--model", model, sounds / "1.wav") == 0
-    if why == "no packages":
-        assert run("--model", model, sounds / "1.wav", "--runtime", "onnx") == 2
-        assert "pip install onnx onnxruntime" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------- strangers' files

@@ -658,12 +658,6 @@ def test_the_published_model_is_the_default_and_exports_here(sounds, tmp_path, m
     assert (tmp_path / "model_saved_model").read_text().endswith("results/table3_emodb/utterance_head/model.keras")
 
 
-def test_onnx_without_its_packages_says_what_to_install(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "has_onnx", lambda: False)
-    with pytest.raises(InputError, match="pip install onnx onnxruntime"):
-        export.export_model(made["categorical"][2], "onnx", tmp_path / "m.onnx")
-
-
 @pytest.mark.parametrize("task", TASKS)
 def test_onnx_gives_the_same_numbers(made, tmp_path, task):
     onnx = pytest.importorskip("onnx")
