@@ -71,7 +71,7 @@ class SoundFile(Protocol):
     def read(self, n_frames: int, **options: Any) -> np.ndarray: ...
 
 
-def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, digest: hashlib._Hash | None = None) -> Iterator[np.ndarray]:
+def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
@@ -79,7 +79,6 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, digest: hashl
             The mean of its channels is taken; or, with a note on standard error, the loudest where they cancel
             (see `_choose_channel`).
         speed: how much faster it is played: tempo and pitch change together, as if another voice had spoken (Ko et al. 2015).
-        digest: is fed what `hash_sound` hashes, so that a file need not be read again for its hash.
     Yields:
         float32, shape (n_samples,), in [-1, 1] up to the resampler's overshoot, at 16 kHz.
     Raises:
@@ -90,15 +89,15 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0, digest: hashl
         yield from path.play(speed)
         return
     with open_audio(path) as file:
-        yield from _resample_blocks(_read_mono(Path(path), file, None, digest), file.samplerate, file.frames, speed)
+        yield from _resample_blocks(_read_mono(Path(path), file), file.samplerate, file.frames, speed)
 
 
 class Recording:
     """A sound file in memory, in the place of its path: it is read once, and resampled once for each speed."""
 
-    def __init__(self, path: str | os.PathLike[str], file: SoundFile, digest: hashlib._Hash | None) -> None:
+    def __init__(self, path: str | os.PathLike[str], file: SoundFile, mono: list[np.ndarray]) -> None:
         self._path, self._sample_rate, self._n_frames = os.fspath(path), file.samplerate, file.frames
-        self._mono = list(_read_mono(Path(path), file, None, digest))
+        self._mono = mono
         self._played: dict[float, list[np.ndarray]] = {}
         self.speech: dict[float, Any] = {}  # where it lies at each speed, which `began.front_end` finds once
 
@@ -111,15 +110,24 @@ class Recording:
             self._played[speed] = list(_resample_blocks(self._mono, self._sample_rate, self._n_frames, speed))
         return self._played[speed]
 
+    @functools.cached_property
+    def sound_hash(self) -> str:
+        """What `hash_sound` returns."""
+        return _hash_mono(self._sample_rate, self._mono)
 
-def hold_audio(path: str | os.PathLike[str], digest: hashlib._Hash | None = None) -> str | os.PathLike[str] | Recording:
-    """Returns a sound file in memory, or its path where it lasts more than a minute, or an unknown time.
 
-    Args:
-        path, digest: see `stream_audio`, also for errors; the path is returned without feeding the digest.
-    """
+def hold_audio(path: str | os.PathLike[str]) -> str | os.PathLike[str] | Recording:
+    """Returns a sound file in memory, or its path where it lasts more than a minute; for errors see `stream_audio`."""
     with open_audio(path) as file:
-        return Recording(path, file, digest) if file.frames <= BLOCK_SECONDS * file.samplerate else path
+        n_most, n_read, mono = BLOCK_SECONDS * file.samplerate, 0, []
+        if n_most < file.frames < UNKNOWN:
+            return path
+        for block in _read_mono(Path(path), file):
+            n_read += len(block)
+            if n_read > n_most:
+                return path
+            mono.append(block)
+        return Recording(path, file, mono)
 
 
 def hash_sound(path: str | os.PathLike[str], watch: Watch | None = None) -> str:
@@ -132,10 +140,16 @@ def hash_sound(path: str | os.PathLike[str], watch: Watch | None = None) -> str:
         path: see `stream_audio`, also for errors.
         watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
     """
-    digest = hashlib.sha256()
+    if isinstance(path, Recording):
+        return path.sound_hash
     with open_audio(path) as file:
-        for _ in _read_mono(Path(path), file, watch, digest):
-            pass
+        return _hash_mono(file.samplerate, _read_mono(Path(path), file, watch))
+
+
+def _hash_mono(sample_rate: int, blocks: Iterable[np.ndarray]) -> str:
+    digest = hashlib.sha256(b"%d Hz" % sample_rate)
+    for block in blocks:
+        digest.update((block + 0.0).data)  # -0.0 is the same sample as 0.0
     return digest.hexdigest()
 
 
@@ -289,12 +303,10 @@ def is_silent(block: np.ndarray) -> bool:
     return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
-def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib._Hash | None) -> Iterator[np.ndarray]:
+def _read_mono(path: Path, file: SoundFile, watch: Watch | None = None) -> Iterator[np.ndarray]:
     """Yields an open file mixed down to mono, at its own rate: float32, shape (n_samples,); and checks what it reads."""
     name, n_read, lowest, highest = describe_path(path), 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
-    if digest is not None:
-        digest.update(b"%d Hz" % file.samplerate)
     for block in read_blocks(file, BLOCK_SECONDS):
         if watch is not None:
             watch(file.samplerate, block)
@@ -305,8 +317,6 @@ def _read_mono(path: Path, file: SoundFile, watch: Watch | None, digest: hashlib
         n_read += len(block)
         mono = block.mean(axis=1) if channel is None else np.ascontiguousarray(block[:, channel])
         lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
-        if digest is not None:
-            digest.update((mono + 0.0).data)  # -0.0 is the same sample as 0.0
         yield mono
     if n_read == 0:
         raise InputError.about(name, "a sound file without samples", "at least one sample", AGAIN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import hash_sound, name_part, split_part
+from began.audio import hash_sound, hold_audio, name_part, split_part
 from began.errors import InputError, name_cause, printable, raise_passing
 from began.files import is_file, is_there, lock_folder, open_npy, shorten, write_npy, write_text
 from began.find_sounds import StrPath, list_files
@@ -156,12 +155,14 @@ def _read_spectrograms(
     path: str | os.PathLike[str], config: SpectrogramConfig, stop: threading.Event
 ) -> tuple[np.ndarray, tuple[State, str]]:
     """Returns the chunks of a file, and which sound it holds."""
-    blocks, state, digest = [np.zeros((0, config.n_bins, config.n_frames), "<f2")], look_at(path), hashlib.sha256()
-    for chunks in stream_chunks(path, config.front_end, tail=TAIL, digest=digest):
+    state, held = look_at(path), hold_audio(path)
+    sound = hash_sound(held)  # before the chunks are read: a change in between is found later
+    blocks = [np.zeros((0, config.n_bins, config.n_frames), "<f2")]
+    for chunks in stream_chunks(held, config.front_end, tail=TAIL):
         if stop.is_set():
             break
         blocks.append(compute_spectrograms(chunks, config, dtype="<f2"))
-    return blocks[-1] if len(blocks) <= 2 else np.concatenate(blocks), (state, digest.hexdigest())
+    return blocks[-1] if len(blocks) <= 2 else np.concatenate(blocks), (state, sound)
 
 
 def _write_sounds(shard: Path, sounds: Sequence[tuple[State, str]]) -> None:

@@ -9,9 +9,9 @@ level, which does tell of emotion where one speaker and one microphone are known
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,37 +72,30 @@ class Speech:
     gain: float
 
 
-def stream_speech(
-    path: str | os.PathLike[str], front_end: str = "literal", speed: float = 1.0, digest: hashlib._Hash | None = None
-) -> Iterator[np.ndarray]:
+def stream_speech(path: str | os.PathLike[str], front_end: str = "literal", speed: float = 1.0) -> Iterator[np.ndarray]:
     """Yields what a front end leaves of a sound file, block by block: see `began.audio.stream_audio`.
 
     But for "literal" the file is read twice, at constant memory: to measure it, and to cut and scale it.
 
     Args:
-        path, speed, digest: see `began.audio.stream_audio`, also for errors. The file is read to its end, whatever is cut off.
+        path, speed: see `began.audio.stream_audio`, also for errors. The file is read to its end, whatever is cut off.
         front_end: one of FRONT_ENDS.
     Yields:
         float32, shape (n_samples,), at 16 kHz; the loud level of "normalized" is `LOUD_LEVEL_DB`, single samples may lie beyond
         full scale.
     """
     if front_end == "literal":
-        return stream_audio(path, speed, digest=digest)
-    return cut_speech(stream_audio(path, speed, digest=digest), locate_speech(path, front_end, speed))
+        return stream_audio(path, speed)
+    return cut_speech(stream_audio(path, speed), locate_speech(path, front_end, speed))
 
 
 def stream_altered_speech(
-    path: str | os.PathLike[str],
-    front_end: str,
-    speed: float,
-    seed: Sequence[int],
-    channel: bool = False,
-    digest: hashlib._Hash | None = None,
+    path: str | os.PathLike[str], front_end: str, speed: float, seed: Sequence[int], channel: bool = False
 ) -> Iterator[np.ndarray]:
     """Yields what a front end leaves of a sound file with white noise over all of it: for training on rooms and lines.
 
     Args:
-        path, speed, digest: see `stream_speech`.
+        path, speed: see `stream_speech`.
         front_end: "normalized"; or "trimmed", which leaves the loud level where it is without noise and channel.
         seed: of the channel, of the noise, and of how far it lies below the loud level, see `NOISE_DB`.
         channel: let the sound first pass a channel that colours it and ends its band, see `draw_channel`.
@@ -111,32 +104,28 @@ def stream_altered_speech(
     response = draw_channel(generator) if channel else None
     level_db, noise_seed = LOUD_LEVEL_DB - generator.uniform(*NOISE_DB), generator.integers(2**31)
 
-    sent: list[np.ndarray] = []  # of a recording in memory
-
-    def transmit(digest: hashlib._Hash | None = None) -> Iterable[np.ndarray]:
-        if sent:
-            return sent
-        blocks = stream_audio(path, speed, digest=digest)
+    def transmit() -> Iterable[np.ndarray]:
+        blocks = stream_audio(path, speed)
         return blocks if response is None else _filter(blocks, response)
 
-    def add_noise(digest: hashlib._Hash | None = None) -> Iterator[np.ndarray]:
-        noise = np.random.default_rng(noise_seed)
-        return (block + amplitude * noise.standard_normal(len(block), np.float32) for block in transmit(digest))
-
-    if isinstance(path, Recording):
-        sent += transmit()
+    transmitted = _repeatable(path, transmit)
     # A channel may leave nothing of whistles.
-    speech = (measure_speech(transmit()) if channel else None) or find_speech(path, speed)
+    speech = (measure_speech(transmitted()) if channel else None) or find_speech(path, speed)
     amplitude = np.float32(10.0 ** (level_db / 20.0) / speech.gain)
+
+    def add_noise() -> Iterable[np.ndarray]:
+        noise = np.random.default_rng(noise_seed)
+        return (block + amplitude * noise.standard_normal(len(block), np.float32) for block in transmitted())
+
+    noisy = _repeatable(path, add_noise)
     own_gain = find_speech(path, speed).gain if front_end == "trimmed" else 1.0
+    found = measure_speech(noisy()) or speech
+    return cut_speech(noisy(), replace(found, gain=found.gain / own_gain))
 
-    def cut(noisy: Iterable[np.ndarray], found: Speech) -> Iterator[np.ndarray]:
-        return cut_speech(noisy, replace(found, gain=found.gain / own_gain))
 
-    if isinstance(path, Recording):
-        noisy = list(add_noise())
-        return cut(noisy, measure_speech(noisy) or speech)
-    return cut(add_noise(digest), measure_speech(add_noise()) or speech)
+def _repeatable(path: str | os.PathLike[str], make: Callable[[], Iterable[np.ndarray]]) -> Callable[[], Iterable[np.ndarray]]:
+    """Returns a function that gives blocks made of a sound file at every call; of a recording in memory they are made once."""
+    return functools.cache(lambda: list(make())) if isinstance(path, Recording) else make
 
 
 def draw_channel(generator: np.random.Generator) -> np.ndarray:
@@ -173,10 +162,9 @@ def stream_chunks(
     hop_samples: int = CHUNK_SAMPLES,
     tail: str = "overlap",
     speed: float = 1.0,
-    digest: hashlib._Hash | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the 1-s chunks of what `stream_speech` yields, block by block, as `began.audio.cut_chunks` cuts them."""
-    return chunk_blocks(stream_speech(path, front_end, speed, digest), hop_samples, tail)
+    return chunk_blocks(stream_speech(path, front_end, speed), hop_samples, tail)
 
 
 def search_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech | None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, Recording, hold_audio
+from began.audio import CHUNK_SAMPLES, hash_sound, hold_audio
 from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError, counted, raise_passing
@@ -184,20 +184,11 @@ def _embed_copies(
     sound: str,
 ) -> np.ndarray:
     """Returns the statistics of all copies of a file, whose number is part of the seed of what alters them."""
-    digest = hashlib.sha256()
-    held = hold_audio(path, digest)
-    if isinstance(held, Recording):
-        _refuse_changed(path, digest.hexdigest(), sound)
-
-    def embed(speed: float, seed: Sequence[int] | None = None, channel: bool = False) -> np.ndarray:
-        digest = hashlib.sha256()
-        statistics = encoder.embed_file(held, speed, seed, channel, digest)
-        if not isinstance(held, Recording):
-            _refuse_changed(path, digest.hexdigest(), sound)
-        return statistics
-
-    copies = [embed(speed) for speed in speeds]
-    return np.stack([*copies, *(embed(speed, (number, n), channel) for n, (speed, channel) in enumerate(altered))])
+    held = hold_audio(path)
+    copies = [encoder.embed_file(held, speed) for speed in speeds]
+    copies += [encoder.embed_file(held, speed, (number, n), channel) for n, (speed, channel) in enumerate(altered)]
+    _refuse_changed(path, hash_sound(held), sound)
+    return np.stack(copies)
 
 
 def embed(
@@ -263,11 +254,11 @@ def _compute_features(
     def pieces() -> Iterator[tuple[Any, np.ndarray]]:
         for path, sound in files:
             counts.append(0)
-            digest = hashlib.sha256()
-            for chunks in stream_chunks(path, encoder.config.front_end, **chunking, digest=digest):
+            held = hold_audio(path)
+            for chunks in stream_chunks(held, encoder.config.front_end, **chunking):
                 counts[-1] += len(chunks)
                 yield path, chunks
-            _refuse_changed(path, digest.hexdigest(), sound)
+            _refuse_changed(path, hash_sound(held), sound)
 
     with write_npy(folder / "features.npy", np.dtype("<f4"), encoder.feature_shape) as append:
         for _, chunks in batch_chunks(pieces()):

@@ -8,7 +8,6 @@ Recordings of hours run through block by block: the statistics are sums and extr
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -100,19 +99,18 @@ class UtteranceEncoder:
         speed: float = 1.0,
         alteration_seed: Sequence[int] | None = None,
         channel: bool = False,
-        digest: hashlib._Hash | None = None,
     ) -> np.ndarray:
         """Returns the statistics of a sound file, float32, of `feature_shape`; for errors see `began.audio.stream_audio`.
 
         Args:
-            path, speed, digest: see `began.front_end.stream_speech`.
+            path, speed: see `began.front_end.stream_speech`.
             alteration_seed, channel: of an altered copy, see `began.front_end.stream_altered_speech`; without a seed, the file
                 is heard as it is.
         """
         if alteration_seed is None:
-            speech = stream_speech(path, self.config.front_end, speed, digest)
+            speech = stream_speech(path, self.config.front_end, speed)
         else:
-            speech = stream_altered_speech(path, self.config.front_end, speed, alteration_seed, channel, digest)
+            speech = stream_altered_speech(path, self.config.front_end, speed, alteration_seed, channel)
         return self.embed(stream_spectrogram(speech, self.config))
 
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:
