@@ -191,6 +191,36 @@ def locate_speech(path: str | os.PathLike[str], front_end: str, speed: float = 1
     return speech if front_end == "normalized" else replace(speech, gain=1.0)
 
 
+def measure_remaining_gain(path: str | os.PathLike[str], speech: Speech) -> float:
+    """Returns what brings the loud level of a file's speech to `LOUD_LEVEL_DB` behind its front end; 0.0 where only clicks are.
+
+    Args:
+        speech: what `locate_speech` returns.
+    """
+    found = search_speech(path)
+    return found.gain / speech.gain if found else 0.0
+
+
+def stream_windows(
+    path: str | os.PathLike[str], speech: Speech, window_seconds: float, hop_seconds: float
+) -> Iterator[tuple[float, float, np.ndarray]]:
+    """Yields start and end in seconds, and the samples, of the windows of a file's speech at constant memory.
+
+    The last window ends with the speech; speech that is shorter than a window is one, of its own length.
+
+    Args:
+        speech: what `locate_speech` returns; the samples are scaled by its gain.
+        window_seconds, hop_seconds: length of the windows, and distance of their starts.
+    """
+    n_samples, hop = round(window_seconds * SAMPLE_RATE), round(hop_seconds * SAMPLE_RATE)
+    length = speech.end - speech.start
+    blocks = chunk_blocks(cut_speech(stream_audio(path), speech), hop, "overlap", n_samples)
+    for number, window in enumerate(window for block in blocks for window in block):
+        start = max(0, min(number * hop, length - n_samples))
+        end = min(start + n_samples, length)
+        yield (speech.start + start) / SAMPLE_RATE, (speech.start + end) / SAMPLE_RATE, window[: end - start]
+
+
 def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:
     """Returns where the speech of consecutive blocks, float32 (n_samples,) each, lies; None where there is none.
 

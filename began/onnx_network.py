@@ -36,20 +36,19 @@ Weights = dict[str, np.ndarray]
 class OnnxNetwork:
     """A network of a file, or a part of it; it answers to the names that Keras' model has for the same."""
 
-    def __init__(self, layer: Layer, weights: Weights, group: str = "", until: str | None = None) -> None:
+    def __init__(self, layer: Layer, weights: Weights, group: str = "") -> None:
         """Takes what `load_onnx_network` reads; nothing is made before it is asked for.
 
         Args:
             layer: Keras' configuration of a Functional model.
             weights: of the file, by their path in it.
             group: where this network's weights lie, ending in "/".
-            until: name of the layer whose output it returns; None: its own outputs.
         """
-        self._layer, self._weights, self._group, self._until = layer, weights, group, until
+        self._layer, self._weights, self._group = layer, weights, group
 
     @cached_property
     def _made(self) -> tuple[Any, list[tuple[int | None, ...]]]:
-        return _make_model(self._layer, self._weights, self._group, self._until)
+        return _make_model(self._layer, self._weights, self._group)
 
     @property
     def model(self) -> Any:
@@ -77,10 +76,6 @@ class OnnxNetwork:
     def get_weights(self) -> list[np.ndarray]:
         """Returns the weights of a layer."""
         return _weights_of(self._weights, self._group)
-
-    def until(self, name: str) -> OnnxNetwork:
-        """Returns the part of this network from its input to the output of a layer."""
-        return OnnxNetwork(self._layer, self._weights, self._group, until=name)
 
     def predict_on_batch(self, inputs: np.ndarray) -> Any:
         """Returns the output, or the list of outputs, for float32 inputs of `input_shape`."""
@@ -207,8 +202,8 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def add_network(self, layer: Layer, weights: Weights, group: str, inputs: str, until: str | None = None) -> list[str]:
-        """Adds a Functional network, and returns its outputs' names, or those of the layer `until`."""
+    def add_network(self, layer: Layer, weights: Weights, group: str, inputs: str) -> list[str]:
+        """Adds a Functional network, and returns its outputs' names."""
         results: dict[str, list[str]] = {}
         for inner, inner_group in _in_groups(layer, group):
             name, class_name = inner["name"], inner["class_name"]
@@ -223,12 +218,10 @@ class _Graph:
                 results[name] = [_LAYERS[class_name](self, inner["config"], given, _weights_of(weights, inner_group))]
             else:
                 raise UnknownLayer(class_name)
-            if name == until:
-                return results[name]
         return [results[name][number] for name, _, number in _as_list(layer["config"]["output_layers"])]
 
 
-def _make_model(layer: Layer, weights: Weights, group: str, until: str | None) -> tuple[Any, list[tuple[int | None, ...]]]:
+def _make_model(layer: Layer, weights: Weights, group: str) -> tuple[Any, list[tuple[int | None, ...]]]:
     """Returns the graph of a network, and the shapes of its outputs, None where they vary.
 
     Raises:
@@ -237,7 +230,7 @@ def _make_model(layer: Layer, weights: Weights, group: str, until: str | None) -
     from onnx import TensorProto, helper
 
     graph, inputs = _Graph(), _input_of(layer)
-    results = graph.add_network(layer, weights, group, inputs["name"], until)
+    results = graph.add_network(layer, weights, group, inputs["name"])
     outputs = [f"output_{number}" for number in range(len(results))]
     identities = [helper.make_node("Identity", [result], [output]) for result, output in zip(results, outputs, strict=True)]
 

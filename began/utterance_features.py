@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, chunk_blocks, stream_audio
+from began.audio import SAMPLE_RATE
 from began.components import hash_components, read_components
 from began.encoder import N_MEL_BANDS, load_frozen_encoder, read_config
 from began.errors import InputError
 from began.files import sha256_of
-from began.front_end import FRONT_ENDS, cut_speech, find_speech, locate_speech, measure_speech_seconds
+from began.front_end import FRONT_ENDS, find_speech, locate_speech, measure_speech_seconds, stream_windows
 from began.published_networks import ENCODER
 from began.spectrogram import stream_spectrogram
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder
@@ -103,18 +103,13 @@ class UtteranceFeatures:
             on_pause: is told start and end in seconds of each window that is left out.
         """
         speech = locate_speech(path, self.encoder.config.front_end)
-        n_samples, hop = round(window_seconds * SAMPLE_RATE), round(hop_seconds * SAMPLE_RATE)
-        length = speech.end - speech.start
-        gain = find_speech(path).gain / speech.gain if length > n_samples else 1.0
-        blocks = chunk_blocks(cut_speech(stream_audio(path), speech), hop, "overlap", n_samples)
-        for number, window in enumerate(window for block in blocks for window in block):
-            start = max(0, min(number * hop, length - n_samples))
-            end = min(start + n_samples, length)
-            seconds = (speech.start + start) / SAMPLE_RATE, (speech.start + end) / SAMPLE_RATE
-            if length > n_samples and not measure_speech_seconds(window, gain):
-                on_pause(*seconds)
-                continue
-            yield *seconds, self.embed_speech([window[: end - start]])
+        is_long = speech.end - speech.start > round(window_seconds * SAMPLE_RATE)
+        gain = find_speech(path).gain / speech.gain if is_long else 1.0
+        for start, end, window in stream_windows(path, speech, window_seconds, hop_seconds):
+            if is_long and not measure_speech_seconds(window, gain):
+                on_pause(start, end)
+            else:
+                yield start, end, self.embed_speech([window])
 
 
 def open_features(

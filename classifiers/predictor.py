@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, TAILS, describe_path, measure_seconds
+from began.audio import SAMPLE_RATE, TAILS, describe_path, hold_audio, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import attach_json, read_attached_json, write_atomically
 from began.find_sounds import StrPath, list_files
-from began.front_end import measure_speech_seconds, search_speech, stream_chunks
+from began.front_end import locate_speech, measure_remaining_gain, measure_speech_seconds, stream_chunks
 from began.network_file import load_network
 from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
@@ -253,19 +253,18 @@ class _File:
             over_time: find out which chunks hold speech.
         """
         try:
-            speech = None if front_end == "literal" and not over_time else search_speech(self.path)
-            gain = 1.0 if front_end == "normalized" else speech.gain if speech else 0.0
-            for chunks in stream_chunks(self.path, front_end, tail=tail):
+            held = hold_audio(self.path)
+            speech = locate_speech(held, front_end)
+            gain = measure_remaining_gain(held, speech) if over_time else 0.0
+            for chunks in stream_chunks(held, front_end, tail=tail):
                 self.n_chunks += len(chunks)
                 self.chunk_speech += [measure_speech_seconds(chunk, gain) for chunk in chunks] if over_time else []
                 yield chunks
-            seconds = measure_seconds(self.path)
+            seconds = measure_seconds(held)
             if self.n_chunks == 0:
                 expected = "at least a second: the model was trained with --tail drop"
                 raise InputError.about(describe_path(self.path), f"{seconds:.2f} s of sound", expected, "give a longer file")
-            self.speech_seconds = (0.0, seconds)
-            if speech and front_end != "literal":
-                self.speech_seconds = (speech.start / SAMPLE_RATE, speech.end / SAMPLE_RATE)
+            self.speech_seconds = (speech.start / SAMPLE_RATE, speech.end / SAMPLE_RATE)
             self.seconds = seconds
         except InputError as error:
             error.__cause__ = error.__context__ = None

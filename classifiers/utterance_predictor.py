@@ -13,22 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, chunk_blocks, describe_path, hold_audio, measure_seconds, stream_audio
+from began.audio import SAMPLE_RATE, describe_path, hold_audio, measure_seconds
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError, counted
-from began.front_end import Speech, cut_speech, locate_speech, measure_speech_seconds, search_speech
-from began.onnx_network import OnnxNetwork
-from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from began.utterance_encoder import UtteranceEncoder, fill_up, run_on_any_length
+from began.front_end import Speech, locate_speech, measure_remaining_gain, measure_speech_seconds, stream_windows
+from began.spectrogram import SpectrogramConfig, stream_spectrogram
+from began.utterance_encoder import UtteranceEncoder, run_on_any_length
 from classifiers.calibration import measure_distances
 from classifiers.heads import as_columns, choose_statistics
 from classifiers.prediction import Prediction
 
 ENOUGH_TO_ADAPT = 10
 """Recordings that are needed to adapt to them: on EmoDB as recorded, ten cost nothing, five 1.5 points (docs/method.md)."""
-
-STEP_SECONDS = 48
-"""Seconds of windows that go through the network at a time, at least one window: bounds the memory."""
 
 
 class UtteranceReader:
@@ -56,7 +52,6 @@ class UtteranceReader:
         self._head, self.config, self._speeds = model.get_layer("head"), config, speeds
         self._encoder = UtteranceEncoder(model.get_layer("bands"), config, "")
         self._columns = choose_statistics(parameters, self._encoder.statistics)
-        self._pool = _until_statistics(model)
         self._normalization = self._head.get_layer("normalization").get_weights()[:2]  # mean and variance
         self._shifts = np.zeros((len(speeds), 1, 1, 1), np.float32) if adapt_to is None else self._measure_shifts(adapt_to)
 
@@ -80,24 +75,21 @@ class UtteranceReader:
 
     def score_windows(
         self, path: str | os.PathLike[str], speech: Speech, window: float, hop: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the scores of the windows of a file's speech, float32 (n_windows, d), and how long each one's speech lasts.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns where the windows of a file's speech start, their scores, and how long each one's speech lasts.
 
-        The last window ends with the speech; seconds are float64 (n_windows,), see `measure_speech_seconds`.
+        Args:
+            speech, window, hop: see `began.front_end.stream_windows`.
+        Returns:
+            Seconds, float64 (n_windows,); float32 (n_windows, d); seconds, float64 (n_windows,), see `measure_speech_seconds`.
         """
-        sizes = round(window * SAMPLE_RATE), round(hop * SAMPLE_RATE)
-        found = search_speech(path)
-        gain = found.gain / speech.gain if found else 0.0
-        blocks = cut_speech(stream_audio(path), speech)
-        scores, seconds, n_together = [], [], max(1, int(STEP_SECONDS / window))
-        for windows in chunk_blocks(blocks, hop_samples=sizes[1], tail="overlap", n_samples=sizes[0]):
-            seconds += [measure_speech_seconds(samples, gain) for samples in windows]
-            for start in range(0, len(windows), n_together):
-                some = compute_spectrograms(windows[start : start + n_together], self.config)
-                filled = np.stack([fill_up(spectrogram, self.config) for spectrogram in some])
-                pooled = run_on_any_length(self._pool, filled[..., np.newaxis])
-                scores.append(as_columns(run_on_any_length(self._head, pooled + self._shifts[0])))
-        return np.concatenate(scores), np.array(seconds)
+        starts, scores, seconds, gain = [], [], [], measure_remaining_gain(path, speech)
+        for start, _, samples in stream_windows(path, speech, window, hop):
+            statistics = self._encoder.embed(stream_spectrogram([samples], self.config))[..., self._columns] + self._shifts[0]
+            starts.append(start)
+            scores.append(as_columns(run_on_any_length(self._head, statistics[np.newaxis])))
+            seconds.append(measure_speech_seconds(samples, gain))
+        return np.array(starts), np.concatenate(scores), np.array(seconds)
 
 
 def check_enough(paths: Sequence[Path]) -> None:
@@ -105,15 +97,6 @@ def check_enough(paths: Sequence[Path]) -> None:
     if len(paths) < ENOUGH_TO_ADAPT:
         found, expected = counted(len(paths), "recording"), f"at least {ENOUGH_TO_ADAPT}: fewer do not tell a speaker's mean"
         raise InputError.about("--adapt", found, expected, "give more recordings of the same speaker, or leave it out")
-
-
-def _until_statistics(model: Any) -> Any:
-    """Returns the part of a predictor's network before the head: from spectrograms to statistics."""
-    if isinstance(model, OnnxNetwork):
-        return model.until("utterance")
-    import keras
-
-    return keras.Model(model.inputs, model.get_layer("utterance").output)
 
 
 def predict_utterances(
@@ -141,8 +124,7 @@ def predict_utterances(
             heard = np.array([length])
             if windows is not None and length > windows[0]:
                 window, hop = windows
-                timeline, heard = reader.score_windows(held, speech, window, hop)
-                start = speech.start / SAMPLE_RATE + np.minimum(np.arange(len(timeline)) * hop, length - window)
+                start, timeline, heard = reader.score_windows(held, speech, window, hop)
         except InputError as error:
             yield path, error
             continue

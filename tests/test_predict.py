@@ -220,8 +220,8 @@ def test_files_share_steps_and_keep_their_order_and_scores(loaded, sounds, bad, 
         "silent.wav",
         "text.wav",
     ]
-    # 1 + 1 + 3 + 3 + 71 chunks, good.wav's 2, silent.wav's 1 (silence is known before the tail), f.aiff's 2.
-    assert steps == scored == [64, 20]  # full steps as soon as there are enough
+    # 1 + 1 + 3 + 3 + 71 chunks, good.wav's 2, f.aiff's 2; of a file that is no use, no chunk.
+    assert steps == scored == [64, 19]  # full steps as soon as there are enough
 
 
 def test_memory_does_not_grow_with_a_files_length(loaded, tmp_path, monkeypatch):
