@@ -25,6 +25,9 @@ BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 MIN_STEPS = 1_000
 """A shorter training is not worth the ten seconds that measuring takes."""
 
+MEASURED_STEPS = 4
+"""In either precision, in turn."""
+
 MIN_GAIN = 1.1
 """How many times as fast mixed precision must be: noise shall not decide."""
 
@@ -34,6 +37,31 @@ def require_precision(path: str | os.PathLike[str], stored: str, asked: str) -> 
     if asked not in (AUTO, stored):
         action = f"give --precision {stored} or leave it out, or choose another --name"
         raise InputError.about(path, f"a training in {stored}", f"one in {asked}, as --precision says", action)
+
+
+def settle_precision(
+    begun: str | None, asked: str, n_replicas: int, n_steps: int, measure: Callable[[], tuple[str, str]]
+) -> tuple[str, str]:
+    """Returns the precision of a training, that it was begun with where it was, and why.
+
+    Args:
+        begun: the precision that it was begun with; None: it begins now.
+        asked: the precision of its settings.
+        n_replicas, n_steps: devices that train together, and steps of the whole training.
+        measure: returns the faster precision, and why, see `choose_precision`; called only where it may pay.
+    """
+    if begun is not None:
+        return begun, "as this training began"
+    if asked != AUTO:
+        return asked, "as --precision says"
+    possible, reason = expect_precision()
+    if possible == FLOAT32:
+        return possible, reason
+    if n_replicas > 1:
+        return FLOAT32, "on several devices, which could choose differently"
+    if n_steps < MIN_STEPS:
+        return FLOAT32, f"measuring does not pay for {n_steps} steps"
+    return measure()
 
 
 def expect_precision() -> tuple[str, str]:
@@ -72,10 +100,10 @@ def choose_precision(build: Callable[[], Any], batch: np.ndarray, report: Callab
     return MIXED if gain >= MIN_GAIN else FLOAT32, f"a step in {MIXED} is {gain:.2f} times as fast as in {FLOAT32}"
 
 
-def measure_gain(build: Callable[[], Any], batch: np.ndarray, repetitions: int = 4) -> float:
+def measure_gain(build: Callable[[], Any], batch: np.ndarray) -> float:
     """Returns how many times as fast a mixed step is: of the medians of steps in turn, after two that warm up."""
     models, seconds = {FLOAT32: build(), MIXED: build()}, {FLOAT32: [], MIXED: []}
-    for repetition in range(2 + repetitions):
+    for repetition in range(2 + MEASURED_STEPS):
         for precision, model in models.items():
             model.precision = precision
             started = time.perf_counter()

@@ -22,8 +22,8 @@ from began.errors import InputError
 from began.files import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json, write_atomically
 from began.model import BEGAN
 from began.networks import build_decoder, build_encoder, build_generator
-from began.precision import MIN_STEPS, choose_precision, expect_precision, has_accelerator, require_precision
-from began.pretraining_settings import AUTO, FLOAT32, PretrainingSettings, Schedule
+from began.precision import choose_precision, has_accelerator, require_precision, settle_precision
+from began.pretraining_settings import FLOAT32, PretrainingSettings, Schedule
 from began.spectrogram import SpectrogramConfig
 
 MAX_STEPS_PER_CALL = 32
@@ -80,14 +80,9 @@ def pretrain(
     model, loop = _build(settings, store, cluster, report)
     description = [settings.to_dict(), store.config.to_dict(), store.n_chunks, store.sounds_sha256]
     state = _restore(folder / "checkpoint.npz", model, cluster, loop, description)
-    # Of an earlier version, which did not keep it, nothing is known, and it is taken as it is.
-    if state.get("sounds_sha256", store.sounds_sha256) != store.sounds_sha256:
-        action = "restore them, or choose another folder"
-        found, expected = "the checkpoint of a training on other recordings", "the recordings that it was trained on"
-        raise InputError.about(folder / "checkpoint.npz", found, expected, action)
-    n_steps = schedule.n_rounds * schedule.steps_per_round
-    precision, reason = _settle_precision(state.get("precision"), settings, store, cluster, n_steps, report)
-    require_precision(folder / "checkpoint.npz", precision, settings.precision)
+    _refuse_other_training(folder / "checkpoint.npz", state, store, settings)
+    n_steps, measure = schedule.n_rounds * schedule.steps_per_round, partial(_measure_precision, settings, store, report)
+    precision, reason = settle_precision(state.get("precision"), settings.precision, cluster.n_replicas, n_steps, measure)
     report(f"precision {precision}: {reason}")
     settings, model.precision = replace(settings, precision=precision), precision
     patience = settings.patience_epochs * schedule.rounds_per_epoch
@@ -107,15 +102,8 @@ def pretrain(
         batches = store.batches(settings.batch_size, settings.seed, first_step, part)
         rounds = {"initial_epoch": state["round"], "epochs": schedule.n_rounds, "steps_per_epoch": schedule.steps_per_round}
         if loop is None:
-            model.steps_per_execution = _count_steps_per_call(schedule.steps_per_round)
-            failures: list[InputError] = []
-            data = _as_dataset(_keep_failure(batches, failures), settings.batch_size, store.config)
-            try:
-                model.fit(data, **rounds, shuffle=False, verbose=0, callbacks=callbacks)
-            except Exception:
-                if failures:  # which TensorFlow hides in an error of its own
-                    raise failures[0] from None
-                raise
+            shape = (settings.batch_size, store.config.n_bins, store.config.n_frames, 1)
+            _fit(model, batches, shape, **rounds, callbacks=callbacks)
         else:
             loop.fit(batches, **rounds, callbacks=callbacks)
     if not cluster.is_chief:
@@ -157,28 +145,38 @@ def _restore(path: Path, model: BEGAN, cluster: Cluster, loop: DistributedLoop |
     return {"precision": FLOAT32, **read_checkpoint(path, model, content)}
 
 
-def _settle_precision(
-    begun: str | None,
-    settings: PretrainingSettings,
-    store: ChunkStore,
-    cluster: Cluster,
-    n_steps: int,
-    report: Callable[[str], None],
-) -> tuple[str, str]:
-    """Returns the precision of a training, that it was begun with where it was, and why."""
-    if begun is not None:
-        return begun, "as this training began"
-    if settings.precision != AUTO:
-        return settings.precision, "as --precision says"
-    possible, reason = expect_precision()
-    if possible == FLOAT32:
-        return possible, reason
-    if cluster.n_replicas > 1:
-        return FLOAT32, "on several devices, which could choose differently"
-    if n_steps < MIN_STEPS:
-        return FLOAT32, f"measuring does not pay for {n_steps} steps"
+def _refuse_other_training(path: Path, state: dict[str, Any], store: ChunkStore, settings: PretrainingSettings) -> None:
+    """Raises an InputError where a checkpoint is of other recordings, or of another precision than is asked for.
+
+    Of an earlier version, which did not keep the recordings, nothing is known, and it is taken as it is.
+    """
+    if state.get("sounds_sha256", store.sounds_sha256) != store.sounds_sha256:
+        found, expected = "the checkpoint of a training on other recordings", "the recordings that it was trained on"
+        raise InputError.about(path, found, expected, "restore them, or choose another folder")
+    require_precision(path, state.get("precision", settings.precision), settings.precision)
+
+
+def _measure_precision(settings: PretrainingSettings, store: ChunkStore, report: Callable[[str], None]) -> tuple[str, str]:
     batch = store.read(np.arange(settings.batch_size))
     return choose_precision(partial(build_began, settings, batch.shape[1:]), batch, report)
+
+
+def _fit(model: BEGAN, batches: Iterator[np.ndarray], shape: tuple[int, ...], steps_per_epoch: int, **options: Any) -> None:
+    """Trains a model with Keras, on one device.
+
+    Args:
+        shape: of a batch.
+        steps_per_epoch, options: of Keras' `fit`.
+    """
+    model.steps_per_execution = _count_steps_per_call(steps_per_epoch)
+    failures: list[InputError] = []
+    data = _as_dataset(_keep_failure(batches, failures), shape)
+    try:
+        model.fit(data, steps_per_epoch=steps_per_epoch, shuffle=False, verbose=0, **options)
+    except Exception:
+        if failures:  # which TensorFlow hides in an error of its own
+            raise failures[0] from None
+        raise
 
 
 def _count_steps_per_call(steps_per_round: int) -> int:
@@ -197,13 +195,13 @@ def _keep_failure(batches: Iterator[np.ndarray], failures: list[InputError]) -> 
         raise
 
 
-def _as_dataset(batches: Iterator[np.ndarray], batch_size: int, config: SpectrogramConfig) -> Any:
+def _as_dataset(batches: Iterator[np.ndarray], shape: tuple[int, ...]) -> Any:
     """Returns batches as `fit` takes them, with a fixed shape where the backend can use it."""
     if keras.backend.backend() != "tensorflow":
         return ((batch,) for batch in batches)
     import tensorflow as tf
 
-    spec = tf.TensorSpec((batch_size, config.n_bins, config.n_frames, 1), tf.float32)
+    spec = tf.TensorSpec(shape, tf.float32)
     return tf.data.Dataset.from_generator(lambda: ((batch,) for batch in batches), output_signature=(spec,)).prefetch(2)
 
 

@@ -247,7 +247,7 @@ def train(store: ChunkStore, folder: Path, precision: str, epochs: int = 1) -> l
 
 def test_mixed_precision_is_kept_and_its_networks_are_float32(store, tmp_path, monkeypatch):
     monkeypatch.setattr(pretraining, "choose_precision", None)  # what has begun is never measured
-    monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
+    monkeypatch.setattr(precision, "MIN_STEPS", 0)
     train(store, tmp_path / "resumed", MIXED)
     train(store, tmp_path / "resumed", AUTO, epochs=2)
     train(store, tmp_path / "whole", MIXED, epochs=2)
@@ -299,7 +299,7 @@ def test_auto_takes_the_faster_says_so_and_measures_only_where_it_may_pay(
 ):
     monkeypatch.setattr(precision, "find_bfloat16", lambda: flag)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
-    monkeypatch.setattr(pretraining, "MIN_STEPS", min_steps)
+    monkeypatch.setattr(precision, "MIN_STEPS", min_steps)
     monkeypatch.setattr(precision, "measure_gain", lambda build, batch: 1 / (1 / gain))
     lines = train(store, tmp_path, AUTO)
     assert stored_precision(tmp_path) == expected.partition(":")[0]
@@ -312,7 +312,7 @@ def test_auto_takes_the_faster_says_so_and_measures_only_where_it_may_pay(
 def test_measuring_leaves_no_trace(store, tmp_path, monkeypatch):
     gains = []
     monkeypatch.setattr(precision, "find_bfloat16", lambda: "amx_bf16")
-    monkeypatch.setattr(pretraining, "MIN_STEPS", 0)
+    monkeypatch.setattr(precision, "MIN_STEPS", 0)
     measure = precision.measure_gain
     monkeypatch.setattr(precision, "measure_gain", lambda *arguments: gains.append(measure(*arguments)) or 2.0)
     train(store, tmp_path / "measured", AUTO)
