@@ -18,9 +18,6 @@ CHOICES = (MIX, *CHANNELS, BOTH)
 MOST_NAMED = 3
 """Recordings that are named when they are left out of what is adapted to."""
 
-LONG_SECONDS = 30.0
-"""A single answer for a recording that is longer than this says little: emotions change."""
-
 
 def choose_channels(paths: Sequence[Path], choice: str) -> list[Path]:
     """Returns the names of what is read of recordings, see `began.audio.name_channel`.

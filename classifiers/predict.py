@@ -37,7 +37,6 @@ from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, choose_windows
 from classifiers.grouping import (
     BOTH,
     CHOICES,
-    LONG_SECONDS,
     MIX,
     adapt_by_speaker,
     choose_channels,
@@ -52,6 +51,9 @@ from classifiers.utterance_predictor import ENOUGH_TO_ADAPT, check_enough
 
 MOST_LISTED = 50
 """Of a list in `--about`; of longer ones, such as the hashes of recordings, the first three and the number."""
+
+LONG_SECONDS = 30.0
+"""A single answer for a recording that is longer than this says little: emotions change."""
 
 RUNTIMES = ("auto", "onnx", "tensorflow")
 
@@ -106,12 +108,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.sounds and not arguments.export:
         expected = "at least one sound file or folder"
         raise InputError.about("FILE_OR_FOLDER", "nothing", expected, "name your recordings, or use --export")
-    if arguments.export_to and not arguments.export:
-        raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
-    for option in ("labels", "adapt", "single_pass") if arguments.export else ():
-        if getattr(arguments, option):
-            name = f"--{option.replace('_', '-')}"
-            raise InputError.about(name, "it with --export", "one of both: the whole model is exported", f"leave out {name}")
+    check_export(arguments)
     description = read_description(arguments.model)
     check_labels(arguments.labels, description)
     check_options(arguments, description)
@@ -119,24 +116,13 @@ def main(arguments: argparse.Namespace) -> int:
     paths = choose_channels(files, arguments.channel)
     pictures = name_pictures(paths, arguments.plot) if arguments.plot else {}
     if arguments.export:
-        from classifiers.export import SUFFIXES, export_model
-
-        to = arguments.export_to
-        if to is None and arguments.model == published_networks.MODEL:  # which may lie where nobody writes or looks
-            to = Path(published_networks.MODEL.stem + SUFFIXES[arguments.export])
-        exported = export_model(arguments.model, arguments.export, to)
-        print(f"wrote {printable(exported)}, which gives the same numbers", file=sys.stderr)
+        _export(arguments)
         if not paths:
             return 0
     predictor = open_predictor(arguments.model, arguments.runtime)
     if arguments.labels:
         predictor = predictor.restrict(arguments.labels)
-    adapt_to = choose_channels(find_sounds([arguments.adapt]), arguments.channel) if arguments.adapt else None
-    if adapt_to is not None:
-        named, adapt_to = adapt_to, find_usable(adapt_to)
-        if left_out := describe_left_out(named, adapt_to):
-            print(f"note: --adapt: {left_out}", file=sys.stderr)
-        check_enough(adapt_to)
+    adapt_to = _find_adapting(arguments) if arguments.adapt else None
     n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
     if n_bad:
@@ -147,6 +133,36 @@ def main(arguments: argparse.Namespace) -> int:
     if pictures and n_bad < len(files):
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
     return 1 if n_bad else 0
+
+
+def check_export(arguments: argparse.Namespace) -> None:
+    """Raises an InputError where options do not go with --export, or without it."""
+    if arguments.export_to and not arguments.export:
+        raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
+    for option in ("labels", "adapt", "single_pass") if arguments.export else ():
+        if getattr(arguments, option):
+            name = f"--{option.replace('_', '-')}"
+            raise InputError.about(name, "it with --export", "one of both: the whole model is exported", f"leave out {name}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from classifiers.export import SUFFIXES, export_model
+
+    to = arguments.export_to
+    if to is None and arguments.model == published_networks.MODEL:  # which may lie where nobody writes or looks
+        to = Path(published_networks.MODEL.stem + SUFFIXES[arguments.export])
+    exported = export_model(arguments.model, arguments.export, to)
+    print(f"wrote {printable(exported)}, which gives the same numbers", file=sys.stderr)
+
+
+def _find_adapting(arguments: argparse.Namespace) -> list[Path]:
+    """Returns the recordings of --adapt that can be used; raises an InputError where they are too few."""
+    named = choose_channels(find_sounds([arguments.adapt]), arguments.channel)
+    usable = find_usable(named)
+    if left_out := describe_left_out(named, usable):
+        print(f"note: --adapt: {left_out}", file=sys.stderr)
+    check_enough(usable)
+    return usable
 
 
 def open_predictor(path: Path, runtime: str = "auto") -> Predictor:
