@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from began.components import N_COMPONENTS, ORIGINS, components_path
-from began.encoder import load_frozen_encoder, load_initial_encoder, read_seed
+from began.encoder import N_MEL_BANDS, load_frozen_encoder, load_initial_encoder, read_seed
 from began.errors import InputError
 from began.files import sha256_of, write_atomically
 from began.front_end import search_speech, stream_speech
 from began.spectrogram import stream_spectrogram
-from began.utterance_encoder import UtteranceEncoder
+from began.utterance_encoder import Moments, UtteranceEncoder
 
 N_RECORDINGS = 300
 """Of unlabelled speech that components are measured on, evenly spread: an hour of LibriSpeech."""
@@ -35,7 +35,7 @@ def measure_components(encoder: UtteranceEncoder, paths: Iterable[str | os.PathL
     Raises:
         InputError: no recording with speech, or see `began.audio.stream_audio`.
     """
-    moments = [_Moments() for _ in encoder.n_channels]
+    moments = [Moments(N_MEL_BANDS * n_channels) for n_channels in encoder.n_channels]
     for path in paths:
         if search_speech(path) is None:
             continue
@@ -45,33 +45,22 @@ def measure_components(encoder: UtteranceEncoder, paths: Iterable[str | os.PathL
                 of_block.add(frames)
     if not moments[0].n_frames:
         raise InputError.about("principal components", "no speech", "recordings of speech", "add some to the unlabelled ones")
-    return [of_block.find_components() for of_block in moments]
+    return [_find_components(of_block) for of_block in moments]
 
 
-class _Moments:
-    """Sums of a block's frames and of their products: all that principal components need, however much was heard."""
-
-    def __init__(self) -> None:
-        self.n_frames, self.sums, self.products, self.shape = 0, np.zeros(1), np.zeros((1, 1)), (0, 0)
-
-    def add(self, frames: np.ndarray) -> None:
-        """Takes frames, float32 (n_frames, 40, n_channels), into account."""
-        flat, self.shape = frames.reshape(len(frames), -1).astype(np.float64), frames.shape[1:]
-        self.n_frames += len(flat)
-        self.sums, self.products = self.sums + flat.sum(axis=0), self.products + flat.T @ flat
-
-    def find_components(self) -> np.ndarray:
-        """Returns what `measure_components` does, of one block."""
-        n_found = min(N_COMPONENTS, self.n_frames - 1, len(self.sums))
-        covariance = (self.products - np.outer(self.sums, self.sums / self.n_frames)) / max(1, self.n_frames - 1)
-        variances, vectors = np.linalg.eigh(covariance)
-        variances, vectors = variances[::-1][:n_found], vectors[:, ::-1][:, :n_found]
-        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n_found)])  # else it may be either
-        # What hardly varies stays small, in place of being blown up to noise; of too little speech, the last components are 0.
-        deviations = np.sqrt(np.maximum(variances, 0.0))
-        scaled = vectors / np.maximum(deviations, 1e-3 * deviations.max(initial=0.0) + 1e-9)
-        scaled = np.pad(scaled, ((0, 0), (0, N_COMPONENTS - n_found)))
-        return scaled.reshape(*self.shape, N_COMPONENTS).astype(np.float32)
+def _find_components(moments: Moments) -> np.ndarray:
+    """Returns what `measure_components` does, of one block."""
+    n_frames, sums = moments.n_frames, moments.sums
+    n_found = min(N_COMPONENTS, n_frames - 1, len(sums))
+    covariance = (moments.products - np.outer(sums, sums / n_frames)) / max(1, n_frames - 1)
+    variances, vectors = np.linalg.eigh(covariance)
+    variances, vectors = variances[::-1][:n_found], vectors[:, ::-1][:, :n_found]
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n_found)])  # else it may be either
+    # What hardly varies stays small, in place of being blown up to noise; of too little speech, the last components are 0.
+    deviations = np.sqrt(np.maximum(variances, 0.0))
+    scaled = vectors / np.maximum(deviations, 1e-3 * deviations.max(initial=0.0) + 1e-9)
+    scaled = np.pad(scaled, ((0, 0), (0, N_COMPONENTS - n_found)))
+    return scaled.reshape(N_MEL_BANDS, -1, N_COMPONENTS).astype(np.float32)
 
 
 def write_components(

@@ -116,13 +116,13 @@ class UtteranceEncoder:
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:
         """Returns the statistics of a spectrogram given as consecutive pieces, float32 (n_bins, n_frames) each."""
         pooled = [_Sums(n_channels) for n_channels in self.n_channels]
-        correlated = [_Products() for _ in self.model.output_shape[len(LAYERS) :]]
+        correlated = [Moments(N_COMPONENTS) for _ in self.model.output_shape[len(LAYERS) :]]
         for blocks in self.stream_bands(spectrogram):
             for sums, frames in zip(pooled, blocks[: len(pooled)], strict=True):
                 sums.add(frames)
-            for products, frames in zip(correlated, blocks[len(pooled) :], strict=True):
-                products.add(frames)
-        columns = [sums.statistics() for sums in pooled] + [products.correlations() for products in correlated]
+            for moments, frames in zip(correlated, blocks[len(pooled) :], strict=True):
+                moments.add(frames)
+        columns = [sums.statistics() for sums in pooled] + [moments.correlations() for moments in correlated]
         return np.concatenate(columns, axis=1)[:, np.newaxis].astype(np.float32)
 
     def stream_bands(self, spectrogram: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
@@ -287,21 +287,21 @@ class _Sums:
         return np.concatenate([mean, deviations, self.highest - mean, self.lowest - mean], axis=1)
 
 
-class _Products:
-    """Sums of a block's components and of their products."""
+class Moments:
+    """Sums of frames of n values and of their products, which covariances follow from; frames come in any number of pieces."""
 
-    def __init__(self) -> None:
-        self.n_frames, self.sums, self.products = 0, np.zeros(N_COMPONENTS), np.zeros((N_COMPONENTS, N_COMPONENTS))
+    def __init__(self, n_values: int) -> None:
+        self.n_frames, self.sums, self.products = 0, np.zeros(n_values), np.zeros((n_values, n_values))
 
     def add(self, frames: np.ndarray) -> None:
-        """Adds frames, float32 (n_frames, 40)."""
-        frames = frames.astype(np.float64)
-        self.n_frames += len(frames)
-        self.sums += frames.sum(axis=0)
-        self.products += frames.T @ frames
+        """Adds frames, float32, shape (n_frames, …)."""
+        flat = frames.reshape(len(frames), -1).astype(np.float64)
+        self.n_frames += len(flat)
+        self.sums += flat.sum(axis=0)
+        self.products += flat.T @ flat
 
     def correlations(self) -> np.ndarray:
-        """Returns the correlations of every component with all of them, float64, shape (40, 40)."""
+        """Returns the correlations of every value with all of them, float64, shape (n_values, n_values)."""
         mean = self.sums / self.n_frames
         covariances = self.products / self.n_frames - np.outer(mean, mean)
         deviations = np.sqrt(np.maximum(np.diag(covariances), 0.0)) + EPSILON

@@ -12,6 +12,7 @@ from began import component_analysis, components
 from began.component_analysis import measure_components
 from began.components import components_path, read_components
 from began.errors import InputError
+from began.utterance_encoder import Moments
 
 
 def test_components_of_speech_are_uncorrelated_and_of_unit_variance(tiny_encoder, speech_files):
@@ -31,10 +32,10 @@ def test_components_of_speech_are_uncorrelated_and_of_unit_variance(tiny_encoder
 
 
 def find_components(*parts: np.ndarray) -> np.ndarray:
-    moments = component_analysis._Moments()
+    moments = Moments(parts[0][0].size)
     for part in parts:
         moments.add(part)
-    return moments.find_components()
+    return component_analysis._find_components(moments)
 
 
 def test_components_are_those_of_scikit_learn():
