@@ -17,7 +17,7 @@ import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
 from began.errors import InputError, counted, printable, raise_passing
-from began.files import describe_no_file, is_file
+from began.files import StrPath, describe_no_file, is_file
 from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
 
 SAMPLE_RATE = 16_000
@@ -71,7 +71,7 @@ class SoundFile(Protocol):
     def read(self, n_frames: int, **options: Any) -> np.ndarray: ...
 
 
-def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[np.ndarray]:
+def stream_audio(path: StrPath, speed: float = 1.0) -> Iterator[np.ndarray]:
     """Yields a sound file as consecutive blocks of at most about a minute, so that any length fits in memory.
 
     Args:
@@ -95,7 +95,7 @@ def stream_audio(path: str | os.PathLike[str], speed: float = 1.0) -> Iterator[n
 class Recording:
     """A sound file in memory, in the place of its path: it is read once, and resampled once for each speed."""
 
-    def __init__(self, path: str | os.PathLike[str], file: SoundFile, mono: list[np.ndarray]) -> None:
+    def __init__(self, path: StrPath, file: SoundFile, mono: list[np.ndarray]) -> None:
         self._path, self._sample_rate, self._n_frames = os.fspath(path), file.samplerate, file.frames
         self._mono = mono
         self._played: dict[float, list[np.ndarray]] = {}
@@ -116,7 +116,7 @@ class Recording:
         return _hash_mono(self._sample_rate, self._mono)
 
 
-def hold_audio(path: str | os.PathLike[str]) -> str | os.PathLike[str] | Recording:
+def hold_audio(path: StrPath) -> StrPath | Recording:
     """Returns a sound file in memory, or its path where it lasts more than a minute; for errors see `stream_audio`."""
     with open_audio(path) as file:
         n_most, n_read, mono = BLOCK_SECONDS * file.samplerate, 0, []
@@ -130,7 +130,7 @@ def hold_audio(path: str | os.PathLike[str]) -> str | os.PathLike[str] | Recordi
         return Recording(path, file, mono)
 
 
-def hash_sound(path: str | os.PathLike[str], watch: Watch | None = None) -> str:
+def hash_sound(path: StrPath, watch: Watch | None = None) -> str:
     """Returns the SHA-256, in hexadecimal, of what a sound file plays: its sample rate, and its samples mixed down to mono.
 
     The same samples give the same hash in any container that loses none (WAV, FLAC, …), and under any name; a part of a file
@@ -153,12 +153,12 @@ def _hash_mono(sample_rate: int, blocks: Iterable[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def name_part(path: str | os.PathLike[str], start_seconds: float, end_seconds: float) -> str:
+def name_part(path: StrPath, start_seconds: float, end_seconds: float) -> str:
     """Returns the name of a part of a sound file, as a media fragment (W3C 2012, section 4.2.1), which all readers take."""
     return f"{path}#t={round(start_seconds, 6)},{round(end_seconds, 6)}"
 
 
-def split_part(path: str | os.PathLike[str]) -> tuple[Path, float, float | None]:
+def split_part(path: StrPath) -> tuple[Path, float, float | None]:
     """Returns file, start and end in seconds of what `name_part` named; 0 and None where it is a whole file."""
     part = re.fullmatch(r"(.*)#t=([\d.e+-]+),([\d.e+-]+)", os.fspath(path), re.DOTALL)
     try:
@@ -174,12 +174,12 @@ CHANNELS = ("left", "right")
 """Channels of a stereo file, in their order."""
 
 
-def name_channel(path: str | os.PathLike[str], channel: str) -> str:
+def name_channel(path: StrPath, channel: str) -> str:
     """Returns the name of one of CHANNELS of a stereo file, as a media fragment (W3C 2012, section 4.2.3)."""
     return f"{path}#track={channel}"
 
 
-def split_channel(path: str | os.PathLike[str]) -> tuple[Path, str]:
+def split_channel(path: StrPath) -> tuple[Path, str]:
     """Returns file and channel of what `name_channel` named; "" where it is all of a file."""
     part = re.fullmatch(rf"(.*)#track=({'|'.join(CHANNELS)})", os.fspath(path), re.DOTALL)
     if part is None or is_file(path):  # a file may be called so
@@ -187,7 +187,7 @@ def split_channel(path: str | os.PathLike[str]) -> tuple[Path, str]:
     return Path(part[1]), part[2]
 
 
-def describe_path(path: str | os.PathLike[str]) -> str:
+def describe_path(path: StrPath) -> str:
     """Returns the name of a sound file as messages have it: what `name_channel` named is a file and its channel."""
     file, channel = split_channel(path)
     return f"{file}, {channel} channel" if channel else str(file)
@@ -245,7 +245,7 @@ class _Part:
 
 
 @contextmanager
-def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
+def open_audio(path: StrPath) -> Iterator[SoundFile]:
     """Opens a sound file, or a part or channel of it, to be read forward; what is wrong, now or later, is an InputError."""
     import soundfile
 
@@ -280,7 +280,7 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[SoundFile]:
         raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
 
 
-def measure_seconds(path: str | os.PathLike[str]) -> float:
+def measure_seconds(path: StrPath) -> float:
     """Returns how long a sound file is; it is read where neither header nor frames tell."""
     with open_audio(path) as file:
         n_samples = file.frames if file.frames < UNKNOWN else sum(map(len, read_blocks(file)))
@@ -397,7 +397,7 @@ def _make_resampler(rate_hz: float) -> Callable[[np.ndarray, bool], np.ndarray]:
     return lambda block, last: stream.resample_chunk(block, last=last)
 
 
-def read_audio(path: str | os.PathLike[str], speed: float = 1.0) -> np.ndarray:
+def read_audio(path: StrPath, speed: float = 1.0) -> np.ndarray:
     """Returns a sound file from beginning to end, see `stream_audio`: float32, shape (n_samples,), mono, 16 kHz."""
     return np.concatenate([np.zeros(0, np.float32), *stream_audio(path, speed)])
 

@@ -5,7 +5,6 @@ See `began.components` for what they are and where they are read.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from began.components import N_COMPONENTS, ORIGINS, components_path
 from began.encoder import N_MEL_BANDS, load_frozen_encoder, load_initial_encoder, read_seed
 from began.errors import InputError
-from began.files import sha256_of, write_atomically
+from began.files import StrPath, sha256_of, write_atomically
 from began.front_end import search_speech, stream_speech
 from began.spectrogram import stream_spectrogram
 from began.utterance_encoder import Moments, UtteranceEncoder
@@ -24,7 +23,7 @@ N_RECORDINGS = 300
 """Of unlabelled speech that components are measured on, evenly spread: an hour of LibriSpeech."""
 
 
-def measure_components(encoder: UtteranceEncoder, paths: Iterable[str | os.PathLike[str]]) -> list[np.ndarray]:
+def measure_components(encoder: UtteranceEncoder, paths: Iterable[StrPath]) -> list[np.ndarray]:
     """Returns, of each block, what takes a frame to its principal components of unit variance: float32, (40, n_channels, 40).
 
     The mean is left in: correlations do not know it.
@@ -64,9 +63,7 @@ def _find_components(moments: Moments) -> np.ndarray:
 
 
 def write_components(
-    encoder: str | os.PathLike[str],
-    paths: Sequence[str | os.PathLike[str]],
-    progress: Callable[[Iterable], Iterable] = lambda files: files,
+    encoder: StrPath, paths: Sequence[StrPath], progress: Callable[[Iterable], Iterable] = lambda files: files
 ) -> Path:
     """Measures the components of a saved encoder on unlabelled speech, writes them beside it, and returns where.
 

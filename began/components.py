@@ -8,7 +8,6 @@ split. They lie in components.npz beside encoder.keras, with those of the same n
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from began.encoder import LAYERS, N_MEL_BANDS, read_seed
 from began.errors import InputError, raise_passing
-from began.files import describe_no_file, is_file, read_arrays, sha256_of
+from began.files import StrPath, describe_no_file, is_file, read_arrays, sha256_of
 
 N_COMPONENTS = N_MEL_BANDS
 """Of each block: their correlations stand beside what there is of each band. On EmoDB's inner folds 24 scored a point less, and
@@ -29,12 +28,12 @@ ORIGINS = ("trained", "initial")
 """Whose components a file holds: those of the trained encoder, and of the one with initial weights."""
 
 
-def components_path(encoder: str | os.PathLike[str]) -> Path:
+def components_path(encoder: StrPath) -> Path:
     """Returns where the components of an encoder's file lie."""
     return Path(encoder).with_name("components.npz")
 
 
-def has_components(encoder: str | os.PathLike[str]) -> bool:
+def has_components(encoder: StrPath) -> bool:
     """Whether the components of an encoder's file lie beside it, whole."""
     try:
         return all(read_components(encoder, origin) for origin in ORIGINS)
@@ -47,7 +46,7 @@ def hash_components(blocks: Sequence[np.ndarray]) -> str:
     return hashlib.sha256(b"".join(block.tobytes() for block in blocks)).hexdigest()
 
 
-def read_components(encoder: str | os.PathLike[str], origin: str = "trained") -> list[np.ndarray]:
+def read_components(encoder: StrPath, origin: str = "trained") -> list[np.ndarray]:
     """Returns the components of the blocks of an encoder's file, see `began.component_analysis.measure_components`.
 
     Args:

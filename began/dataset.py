@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import threading
 import zlib
 from collections import deque
@@ -19,8 +18,8 @@ import numpy as np
 
 from began.audio import hash_sound, hold_audio, name_part, split_part
 from began.errors import InputError, name_cause, printable, raise_passing
-from began.files import is_file, is_there, lock_folder, open_npy, shorten, write_npy, write_text
-from began.find_sounds import StrPath, list_files
+from began.files import StrPath, is_file, is_there, lock_folder, open_npy, shorten, write_npy, write_text
+from began.find_sounds import list_files
 from began.front_end import stream_chunks
 from began.sound_hashes import State, hash_together, look_at
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
@@ -38,7 +37,7 @@ VERSION = 2
 
 def prepare_chunk_store(
     paths: StrPath | Sequence[StrPath],
-    folder: str | os.PathLike[str],
+    folder: StrPath,
     config: SpectrogramConfig,
     *,
     workers: int | None = None,
@@ -70,7 +69,7 @@ def prepare_chunk_store(
     return ChunkStore(folder)
 
 
-def _name_source(path: str | os.PathLike[str]) -> str:
+def _name_source(path: StrPath) -> str:
     """Returns a file's name without path and suffix: a corpus that moved, or was compressed without loss, is still the same."""
     file, start_seconds, end_seconds = split_part(path)
     return file.stem if end_seconds is None else name_part(file.stem, start_seconds, end_seconds)
@@ -101,9 +100,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     return stored
 
 
-def _write_shards(
-    folder: Path, paths: Sequence[str | os.PathLike[str]], config: SpectrogramConfig, workers: int
-) -> Iterator[str | os.PathLike[str]]:
+def _write_shards(folder: Path, paths: Sequence[StrPath], config: SpectrogramConfig, workers: int) -> Iterator[StrPath]:
     """Writes the shards that are not there yet, and yields every file when it is done.
 
     One thread flushes a finished shard to the disk while the others decode for the next.
@@ -151,9 +148,7 @@ def start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
         started.extend(islice(jobs, 1))
 
 
-def _read_spectrograms(
-    path: str | os.PathLike[str], config: SpectrogramConfig, stop: threading.Event
-) -> tuple[np.ndarray, tuple[State, str]]:
+def _read_spectrograms(path: StrPath, config: SpectrogramConfig, stop: threading.Event) -> tuple[np.ndarray, tuple[State, str]]:
     """Returns the chunks of a file, and which sound it holds."""
     state, held = look_at(path), hold_audio(path)
     sound = hash_sound(held)  # before the chunks are read: a change in between is found later
@@ -180,7 +175,7 @@ def _read_sounds(shard: Path) -> list[tuple[State, str]]:
         raise InputError.about(path, f"a damaged list of a shard's sounds ({error})", "a whole one", action) from error
 
 
-def _find_changed(shard: Path, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+def _find_changed(shard: Path, paths: Sequence[StrPath]) -> list[str]:
     """Returns the names of files that no longer hold the sound that is in a shard. What was moved or copied is read for it."""
     known, now = _read_sounds(shard), []
     for path, (state, sound) in zip(paths, known, strict=True):
@@ -203,7 +198,7 @@ class ChunkStore:
         InputError: the folder holds no complete store, or one without a chunk.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: StrPath) -> None:
         self.folder = Path(folder)
         description = _read_description(self.folder / "store.json")
         try:

@@ -1,7 +1,6 @@
 """The frozen encoder: open it, and extract features of chunks with it (paper, section 2.3)."""
 
 import math
-import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from began.audio import SAMPLE_RATE
 from began.errors import InputError
-from began.files import read_attached_json, sha256_of
+from began.files import StrPath, read_attached_json, sha256_of
 from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, mask_spectrograms
 
@@ -82,7 +81,7 @@ def run_network(model: Any, spectrograms: np.ndarray) -> np.ndarray:
     return np.concatenate(steps)[:n_chunks]
 
 
-def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map") -> FrozenEncoder:
+def load_frozen_encoder(path: StrPath, output: str = "map") -> FrozenEncoder:
     """Returns a saved encoder, frozen.
 
     Args:
@@ -95,7 +94,7 @@ def load_frozen_encoder(path: str | os.PathLike[str], output: str = "map") -> Fr
     return freeze(load_network(path), config, sha256_of(path), output)
 
 
-def load_initial_encoder(path: str | os.PathLike[str], output: str = "map") -> FrozenEncoder:
+def load_initial_encoder(path: StrPath, output: str = "map") -> FrozenEncoder:
     """Returns a saved encoder with initial weights, frozen: what it scores is what the architecture alone is worth.
 
     They are drawn with the seed of the encoder's own training: encoders of several seeds have baselines of several draws.
@@ -115,12 +114,12 @@ def reset_weights(model: Any, seed: int = 0) -> Any:
     return model
 
 
-def read_config(path: str | os.PathLike[str]) -> SpectrogramConfig:
+def read_config(path: StrPath) -> SpectrogramConfig:
     """Returns the spectrogram settings that a saved encoder was trained with; raises as `load_frozen_encoder` does."""
     return SpectrogramConfig.from_dict(read_attached_json(path, "spectrogram"), path)
 
 
-def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_training(path: StrPath) -> dict[str, Any]:
     """Returns the settings and the length of a saved encoder's training; nothing where the file does not tell.
 
     Raises:
@@ -135,7 +134,7 @@ def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
     return training
 
 
-def read_seed(path: str | os.PathLike[str]) -> int:
+def read_seed(path: StrPath) -> int:
     """Returns the seed of a saved encoder's training; 0 where the file does not tell. Raises as `read_training` does."""
     return read_training(path).get("seed", 0)
 

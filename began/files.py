@@ -27,6 +27,8 @@ from began.errors import InputError, is_full, printable, raise_passing
 if TYPE_CHECKING:
     import numpy as np
 
+StrPath = str | os.PathLike[str]
+
 UNFINISHED = ".writing-"
 """How names of folders begin that hold a file on its way to completion."""
 
@@ -52,7 +54,7 @@ ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFEr
 
 
 @contextmanager
-def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+def write_atomically(path: StrPath) -> Iterator[Path]:
     """Yields a temporary path that becomes `path` when the block ends well, and vanishes when it does not.
 
     What the block writes there, a file or a new folder, lies beside `path` (rename is atomic within one file system only),
@@ -83,7 +85,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise
 
 
-def check_writable(folder: str | os.PathLike[str], subject: str) -> None:
+def check_writable(folder: StrPath, subject: str) -> None:
     """Makes a folder where it is missing, and checks that files can be written there: before long work, not after it.
 
     Args:
@@ -124,14 +126,14 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: StrPath, text: str) -> None:
     """Writes UTF-8 text atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def write_npy(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
+def write_npy(path: StrPath, dtype: Any, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
     """Yields a function that appends rows of a dtype and shape to a .npy file, at constant memory; whole or absent.
 
     Behind the rows, where readers of .npy files do not look, stands the CRC-32 of each, which `open_npy` finds.
@@ -163,7 +165,7 @@ def _npy_header(dtype: Any, shape: tuple[int, ...]) -> bytes:
     return header.getvalue()
 
 
-def open_npy(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> tuple[np.memmap, np.ndarray]:
+def open_npy(path: StrPath, dtype: Any, shape: tuple[int, ...]) -> tuple[np.memmap, np.ndarray]:
     """Returns the rows of a file that `write_npy` wrote, mapped, and their checksums, which are yet to be compared.
 
     Args:
@@ -183,7 +185,7 @@ def open_npy(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -
     return rows, np.fromfile(path, CHECKSUM, offset=offset + rows.nbytes)
 
 
-def check_npy(path: str | os.PathLike[str], rows: np.memmap, checksums: np.ndarray) -> None:
+def check_npy(path: StrPath, rows: np.memmap, checksums: np.ndarray) -> None:
     """Reads all rows that `open_npy` found, at constant memory; raises a ValueError where one is not as it was written."""
     import numpy as np
 
@@ -223,17 +225,17 @@ def read_arrays(content: bytes) -> dict[str, np.ndarray]:
         raise ValueError(str(error)) from error
 
 
-def is_file(path: str | os.PathLike[str]) -> bool:
+def is_file(path: StrPath) -> bool:
     """Tells whether a file is there. Path's method raises where a folder may not be entered, or a name is too long."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
-def is_folder(path: str | os.PathLike[str]) -> bool:
+def is_folder(path: StrPath) -> bool:
     """Tells whether a folder is there, as `is_file` does."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def is_there(path: str | os.PathLike[str]) -> bool:
+def is_there(path: StrPath) -> bool:
     """Tells whether anything is there, as `is_file` does."""
     return os.path.exists(path)  # noqa: PTH110
 
@@ -255,14 +257,14 @@ def shorten(items: Sequence[str], limit: int = 5) -> str:
     return ", ".join(items[:limit]) + more
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
+def sha256_of(path: StrPath) -> str:
     """Returns the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[None]:
+def lock_folder(folder: StrPath, wait: bool = False) -> Iterator[None]:
     """Holds a folder, made where it is missing, for this process, so that two runs never write into it together.
 
     Raises:
@@ -299,7 +301,7 @@ def lock_folder(folder: str | os.PathLike[str], wait: bool = False) -> Iterator[
         lock.release()
 
 
-def attach_json(keras_file: str | os.PathLike[str], name: str, content: dict[str, Any]) -> None:
+def attach_json(keras_file: StrPath, name: str, content: dict[str, Any]) -> None:
     """Adds `content` as the member `name.json` to a .keras file, which Keras itself ignores.
 
     So one file carries a network and the settings it was made with, and still loads without this project's code, in Keras 3.5
@@ -341,7 +343,7 @@ def _leave_out_new_members(config: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def open_keras_file(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+def open_keras_file(path: StrPath) -> Iterator[zipfile.ZipFile]:
     """Opens a .keras file for reading, after checking how large its members say that they are: none gives more than it says.
 
     Raises:
@@ -358,7 +360,7 @@ def open_keras_file(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def read_attached_json(keras_file: str | os.PathLike[str], name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
+def read_attached_json(keras_file: StrPath, name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns what `attach_json` stored under `name`, or `default` (where one is given) if there is nothing.
 
     Raises:

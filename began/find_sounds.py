@@ -7,9 +7,7 @@ from pathlib import Path
 
 from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.errors import InputError, printable
-from began.files import describe_no_file, is_folder, is_there
-
-StrPath = str | os.PathLike[str]
+from began.files import StrPath, describe_no_file, is_folder, is_there
 
 SUFFIXES = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
 """Under which folders are searched. What cannot be opened is found, too, and reported then: nothing is left out silently."""

@@ -10,7 +10,6 @@ level, which does tell of emotion where one speaker and one microphone are known
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, describe_path, measure_seconds, stream_audio
 from began.errors import InputError
+from began.files import StrPath
 
 FRONT_ENDS = ("literal", "trimmed", "normalized")
 
@@ -72,7 +72,7 @@ class Speech:
     gain: float
 
 
-def stream_speech(path: str | os.PathLike[str], front_end: str = "literal", speed: float = 1.0) -> Iterator[np.ndarray]:
+def stream_speech(path: StrPath, front_end: str = "literal", speed: float = 1.0) -> Iterator[np.ndarray]:
     """Yields what a front end leaves of a sound file, block by block: see `began.audio.stream_audio`.
 
     But for "literal" the file is read twice, at constant memory: to measure it, and to cut and scale it.
@@ -90,7 +90,7 @@ def stream_speech(path: str | os.PathLike[str], front_end: str = "literal", spee
 
 
 def stream_altered_speech(
-    path: str | os.PathLike[str], front_end: str, speed: float, seed: Sequence[int], channel: bool = False
+    path: StrPath, front_end: str, speed: float, seed: Sequence[int], channel: bool = False
 ) -> Iterator[np.ndarray]:
     """Yields what a front end leaves of a sound file with white noise over all of it: for training on rooms and lines.
 
@@ -123,7 +123,7 @@ def stream_altered_speech(
     return cut_speech(noisy(), replace(found, gain=found.gain / own_gain))
 
 
-def _repeatable(path: str | os.PathLike[str], make: Callable[[], Iterable[np.ndarray]]) -> Callable[[], Iterable[np.ndarray]]:
+def _repeatable(path: StrPath, make: Callable[[], Iterable[np.ndarray]]) -> Callable[[], Iterable[np.ndarray]]:
     """Returns a function that gives blocks made of a sound file at every call; of a recording in memory they are made once."""
     return functools.cache(lambda: list(make())) if isinstance(path, Recording) else make
 
@@ -156,18 +156,13 @@ def _filter(blocks: Iterable[np.ndarray], response: np.ndarray) -> Iterator[np.n
 
 
 def stream_chunks(
-    path: str | os.PathLike[str],
-    front_end: str = "literal",
-    *,
-    hop_samples: int = CHUNK_SAMPLES,
-    tail: str = "overlap",
-    speed: float = 1.0,
+    path: StrPath, front_end: str = "literal", *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap", speed: float = 1.0
 ) -> Iterator[np.ndarray]:
     """Yields the 1-s chunks of what `stream_speech` yields, block by block, as `began.audio.cut_chunks` cuts them."""
     return chunk_blocks(stream_speech(path, front_end, speed), hop_samples, tail)
 
 
-def search_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech | None:
+def search_speech(path: StrPath, speed: float = 1.0) -> Speech | None:
     """Returns where a sound file's speech lies, None where it holds only clicks; raises as `began.audio.stream_audio` does."""
     found: dict[float, Speech | None] = path.speech if isinstance(path, Recording) else {}
     if speed not in found:
@@ -175,7 +170,7 @@ def search_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech | 
     return found[speed]
 
 
-def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
+def find_speech(path: StrPath, speed: float = 1.0) -> Speech:
     """Returns where a sound file's speech lies; raises as `search_speech` does, and where there is none."""
     speech = search_speech(path, speed)
     if speech is None:
@@ -183,7 +178,7 @@ def find_speech(path: str | os.PathLike[str], speed: float = 1.0) -> Speech:
     return speech
 
 
-def locate_speech(path: str | os.PathLike[str], front_end: str, speed: float = 1.0) -> Speech:
+def locate_speech(path: StrPath, front_end: str, speed: float = 1.0) -> Speech:
     """Returns what a front end hears of a sound file: its speech, or with "literal" all of it; raises as `find_speech` does."""
     if front_end == "literal":
         return Speech(0, round(measure_seconds(path) * SAMPLE_RATE / speed), 1.0)
@@ -191,7 +186,7 @@ def locate_speech(path: str | os.PathLike[str], front_end: str, speed: float = 1
     return speech if front_end == "normalized" else replace(speech, gain=1.0)
 
 
-def measure_remaining_gain(path: str | os.PathLike[str], speech: Speech) -> float:
+def measure_remaining_gain(path: StrPath, speech: Speech) -> float:
     """Returns what brings the loud level of a file's speech to `LOUD_LEVEL_DB` behind its front end; 0.0 where only clicks are.
 
     Args:
@@ -202,7 +197,7 @@ def measure_remaining_gain(path: str | os.PathLike[str], speech: Speech) -> floa
 
 
 def stream_windows(
-    path: str | os.PathLike[str], speech: Speech, window_seconds: float, hop_seconds: float
+    path: StrPath, speech: Speech, window_seconds: float, hop_seconds: float
 ) -> Iterator[tuple[float, float, np.ndarray]]:
     """Yields start and end in seconds, and the samples, of the windows of a file's speech at constant memory.
 

@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from began.errors import InputError, name_cause, printable, raise_passing
-from began.files import WEIGHTS, open_keras_file
+from began.files import WEIGHTS, StrPath, open_keras_file
 from began.startup import check_keras
 
 KNOWN_CLASSES = (
@@ -39,7 +38,7 @@ class UnknownLayer(Exception):
     """A layer, or a setting of one, that can do no harm but that a reader other than Keras does not know."""
 
 
-def load_network(path: str | os.PathLike[str]) -> Any:
+def load_network(path: StrPath) -> Any:
     """Returns the Keras model of a .keras file; code inside the file is never run (allow-list of layers, Keras' safe mode).
 
     Nothing is built before it is known that the weights of the network that the file describes lie in the file: a few bytes
@@ -61,7 +60,7 @@ def load_network(path: str | os.PathLike[str]) -> Any:
         return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
-def read_network(path: str | os.PathLike[str]) -> tuple[dict[str, Any], io.BytesIO]:
+def read_network(path: StrPath) -> tuple[dict[str, Any], io.BytesIO]:
     """Returns Keras' configuration of the network in a .keras file, of known layers alone, and its weights, an HDF5 file.
 
     Raises:
@@ -82,7 +81,7 @@ def read_network(path: str | os.PathLike[str]) -> tuple[dict[str, Any], io.Bytes
 
 
 @contextmanager
-def refuse_damaged(path: str | os.PathLike[str]) -> Iterator[None]:
+def refuse_damaged(path: StrPath) -> Iterator[None]:
     """Makes one InputError about a .keras file of whatever goes wrong while it is opened."""
     try:
         yield
@@ -157,7 +156,7 @@ def _check_outputs(model: Any) -> None:
                 raise ValueError(f"an output of shape {output.shape} in the middle of its network")
 
 
-def _cannot_load(path: str | os.PathLike[str], error: Exception) -> InputError:
+def _cannot_load(path: StrPath, error: Exception) -> InputError:
     found = f"a model that cannot be loaded ({name_cause(error)})"
     action = "copy it again, or make it again; do not load files from strangers"
     return InputError.about(path, found, "an undamaged .keras file with stock Keras layers only", action)

@@ -8,7 +8,6 @@ and the names of known layers, as `began.network_file` checks, but no graph.
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from began.files import StrPath
 from began.network_file import MAX_OUTPUT_VALUES, UnknownLayer, check_weights, read_network, refuse_damaged
 from began.precision import has_accelerator
 
@@ -93,7 +93,7 @@ class OnnxNetwork:
         return onnxruntime.InferenceSession(self.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def load_onnx_network(path: str | os.PathLike[str]) -> OnnxNetwork:
+def load_onnx_network(path: StrPath) -> OnnxNetwork:
     """Returns the network of a .keras file, refused under the same conditions as by `began.network_file.load_network`.
 
     Raises:

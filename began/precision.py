@@ -3,7 +3,6 @@
 In mixed precision the layers compute in bfloat16. Weights, moments, losses, k and saved networks are single precision always.
 """
 
-import os
 import platform
 import re
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from began.errors import InputError
+from began.files import StrPath
 from began.pretraining_settings import AUTO, FLOAT32, MIXED
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
@@ -32,7 +32,7 @@ MIN_GAIN = 1.1
 """How many times as fast mixed precision must be: noise shall not decide."""
 
 
-def require_precision(path: str | os.PathLike[str], stored: str, asked: str) -> None:
+def require_precision(path: StrPath, stored: str, asked: str) -> None:
     """Raises InputError where another precision is asked for than a training was begun with."""
     if asked not in (AUTO, stored):
         action = f"give --precision {stored} or leave it out, or choose another --name"

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from began.audio import CHUNK_SAMPLES, hash_sound, hold_audio
 from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError, counted, raise_passing
-from began.files import check_npy, lock_folder, open_npy, write_npy
-from began.find_sounds import StrPath, list_files
+from began.files import StrPath, check_npy, lock_folder, open_npy, write_npy
+from began.find_sounds import list_files
 from began.front_end import stream_chunks
 from began.sound_hashes import RECORD, SoundHashes
 from began.startup import count_cores
@@ -72,7 +71,7 @@ def batch_chunks(
 def represent_corpus(
     encoder: FrozenEncoder,
     paths: StrPath | Iterable[StrPath],
-    cache_dir: str | os.PathLike[str],
+    cache_dir: StrPath,
     *,
     tail: str = "overlap",
     hop_samples: int = CHUNK_SAMPLES,
@@ -124,7 +123,7 @@ def represent_corpus(
 def represent_utterances(
     encoder: UtteranceEncoder,
     paths: StrPath | Iterable[StrPath],
-    cache_dir: str | os.PathLike[str],
+    cache_dir: StrPath,
     *,
     speeds: Sequence[float] = (1.0,),
     noisy_speeds: Sequence[float] = (),
@@ -180,7 +179,7 @@ def _embed_copies(
     speeds: Sequence[float],
     altered: Sequence[tuple[float, bool]],
     number: int,
-    path: str | os.PathLike[str],
+    path: StrPath,
     sound: str,
 ) -> np.ndarray:
     """Returns the statistics of all copies of a file, whose number is part of the seed of what alters them."""
@@ -223,11 +222,11 @@ def embed(
     return np.array(rows, np.float32).reshape(len(files), len(features.names))
 
 
-def _cache_folder(cache_dir: str | os.PathLike[str], identity: dict[str, Any]) -> Path:
+def _cache_folder(cache_dir: StrPath, identity: dict[str, Any]) -> Path:
     return Path(cache_dir) / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _hash_sounds(paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.PathLike[str]) -> list[str]:
+def _hash_sounds(paths: Sequence[StrPath], cache_dir: StrPath) -> list[str]:
     """Returns the hashes of sound files, read where they are not known, and keeps them."""
     hashes = SoundHashes(cache_dir)
     try:
@@ -236,7 +235,7 @@ def _hash_sounds(paths: Sequence[str | os.PathLike[str]], cache_dir: str | os.Pa
         hashes.save()
 
 
-def _refuse_changed(path: str | os.PathLike[str], sound: str, before: str) -> None:
+def _refuse_changed(path: StrPath, sound: str, before: str) -> None:
     """Raises an InputError where a file that has just been read does not hold the sound that it held before."""
     if sound != before:
         found, expected = "a recording that was changed since the start", "it to stay as it is meanwhile"

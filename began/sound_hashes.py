@@ -4,14 +4,13 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from began.audio import hash_sound, split_part
 from began.errors import raise_passing
-from began.files import lock_folder, write_text
+from began.files import StrPath, lock_folder, write_text
 
 RECORD = "sounds/hashes.json"
 """Where hashes are kept, in the folder of caches."""
@@ -28,7 +27,7 @@ class SoundHashes:
             other decoders, which may decode MP3 or m4a to other last bits, files are read again.
     """
 
-    def __init__(self, cache_dir: str | os.PathLike[str]) -> None:
+    def __init__(self, cache_dir: StrPath) -> None:
         self._path = Path(cache_dir) / RECORD
         self._known = self._read()
         self._new: dict[str, tuple[State, str]] = {}
@@ -42,7 +41,7 @@ class SoundHashes:
             raise_passing(error)
             return {}
 
-    def of(self, path: str | os.PathLike[str]) -> str:
+    def of(self, path: StrPath) -> str:
         """Returns the hash of a file, which is read where it is not known or has changed; raises as `hash_sound` does."""
         name, state = str(Path(path).absolute()), look_at(path)
         known_state, digest = self._known.get(name, ([], ""))
@@ -72,7 +71,7 @@ def name_decoders() -> str:
     return f"libsndfile {soundfile.__libsndfile_version__}, av {av}"
 
 
-def look_at(path: str | os.PathLike[str]) -> State:
+def look_at(path: StrPath) -> State:
     """Returns the state of a file, also of one that `path` names a part of (`began.audio.name_part`).
 
     It is empty where the file cannot be looked at: reading it will say why.

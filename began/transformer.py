@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from began.find_sounds import StrPath
+from began.files import StrPath
 from began.representation import embed
 from began.utterance_encoder import SPREAD
 from began.utterance_features import open_features
@@ -28,11 +27,11 @@ class SpeechFeatures(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | os.PathLike[str] | None = None,
+        encoder: StrPath | None = None,
         *,
         front_end: str = "normalized",
         statistics: Sequence[str] = SPREAD,
-        cache_dir: str | os.PathLike[str] | None = None,
+        cache_dir: StrPath | None = None,
     ) -> None:
         self.encoder = encoder
         self.front_end = front_end

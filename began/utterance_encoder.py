@@ -8,7 +8,6 @@ Recordings of hours run through block by block: the statistics are sums and extr
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import numpy as np
 
 from began.components import N_COMPONENTS, hash_components
 from began.encoder import LAYERS, N_MEL_BANDS, FrozenEncoder, mel_filters
+from began.files import StrPath
 from began.front_end import stream_altered_speech, stream_speech
 from began.onnx_network import OnnxNetwork, as_onnx
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, stream_spectrogram
@@ -94,11 +94,7 @@ class UtteranceEncoder:
         return (N_MEL_BANDS, 1, len(self.statistics))
 
     def embed_file(
-        self,
-        path: str | os.PathLike[str],
-        speed: float = 1.0,
-        alteration_seed: Sequence[int] | None = None,
-        channel: bool = False,
+        self, path: StrPath, speed: float = 1.0, alteration_seed: Sequence[int] | None = None, channel: bool = False
     ) -> np.ndarray:
         """Returns the statistics of a sound file, float32, of `feature_shape`; for errors see `began.audio.stream_audio`.
 

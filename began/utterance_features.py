@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from began.audio import SAMPLE_RATE
 from began.components import hash_components, read_components
 from began.encoder import N_MEL_BANDS, load_frozen_encoder, read_config
 from began.errors import InputError
-from began.files import sha256_of
+from began.files import StrPath, sha256_of
 from began.front_end import FRONT_ENDS, find_speech, locate_speech, measure_speech_seconds, stream_windows
 from began.published_networks import ENCODER
 from began.spectrogram import stream_spectrogram
@@ -79,7 +78,7 @@ class UtteranceFeatures:
         """
         return statistics[..., self.columns].astype("<f2").astype(np.float32).ravel()
 
-    def embed_file(self, path: str | os.PathLike[str]) -> np.ndarray:
+    def embed_file(self, path: StrPath) -> np.ndarray:
         """Returns the features of a sound file, float32 (n_features,); for errors see `began.audio.stream_audio`."""
         return self.select(self.encoder.embed_file(path))
 
@@ -89,7 +88,7 @@ class UtteranceFeatures:
 
     def embed_windows(
         self,
-        path: str | os.PathLike[str],
+        path: StrPath,
         window_seconds: float,
         hop_seconds: float,
         on_pause: Callable[[float, float], None] = lambda start, end: None,
@@ -113,7 +112,7 @@ class UtteranceFeatures:
 
 
 def open_features(
-    encoder: str | os.PathLike[str] | None = None, *, front_end: str = "normalized", statistics: Sequence[str] = SPREAD
+    encoder: StrPath | None = None, *, front_end: str = "normalized", statistics: Sequence[str] = SPREAD
 ) -> UtteranceFeatures:
     """Returns a saved encoder as a function from sound to features; it stays open for further calls.
 

@@ -1,14 +1,13 @@
 """Exports a predictor to ONNX (`began.onnx_network`) or to TensorFlow's SavedModel (Keras' `export`)."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from began.errors import InputError
-from began.files import is_there, write_atomically
+from began.files import StrPath, is_there, write_atomically
 from began.onnx_network import load_onnx_network
 from began.startup import start_backend
 from began.utterance_encoder import STEP
@@ -19,7 +18,7 @@ TOLERANCE = 1e-4
 """Largest difference of a score between a model and its export."""
 
 
-def export_model(model_path: str | os.PathLike[str], form: str, to: str | os.PathLike[str] | None = None) -> Path:
+def export_model(model_path: StrPath, form: str, to: StrPath | None = None) -> Path:
     """Writes a predictor in another format, checks that it gives the same numbers, and returns where it is.
 
     The input is a batch of spectrograms as `began.spectrogram.compute_spectrograms` makes them; what else a user of the

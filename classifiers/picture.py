@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import numpy as np
 from began import spectrogram
 from began.audio import SAMPLE_RATE, split_channel, stream_audio
 from began.errors import printable
-from began.files import write_atomically
+from began.files import StrPath, write_atomically
 from began.front_end import LOUD_LEVEL_DB, locate_speech
 from began.spectrogram import SpectrogramConfig, stream_spectrogram, to_decibels
 
@@ -54,7 +53,7 @@ FLOOR_DB, CEILING_DB = -110.0, -30.0
 """Range of the spectrogram's colours: what of speech can be seen, relative to a full-scale sine."""
 
 
-def plot_prediction(prediction: Prediction, predictor: Predictor, path: str | os.PathLike[str]) -> None:
+def plot_prediction(prediction: Prediction, predictor: Predictor, path: StrPath) -> None:
     """Draws the prediction that a predictor made, and saves it as a PNG file; reads the sound again, at constant memory."""
     import matplotlib
     from matplotlib.figure import Figure

@@ -8,7 +8,6 @@ must know: kind of head, task, labels, spectrogram settings, encoder and its fea
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,8 +19,8 @@ import numpy as np
 from began.audio import SAMPLE_RATE, TAILS, describe_path, hold_audio, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
-from began.files import attach_json, read_attached_json, write_atomically
-from began.find_sounds import StrPath, list_files
+from began.files import StrPath, attach_json, read_attached_json, write_atomically
+from began.find_sounds import list_files
 from began.front_end import locate_speech, measure_remaining_gain, measure_speech_seconds, stream_chunks
 from began.network_file import load_network
 from began.representation import batch_chunks
@@ -150,7 +149,7 @@ class Predictor:
         """Returns the scores, float32 (n_chunks, d), of chunks, float32 (n_chunks, 16000), in [-1, 1], at 16 kHz."""
         return run_network(self.model, compute_spectrograms(chunks, self.spectrogram))
 
-    def predict_file(self, path: str | os.PathLike[str]) -> Prediction:
+    def predict_file(self, path: StrPath) -> Prediction:
         """Returns the prediction for one sound file of any length.
 
         Raises:
@@ -271,7 +270,7 @@ class _File:
             self.error = error.with_traceback(None)  # which would hold this frame, and the frame this file, and so each other
 
 
-def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_description(path: StrPath) -> dict[str, Any]:
     """Returns what a predictor's file tells of itself, checked, without opening the network.
 
     Raises:
@@ -356,14 +355,14 @@ def _pool(encoder: UtteranceEncoder, metadata: dict[str, Any]) -> tuple[Any, Any
     return inputs, pool_bands(encoder.model(inputs), list(dict.fromkeys(chosen)))
 
 
-def save_predictor(path: str | os.PathLike[str], predictor: Predictor) -> None:
+def save_predictor(path: StrPath, predictor: Predictor) -> None:
     """Writes a predictor as one .keras file, whole or not at all."""
     with write_atomically(path) as temporary:
         predictor.model.save(temporary)
         attach_json(temporary, "head", predictor.metadata)
 
 
-def load_predictor(path: str | os.PathLike[str], load: Callable[[Any], Any] = load_network) -> Predictor:
+def load_predictor(path: StrPath, load: Callable[[Any], Any] = load_network) -> Predictor:
     """Returns a saved predictor; a stranger's file cannot run code.
 
     Args:
@@ -385,7 +384,7 @@ def load_predictor(path: str | os.PathLike[str], load: Callable[[Any], Any] = lo
     return predictor
 
 
-def _check_statistics(path: str | os.PathLike[str], predictor: Predictor) -> None:
+def _check_statistics(path: StrPath, predictor: Predictor) -> None:
     """Raises InputError where the parameters choose other statistics than the network reads, or its layers are others."""
     try:
         known = UtteranceEncoder(predictor.model.get_layer("bands"), predictor.spectrogram, "").statistics

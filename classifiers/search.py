@@ -12,7 +12,6 @@ import functools
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError, counted, name_cause, raise_passing
-from began.files import write_atomically
+from began.files import StrPath, write_atomically
 from classifiers.heads import resolve_parameters
 from classifiers.spaces import FIRST_POINTS, SPACES, compile_space
 from classifiers.training import HeadJob
@@ -56,7 +55,7 @@ def search_head(
     *,
     max_evals: int,
     fixed: dict[str, Any] | None = None,
-    path: str | os.PathLike[str] | None = None,
+    path: StrPath | None = None,
     workers: int = 1,
     spark_master: str | None = None,
     progress: str | None = "search",
@@ -178,7 +177,7 @@ class TrialTable:
         constants: columns with one value in all rows: the labels, then seed and search. A file with others is refused.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, kind: str, task: str, constants: dict[str, Any]) -> None:
+    def __init__(self, path: StrPath | None, kind: str, task: str, constants: dict[str, Any]) -> None:
         self.path = None if path is None else Path(path)
         self.kind, self.task, self.constants = kind, task, constants
         self.columns = (*(name for name in constants if name not in RESULT_COLUMNS), *RESULT_COLUMNS)

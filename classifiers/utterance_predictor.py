@@ -6,7 +6,6 @@ comes from windows of a few seconds, each read as an utterance of its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from began.audio import SAMPLE_RATE, describe_path, hold_audio, measure_seconds
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError, counted
+from began.files import StrPath
 from began.front_end import Speech, locate_speech, measure_remaining_gain, measure_speech_seconds, stream_windows
 from began.spectrogram import SpectrogramConfig, stream_spectrogram
 from began.utterance_encoder import UtteranceEncoder, run_on_any_length
@@ -61,10 +61,10 @@ class UtteranceReader:
         trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
         return trained - sum(self._embed(hold_audio(path)) for path in paths) / np.float32(len(paths))
 
-    def _embed(self, path: str | os.PathLike[str]) -> np.ndarray:
+    def _embed(self, path: StrPath) -> np.ndarray:
         return np.stack([self._encoder.embed_file(path, speed) for speed in self._speeds])[..., self._columns]
 
-    def score_file(self, path: str | os.PathLike[str]) -> tuple[np.ndarray, float]:
+    def score_file(self, path: StrPath) -> tuple[np.ndarray, float]:
         """Returns the mean scores over the speeds, float64 (d,), and the distance of the file as recorded.
 
         For errors see `began.audio.stream_audio`; for the distance, `classifiers.calibration.measure_distances`.
@@ -74,7 +74,7 @@ class UtteranceReader:
         return scores, float(measure_distances(statistics[:1], *self._normalization)[0])
 
     def score_windows(
-        self, path: str | os.PathLike[str], speech: Speech, window: float, hop: float
+        self, path: StrPath, speech: Speech, window: float, hop: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns where the windows of a file's speech start, their scores, and how long each one's speech lasts.
 
@@ -100,10 +100,7 @@ def check_enough(paths: Sequence[Path]) -> None:
 
 
 def predict_utterances(
-    reader: UtteranceReader,
-    paths: Iterable[str | os.PathLike[str]],
-    windows: tuple[float, float] | None,
-    on_seconds: Callable[[int], None],
+    reader: UtteranceReader, paths: Iterable[StrPath], windows: tuple[float, float] | None, on_seconds: Callable[[int], None]
 ) -> Iterator[tuple[Path, Prediction | InputError]]:
     """Yields the prediction for each file, in their order, or what is wrong with the file.
 

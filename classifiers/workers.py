@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from began.errors import InputError
+from began.files import StrPath
 from began.startup import start_backend
 from classifiers.training import HeadJob, TrainedHead, train_head
 
@@ -168,7 +169,7 @@ class _FeatureFiles:
 
 
 @contextmanager
-def spark_workers(master: str, workers: int, folder: str | os.PathLike[str] | None) -> Iterator[Submit]:
+def spark_workers(master: str, workers: int, folder: StrPath | None) -> Iterator[Submit]:
     """Tasks of a Spark cluster, `workers` at a time, whose machines all reach `folder`, where features are kept for them.
 
     Raises:
