@@ -103,7 +103,7 @@ def load_initial_encoder(path: StrPath, output: str = "map") -> FrozenEncoder:
     return freeze(reset_weights(load_network(path), seed), config, f"{sha256_of(path)}-random-{seed}", output)
 
 
-def reset_weights(model: Any, seed: int = 0) -> Any:
+def reset_weights(model: Any, seed: int) -> Any:
     """Draws a model's weights afresh, as its own layers initialise them, and returns it."""
     for number, layer in enumerate(model.layers):
         if layer.weights:

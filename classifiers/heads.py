@@ -69,6 +69,9 @@ _OF_UTTERANCES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "n_steps": (1000, (1, 1_000_000)),  # of the optimiser; rounded up to whole passes over the training part
 }
 WARM_UP_STEPS = 50
+BLOCK = 256
+"""Chunks in memory at a time while they are measured."""
+
 VARIANCE_FLOOR = 1e-3
 """Of a bin and channel, as a share of the mean variance."""
 _FIXED_OF_UTTERANCES = {
@@ -140,7 +143,7 @@ def layered_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return shape if len(shape) == 3 else (1, 1, shape[0])
 
 
-def measure_normalization(features: Any, rows: np.ndarray | None = None, block: int = 256) -> tuple[np.ndarray, np.ndarray]:
+def measure_normalization(features: Any, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance per frequency bin and channel, over chunks and frames. Give the training part only.
 
     Bins that hardly vary get a thousandth of the mean variance, so that noise in them is not blown up.
@@ -148,13 +151,12 @@ def measure_normalization(features: Any, rows: np.ndarray | None = None, block: 
     Args:
         features: float32, shape (n_chunks, n_bins, n_frames, n_channels) or (n_chunks, h); may be memory-mapped.
         rows: int, which chunks to use; all by default.
-        block: chunks in memory at a time.
     Returns:
         float32 mean and variance, each of shape (n_bins, n_channels).
     """
     shape = layered_shape(features.shape[1:])
     rows = np.arange(len(features)) if rows is None else np.asarray(rows)
-    blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
     count = max(len(rows) * shape[1], 1)
     total, squares = np.zeros((2, shape[0], shape[2]))
     for part in blocks:

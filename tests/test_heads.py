@@ -54,12 +54,14 @@ def test_same_seed_same_weights_whatever_was_built_before(features):
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_normalization_is_per_bin_and_channel_and_inside_the_model(features):
+def test_normalization_is_per_bin_and_channel_and_inside_the_model(features, monkeypatch):
     import keras
 
     rows = np.arange(5, 25)
     mean, variance = heads.measure_normalization(features, rows)
-    assert heads.measure_normalization(features, rows, block=7)[0] == pytest.approx(mean)
+    with monkeypatch.context() as patch:
+        patch.setattr(heads, "BLOCK", 7)
+        assert heads.measure_normalization(features, rows)[0] == pytest.approx(mean)
     assert mean == pytest.approx(features[rows].mean(axis=(0, 2)), abs=1e-4)
     assert variance == pytest.approx(features[rows].var(axis=(0, 2)), rel=1e-4)
     head = heads.build_head("categorical", SHAPE, 3, {"input_pool_frequency": 1}, normalization=(mean, variance))
