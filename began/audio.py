@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, open_sound, truncated
-from began.errors import InputError, counted, printable, raise_passing
+from began.errors import InputError, counted, printable, raise_resource_error
 from began.files import StrPath, describe_no_file, is_file
 from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
 
@@ -53,9 +53,6 @@ _UNRECOGNISED = 1
 
 BLOCK_SECONDS, BLOCK_VALUES = 60, 5_760_000
 """How much of a file is in memory at a time: at most a minute, and as many values as one of stereo at 48 kHz has."""
-
-
-Watch = Callable[[int, np.ndarray], None]
 
 
 class SoundFile(Protocol):
@@ -116,7 +113,7 @@ class Recording:
         return _hash_mono(self._sample_rate, self._mono)
 
 
-def hold_audio(path: StrPath) -> StrPath | Recording:
+def load_recording(path: StrPath) -> StrPath | Recording:
     """Returns a sound file in memory, or its path where it lasts more than a minute; for errors see `stream_audio`."""
     with open_audio(path) as file:
         n_most, n_read, mono = BLOCK_SECONDS * file.samplerate, 0, []
@@ -130,7 +127,7 @@ def hold_audio(path: StrPath) -> StrPath | Recording:
         return Recording(path, file, mono)
 
 
-def hash_sound(path: StrPath, watch: Watch | None = None) -> str:
+def hash_sound(path: StrPath, on_block: Callable[[int, np.ndarray], None] | None = None) -> str:
     """Returns the SHA-256, in hexadecimal, of what a sound file plays: its sample rate, and its samples mixed down to mono.
 
     The same samples give the same hash in any container that loses none (WAV, FLAC, …), and under any name; a part of a file
@@ -138,12 +135,12 @@ def hash_sound(path: StrPath, watch: Watch | None = None) -> str:
 
     Args:
         path: see `stream_audio`, also for errors.
-        watch: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
+        on_block: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
     """
     if isinstance(path, Recording):
         return path.sound_hash
     with open_audio(path) as file:
-        return _hash_mono(file.samplerate, _read_mono(Path(path), file, watch))
+        return _hash_mono(file.samplerate, _read_mono(Path(path), file, on_block))
 
 
 def _hash_mono(sample_rate: int, blocks: Iterable[np.ndarray]) -> str:
@@ -275,7 +272,7 @@ def open_audio(path: StrPath) -> Iterator[SoundFile]:
         action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN
         raise InputError.about(path, found, UNDAMAGED, action) from error
     except OSError as error:
-        raise_passing(error)
+        raise_resource_error(error)
         found = f"a file that cannot be opened ({error.strerror or error})"
         raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
 
@@ -303,13 +300,13 @@ def is_silent(block: np.ndarray) -> bool:
     return not len(block) or float(np.ptp(block, axis=0).max()) < 2 * SILENCE
 
 
-def _read_mono(path: Path, file: SoundFile, watch: Watch | None = None) -> Iterator[np.ndarray]:
+def _read_mono(path: Path, file: SoundFile, on_block: Callable[[int, np.ndarray], None] | None = None) -> Iterator[np.ndarray]:
     """Yields an open file mixed down to mono, at its own rate: float32, shape (n_samples,); and checks what it reads."""
     name, n_read, lowest, highest = describe_path(path), 0, np.full(file.channels, np.inf), np.full(file.channels, -np.inf)
     channel: int | None = 0 if file.channels == 1 else None
     for block in read_blocks(file, BLOCK_SECONDS):
-        if watch is not None:
-            watch(file.samplerate, block)
+        if on_block is not None:
+            on_block(file.samplerate, block)
         if file.subtype in UNBOUNDED:
             _check_samples(name, block)
         if n_read == 0 and file.channels > 1:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from began.errors import InputError, raise_passing
+from began.errors import InputError, raise_resource_error
 from began.files import read_arrays, write_atomically
 
 
@@ -35,7 +35,7 @@ def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None
         arrays = read_arrays(path.read_bytes() if content is None else content)
         state = json.loads(str(arrays.pop("state")))
     except (KeyError, OSError, ValueError) as error:
-        raise_passing(error)
+        raise_resource_error(error)
         found = f"a damaged checkpoint ({error})"
         raise InputError.about(path, found, "a whole one", "remove it to start again") from error
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from began.errors import InputError, is_full, is_passing, name_cause, printable
+from began.errors import InputError, is_full, is_resource_error, name_cause, printable
 from began.startup import set_environment
 
 GOES_ON = "What was finished is kept: the same command goes on from there."
@@ -59,7 +59,7 @@ def run_script(
         _discard_output()
         return 0
     except Exception as error:
-        if not is_passing(error):
+        if not is_resource_error(error):
             raise
         _say(f"error: {_describe_passing(error)}")
         _discard_output()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from began.encoder import LAYERS, N_MEL_BANDS, read_seed
-from began.errors import InputError, raise_passing
+from began.errors import InputError, raise_resource_error
 from began.files import StrPath, describe_no_file, is_file, read_arrays, sha256_of
 
 N_COMPONENTS = N_MEL_BANDS
@@ -70,7 +70,7 @@ def read_components(encoder: StrPath, origin: str = "trained") -> list[np.ndarra
             if block.dtype != np.float32 or block.shape != expected or not np.isfinite(block).all():
                 raise ValueError(f"block {number}: not finite float32 numbers of shape {expected}")
     except (KeyError, IndexError, OSError, TypeError, ValueError) as error:
-        raise_passing(error)
+        raise_resource_error(error)
         raise InputError.about(path, f"a damaged file ({error})", "the principal components of an encoder", action) from error
     if sha256 != sha256_of(encoder):
         raise InputError.about(path, "those of another encoder", f"the principal components of {encoder}", action)

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import hash_sound, hold_audio, name_part, split_part
-from began.errors import InputError, name_cause, printable, raise_passing
+from began.audio import hash_sound, load_recording, name_part, split_part
+from began.errors import InputError, name_cause, printable, raise_resource_error
 from began.files import StrPath, is_file, is_there, lock_folder, open_npy, shorten, write_npy, write_text
 from began.find_sounds import list_files
 from began.front_end import stream_chunks
-from began.sound_hashes import State, hash_together, look_at
+from began.sound_hashes import State, hash_together, read_file_state
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.startup import count_cores
 
@@ -92,7 +92,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise_passing(error)
+        raise_resource_error(error)
         found = f"a damaged description of a chunk store ({error})"
         raise InputError.about(path, found, "a whole one", "remove its folder, and run the preparation again") from error
     if "spectrogram" in stored:  # of whichever version wrote it
@@ -150,7 +150,7 @@ def start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
 
 def _read_spectrograms(path: StrPath, config: SpectrogramConfig, stop: threading.Event) -> tuple[np.ndarray, tuple[State, str]]:
     """Returns the chunks of a file, and which sound it holds."""
-    state, held = look_at(path), hold_audio(path)
+    state, held = read_file_state(path), load_recording(path)
     sound = hash_sound(held)  # before the chunks are read: a change in between is found later
     blocks = [np.zeros((0, config.n_bins, config.n_frames), "<f2")]
     for chunks in stream_chunks(held, config.front_end, tail=TAIL):
@@ -170,7 +170,7 @@ def _read_sounds(shard: Path) -> list[tuple[State, str]]:
     try:
         return [(state, str(sound)) for state, sound in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:
-        raise_passing(error)
+        raise_resource_error(error)
         action = "remove it and its shard, and run the preparation again"
         raise InputError.about(path, f"a damaged list of a shard's sounds ({error})", "a whole one", action) from error
 
@@ -179,7 +179,7 @@ def _find_changed(shard: Path, paths: Sequence[StrPath]) -> list[str]:
     """Returns the names of files that no longer hold the sound that is in a shard. What was moved or copied is read for it."""
     known, now = _read_sounds(shard), []
     for path, (state, sound) in zip(paths, known, strict=True):
-        current = look_at(path)
+        current = read_file_state(path)
         now.append((current, sound if current and current == state else hash_sound(path)))
     changed = [printable(path) for path, (_, was), (_, sound) in zip(paths, known, now, strict=True) if was != sound]
     if not changed and now != known:
@@ -232,7 +232,7 @@ class ChunkStore:
         try:
             chunks, checksums = open_npy(path, "<f2", (self.config.n_bins, self.config.n_frames))
         except (OSError, ValueError) as error:
-            raise_passing(error)
+            raise_resource_error(error)
             raise InputError.about(path, f"a damaged shard ({error})", "a whole one", f"remove it and {action}") from error
         return chunks.offset, checksums
 

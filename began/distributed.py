@@ -132,11 +132,11 @@ class Cluster:
         task = {"type": "worker", "index": self.index}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": self.workers}, "task": task})
         self.check_network()  # a port may have been taken since
-        with self.explain_loss("the other workers have come"):
+        with self.report_lost_worker("the other workers have come"):
             return tf.distribute.MultiWorkerMirroredStrategy()
 
     @contextlib.contextmanager
-    def explain_loss(self, of: str) -> Iterator[None]:
+    def report_lost_worker(self, until: str) -> Iterator[None]:
         """Turns TensorFlow's error about a worker that was lost inside the block into an InputError."""
         import tensorflow as tf
 
@@ -147,7 +147,7 @@ class Cluster:
             if not self.workers:
                 raise
             found = f"that another worker cannot be reached any more ({name_cause(error)})"
-            expected = f"all of {', '.join(self.workers)} until {of}"
+            expected = f"all of {', '.join(self.workers)} until {until}"
             action = "start every worker again with the command it had: they go on from worker 0's last checkpoint"
             raise InputError.about(f"worker {self.index} of {self.n_workers}", found, expected, action) from error
 
@@ -224,7 +224,7 @@ class DistributedLoop:
         import keras
 
         called: Any = keras.callbacks.CallbackList(callbacks, model=self.model)
-        with self.cluster.explain_loss("the training is done"):
+        with self.cluster.report_lost_worker("the training is done"):
             called.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 self.model.reset_metrics()
@@ -255,7 +255,7 @@ class DistributedLoop:
         parts = self.strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(values if context.replica_id_in_sync_group == 0 else values[:0])
         )
-        with self.cluster.explain_loss("the training has begun"):
+        with self.cluster.report_lost_worker("the training has begun"):
             return self.strategy.gather(parts, axis=0).numpy().astype(np.uint8).tobytes()[1:]
 
     def require_same(self, description: Any) -> None:

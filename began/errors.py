@@ -28,16 +28,16 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No usable temporary directory" in str(error)
 
 
-def is_passing(error: BaseException) -> bool:
+def is_resource_error(error: BaseException) -> bool:
     """Tells whether an error is about this machine now, not about a file: it has no space, memory or open files left."""
     if isinstance(error, OSError):
         return is_full(error) or error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's
 
 
-def raise_passing(error: BaseException) -> None:
-    """Raises the error again if it is about this machine (`is_passing`), so that the file is not called damaged."""
-    if is_passing(error):
+def raise_resource_error(error: BaseException) -> None:
+    """Raises the error again if it is about this machine (`is_resource_error`), so that the file is not called damaged."""
+    if is_resource_error(error):
         raise error
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
-from began.errors import InputError, is_full, printable, raise_passing
+from began.errors import InputError, is_full, printable, raise_resource_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +99,7 @@ def check_writable(folder: StrPath, subject: str) -> None:
             pass
     except OSError as error:
         if not is_full(error):
-            raise_passing(error)
+            raise_resource_error(error)
         found = f"a folder that cannot be written to ({error.strerror})"
         raise InputError.about(subject, found, "a writable folder", "choose another one") from error
 
@@ -112,7 +112,7 @@ def _is_part_of_writing(name: str | bytes, path: Path, unfinished: Path) -> bool
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
     if not is_full(error):
-        raise_passing(error)
+        raise_resource_error(error)
     found, action = f"that it cannot be written ({error.strerror or error})", "free some space, or choose another folder"
     return InputError.about(path, found, "a writable folder with free space", action)
 
@@ -221,7 +221,7 @@ def read_arrays(content: bytes) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (SyntaxError, TokenError, *ARCHIVE_ERRORS) as error:  # NumPy reads headers with Python's parser
-        raise_passing(error)
+        raise_resource_error(error)
         raise ValueError(str(error)) from error
 
 
@@ -247,7 +247,7 @@ def describe_no_file(path: Path) -> str:
             return "a folder"
         return "a pipe or device" if path.exists() else "no such file"
     except OSError as error:
-        raise_passing(error)
+        raise_resource_error(error)
         return f"a path that cannot be looked at ({error.strerror})"
 
 
@@ -381,6 +381,6 @@ def read_attached_json(keras_file: StrPath, name: str, default: dict[str, Any] |
             return default
         raise InputError.about(path, f"a .keras file without {name}.json", expected, "give another file") from error
     except ARCHIVE_ERRORS as error:
-        raise_passing(error)
+        raise_resource_error(error)
         found = f"a damaged or foreign file ({error})"
         raise InputError.about(path, found, expected, "copy it again, or make it again") from error

@@ -21,7 +21,7 @@ from began.files import StrPath
 
 FRONT_ENDS = ("literal", "trimmed", "normalized")
 
-WINDOW, HOP = SAMPLE_RATE // 50, SAMPLE_RATE // 500
+WINDOW_SAMPLES, HOP_SAMPLES = SAMPLE_RATE // 50, SAMPLE_RATE // 500
 """Level is measured in windows of 20 ms, every 2 ms: ends are cut so finely that an utterance is framed in the same way
 whatever silence stands before it."""
 
@@ -34,7 +34,7 @@ LOUD_SHARE, LOUD_RANGE_DB = 0.05, 20.0
 LOUD_SECONDS = 0.1
 """The search for the loud level begins at the one that is exceeded for so long: a click is no speech."""
 
-ENDS_DB = 30.0
+TRIM_DB = 30.0
 """Ends that lie so far below the loud level are cut off."""
 
 NOISE_DB = (10.0, 40.0)
@@ -52,7 +52,7 @@ COLOUR_SHARE, BAND_SHARE = 0.5, 0.75
 CHANNEL_TAPS = 257
 """Length of a channel's impulse response in samples."""
 
-ONSET = 2 * HOP
+ONSET_SAMPLES = 2 * HOP_SAMPLES
 """A window rises above its surroundings once this many of its samples are sound; speech is taken to begin there."""
 
 _LOWEST_DB, _STEPS_PER_DB = -120.0, 10
@@ -237,12 +237,12 @@ def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:
     loud = _find_loud_level(counts) if n_windows else 0
     if loud == 0:
         return None
-    above = slice(max(0, loud - round(ENDS_DB * _STEPS_PER_DB)) + 1, None)
+    above = slice(max(0, loud - round(TRIM_DB * _STEPS_PER_DB)) + 1, None)
     gain = 10.0 ** ((LOUD_LEVEL_DB - (_LOWEST_DB + (loud + 0.5) / _STEPS_PER_DB)) / 20.0)
     # Window 0 lies before the recording, and its end at the first sample.
-    start = max(0, int(first[above].min()) * HOP - ONSET)
-    end = min(n_samples, int(last[above].max()) * HOP - WINDOW + ONSET)
-    if end - start < WINDOW < n_samples:  # a click in digital silence, where nothing else is loud for longer
+    start = max(0, int(first[above].min()) * HOP_SAMPLES - ONSET_SAMPLES)
+    end = min(n_samples, int(last[above].max()) * HOP_SAMPLES - WINDOW_SAMPLES + ONSET_SAMPLES)
+    if end - start < WINDOW_SAMPLES < n_samples:  # a click in digital silence, where nothing else is loud for longer
         return None
     return Speech(start, max(end, start + 1), gain)
 
@@ -250,19 +250,19 @@ def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:
 def measure_speech_seconds(samples: np.ndarray, gain: float) -> float:
     """Returns how long the speech in a window of a recording lasts, from its first sound to its last; 0.0 where there is none.
 
-    By the rule for the ends of a recording: what lies `ENDS_DB` below the recording's loud level is no speech, nor is a click.
+    By the rule for the ends of a recording: what lies `TRIM_DB` below the recording's loud level is no speech, nor is a click.
 
     Args:
         samples: float32, shape (n_samples,), at 16 kHz.
         gain: brings the recording's loud level to `LOUD_LEVEL_DB`, see `Speech`.
     """
-    sounds = np.flatnonzero(_measure_windows(np.float64(gain) * samples) > LOUD_LEVEL_DB - ENDS_DB)
-    if not len(sounds) or (sounds[-1] - sounds[0]) * HOP - WINDOW + 2 * ONSET < WINDOW:
+    sounds = np.flatnonzero(_measure_windows(np.float64(gain) * samples) > LOUD_LEVEL_DB - TRIM_DB)
+    if not len(sounds) or (sounds[-1] - sounds[0]) * HOP_SAMPLES - WINDOW_SAMPLES + 2 * ONSET_SAMPLES < WINDOW_SAMPLES:
         return 0.0
     # What rises in the first window or falls in the last one goes on beyond: nothing is known of where.
-    start = int(sounds[0]) * HOP + WINDOW - ONSET if sounds[0] else 0
-    is_last = (sounds[-1] + 1) * HOP + WINDOW > len(samples)
-    end = len(samples) if is_last else int(sounds[-1]) * HOP + ONSET
+    start = int(sounds[0]) * HOP_SAMPLES + WINDOW_SAMPLES - ONSET_SAMPLES if sounds[0] else 0
+    is_last = (sounds[-1] + 1) * HOP_SAMPLES + WINDOW_SAMPLES > len(samples)
+    end = len(samples) if is_last else int(sounds[-1]) * HOP_SAMPLES + ONSET_SAMPLES
     return (end - start) / SAMPLE_RATE
 
 
@@ -274,21 +274,21 @@ def _surround(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
     held = edge = np.zeros(0)
     for block in blocks:
         if len(block) and not len(edge):
-            held = np.full(WINDOW, float(block[0]))
+            held = np.full(WINDOW_SAMPLES, float(block[0]))
         if len(block):
             held, edge = np.concatenate([held, block]), block[-1:]
             yield held, len(block)
-            held = held[max(0, (len(held) - WINDOW) // HOP + 1) * HOP :]
+            held = held[max(0, (len(held) - WINDOW_SAMPLES) // HOP_SAMPLES + 1) * HOP_SAMPLES :]
     if len(edge):
-        yield np.concatenate([held, np.full(WINDOW + HOP, float(edge[0]))]), 0
+        yield np.concatenate([held, np.full(WINDOW_SAMPLES + HOP_SAMPLES, float(edge[0]))]), 0
 
 
 def _measure_windows(samples: np.ndarray) -> np.ndarray:
     """Returns the level of every whole window in decibels of full scale, apart from a constant offset, at least -120."""
-    n_windows = max(0, (len(samples) - WINDOW) // HOP + 1)
+    n_windows = max(0, (len(samples) - WINDOW_SAMPLES) // HOP_SAMPLES + 1)
     sums = np.concatenate([np.zeros((2, 1)), np.cumsum([samples, samples * samples], axis=1)], axis=1)
-    starts = np.arange(n_windows) * HOP
-    mean, power = (sums[:, starts + WINDOW] - sums[:, starts]) / WINDOW
+    starts = np.arange(n_windows) * HOP_SAMPLES
+    mean, power = (sums[:, starts + WINDOW_SAMPLES] - sums[:, starts]) / WINDOW_SAMPLES
     return 10.0 * np.log10(np.maximum(power - mean * mean, 10.0 ** (_LOWEST_DB / 10.0)))
 
 
@@ -298,7 +298,7 @@ def _find_loud_level(counts: np.ndarray) -> int:
     Found from above, so that no silence counts, however much of it there is.
     """
     from_above = np.cumsum(counts[::-1])[::-1]  # windows at each step or above
-    enough = min(LOUD_SECONDS * SAMPLE_RATE / HOP, 0.5 * from_above[1])
+    enough = min(LOUD_SECONDS * SAMPLE_RATE / HOP_SAMPLES, 0.5 * from_above[1])
     loud = int(np.flatnonzero(from_above >= max(1, enough))[-1])
     for _ in range(len(counts)):
         lowest = max(1, loud - round(LOUD_RANGE_DB * _STEPS_PER_DB))

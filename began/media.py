@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, truncated
-from began.errors import InputError, printable, raise_passing
+from began.errors import InputError, printable, raise_resource_error
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """How files of the MP4 family (m4a, mp4, mov, 3gp) begin, after the size of the first box."""
@@ -155,7 +155,7 @@ class MediaFile:
                         if frame.samples:
                             yield _as_floats(frame)
         except av.FFmpegError as error:
-            raise_passing(error)
+            raise_resource_error(error)
             raise InputError.about(self._path, f"a file that cannot be decoded ({error.strerror})", UNDAMAGED, AGAIN) from error
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from began.errors import InputError, name_cause, printable, raise_passing
+from began.errors import InputError, name_cause, printable, raise_resource_error
 from began.files import WEIGHTS, StrPath, open_keras_file
 from began.startup import check_keras
 
@@ -89,7 +89,7 @@ def refuse_damaged(path: StrPath) -> Iterator[None]:
         raise
     # Keras and HDF5 raise whatever their parsers raise for a damaged or hostile archive: there is no narrower type.
     except Exception as error:
-        raise_passing(error)
+        raise_resource_error(error)
         raise _cannot_load(path, error) from error
 
 

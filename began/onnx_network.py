@@ -23,7 +23,7 @@ from began.precision import has_accelerator
 OPSET, IR_VERSION = 18, 10
 """Of 2022 and 2024: what other programs of today read."""
 
-EPSILON = 1e-7
+KERAS_EPSILON = 1e-7
 """The smallest deviation that Keras' Normalization divides by."""
 
 PROBED_FRAMES = 32
@@ -311,7 +311,7 @@ def _einsum_dense(graph: _Graph, config: dict[str, Any], inputs: list[Any], weig
 def _normalization(graph: _Graph, config: dict[str, Any], inputs: list[Any], weights: list[np.ndarray]) -> str:
     _require(config, invert=False, axis=[1, 3])
     mean, variance = (np.expand_dims(values, (0, 2)) for values in weights[:2])
-    deviation = np.maximum(np.sqrt(variance), np.float32(EPSILON))
+    deviation = np.maximum(np.sqrt(variance), np.float32(KERAS_EPSILON))
     return graph.add("Div", graph.add("Sub", inputs[0], mean), deviation)
 
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, hash_sound, hold_audio
+from began.audio import CHUNK_SAMPLES, hash_sound, load_recording
 from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
-from began.errors import InputError, counted, raise_passing
+from began.errors import InputError, counted, raise_resource_error
 from began.files import StrPath, check_npy, lock_folder, open_npy, write_npy
 from began.find_sounds import list_files
 from began.front_end import stream_chunks
@@ -76,7 +76,7 @@ def represent_corpus(
     tail: str = "overlap",
     hop_samples: int = CHUNK_SAMPLES,
     mask_seed: int | None = None,
-    sounds: Sequence[str] | None = None,
+    sound_hashes: Sequence[str] | None = None,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
 ) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
@@ -90,28 +90,28 @@ def represent_corpus(
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
         mask_seed: of the masks on the spectrograms (`began.spectrogram.mask_spectrograms`); None sets none.
-        sounds: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
+        sound_hashes: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
         progress: wraps the iteration over the files, e.g. tqdm.
     Raises:
         InputError: a file cannot be read, or changes meanwhile, the cache is damaged, or no file gives a chunk.
     """
     paths = list_files(paths)
     chunking = {"tail": tail, "hop_samples": hop_samples}
-    if sounds is None:
-        sounds = _hash_sounds(paths, cache_dir)
+    if sound_hashes is None:
+        sound_hashes = _hash_sounds(paths, cache_dir)
     identity = {
         "encoder": encoder.sha256,
         "output": encoder.output,
         "spectrogram": encoder.config.to_dict(),
         **chunking,
         "mask_seed": mask_seed,
-        "sounds": [*sounds],
+        "sounds": [*sound_hashes],
     }
     folder = _cache_folder(cache_dir, identity)
     with lock_folder(folder, wait=True):  # another run may be computing the same
         # counts.npy is written last: where it lies, the features are whole.
         if not (folder / "counts.npy").exists():
-            _compute_features(encoder, zip(progress(paths), sounds, strict=True), folder, chunking, mask_seed)
+            _compute_features(encoder, zip(progress(paths), sound_hashes, strict=True), folder, chunking, mask_seed)
     counts = _read_cached(folder / "counts.npy", len(paths), np.dtype("<i8"), ())
     if counts.sum() == 0:
         found = f"no chunk in {counted(len(paths), 'file')} with tail={tail}"
@@ -128,7 +128,7 @@ def represent_utterances(
     speeds: Sequence[float] = (1.0,),
     noisy_speeds: Sequence[float] = (),
     channel_speeds: Sequence[float] = (),
-    sounds: Sequence[str] | None = None,
+    sound_hashes: Sequence[str] | None = None,
     progress: Callable[[Iterable], Iterable] = lambda files: files,
 ) -> np.ndarray:
     """Returns the statistics of whole utterances, from the cache where they have been computed before, see `represent_corpus`.
@@ -138,7 +138,7 @@ def represent_utterances(
         speeds: of the copies of every file, see `began.audio.stream_audio`.
         noisy_speeds, channel_speeds: of further copies with noise, and with noise behind a random channel, see
             `began.front_end.stream_altered_speech`.
-        sounds, progress: see `represent_corpus`.
+        sound_hashes, progress: see `represent_corpus`.
     Returns:
         float16, shape (n_files, n_copies, *encoder.feature_shape), copies in the order of the speeds; mapped from the cache,
         read-only.
@@ -146,15 +146,15 @@ def represent_utterances(
         InputError: a file cannot be read, or changes meanwhile, or the cache is damaged.
     """
     paths = list_files(paths)
-    if sounds is None:
-        sounds = _hash_sounds(paths, cache_dir)
+    if sound_hashes is None:
+        sound_hashes = _hash_sounds(paths, cache_dir)
     identity = {
         "encoder": encoder.sha256,
         "components": encoder.components_sha256,
         "output": ["utterance", *encoder.feature_shape],
         "spectrogram": encoder.config.to_dict(),
         "speeds": [list(speeds), list(noisy_speeds), list(channel_speeds)],
-        "sounds": [*sounds],
+        "sounds": [*sound_hashes],
     }
     altered = [*((speed, False) for speed in noisy_speeds), *((speed, True) for speed in channel_speeds)]
     shape, folder = (len(speeds) + len(altered), *encoder.feature_shape), _cache_folder(cache_dir, identity)
@@ -165,7 +165,7 @@ def represent_utterances(
             # While one file goes through the network, another is heard: no thread has enough to do for all cores.
             pool = ThreadPoolExecutor(count_cores())
             try:
-                jobs = start_ahead(map(partial(pool.submit, embed), count(), paths, sounds), 2 * count_cores())
+                jobs = start_ahead(map(partial(pool.submit, embed), count(), paths, sound_hashes), 2 * count_cores())
                 with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
                     for _, job in zip(progress(paths), jobs, strict=True):
                         append(job.result()[np.newaxis])
@@ -183,7 +183,7 @@ def _embed_copies(
     sound: str,
 ) -> np.ndarray:
     """Returns the statistics of all copies of a file, whose number is part of the seed of what alters them."""
-    held = hold_audio(path)
+    held = load_recording(path)
     copies = [encoder.embed_file(held, speed) for speed in speeds]
     copies += [encoder.embed_file(held, speed, (number, n), channel) for n, (speed, channel) in enumerate(altered)]
     _refuse_changed(path, hash_sound(held), sound)
@@ -215,9 +215,9 @@ def embed(
     if cache_dir is None:
         rows = [features.embed_file(file) for file in progress(files)]
     else:  # file by file, for the next call may be about other files
-        sounds = _hash_sounds(files, cache_dir)
-        pairs = zip(progress(files), sounds, strict=True)
-        kept = (represent_utterances(features.encoder, [file], cache_dir, sounds=[sound]) for file, sound in pairs)
+        sound_hashes = _hash_sounds(files, cache_dir)
+        pairs = zip(progress(files), sound_hashes, strict=True)
+        kept = (represent_utterances(features.encoder, [file], cache_dir, sound_hashes=[sound]) for file, sound in pairs)
         rows = [features.select(np.asarray(statistics[0, 0])) for statistics in kept]
     return np.array(rows, np.float32).reshape(len(files), len(features.names))
 
@@ -253,7 +253,7 @@ def _compute_features(
     def pieces() -> Iterator[tuple[Any, np.ndarray]]:
         for path, sound in files:
             counts.append(0)
-            held = hold_audio(path)
+            held = load_recording(path)
             for chunks in stream_chunks(held, encoder.config.front_end, **chunking):
                 counts[-1] += len(chunks)
                 yield path, chunks
@@ -273,7 +273,7 @@ def _read_cached(path: Path, n_rows: int, dtype: np.dtype, shape: tuple[int, ...
         check_npy(path, rows, checksums)
         found = counted(len(rows), "row")
     except (OSError, ValueError) as error:
-        raise_passing(error)
+        raise_resource_error(error)
         rows, found = None, str(error)
     if rows is None or len(rows) != n_rows:
         action = "remove its folder: it is computed afresh"

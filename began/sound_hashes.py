@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from began.audio import hash_sound, split_part
-from began.errors import raise_passing
+from began.errors import raise_resource_error
 from began.files import StrPath, lock_folder, write_text
 
 RECORD = "sounds/hashes.json"
@@ -38,12 +38,12 @@ class SoundHashes:
             record = json.loads(text) if int(checksum, 16) == zlib.crc32(text.encode()) else {}
             return dict(record["files"]) if record["decoders"] == name_decoders() else {}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise_passing(error)
+            raise_resource_error(error)
             return {}
 
     def of(self, path: StrPath) -> str:
         """Returns the hash of a file, which is read where it is not known or has changed; raises as `hash_sound` does."""
-        name, state = str(Path(path).absolute()), look_at(path)
+        name, state = str(Path(path).absolute()), read_file_state(path)
         known_state, digest = self._known.get(name, ([], ""))
         if not state or state != known_state:
             digest = hash_sound(path)
@@ -71,7 +71,7 @@ def name_decoders() -> str:
     return f"libsndfile {soundfile.__libsndfile_version__}, av {av}"
 
 
-def look_at(path: StrPath) -> State:
+def read_file_state(path: StrPath) -> State:
     """Returns the state of a file, also of one that `path` names a part of (`began.audio.name_part`).
 
     It is empty where the file cannot be looked at: reading it will say why.

@@ -38,7 +38,7 @@ CONTEXT_FRAMES = 6 * STEP
 BLOCK_FRAMES = 256 * STEP
 """Frames of the spectrogram that are embedded at a time: about a minute."""
 
-EPSILON = 1e-3
+CORRELATION_EPSILON = 1e-3
 """Added to standard deviations in correlations: a component that stands still correlates with nothing."""
 
 
@@ -255,7 +255,7 @@ def pool_bands(blocks: Sequence[Any], chosen: Sequence[str]) -> Any:
         if f"block{block} correlations" in chosen:
             _, centred, deviation = centre(components)
             n_frames = ops.sum(ops.ones_like(centred), axis=1)
-            scaled = centred / ops.expand_dims((deviation + EPSILON) * ops.sqrt(n_frames), axis=1)
+            scaled = centred / ops.expand_dims((deviation + CORRELATION_EPSILON) * ops.sqrt(n_frames), axis=1)
             pooled.append(ops.einsum("ntj,nti->nji", scaled, scaled))
     return layers.Reshape((N_MEL_BANDS, 1, -1), name="utterance")(layers.Concatenate(name="pooled")(pooled))
 
@@ -300,5 +300,5 @@ class Moments:
         """Returns the correlations of every value with all of them, float64, shape (n_values, n_values)."""
         mean = self.sums / self.n_frames
         covariances = self.products / self.n_frames - np.outer(mean, mean)
-        deviations = np.sqrt(np.maximum(np.diag(covariances), 0.0)) + EPSILON
+        deviations = np.sqrt(np.maximum(np.diag(covariances), 0.0)) + CORRELATION_EPSILON
         return covariances / np.outer(deviations, deviations)

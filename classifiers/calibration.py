@@ -21,7 +21,7 @@ FAR_SHARE = 0.95
 """Share of the corpus' own recordings, each by a speaker that heads do not know, that counts as near."""
 
 
-def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Returns softmax probabilities, shape (..., n_classes), as they are with logits divided by the temperature."""
     from scipy.special import softmax
 
@@ -32,13 +32,13 @@ def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
     """Returns the temperature that gives the targets the highest likelihood.  Source: Guo et al. 2017, section 4.2.
 
     Args:
-        probabilities: float, shape (n, n_copies, n_classes); an utterance's are the mean over its copies, after softening.
+        probabilities: float, shape (n, n_copies, n_classes); the temperature is applied to each copy, and their mean is taken.
         target: int, shape (n,), class indices.
     """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
-        mean = soften(probabilities, np.exp(log_temperature)).mean(axis=1)
+        mean = apply_temperature(probabilities, np.exp(log_temperature)).mean(axis=1)
         return -np.log(np.maximum(mean[np.arange(len(target)), target], 1e-12)).mean()
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
@@ -60,7 +60,7 @@ def calibrate(folds: Sequence[tuple[np.ndarray, np.ndarray]], labels: Sequence[s
     calibrated = []
     for number, (held_out, _) in enumerate(folds):
         others = fold != number
-        calibrated.append(soften(held_out, fit_temperature(probabilities[others], target[others])).mean(axis=1))
+        calibrated.append(apply_temperature(held_out, fit_temperature(probabilities[others], target[others])).mean(axis=1))
     raw = probabilities.mean(axis=1, dtype=np.float64)
     before = expected_calibration_error(named, labels, raw)
     after = expected_calibration_error(named, labels, np.concatenate(calibrated))
@@ -71,7 +71,7 @@ def calibrate(folds: Sequence[tuple[np.ndarray, np.ndarray]], labels: Sequence[s
     }
 
 
-def soften_head(head: Any, temperature: float) -> None:
+def scale_logits(head: Any, temperature: float) -> None:
     """Divides the logits of a trained head of classes by the temperature, in its weights: every export has it, too."""
     layer = head.get_layer("trunk").get_layer("classes")
     layer.set_weights([weights / temperature for weights in layer.get_weights()])

@@ -49,7 +49,7 @@ MAX_CELLS = 240
 N_NUMBERED = 14
 """Chunks up to which the probabilities are written into their cells."""
 
-FLOOR_DB, CEILING_DB = -110.0, -30.0
+COLOUR_RANGE_DB = (-110.0, -30.0)
 """Range of the spectrogram's colours: what of speech can be seen, relative to a full-scale sine."""
 
 
@@ -138,7 +138,7 @@ def _columns_at(times: np.ndarray, seconds: float, n_columns: int) -> np.ndarray
 def _draw_spectrogram(axes: Axes, prediction: Prediction, config: SpectrogramConfig):
     speech = None if config.front_end == "literal" else locate_speech(prediction.path, config.front_end)
     decibels = measure_spectrogram(prediction.path, prediction.seconds, config, speech.gain if speech else 1.0)
-    lowest, highest = (FLOOR_DB, CEILING_DB) if speech is None else (spectrogram.FLOOR_DB, LOUD_LEVEL_DB)
+    lowest, highest = COLOUR_RANGE_DB if speech is None else (spectrogram.FLOOR_DB, LOUD_LEVEL_DB)
     extent, colours = (0, prediction.seconds, 0, SAMPLE_RATE / 2000), {"cmap": "magma", "vmin": lowest, "vmax": highest}
     image = axes.imshow(decibels, origin="lower", aspect="auto", extent=extent, interpolation="bilinear", **colours)
     if speech is not None:  # what is cut off is not heard

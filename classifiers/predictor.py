@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, TAILS, describe_path, hold_audio, measure_seconds
+from began.audio import SAMPLE_RATE, TAILS, describe_path, load_recording, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import StrPath, attach_json, read_attached_json, write_atomically
@@ -252,7 +252,7 @@ class _File:
             over_time: find out which chunks hold speech.
         """
         try:
-            held = hold_audio(self.path)
+            held = load_recording(self.path)
             speech = locate_speech(held, front_end)
             gain = measure_remaining_gain(held, speech) if over_time else 0.0
             for chunks in stream_chunks(held, front_end, tail=tail):

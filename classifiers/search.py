@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError, counted, name_cause, raise_passing
+from began.errors import InputError, counted, name_cause, raise_resource_error
 from began.files import StrPath, write_atomically
 from classifiers.heads import resolve_parameters
 from classifiers.spaces import FIRST_POINTS, SPACES, compile_space
@@ -189,7 +189,7 @@ class TrialTable:
         try:
             frame = pd.read_csv(self.path, float_precision="round_trip", **form)
         except (ValueError, OSError) as error:
-            raise_passing(error)
+            raise_resource_error(error)
             raise self.refuse(name_cause(error)) from error
         if not {*self.columns, *resolve_parameters(self.task, kind=self.kind)} <= set(frame):
             raise self.refuse(f"columns {list(frame)}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, describe_path, hold_audio, measure_seconds
+from began.audio import SAMPLE_RATE, describe_path, load_recording, measure_seconds
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError, counted
 from began.files import StrPath
@@ -59,7 +59,7 @@ class UtteranceReader:
         """Returns what brings the statistics of recordings to those of the training part: float32, (n_speeds, 40, 1, n)."""
         check_enough(paths)
         trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
-        return trained - sum(self._embed(hold_audio(path)) for path in paths) / np.float32(len(paths))
+        return trained - sum(self._embed(load_recording(path)) for path in paths) / np.float32(len(paths))
 
     def _embed(self, path: StrPath) -> np.ndarray:
         return np.stack([self._encoder.embed_file(path, speed) for speed in self._speeds])[..., self._columns]
@@ -111,7 +111,7 @@ def predict_utterances(
     for path in map(Path, paths):
         try:
             seconds = measure_seconds(path)
-            held = hold_audio(path)
+            held = load_recording(path)
             speech = locate_speech(held, reader.config.front_end)
             scores, distance = reader.score_file(held)
             if not np.isfinite(scores).all():

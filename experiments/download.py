@@ -25,7 +25,7 @@ from typing import IO
 from urllib.parse import urlparse
 
 from began.command_line import run_script
-from began.errors import InputError, is_full, printable, raise_passing
+from began.errors import InputError, is_full, printable, raise_resource_error
 from began.files import UNFINISHED, is_there, lock_folder
 from experiments.corpora import CORPORA, describe_corpus, emodb, librispeech, load
 from experiments.corpora.folders import check_audio
@@ -103,7 +103,7 @@ def fetch(name: str, archive: Archive, final: Path) -> None:
                 raise InputError.about(archive.url, f"something else ({error})", f"{name} as published", AGAIN) from error
     except OSError as error:
         if not is_full(error):
-            raise_passing(error)
+            raise_resource_error(error)
         found = "a full disk" if is_full(error) else f"an error ({error.strerror or error})"
         raise InputError.about(printable(dest), found, "a writable folder with space for the archive", MORE_SPACE) from error
 

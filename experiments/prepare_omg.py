@@ -20,7 +20,7 @@ from typing import Any
 
 from began.audio import SAMPLE_RATE
 from began.command_line import run_script
-from began.errors import InputError, printable, raise_passing
+from began.errors import InputError, printable, raise_resource_error
 from began.files import lock_folder, write_atomically
 from experiments.corpora import omg
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
@@ -139,7 +139,7 @@ def cut(video: Path, path: Path, start: float, end: float) -> None:
         try:
             frames = soundfile.info(temporary).frames
         except (soundfile.LibsndfileError, OSError) as error:
-            raise_passing(error)
+            raise_resource_error(error)
             raise NotCutError(f"ffmpeg wrote no sound ({message})") from None
         if not frames:
             raise NotCutError("the video ends before the utterance starts")

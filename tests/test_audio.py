@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, hold_audio, measure_seconds, read_audio, stream_audio
+from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, load_recording, measure_seconds, read_audio, stream_audio
 from began.errors import InputError
 from began.frames import measure_mpeg_frame
 from began.front_end import stream_chunks
@@ -116,7 +116,7 @@ def test_up_to_a_minute_is_held_whether_its_length_is_known_or_not(tmp_path, sec
     content = path.read_bytes()
     if not knows:
         path.write_bytes(content[:21] + bytes([content[21] & 0xF0, 0, 0, 0, 0]) + content[26:])
-    held = hold_audio(path)
+    held = load_recording(path)
     assert isinstance(held, audio.Recording) == is_held and hash_sound(held) == hash_sound(path)
     np.testing.assert_array_equal(read_audio(held), read_audio(path))
 
@@ -148,7 +148,7 @@ def test_the_hash_of_a_sound_is_that_of_its_samples(tmp_path):
     soundfile.write(tmp_path / "resampled.wav", read_audio(tmp_path / "a.wav"), 16_000)
     assert len({hash_sound(tmp_path / name) for name in forms}) == 1
     assert len({hash_sound(tmp_path / name) for name in ("a.wav", "resampled.wav", *others)}) == 2 + len(others)
-    assert hash_sound(hold_audio(tmp_path / "b.flac")) == hash_sound(tmp_path / "a.wav")
+    assert hash_sound(load_recording(tmp_path / "b.flac")) == hash_sound(tmp_path / "a.wav")
 
 
 @given(

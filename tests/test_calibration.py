@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classifiers import heads
-from classifiers.calibration import calibrate, fit_temperature, measure_distances, soften, soften_head
+from classifiers.calibration import apply_temperature, calibrate, fit_temperature, measure_distances, scale_logits
 
 LABELS = ["anger", "fear", "sadness"]
 
@@ -14,9 +14,9 @@ def overconfident():
     """Targets drawn from probabilities, and what a head with three times their logits says, with two copies of each."""
     generator = np.random.default_rng(0)
     logits = 2 * generator.normal(size=(3000, 1, 3)) + 0 * np.zeros((1, 2, 1))
-    true = soften(np.exp(logits), 1.0)
+    true = apply_temperature(np.exp(logits), 1.0)
     target = (true[:, 0].cumsum(axis=1) < generator.random((3000, 1))).sum(axis=1)
-    return soften(true, 1 / 3), target
+    return apply_temperature(true, 1 / 3), target
 
 
 def test_the_temperature_is_found(overconfident):
@@ -40,7 +40,7 @@ def test_certainty_that_is_right_stays_as_it_is(overconfident):
     parts = np.split(np.arange(3000), 3)
     # Folds that err in opposite directions: the temperature of the others makes each of them worse.
     powers = (3.0, 1.0, 9.0)
-    folds = [(soften(probabilities[part], power), target[part]) for part, power in zip(parts, powers, strict=True)]
+    folds = [(apply_temperature(probabilities[part], power), target[part]) for part, power in zip(parts, powers, strict=True)]
     found = calibrate(folds, LABELS)
     assert found["expected_calibration_error_after"] >= found["expected_calibration_error_before"]
     assert found["temperature"] == 1.0
@@ -48,20 +48,20 @@ def test_certainty_that_is_right_stays_as_it_is(overconfident):
 
 def test_softening_keeps_the_order_and_the_sum(overconfident):
     probabilities, _ = overconfident
-    softer = soften(probabilities, 5.0)
+    softer = apply_temperature(probabilities, 5.0)
     np.testing.assert_allclose(softer.sum(axis=-1), 1.0)
     np.testing.assert_array_equal(softer.argmax(axis=-1), probabilities.argmax(axis=-1))
     assert softer.max(axis=-1).mean() < probabilities.max(axis=-1).mean()
-    np.testing.assert_allclose(soften(probabilities, 1.0), probabilities, atol=1e-9)
-    assert np.isfinite(soften(np.array([[1.0, 0.0, 0.0]]), 0.1)).all()
+    np.testing.assert_allclose(apply_temperature(probabilities, 1.0), probabilities, atol=1e-9)
+    assert np.isfinite(apply_temperature(np.array([[1.0, 0.0, 0.0]]), 0.1)).all()
 
 
 def test_a_softened_head_gives_softened_probabilities():
     maps = np.random.default_rng(0).normal(size=(5, 40, 1, 6)).astype(np.float32)
     head = heads.build_head("categorical", maps.shape[1:], 3, seed=1, kind="utterance")
     before = np.asarray(head(maps))
-    soften_head(head, 2.5)
-    np.testing.assert_allclose(np.asarray(head(maps)), soften(before, 2.5), atol=1e-6)
+    scale_logits(head, 2.5)
+    np.testing.assert_allclose(np.asarray(head(maps)), apply_temperature(before, 2.5), atol=1e-6)
 
 
 def test_distances_are_one_within_the_training_data_and_grow_outside():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from began.audio import cut_chunks, hash_sound, hold_audio, name_channel, name_part, read_audio
+from began.audio import cut_chunks, hash_sound, load_recording, name_channel, name_part, read_audio
 from began.errors import InputError
 from began.front_end import (
     COLOUR_DB,
@@ -148,7 +148,7 @@ def test_a_part_is_heard_and_hashed_as_a_file_of_its_own(tmp_path, speech, front
         else:
             blocks = stream_speech(path, front_end, speed)
         heard.append(np.concatenate(list(blocks)))
-        assert hash_sound(path) == hash_sound(hold_audio(path)) == hash_sound(tmp_path / "alone.wav")
+        assert hash_sound(path) == hash_sound(load_recording(path)) == hash_sound(tmp_path / "alone.wav")
     np.testing.assert_array_equal(*heard)
 
 
@@ -232,7 +232,7 @@ def test_a_held_recording_is_heard_as_its_file(speech, tmp_path, front_end):
     stereo = np.stack([speech, np.roll(speech, 3000)], axis=1)
     soundfile.write(tmp_path / "st.wav", stereo, 16_000, subtype="FLOAT")
     for path in (tmp_path / "st.wav", name_channel(tmp_path / "st.wav", "left"), name_part(tmp_path / "st.wav", 0.25, 1.25)):
-        held = hold_audio(path)
+        held = load_recording(path)
         assert locate_speech(held, front_end) == locate_speech(path, front_end)
         blocks = [np.concatenate(list(stream_speech(one, front_end))) for one in (held, path)]
         assert (blocks[0] == blocks[1]).all()

@@ -13,7 +13,7 @@ import soundfile
 from scipy.signal import stft
 
 from began import audio, media
-from began.audio import hash_sound, hold_audio, measure_seconds, name_part, read_audio, stream_audio
+from began.audio import hash_sound, load_recording, measure_seconds, name_part, read_audio, stream_audio
 from began.errors import InputError, printable
 
 SECONDS = 3
@@ -140,7 +140,7 @@ def test_equal_samples_have_the_hash_of_a_wav_file(av, tmp_path):
     with audio.open_audio(tmp_path / "a.mov") as file:
         soundfile.write(tmp_path / "a.wav", file.read(10**6), file.samplerate, subtype="PCM_16")
     assert hash_sound(tmp_path / "a.mov") == hash_sound(tmp_path / "a.wav")
-    assert hash_sound(hold_audio(tmp_path / "a.mov")) == hash_sound(tmp_path / "a.wav")
+    assert hash_sound(load_recording(tmp_path / "a.mov")) == hash_sound(tmp_path / "a.wav")
 
 
 @pytest.mark.extras

@@ -208,7 +208,7 @@ def test_copies_of_a_file_that_is_read_once_are_those_that_are_streamed(tiny_enc
     sounds = [audio.hash_sound(path) for path in noises]
     open_audio = audio.open_audio
     monkeypatch.setattr(audio, "open_audio", lambda path: opened.append(path) or open_audio(path))
-    copies = {"speeds": (1.0, 0.9), "sounds": sounds}
+    copies = {"speeds": (1.0, 0.9), "sound_hashes": sounds}
     copies |= {"noisy_speeds": (1.1, 0.9), "channel_speeds": (0.9,)} if altered else {}
     found = represent_utterances(encoder, noises, tmp_path / "cache", **copies)
     np.testing.assert_array_equal(found, np.array(expected, np.float16))

@@ -315,7 +315,7 @@ def test_adapting_holds_the_statistics_of_few_recordings_at_a_time(model, monkey
         assert len(held) <= 3
         return statistics
 
-    monkeypatch.setattr(utterance_predictor, "hold_audio", lambda path: path)
+    monkeypatch.setattr(utterance_predictor, "load_recording", lambda path: path)
     monkeypatch.setattr(UtteranceReader, "_embed", embed)
     UtteranceReader(predictor.model, predictor.spectrogram, predictor.metadata["parameters"], adapt_to=[Path("a.wav")] * 20)
 

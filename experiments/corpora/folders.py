@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from began.audio import UNBOUNDED, hash_sound, is_silent, open_audio, read_blocks
 from began.containers import UNKNOWN
-from began.errors import InputError, counted, printable, raise_passing
+from began.errors import InputError, counted, printable, raise_resource_error
 from began.files import describe_no_file, is_file, shorten
 from began.find_sounds import walk_files
 from experiments.corpora.record import Corpus
@@ -55,7 +55,7 @@ def open_folder(data_dir: str | os.PathLike[str], title: str, how_to_obtain: str
 
 
 def _unreadable(folder: object, error: OSError) -> InputError:
-    raise_passing(error)
+    raise_resource_error(error)
     found = f"a folder that cannot be read ({error.strerror or error})"
     return InputError.about(printable(folder), found, "a readable folder", "check its permissions")
 
@@ -156,7 +156,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     except UnicodeDecodeError as error:
         raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", "save it as UTF-8 CSV") from error
     except OSError as error:
-        raise_passing(error)
+        raise_resource_error(error)
         raise refuse(f"a file that cannot be read ({error.strerror})", "check its permissions") from error
     if "\0" in text:
         raise refuse("null characters, so not a text file", "save it as UTF-8 CSV")

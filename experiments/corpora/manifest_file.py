@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from began.audio import hash_sound, measure_seconds, name_part, split_part
-from began.errors import InputError, counted, name_cause, printable, raise_passing
+from began.errors import InputError, counted, name_cause, printable, raise_resource_error
 from began.files import describe_no_file, is_file, is_folder, shorten
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
@@ -183,7 +183,7 @@ def _read_parquet(path: Path, expected: str) -> list[tuple[int, dict[str, str]]]
         action = "pip install pyarrow, or save it as CSV"
         raise InputError.about(path, "a Parquet file, which needs pyarrow", "that it is installed", action) from error
     except (OSError, ValueError) as error:
-        raise_passing(error)
+        raise_resource_error(error)
         found = describe_no_file(path) if not is_file(path) else f"a file that cannot be read ({name_cause(error)})"
         raise InputError.about(path, found, f"{expected}, or the same as Parquet", "check the path") from error
     if table.index.names != [None]:

@@ -147,7 +147,7 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings) -> Data:
             tail=settings.tail,
             hop_samples=round(condition.hop_seconds * SAMPLE_RATE),
             mask_seed=mask_seed,
-            sounds=list(corpus.utterances["sound"]),
+            sound_hashes=list(corpus.utterances["sound"]),
             progress=show_embedding,
         )
         for mask_seed in (None, *range(condition.masked_copies))
@@ -193,7 +193,7 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
         speeds=speeds,
         noisy_speeds=altered_speeds,
         channel_speeds=altered_speeds,
-        sounds=list(corpus.utterances["sound"]),
+        sound_hashes=list(corpus.utterances["sound"]),
         progress=show_embedding,
     )
     rows = features.reshape(-1, *features.shape[2:])  # a view: still mapped

@@ -21,7 +21,7 @@ import numpy as np
 from began.errors import InputError, printable
 from began.files import read_attached_json
 from began.spectrogram import SpectrogramConfig
-from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, soften_head
+from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, scale_logits
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONAL
 from experiments.corpora.record import SHORT_HASH
 from experiments.evaluation.condition import HEADS, Condition
@@ -119,7 +119,7 @@ def _write(
     if data.statistics is not None and (calibration := _calibrate(job, data, utterances, condition, settings)):
         metadata = plain({**metadata, "calibration": calibration})
         if task == CATEGORICAL:
-            soften_head(head, calibration["temperature"])
+            scale_logits(head, calibration["temperature"])
     save_predictor(path, build_predictor(encoder, head, metadata))
     print(printable(f"wrote {path}, for own recordings: trained on {trained_on}"))
     if condition.method == "utterance" and condition.front_end == "trimmed":

@@ -27,7 +27,7 @@ from typing import Any
 
 import pandas as pd
 
-from began.errors import InputError, counted, printable, raise_passing
+from began.errors import InputError, counted, printable, raise_resource_error
 from began.files import shorten, write_atomically, write_text
 from classifiers.metrics import TASKS
 from experiments.corpora.record import POOLED as POOLED
@@ -411,7 +411,7 @@ def _refusing(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RecursionError) as error:  # pandas' parser errors are ValueErrors
-        raise_passing(error)
+        raise_resource_error(error)
         found = getattr(error, "strerror", None) or error
         raise InputError.about(path, found, expected, how_to_repair(path)) from error
 

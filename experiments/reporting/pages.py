@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode, v4
 from traitlets.config import Config
 
-from began.errors import InputError, raise_passing
+from began.errors import InputError, raise_resource_error
 from began.files import is_folder, sha256_of, write_text
 from began.published_networks import ENCODER_FILE
 
@@ -92,7 +92,7 @@ def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
         try:
             notebooks[path] = nbformat.read(path, as_version=4)
         except Exception as error:  # nbformat raises errors of its own and of its JSON reader
-            raise_passing(error)
+            raise_resource_error(error)
             found = f"no readable notebook ({error})"
             raise InputError.about(path, found, "an .ipynb file", "restore the project's own") from error
     if not notebooks:
