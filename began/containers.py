@@ -27,7 +27,7 @@ UNDAMAGED, AGAIN = "an undamaged sound file (WAV, FLAC, OGG, MP3, AIFF, …)", "
 SPLIT = "split it into one file per sound"
 
 UNKNOWN = 1 << 62
-"""More samples than any file holds: the number of `frames` where only reading all of a file tells it, libsndfile's for FLAC."""
+"""`frames` of a file whose length is known only after reading it; for FLAC, libsndfile gives a value beyond it."""
 
 PLACEHOLDERS, NEAR = (0x7F000000, 0x80000000, 0x100000000), 0x20000
 """Lengths that programs write in place of an unknown one, give or take NEAR; others write 0."""

@@ -174,12 +174,11 @@ def _pool(blocks: list[Any]) -> list[Any]:
 
 
 def mel_filters(n_bins: int) -> np.ndarray:
-    """Returns triangular filters of equal sums, float32, shape (n_bins, N_MEL_BANDS), for bins from 0 to 8 kHz.
+    """Returns triangular mel filters, each summing to 1: float32, shape (n_bins, N_MEL_BANDS), for bins from 0 to 8 kHz.
 
-    Where bins are wider than the lowest bands, these take the bin at their centre. Bins of a block are taken to lie where its
-    stride puts them. What they see has its centre higher, for convolutions of stride 2 fill up an even size behind its end
-    alone: by one bin of the spectrogram in block 1, three in block 2, seven in blocks 3 and 4, which is up to 109 Hz with 512
-    bins. Training and use share this.
+    A band narrower than a bin takes the bin at its centre. Bins are placed at multiples of the block's stride; the true centre
+    of what they see lies up to 109 Hz higher (512 bins), for convolutions of stride 2 pad an even size at its end alone.
+    Training and use share this.
     """
     import librosa
 

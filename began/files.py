@@ -36,9 +36,8 @@ WEIGHTS = "model.weights.h5"
 """The member of a .keras file that holds the weights; all others are JSON, and small."""
 
 MAX_JSON_BYTES, MAX_NETWORK_BYTES = 1 << 22, (1 << 26) + (1 << 22)
-"""Largest JSON member, and most bytes of all members together, that are read from a .keras file: a small archive can hold huge
-ones, and Keras holds weights three times while it reads them. The default networks have a tenth of the second, those of 128
-base filters 63 MB; a list of 260,000 recordings that a model was trained on takes the first."""
+"""Limits on what is read from a .keras file: 4 MB for a JSON member (260,000 listed recordings), 68 MB in all (128 base filters
+need 63). A small archive can unpack to far more, and Keras holds weights three times while loading."""
 
 NEW_IN_KERAS = ("quantization_config", "input_axes", "output_axes")
 """Members that layers and initialisers have since Keras 3.5, and that networks of this project leave at null."""

@@ -29,10 +29,10 @@ LOUD_LEVEL_DB = -20.0
 """Level that a recording's loud windows get, in decibels: effective value, relative to full scale."""
 
 LOUD_SHARE, LOUD_RANGE_DB = 0.05, 20.0
-"""The loud level is exceeded in this share of the windows, of those that lie at most so far below it."""
+"""The loud level is the one that 5 % of the windows exceed, counting only windows at most 20 dB below it."""
 
 LOUD_SECONDS = 0.1
-"""The search for the loud level begins at the one that is exceeded for so long: a click is no speech."""
+"""The search for it starts at the level exceeded for 0.1 s in all, so that a single click does not set it."""
 
 TRIM_DB = 30.0
 """Ends that lie so far below the loud level are cut off."""
@@ -267,7 +267,7 @@ def measure_speech_seconds(samples: np.ndarray, gain: float) -> float:
 
 
 def _surround(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields the samples of whole windows, float64, and how many of them are new, as if the first and last sample went on.
+    """Yields (samples, n_new): whole windows, float64, with the first and last sample repeated beyond the ends.
 
     So a recording that begins with sound is measured as one that begins with silence.
     """

@@ -1,8 +1,7 @@
 """Networks as ONNX graphs, run by ONNX Runtime: predicting then starts in a second, where TensorFlow takes five.
 
-The graph is made from the layers and weights of a .keras file whenever that is opened, in milliseconds. So there is one for
-every model that was ever saved, it is never older than the weights, and of a stranger's file nothing is run: it gives numbers
-and the names of known layers, as `began.network_file` checks, but no graph.
+The graph is built from layers and weights each time a .keras file is opened, in milliseconds: it works for every saved model
+and cannot be stale, and a stranger's file supplies numbers and layer names, which `began.network_file` checks, never a graph.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Weights = dict[str, np.ndarray]
 
 
 class OnnxNetwork:
-    """A network of a file, or a part of it; it answers to the names that Keras' model has for the same."""
+    """A network of a file, or a part of it, with the methods of a Keras model that this project calls."""
 
     def __init__(self, layer: Layer, weights: Weights, group: str = "") -> None:
         """Takes what `load_onnx_network` reads; nothing is made before it is asked for.

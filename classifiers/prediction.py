@@ -55,7 +55,7 @@ class Prediction:
 
     @property
     def edges_seconds(self) -> np.ndarray:
-        """Between which times each chunk is shown, float64, shape (n_chunks + 1,): the file without a gap or an overlap."""
+        """Edges of the chunks on a time axis, without gaps or overlaps: float64, shape (n_chunks + 1,), from 0 to `seconds`."""
         shown = self.start_seconds[0] + np.arange(len(self.chunk_scores)) * self.hop_seconds
         shown = shown + (self.chunk_seconds - self.hop_seconds) / 2
         return np.concatenate([[0.0], shown[1:], [self.seconds]])

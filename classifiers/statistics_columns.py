@@ -1,4 +1,4 @@
-"""Statistics of utterances of which a head reads some columns: as they are stored, and their normalisation."""
+"""The columns of the utterance statistics that a head uses, selected on reading, and their mean and variance."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Wait = Callable[[], list[TrainedHead]]
 """Waits for heads that are being trained, and returns them without their models or raises what `train_head` raised."""
 
 Submit = Callable[[Sequence[HeadJob]], Wait]
-"""Starts heads that one worker trains one after the other, so that those alike share their graphs."""
+"""Starts a list of heads on one worker, in order; heads of equal shape and parameters share TensorFlow graphs."""
 
 
 def train_heads(jobs: Sequence[HeadJob], workers: int = 1, progress: str | None = "training heads") -> list[TrainedHead]:
