@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from began.arrays import read_arrays
 from began.errors import InputError, raise_resource_error
-from began.files import read_arrays, write_atomically
+from began.files import write_atomically
 
 
 def write_checkpoint(path: Path, model: keras.Model, state: dict[str, Any]) -> None:

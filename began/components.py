@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from began.arrays import read_arrays
 from began.encoder import LAYERS, N_MEL_BANDS, read_seed
 from began.errors import InputError, raise_resource_error
-from began.files import StrPath, describe_no_file, is_file, read_arrays, sha256_of
+from began.files import StrPath, describe_no_file, is_file, sha256_of
 
 N_COMPONENTS = N_MEL_BANDS
 """Of each block: their correlations stand beside what there is of each band. On EmoDB's inner folds 24 scored a point less, and

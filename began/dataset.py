@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from began.arrays import open_npy, write_npy
 from began.audio import hash_sound, load_recording, name_part, split_part
 from began.errors import InputError, name_cause, printable, raise_resource_error
-from began.files import StrPath, is_file, is_there, lock_folder, open_npy, shorten, write_npy, write_text
+from began.files import StrPath, is_file, is_there, lock_folder, shorten, write_text
 from began.find_sounds import list_files
 from began.front_end import stream_chunks
 from began.sound_hashes import State, hash_together, read_file_state

@@ -9,7 +9,8 @@ import numpy as np
 
 from began.audio import SAMPLE_RATE
 from began.errors import InputError
-from began.files import StrPath, read_attached_json, sha256_of
+from began.files import StrPath, sha256_of
+from began.keras_file import read_attached_json
 from began.network_file import load_network
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, mask_spectrograms
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import errno
+import lzma
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
+
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
+"""What reading JSON from a damaged archive raises; RuntimeError: a password, a later version, JSON nested too deep."""
 
 
 def printable(text: object, keep: str = "") -> str:

@@ -14,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 
 from began.errors import InputError, name_cause, printable, raise_resource_error
-from began.files import WEIGHTS, StrPath, open_keras_file
+from began.files import StrPath
+from began.keras_file import WEIGHTS, open_keras_file
 from began.startup import check_keras
 
 KNOWN_CLASSES = (

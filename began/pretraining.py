@@ -19,7 +19,8 @@ from began.checkpoint import read_checkpoint
 from began.dataset import ChunkStore
 from began.distributed import Cluster, DistributedLoop
 from began.errors import InputError
-from began.files import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json, write_atomically
+from began.files import write_atomically
+from began.keras_file import MAX_JSON_BYTES, MAX_NETWORK_BYTES, attach_json
 from began.model import BEGAN
 from began.networks import build_decoder, build_encoder, build_generator
 from began.precision import choose_precision, has_accelerator, require_precision, settle_precision

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from began.arrays import check_npy, open_npy, write_npy
 from began.audio import CHUNK_SAMPLES, hash_sound, load_recording
 from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError, counted, raise_resource_error
-from began.files import StrPath, check_npy, lock_folder, open_npy, write_npy
+from began.files import StrPath, lock_folder
 from began.find_sounds import list_files
 from began.front_end import stream_chunks
 from began.sound_hashes import RECORD, SoundHashes

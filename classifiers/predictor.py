@@ -19,9 +19,10 @@ import numpy as np
 from began.audio import SAMPLE_RATE, TAILS, describe_path, load_recording, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
-from began.files import StrPath, attach_json, read_attached_json, write_atomically
+from began.files import StrPath, write_atomically
 from began.find_sounds import list_files
 from began.front_end import locate_speech, measure_remaining_gain, measure_speech_seconds, stream_chunks
+from began.keras_file import attach_json, read_attached_json
 from began.network_file import load_network
 from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms

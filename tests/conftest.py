@@ -118,7 +118,7 @@ def tiny_corpora(tmp_path_factory) -> Path:
 def tiny_encoder(tmp_path_factory, speech_files) -> Path:
     """An untrained encoder of two base filters, in files as the pre-training writes them."""
     from began.component_analysis import write_components
-    from began.files import attach_json
+    from began.keras_file import attach_json
     from began.networks import build_encoder
     from began.spectrogram import SpectrogramConfig
 

@@ -19,7 +19,8 @@ import pytest
 import soundfile
 
 from began.command_line import run_script
-from began.files import attach_json, lock_folder
+from began.files import lock_folder
+from began.keras_file import attach_json
 
 LEFT_BEHIND = re.compile(r"\.lock|SYNTHETIC\.txt")
 """Files that a refused command may leave: locks are empty, and reused."""

@@ -18,7 +18,7 @@ import soundfile
 
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import read_attached_json
+from began.keras_file import read_attached_json
 from began.utterance_encoder import name_statistics
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments import table2_omg

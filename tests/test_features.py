@@ -24,9 +24,9 @@ from began import published_networks  # noqa: E402
 from began.command_line import run_script  # noqa: E402
 from began.encoder import LAYERS, load_frozen_encoder  # noqa: E402
 from began.errors import InputError  # noqa: E402
-from began.files import attach_json, read_attached_json  # noqa: E402
 from began.find_sounds import list_files  # noqa: E402
 from began.front_end import stream_speech  # noqa: E402
+from began.keras_file import attach_json, read_attached_json  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.representation import embed, represent_corpus, represent_utterances  # noqa: E402
 from began.spectrogram import stream_spectrogram  # noqa: E402

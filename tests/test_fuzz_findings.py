@@ -15,7 +15,7 @@ from fuzz import READERS, make_input, make_sounds
 
 from began.audio import read_audio
 from began.errors import InputError
-from began.files import MAX_JSON_BYTES, attach_json, read_attached_json
+from began.keras_file import MAX_JSON_BYTES, attach_json, read_attached_json
 from experiments.corpora import load
 from experiments.corpora.record import RESERVED_LABELS
 

@@ -20,7 +20,7 @@ from classifiers.grouping import choose_channels, group_by_speaker, name_source
 pytest.importorskip("keras")
 
 from began.encoder import load_frozen_encoder  # noqa: E402
-from began.files import attach_json  # noqa: E402
+from began.keras_file import attach_json  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder  # noqa: E402

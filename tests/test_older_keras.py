@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from began.encoder import load_frozen_encoder
-from began.files import NEW_IN_KERAS, sha256_of
+from began.files import sha256_of
+from began.keras_file import NEW_IN_KERAS
 from classifiers.heads import build_head
 from classifiers.predictor import build_predictor, read_description, save_predictor
 
@@ -53,7 +54,7 @@ def test_no_file_names_what_older_versions_do_not_know(saved):
 
 def test_members_that_say_something_stay(tmp_path):
     """They cannot be left out: the file then needs the Keras that wrote it."""
-    from began.files import attach_json
+    from began.keras_file import attach_json
 
     with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
         archive.writestr("config.json", '{"config": {"input_axes": [0], "output_axes": null, "seed": null}}')

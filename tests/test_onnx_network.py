@@ -21,7 +21,7 @@ import keras  # noqa: E402
 from began.command_line import run_script  # noqa: E402
 from began.encoder import load_frozen_encoder, run_network  # noqa: E402
 from began.errors import InputError  # noqa: E402
-from began.files import attach_json  # noqa: E402
+from began.keras_file import attach_json  # noqa: E402
 from began.network_file import UnknownLayer, load_network  # noqa: E402
 from began.networks import build_decoder, build_encoder  # noqa: E402
 from began.onnx_network import OnnxNetwork, load_onnx_network  # noqa: E402

@@ -16,8 +16,8 @@ import soundfile
 from began.audio import hash_sound
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import read_attached_json
 from began.find_sounds import find_sounds
+from began.keras_file import read_attached_json
 from experiments.corpora.folders import read_table
 
 
@@ -45,7 +45,7 @@ def read_sound(folder: Path) -> None:
 
 
 def read_cache(folder: Path) -> None:
-    from began.files import write_npy
+    from began.arrays import write_npy
     from began.representation import _read_cached
 
     with write_npy(folder / "a.npy", "<f4", (2,)) as append:

@@ -22,8 +22,8 @@ from began import audio, published_networks
 from began.audio import cut_chunks, read_audio
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import attach_json, read_attached_json
 from began.find_sounds import find_sounds
+from began.keras_file import attach_json, read_attached_json
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers import export, picture, predict, predictor
 from classifiers.metrics import aggregate_chunks

@@ -23,7 +23,7 @@ from began.callbacks import find_trouble, measure_diversity
 from began.checkpoint import read_checkpoint, write_checkpoint
 from began.dataset import ChunkStore
 from began.errors import InputError
-from began.files import read_attached_json
+from began.keras_file import read_attached_json
 from began.pretraining import build_began, pretrain
 from began.pretraining_settings import AUTO, FLOAT32, MIXED, PretrainingSettings, Schedule
 from began.startup import start_backend
@@ -574,7 +574,7 @@ def test_the_published_card_is_what_is_written_today(tmp_path):
 
 def test_the_card_of_an_autoencoder_names_no_noise(tmp_path):
     """Which its generator, that it does not have, would be fed with."""
-    from began.files import attach_json, read_attached_json
+    from began.keras_file import attach_json, read_attached_json
     from experiments.reporting.model_card import write_model_card
 
     for name in ("config.json", "history.csv", "encoder.keras"):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from small_results import SMALL_RUN, read_results
 
-from began.files import attach_json, sha256_of
+from began.files import sha256_of
+from began.keras_file import attach_json
 
 
 def test_the_whole_run_again_is_the_same_to_the_bit(small_run, tmp_path):

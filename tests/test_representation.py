@@ -9,7 +9,7 @@ import soundfile
 
 from began.audio import hash_sound, name_part
 from began.errors import InputError
-from began.files import attach_json
+from began.keras_file import attach_json
 from began.sound_hashes import SoundHashes
 from began.spectrogram import SpectrogramConfig
 

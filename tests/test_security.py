@@ -25,7 +25,7 @@ import pytest
 
 from began.command_line import run_script
 from began.errors import InputError
-from began.files import attach_json
+from began.keras_file import attach_json
 from began.spectrogram import SpectrogramConfig
 from experiments.evaluation.conditions import BASE_ENCODER
 

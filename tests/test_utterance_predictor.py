@@ -18,8 +18,8 @@ keras = pytest.importorskip("keras")
 from began import utterance_encoder  # noqa: E402
 from began.encoder import load_frozen_encoder  # noqa: E402
 from began.errors import InputError  # noqa: E402
-from began.files import attach_json  # noqa: E402
 from began.front_end import stream_speech  # noqa: E402
+from began.keras_file import attach_json  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig, stream_spectrogram  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder, fill_up  # noqa: E402
@@ -269,7 +269,7 @@ def test_what_little_the_chosen_answers_had_is_noted(model, sound, joy_and_neutr
 def test_a_damaged_description_is_refused(model, tmp_path, change, capsys):
     import shutil
 
-    from began.files import read_attached_json
+    from began.keras_file import read_attached_json
 
     path = tmp_path / "model.keras"
     shutil.copy(model, path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from began.files import check_npy, open_npy
+from began.arrays import check_npy, open_npy
 from began.startup import count_cores, start_backend
 from experiments.benchmarks import alternate, make_row, write_speech
 from experiments.evaluation.data import ALTERED_SPEEDS, SPEEDS

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from began.files import write_npy
+from began.arrays import write_npy
 from experiments.benchmarks import make_row, peak_memory_gb, run_in_process
 
 BUDGET_GB = 2.5

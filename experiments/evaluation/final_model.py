@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from began.errors import InputError, printable
-from began.files import read_attached_json
+from began.keras_file import read_attached_json
 from began.spectrogram import SpectrogramConfig
 from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, scale_logits
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONAL

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from began.arrays import open_npy, write_npy
 from began.errors import InputError, printable
-from began.files import UNFINISHED, lock_folder, open_npy, write_npy
+from began.files import UNFINISHED, lock_folder
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL
 from classifiers.training import BLOCK

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from began.encoder import load_frozen_encoder
 from began.errors import InputError
-from began.files import read_attached_json
+from began.keras_file import read_attached_json
 from began.network_file import load_network
 from began.published_networks import ENCODER
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
