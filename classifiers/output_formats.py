@@ -10,7 +10,8 @@ import numpy as np
 
 from began.errors import printable
 from classifiers.grouping import MIX, name_source
-from classifiers.predictor import FAR, NO_SPEECH, Prediction, Predictor
+from classifiers.prediction import Prediction
+from classifiers.predictor import FAR, NO_SPEECH, Predictor
 
 DIGITS = 4
 """Of scores, behind the point."""

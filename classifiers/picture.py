@@ -19,7 +19,8 @@ from began.spectrogram import SpectrogramConfig, stream_spectrogram, to_decibels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from classifiers.predictor import Prediction, Predictor
+    from classifiers.prediction import Prediction
+    from classifiers.predictor import Predictor
 
 WAVE, INK, GREY, LINE = "#3B6E8F", "#222222", "#9A9A9A", "#BBBBBB"
 AROUSAL, VALENCE = "#D55E00", "#0072B2"  # told apart with every common colour blindness

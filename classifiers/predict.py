@@ -34,6 +34,7 @@ from began.network_file import UnknownLayer
 from began.onnx_network import load_onnx_network
 from began.startup import BACKENDS, start_backend
 from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, choose_windows
+from classifiers.description import read_description
 from classifiers.grouping import (
     BOTH,
     CHOICES,
@@ -44,9 +45,10 @@ from classifiers.grouping import (
     find_usable,
     group_by_speaker,
 )
-from classifiers.heads import UTTERANCE
+from classifiers.head_parameters import UTTERANCE
 from classifiers.output_formats import FORMATS
-from classifiers.predictor import Prediction, Predictor, load_predictor, read_description
+from classifiers.prediction import Prediction
+from classifiers.predictor import Predictor, load_predictor
 from classifiers.utterance_predictor import ENOUGH_TO_ADAPT, check_enough
 
 MOST_LISTED = 50

@@ -16,24 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, TAILS, describe_path, load_recording, measure_seconds
+from began.audio import SAMPLE_RATE, describe_path, load_recording, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import StrPath, write_atomically
 from began.find_sounds import list_files
 from began.front_end import locate_speech, measure_remaining_gain, measure_speech_seconds, stream_chunks
-from began.keras_file import attach_json, read_attached_json
+from began.keras_file import attach_json
 from began.network_file import load_network
 from began.representation import batch_chunks
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, pool_bands
 from classifiers.calibration import UNSURE_BELOW
-from classifiers.heads import KINDS, SECOND, UTTERANCE, choose_statistics, resolve_parameters
-from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONS, TASKS, aggregate_chunks
-from classifiers.prediction import Prediction as Prediction
+from classifiers.description import EXPECTED, read_description
+from classifiers.head_parameters import SECOND, UTTERANCE, choose_statistics
+from classifiers.metrics import CATEGORICAL, DIMENSIONS, aggregate_chunks
+from classifiers.prediction import Prediction
 from classifiers.utterance_predictor import UtteranceReader, predict_utterances
-
-EXPECTED = "model.keras as the tables write it"
 
 UNSURE, FAR = "unsure", "unlike the training recordings"
 """Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
@@ -269,48 +268,6 @@ class _File:
         except InputError as error:
             error.__cause__ = error.__context__ = None
             self.error = error.with_traceback(None)  # which would hold this frame, and the frame this file, and so each other
-
-
-def read_description(path: StrPath) -> dict[str, Any]:
-    """Returns what a predictor's file tells of itself, checked, without opening the network.
-
-    Raises:
-        InputError: no such file, damaged, or not a predictor of this project.
-    """
-    found = read_attached_json(path, "head")
-    kind = found.get("kind", SECOND)  # files of version 0.1 name none
-    allowed = {"task": TASKS, "tail": TAILS, "aggregation": AGGREGATIONS}
-    problems = [f"the {name} {str(found.get(name))[:40]!r}" for name in allowed if found.get(name) not in allowed[name]]
-    problems += [] if kind in KINDS else [f"the kind {str(kind)[:40]!r}"]
-    if found.get("task") == CATEGORICAL and not _are_names(found.get("labels")):
-        problems.append("labels that are no names")
-    if kind == UTTERANCE and not problems:
-        problems += _check_utterance_head(found)
-    if problems:
-        raise InputError.about(path, f"a model with {problems[0]}", EXPECTED, "give a file that this project wrote")
-    spectrogram = SpectrogramConfig.from_dict(found.get("spectrogram"), path)
-    return {**found, "spectrogram": spectrogram.to_dict()}
-
-
-def _check_utterance_head(found: dict[str, Any]) -> list[str]:
-    speeds = found.get("speeds")
-    problems = []
-    if not isinstance(speeds, list) or not speeds or not all(isinstance(s, (int, float)) and 0.5 <= s <= 2 for s in speeds):
-        problems.append("speeds that are not numbers from 0.5 to 2")
-    try:
-        found["parameters"] = resolve_parameters(found["task"], found.get("parameters"), UTTERANCE)
-    except (InputError, TypeError, AttributeError) as error:
-        problems.append(f"parameters that cannot be used ({error})")
-    calibration = found.get("calibration")
-    if calibration is not None and not (isinstance(calibration, dict) and isinstance(calibration.get("far_distance"), float)):
-        problems.append("a calibration that cannot be used")
-    return problems
-
-
-def _are_names(labels: Any) -> bool:
-    if not isinstance(labels, list) or not all(isinstance(x, str) and x and x.isprintable() for x in labels):
-        return False
-    return 1 < len(labels) == len(set(labels))
 
 
 def build_predictor(encoder: FrozenEncoder | UtteranceEncoder, head_model: Any, metadata: dict[str, Any]) -> Predictor:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from began.errors import InputError, counted, name_cause, raise_resource_error
 from began.files import StrPath, write_atomically
-from classifiers.heads import resolve_parameters
+from classifiers.head_parameters import resolve_parameters
 from classifiers.spaces import FIRST_POINTS, SPACES, compile_space
 from classifiers.training import HeadJob
 from classifiers.workers import Submit, Wait, head_workers, spark_workers

@@ -35,9 +35,7 @@ class ChosenColumns:
         name = getattr(self.features, "filename", None)
         measure = _measure_all_columns if name else _measure_all_columns.__wrapped__
         mean, variance = measure(_Rows(self.features, rows, (str(name), rows.tobytes())))
-        variance = variance[:, self.columns]
-        floor = max(heads.VARIANCE_FLOOR * float(variance.mean()), 1e-12)
-        return mean[:, self.columns], np.maximum(variance, floor)
+        return mean[:, self.columns], heads.raise_to_floor(variance[:, self.columns])
 
 
 class _Rows:

@@ -20,6 +20,7 @@ import pandas as pd
 
 from began.errors import InputError
 from classifiers import heads, metrics
+from classifiers.head_parameters import SECOND, UTTERANCE, choose_statistics, resolve_parameters
 from classifiers.metrics import CATEGORICAL
 from classifiers.statistics_columns import BLOCK, ChosenColumns
 
@@ -71,8 +72,8 @@ class HeadJob:
 
     @property
     def kind(self) -> str:
-        """One of `heads.KINDS`."""
-        return heads.SECOND if self.statistics is None else heads.UTTERANCE
+        """One of `classifiers.head_parameters.KINDS`."""
+        return SECOND if self.statistics is None else UTTERANCE
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class TrainedHead:
         """
         if statistics is None:
             return _apply(self.model, features, rows)
-        chosen = ChosenColumns(features, heads.choose_statistics(self.parameters, statistics))
+        chosen = ChosenColumns(features, choose_statistics(self.parameters, statistics))
         return _apply(self.model, chosen, rows)
 
 
@@ -140,13 +141,13 @@ def train_head(job: HeadJob) -> TrainedHead:
 
 def choose_columns(job: HeadJob) -> ChosenColumns:
     """Returns the statistics that a head of the kind UTTERANCE reads."""
-    parameters = heads.resolve_parameters(job.task, job.parameters, job.kind)
-    return ChosenColumns(job.features, heads.choose_statistics(parameters, job.statistics))
+    parameters = resolve_parameters(job.task, job.parameters, job.kind)
+    return ChosenColumns(job.features, choose_statistics(parameters, job.statistics))
 
 
 def _check(job: HeadJob) -> HeadJob:
     """The job with all parameters, and arrays of the types that the training needs."""
-    parameters = heads.resolve_parameters(job.task, job.parameters, job.kind)
+    parameters = resolve_parameters(job.task, job.parameters, job.kind)
     if job.statistics is not None:
         features = choose_columns(job)
         n_epochs = math.ceil(parameters["n_steps"] / math.ceil(max(1, len(job.rows)) / parameters["batch_size"]))
@@ -224,7 +225,7 @@ def _fit_trunk(model: keras.Model, job: HeadJob) -> tuple[list[dict[str, float]]
         if not np.isfinite(loss):
             break
         history.append({"epoch": epoch, "loss": loss})
-        if job.validation_rows is None or (job.kind == heads.UTTERANCE and epoch < job.epochs):
+        if job.validation_rows is None or (job.kind == UTTERANCE and epoch < job.epochs):
             continue
         measured = _measure_validation(_apply(graphs.predict, inputs, validation_rows), job)
         history[-1].update({f"validation_{name}": value for name, value in measured.items()})

@@ -20,7 +20,8 @@ from began.front_end import Speech, locate_speech, measure_remaining_gain, measu
 from began.spectrogram import SpectrogramConfig, stream_spectrogram
 from began.utterance_encoder import UtteranceEncoder, run_on_any_length
 from classifiers.calibration import measure_distances
-from classifiers.heads import as_columns, choose_statistics
+from classifiers.head_parameters import choose_statistics
+from classifiers.heads import as_columns
 from classifiers.prediction import Prediction
 
 ENOUGH_TO_ADAPT = 10

@@ -29,8 +29,9 @@ from began.errors import InputError, printable
 from began.files import lock_folder, sha256_of
 from began.sound_hashes import SoundHashes
 from began.startup import start_backend
+from classifiers.description import read_description
 from classifiers.metrics import CATEGORICAL
-from classifiers.predictor import load_predictor, read_description
+from classifiers.predictor import load_predictor
 from experiments.corpora import open_corpus
 from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.manifest_file import SPLITS

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from began.audio import cut_chunks, read_audio
 from began.errors import InputError
 from began.spectrogram import SpectrogramConfig
-from classifiers.predictor import read_description
+from classifiers.description import read_description
 from experiments.corpora import manifest_file, omg
 
 MEMORY_BYTES = 4 << 30

@@ -266,7 +266,7 @@ def test_no_model_where_none_can_be_made(tmp_path):
 
 def test_the_models_parameters_are_the_best_in_the_mean_over_all_searches(tmp_path):
     """Losses of searches with other training parts do not compare: the lowest of all is not the best."""
-    from classifiers.heads import resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
 
     condition, filters = Condition("custom", "mine"), (16, 32, 48, 64)
     losses = {"a-categorical": (0.6, 0.5, 0.1, np.nan), "b": (0.3, 0.1, np.nan, 0.1), "c": (0.3, 0.4, 0.1, 0.1)}
@@ -290,7 +290,7 @@ def test_the_models_parameters_are_the_best_in_the_mean_over_all_searches(tmp_pa
 
 
 def test_searches_without_a_success_in_common_leave_no_model_and_their_scores(tmp_path, capsys):
-    from classifiers.heads import resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
 
     condition = Condition("custom", "mine")
     for fold, failed in (("a", 1), ("b", 0)):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from documents import DOCUMENTS, README, RESULTS, ROOT, find_parsers, find_spans
 
-from classifiers.predictor import read_description
+from classifiers.description import read_description
 from experiments.evaluation.conditions import EXPERIMENTS
 
 TEXT = README.read_text(encoding="utf-8")

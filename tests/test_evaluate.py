@@ -30,7 +30,7 @@ def models(tiny_encoder, tmp_path_factory):
     from began.components import read_components
     from began.encoder import load_frozen_encoder
     from began.utterance_encoder import UtteranceEncoder
-    from classifiers import heads
+    from classifiers import head_parameters, heads
     from classifiers.predictor import build_predictor, save_predictor
 
     folder, made = tmp_path_factory.mktemp("models"), {}
@@ -38,9 +38,9 @@ def models(tiny_encoder, tmp_path_factory):
     whole = UtteranceEncoder.of(frozen, "normalized", read_components(tiny_encoder))
     common = {"tail": "overlap", "aggregation": "mean", "corpus": "toy", "experiment": "custom", "condition": "toy"}
     for kind, task in (("second", "categorical"), ("utterance", "categorical"), ("utterance", "dimensional")):
-        parameters, shape = heads.resolve_parameters(task, kind=kind), frozen.feature_shape
+        parameters, shape = head_parameters.resolve_parameters(task, kind=kind), frozen.feature_shape
         if kind == "utterance":
-            columns = heads.choose_statistics(parameters, whole.statistics)
+            columns = head_parameters.choose_statistics(parameters, whole.statistics)
             shape = (40, 1, len(columns))
         n_outputs = len(LABELS) if task == "categorical" else 2
         normalization = np.zeros((shape[0], shape[-1]), np.float32), np.ones((shape[0], shape[-1]), np.float32)

@@ -156,12 +156,12 @@ def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
 def test_a_default_head_on_utterances_is_trained_once(tmp_path, monkeypatch):
     """Its steps are a parameter: there is nothing that inner folds could choose."""
     from began.utterance_encoder import name_statistics
-    from classifiers import heads, workers
+    from classifiers import head_parameters, workers
 
     data, names, trained, plain = make_data(n_chunks=1), name_statistics((1, 1, 1, 1), True), [], workers.train_head
     features = np.random.default_rng(3).standard_normal((len(data.features), 40, 1, len(names))).astype(np.float32)
     data = replace(data, features=features, statistics=names)
-    monkeypatch.setitem(heads._DEFAULTS["utterance", CATEGORICAL], "n_steps", 5)
+    monkeypatch.setitem(head_parameters._DEFAULTS["utterance", CATEGORICAL], "n_steps", 5)
     monkeypatch.setattr(workers, "train_head", lambda job: trained.append(job) or plain(job))
     split, given = PROTOCOLS["leave one speaker out"](data), {"correlations": "none"}
     outcome = search_and_train(data, CATEGORICAL, [split], SETTINGS, 1, tmp_path, search=False, given=given)
@@ -611,7 +611,8 @@ def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpo
 
 
 def test_an_ensemble_scores_as_the_mean_of_its_members():
-    from classifiers.heads import UTTERANCE, merge_scores
+    from classifiers.head_parameters import UTTERANCE
+    from classifiers.heads import merge_scores
     from classifiers.training import HeadJob, train_head
     from experiments.evaluation.searched_heads import list_members, train_ensembles
 
@@ -647,7 +648,7 @@ def describe_copies_of(features_of: Path) -> list[int]:
 
 
 def test_without_altered_copies_a_condition_has_its_own_name_and_features(tiny_corpora, tiny_encoder, tmp_path, monkeypatch):
-    from classifiers.predictor import read_description
+    from classifiers.description import read_description
     from experiments.evaluation import data
 
     monkeypatch.setattr(data, "SPEEDS", (1.0, 0.9))

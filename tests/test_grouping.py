@@ -24,7 +24,8 @@ from began.keras_file import attach_json  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder  # noqa: E402
-from classifiers.heads import UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.head_parameters import UTTERANCE, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.heads import build_head  # noqa: E402
 from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from began.errors import InputError
-from classifiers import heads
+from classifiers import head_parameters, heads
 
 SHAPE = (8, 4, 6)
 
@@ -39,7 +39,7 @@ def test_embeddings_are_read_too():
     assert head(np.zeros((2, 12), np.float32)).shape == (2, 3)
 
 
-@pytest.mark.parametrize("pooling", heads.POOLINGS)
+@pytest.mark.parametrize("pooling", head_parameters.POOLINGS)
 def test_every_pooling(features, pooling):
     parameters = {"dense_units": 5, "dense_dropout": 0.1, "input_dropout": 0.1, "stride_frequency": 2}
     assert heads.build_head("categorical", SHAPE, 3, {"pooling": pooling, **parameters})(features[:2]).shape == (2, 3)
@@ -82,10 +82,12 @@ def test_normalization_of_a_constant_bin_stays_finite():
 
 def test_parameters_are_checked_all_at_once_and_plain():
     with pytest.raises(InputError) as caught:
-        heads.resolve_parameters("categorical", {"filters": 0, "pooling": "sum", "momentun": 1, "dropout": float("nan")})
+        head_parameters.resolve_parameters(
+            "categorical", {"filters": 0, "pooling": "sum", "momentun": 1, "dropout": float("nan")}
+        )
     for found in ("filters: found 0", "'sum'", "momentun: unknown", "nan"):
         assert found in str(caught.value)
-    resolved = heads.resolve_parameters("categorical", {"filters": np.int64(3), "learning_rate": np.float64(0.5)})
+    resolved = head_parameters.resolve_parameters("categorical", {"filters": np.int64(3), "learning_rate": np.float64(0.5)})
     assert {type(value) for value in resolved.values()} <= {int, float, str}
 
 
@@ -124,7 +126,7 @@ def test_losses_golden():
 
 def test_head_works_with_plain_keras_fit(features):
     head = heads.build_head("categorical", SHAPE, 3)
-    head.compile(heads.build_optimizer(heads.resolve_parameters("categorical")), "sparse_categorical_crossentropy")
+    head.compile(heads.build_optimizer(head_parameters.resolve_parameters("categorical")), "sparse_categorical_crossentropy")
     assert np.isfinite(head.fit(features, np.arange(30) % 3, shuffle=False, verbose=0).history["loss"][0])
 
 
@@ -132,7 +134,7 @@ def test_head_works_with_plain_keras_fit(features):
 def test_windows_of_bands_are_a_strided_convolution(n_bands):
     import keras
 
-    parameters = heads.resolve_parameters("categorical", {"filters": 6, "kernel_frequency": 4}, "utterance")
+    parameters = head_parameters.resolve_parameters("categorical", {"filters": 6, "kernel_frequency": 4}, "utterance")
     trunk = heads.build_trunk("categorical", (n_bands, 1, 5), 3, parameters)
     maps = np.random.default_rng(0).normal(size=(2, n_bands, 1, 5)).astype(np.float32)
     windows = keras.Model(trunk.input, trunk.get_layer("convolution1").output)(maps)
@@ -154,7 +156,8 @@ def test_a_merged_head_gives_the_mean_of_the_logits(task, n_convolutions):
     parameters, n_outputs = {"n_convolutions": n_convolutions, "filters": 4, "kernel_frequency": 8}, 2
     normalization = generator.normal(size=(40, 3)).astype(np.float32), np.full((40, 3), 4.0, np.float32)
     members = [
-        heads.build_head(task, (40, 1, 3), n_outputs, parameters, seed, normalization, heads.UTTERANCE) for seed in range(3)
+        heads.build_head(task, (40, 1, 3), n_outputs, parameters, seed, normalization, head_parameters.UTTERANCE)
+        for seed in range(3)
     ]
     for member in members:  # biases start as 0
         for layer in member.get_layer("trunk").layers:

@@ -16,8 +16,9 @@ import pytest
 from began.encoder import load_frozen_encoder
 from began.files import sha256_of
 from began.keras_file import NEW_IN_KERAS
+from classifiers.description import read_description
 from classifiers.heads import build_head
-from classifiers.predictor import build_predictor, read_description, save_predictor
+from classifiers.predictor import build_predictor, save_predictor
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = sorted((ROOT / "results").rglob("*.keras"))

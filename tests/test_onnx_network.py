@@ -28,7 +28,8 @@ from began.onnx_network import OnnxNetwork, load_onnx_network  # noqa: E402
 from began.spectrogram import SpectrogramConfig  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder, run_on_any_length  # noqa: E402
 from classifiers import predict  # noqa: E402
-from classifiers.heads import KINDS, SECOND, UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.head_parameters import KINDS, SECOND, UTTERANCE, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.heads import build_head  # noqa: E402
 from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
 from classifiers.utterance_predictor import UtteranceReader  # noqa: E402
 

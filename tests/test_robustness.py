@@ -14,7 +14,7 @@ import soundfile
 from began.audio import SAMPLE_RATE, read_audio
 from began.command_line import run_script
 from began.sound_hashes import SoundHashes
-from classifiers import heads
+from classifiers import head_parameters
 from experiments import robustness
 from experiments.corpora import open_corpus, synthetic
 from experiments.corpora.equal_sounds import read_sounds
@@ -147,7 +147,7 @@ def done(tiny_encoder, tmp_path_factory):
     argv = ["--data-dir", data, "--encoder", tiny_encoder, "--results-dir", folder / "results"]
     argv += ["--alterations", *CHOSEN[1:]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+        patch.setitem(head_parameters._DEFAULTS["utterance", "categorical"], "n_steps", 20)
         patch.setattr(robustness, "EPOCHS", 2)
         assert run(*argv) == 0
     return folder / "results", argv
@@ -217,11 +217,11 @@ def test_a_head_is_adapted_as_predict_does(done, tiny_encoder, number, n_drawn):
     first = np.flatnonzero(speakers == speakers[0])
     others = data.chunks_of(np.flatnonzero(speakers != speakers[0]), copies=True)
     job = head_job(data, "categorical", settings)
-    parameters = heads.resolve_parameters("categorical", kind=job.kind) | {"n_steps": 1}
+    parameters = head_parameters.resolve_parameters("categorical", kind=job.kind) | {"n_steps": 1}
     head = train_head(replace(job, parameters=parameters, seed=0, rows=others))
     rows = data.scored_of(first)
     found = adapt(head, data, rows, number, [0])
-    columns = heads.choose_statistics(head.parameters, data.statistics)
+    columns = head_parameters.choose_statistics(head.parameters, data.statistics)
     trained = data.features[others][..., columns].astype(np.float64).mean(axis=0)
     before = data.features[rows][..., columns].astype(np.float32)
     for copy in np.unique(data.number[rows]):
@@ -307,7 +307,7 @@ def test_what_is_missing_is_added_to_the_same_bits(done, monkeypatch, tmp_path):
         "_altered",
         lambda corpus, alteration, *others: altering.append(alteration) or real(corpus, alteration, *others),
     )
-    monkeypatch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+    monkeypatch.setitem(head_parameters._DEFAULTS["utterance", "categorical"], "n_steps", 20)
     monkeypatch.setattr(robustness, "EPOCHS", 2)
     assert run(*argv[:4], "--results-dir", again, *argv[6:]) == 0
     assert altering == [ALTERATIONS["noise_0_db"]]
@@ -350,7 +350,7 @@ def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
             return self.machine.fit(features, targets)
 
     monkeypatch.setattr(machinery, "prepare", number)
-    monkeypatch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 5)
+    monkeypatch.setitem(head_parameters._DEFAULTS["utterance", "categorical"], "n_steps", 5)
     monkeypatch.setattr(training, "train_head", train)
     monkeypatch.setattr(machinery, "_score", watch(machinery._score))
     monkeypatch.setattr(machinery, "make_classifier", Machine)

@@ -22,7 +22,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # so that this process tra
 from began.errors import InputError
 from began.utterance_encoder import name_statistics
 from classifiers import search, workers
-from classifiers.heads import DEFAULT_PARAMETERS, resolve_parameters
+from classifiers.head_parameters import DEFAULT_PARAMETERS, resolve_parameters
 from classifiers.search import search_head
 from classifiers.spaces import SPACES, compile_space
 from classifiers.training import HeadJob, train_head

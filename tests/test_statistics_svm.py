@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from began.errors import InputError
 from began.utterance_encoder import name_statistics
-from classifiers.heads import choose_statistics
+from classifiers.head_parameters import choose_statistics
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL, unweighted_average_recall
 from experiments.corpora.record import Corpus
 from experiments.evaluation import statistics_svm

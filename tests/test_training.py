@@ -191,7 +191,8 @@ def test_agrees_with_keras_fit_to_rounding(corpus):
     """One batch an epoch and no dropout leave nothing to the order of chunks: plain `fit` does the same steps."""
     parameters = {"filters": 4, "batch_size": 1000, "dropout": 0.0}
     ours = train_head(make_job(corpus, parameters=parameters, epochs=5, validation_rows=None))
-    from classifiers.heads import build_optimizer, measure_normalization, resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
+    from classifiers.heads import build_optimizer, measure_normalization
 
     features, label = corpus["features"][corpus["rows"]], corpus["label"][corpus["rows"]]
     theirs = build_head("categorical", features.shape[1:], N_CLASSES, parameters, 1, measure_normalization(features))

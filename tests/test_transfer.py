@@ -12,7 +12,7 @@ from synthetic_corpora import write_savee
 
 from began.command_line import run_script
 from began.errors import InputError
-from classifiers import heads
+from classifiers import head_parameters
 from experiments.corpora import load, synthetic
 from experiments.corpora.record import Corpus
 from experiments.evaluation import transfer_runs
@@ -231,7 +231,7 @@ def done(tiny_encoder, tmp_path_factory):
     argv = ["--emodb-dir", emodb, "--savee-dir", savee, "--encoder", tiny_encoder, "--results-dir", folder / "results"]
     argv += ["--runs", 2, "--shots", 0, 10, "--workers", 1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+        patch.setitem(head_parameters._DEFAULTS["utterance", "categorical"], "n_steps", 20)
         assert run(*argv) == 0
     return folder / "results", argv
 
@@ -321,7 +321,7 @@ def test_what_is_complete_is_not_done_again_and_what_is_missing_comes_out_the_sa
     shutil.copytree(results, again)
     argv = [*argv[:6], "--results-dir", again, *argv[8:]]
     before = (results / "tables" / "transfer.md").read_text(encoding="utf-8")
-    monkeypatch.setitem(heads._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+    monkeypatch.setitem(head_parameters._DEFAULTS["utterance", "categorical"], "n_steps", 20)
     missing = [
         again / "transfer" / f"emodb_to_savee_{name}" / "run2" for name in ("functionals_alone_10", "utterance_head_source_10")
     ]

@@ -24,7 +24,8 @@ from began.networks import build_encoder  # noqa: E402
 from began.spectrogram import SpectrogramConfig, stream_spectrogram  # noqa: E402
 from began.utterance_encoder import UtteranceEncoder, fill_up  # noqa: E402
 from classifiers import output_formats, predict, utterance_predictor  # noqa: E402
-from classifiers.heads import UTTERANCE, build_head, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.head_parameters import UTTERANCE, choose_statistics, resolve_parameters  # noqa: E402
+from classifiers.heads import build_head  # noqa: E402
 from classifiers.predictor import NO_CHOICE, build_predictor, load_predictor, save_predictor  # noqa: E402
 from classifiers.utterance_predictor import UtteranceReader  # noqa: E402
 

@@ -40,7 +40,7 @@ def _train(folder: Path, n_utterances: int) -> tuple[float, float]:
     import tensorflow as tf
 
     from began.utterance_encoder import name_statistics
-    from classifiers.heads import resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
     from classifiers.training import HeadJob, train_head
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -39,7 +39,8 @@ def benchmark(
     from began.encoder import freeze
     from began.networks import build_encoder
     from began.spectrogram import SpectrogramConfig, compute_spectrograms
-    from classifiers.heads import build_head, build_optimizer, measure_normalization, resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
+    from classifiers.heads import build_head, build_optimizer, measure_normalization
     from classifiers.training import HeadJob
     from classifiers.workers import train_heads
 

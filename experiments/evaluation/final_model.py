@@ -177,7 +177,7 @@ def choose_parameters(results_dir: Path, condition: Condition, task: str) -> dic
     Raises:
         InputError: no parameters were tried with success by all the searches.
     """
-    from classifiers.heads import resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
 
     trials = read_trials(results_dir, condition.experiment, condition.name)
     of_task = trials[trials["task"] == task] if len(trials) else trials

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from classifiers.heads import DEFAULT_PARAMETERS, build_head, measure_normalization
+from classifiers.head_parameters import DEFAULT_PARAMETERS
+from classifiers.heads import build_head, measure_normalization
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer

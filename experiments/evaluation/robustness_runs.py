@@ -25,7 +25,7 @@ from began.errors import printable
 from began.files import lock_folder
 from began.sound_hashes import SoundHashes
 from began.startup import count_cores
-from classifiers.heads import choose_statistics
+from classifiers.head_parameters import choose_statistics
 from classifiers.metrics import CATEGORICAL
 from classifiers.statistics_columns import ChosenColumns
 from experiments.corpora.equal_sounds import read_sounds, refuse_changed
@@ -151,7 +151,7 @@ def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings
         return [make_classifier(PENALTY).fit(own.features[part], targets[part]) for part in parts]
     from tqdm import tqdm
 
-    from classifiers.heads import resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
     from classifiers.training import train_head
 
     job = head_job(own, CATEGORICAL, settings)

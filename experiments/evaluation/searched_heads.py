@@ -56,7 +56,7 @@ def search_and_train(
     are the default ones; the inner folds choose the number of epochs of a head on one second, and nothing of one on whole
     utterances. With more than one seed, a head is the mean of as many.
     """
-    from classifiers.heads import resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
     from classifiers.search import search_head
 
     job = head_job(data, task, settings)

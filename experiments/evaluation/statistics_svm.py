@@ -21,7 +21,7 @@ import pandas as pd
 
 from began.errors import InputError
 from began.files import shorten
-from classifiers.heads import choose_statistics
+from classifiers.head_parameters import choose_statistics
 from classifiers.metrics import CATEGORICAL, score_utterances
 from classifiers.statistics_columns import BLOCK
 from experiments.corpora.record import Corpus

@@ -153,7 +153,7 @@ def describe_warnings(
 
     Args:
         corpus, left_out: of `match_classes`.
-        description: of the model, see `classifiers.predictor.read_description`.
+        description: of the model, see `classifiers.description.read_description`.
         split: the part of the corpus that is scored; None: all of it.
     """
     lines, labels = [], description.get("labels", [])

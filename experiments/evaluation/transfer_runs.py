@@ -286,7 +286,7 @@ def train_classifiers(jobs: Sequence[Job], settings: Settings, run: int) -> list
 def train_heads(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[np.ndarray]]:
     """Trains heads with default parameters; returns what `train_classifiers` does."""
     from classifiers import workers
-    from classifiers.heads import resolve_parameters
+    from classifiers.head_parameters import resolve_parameters
 
     seed, head_jobs = draw_seed(settings.seed, run, fold=0), []
     for data, rows, _, scored in jobs:
