@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from began.audio import SAMPLE_RATE
+from began.augmentation import mask_spectrograms
 from began.errors import InputError
 from began.files import StrPath, sha256_of
 from began.keras_file import read_attached_json
 from began.network_file import load_network
-from began.spectrogram import SpectrogramConfig, compute_spectrograms, mask_spectrograms
+from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 OUTPUTS = ("map", "embedding", "blocks")
 """What can be extracted: the last convolutional map (the default, as in the authors' earlier code), the embedding, or the
@@ -59,7 +60,7 @@ class FrozenEncoder:
 
         Args:
             chunks: float32, shape (n_chunks, 16000), in [-1, 1], at 16 kHz.
-            masks: gives each spectrogram its masks (`began.spectrogram.mask_spectrograms`); None sets none.
+            masks: gives each spectrogram its masks (`began.augmentation.mask_spectrograms`); None sets none.
         """
         spectrograms = compute_spectrograms(chunks, self.config)
         if masks is not None:

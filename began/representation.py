@@ -90,7 +90,7 @@ def represent_corpus(
         paths: sound files, or one.
         cache_dir: where caches lie; they can be removed at any time.
         tail, hop_samples: see `began.audio.cut_chunks`.
-        mask_seed: of the masks on the spectrograms (`began.spectrogram.mask_spectrograms`); None sets none.
+        mask_seed: of the masks on the spectrograms (`began.augmentation.mask_spectrograms`); None sets none.
         sound_hashes: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
         progress: wraps the iteration over the files, e.g. tqdm.
     Raises:
@@ -138,7 +138,7 @@ def represent_utterances(
         paths: sound files, or one.
         speeds: of the copies of every file, see `began.audio.stream_audio`.
         noisy_speeds, channel_speeds: of further copies with noise, and with noise behind a random channel, see
-            `began.front_end.stream_altered_speech`.
+            `began.augmentation.stream_augmented_speech`.
         sound_hashes, progress: see `represent_corpus`.
     Returns:
         float16, shape (n_files, n_copies, *encoder.feature_shape), copies in the order of the speeds; mapped from the cache,

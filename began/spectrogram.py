@@ -23,8 +23,6 @@ FLOOR_DB = -77.0
 """Power that they add to every bin, in decibels below a full-scale sine. Assumption: 57 dB below loud speech of
 normalized level; what is softer are codecs, rooms and rounding."""
 
-MASK_SHARES = (27 / 80, 0.2)
-"""Widest masks of `mask_spectrograms`, as shares of bins and frames: Park et al. 2019, F of table 1 (LB) and p of SM."""
 
 CHUNKS_AT_ONCE = 4
 """Chunks that are transformed together: so few that they stay in the processor's cache."""
@@ -222,26 +220,6 @@ def to_decibels(spectrograms: np.ndarray, config: SpectrogramConfig) -> np.ndarr
     if config.magnitude == "log":
         return (np.clip(spectrograms, -1.0, 1.0) + 1.0) / 2.0 * (config.db_max - config.db_min) + config.db_min
     return 20.0 * np.log10(np.maximum(spectrograms, 1e-9) / config.full_scale)
-
-
-def mask_spectrograms(spectrograms: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Returns spectrograms with a band of frequencies and a span of time set to zero, which is near the mean of "log".
-
-    Width and place of both are drawn for every chunk (SpecAugment without its time warping).  Source: Park et al. 2019.
-
-    Args:
-        spectrograms: float32, shape (n_chunks, n_bins, n_frames).
-        generator: gives four numbers per chunk.
-    """
-    drawn = generator.random((len(spectrograms), 2, 2))
-    masked = spectrograms.copy()
-    for axis, share in enumerate(MASK_SHARES):
-        size = spectrograms.shape[1 + axis]
-        width = np.floor(drawn[:, axis, 0] * (int(share * size) + 1))
-        start = np.floor(drawn[:, axis, 1] * (size - width + 1))
-        inside = (np.arange(size) >= start[:, None]) & (np.arange(size) < (start + width)[:, None])
-        masked *= ~np.expand_dims(inside, 2 - axis)
-    return masked
 
 
 def invert_spectrograms(spectrograms: np.ndarray, config: SpectrogramConfig, n_iterations: int = 64) -> np.ndarray:

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from began.augmentation import stream_augmented_speech
 from began.components import N_COMPONENTS, hash_components
 from began.encoder import LAYERS, N_MEL_BANDS, FrozenEncoder, mel_filters
 from began.files import StrPath
-from began.front_end import stream_altered_speech, stream_speech
+from began.front_end import stream_speech
 from began.onnx_network import OnnxNetwork, as_onnx
 from began.spectrogram import SpectrogramConfig, compute_spectrograms, stream_spectrogram
 
@@ -94,19 +95,19 @@ class UtteranceEncoder:
         return (N_MEL_BANDS, 1, len(self.statistics))
 
     def embed_file(
-        self, path: StrPath, speed: float = 1.0, alteration_seed: Sequence[int] | None = None, channel: bool = False
+        self, path: StrPath, speed: float = 1.0, augmentation_seed: Sequence[int] | None = None, random_channel: bool = False
     ) -> np.ndarray:
         """Returns the statistics of a sound file, float32, of `feature_shape`; for errors see `began.audio.stream_audio`.
 
         Args:
             path, speed: see `began.front_end.stream_speech`.
-            alteration_seed, channel: of an altered copy, see `began.front_end.stream_altered_speech`; without a seed, the file
-                is heard as it is.
+            augmentation_seed, random_channel: of an altered copy, see `began.augmentation.stream_augmented_speech`; without a
+                seed, the file is heard as it is.
         """
-        if alteration_seed is None:
+        if augmentation_seed is None:
             speech = stream_speech(path, self.config.front_end, speed)
         else:
-            speech = stream_altered_speech(path, self.config.front_end, speed, alteration_seed, channel)
+            speech = stream_augmented_speech(path, self.config.front_end, speed, augmentation_seed, random_channel)
         return self.embed(stream_spectrogram(speech, self.config))
 
     def embed(self, spectrogram: Iterable[np.ndarray]) -> np.ndarray:

@@ -5,18 +5,15 @@ import pytest
 import soundfile
 
 from began.audio import cut_chunks, hash_sound, load_recording, name_channel, name_part, read_audio
+from began.augmentation import COLOUR_DB, _filter, draw_channel, stream_augmented_speech
 from began.errors import InputError
 from began.front_end import (
-    COLOUR_DB,
     FRONT_ENDS,
     LOUD_LEVEL_DB,
-    _filter,
-    draw_channel,
     find_speech,
     locate_speech,
     measure_speech,
     measure_speech_seconds,
-    stream_altered_speech,
     stream_chunks,
     stream_speech,
 )
@@ -144,7 +141,7 @@ def test_a_part_is_heard_and_hashed_as_a_file_of_its_own(tmp_path, speech, front
     heard = []
     for path in (tmp_path / "alone.wav", name_part(tmp_path / "whole.wav", 1.5, 4.0)):
         if front_end not in FRONT_ENDS:
-            blocks = stream_altered_speech(path, "normalized", speed, (0, 0), front_end == "channel")
+            blocks = stream_augmented_speech(path, "normalized", speed, (0, 0), front_end == "channel")
         else:
             blocks = stream_speech(path, front_end, speed)
         heard.append(np.concatenate(list(blocks)))
@@ -182,8 +179,8 @@ def test_noisy_copies_have_noise_below_the_speech(tmp_path, speech):
     path = tmp_path / "speech.wav"
     soundfile.write(path, np.pad(speech, 16_000), 16_000)
     clean = np.concatenate(list(stream_speech(path, "normalized")))
-    copies = [np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, number)))) for number in range(8)]
-    again = np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, 3))))
+    copies = [np.concatenate(list(stream_augmented_speech(path, "normalized", 1.0, (0, number)))) for number in range(8)]
+    again = np.concatenate(list(stream_augmented_speech(path, "normalized", 1.0, (0, 3))))
     np.testing.assert_array_equal(copies[3], again)
     assert min(map(len, copies)) >= len(clean) and len({copy.std() for copy in copies}) == 8
     loudest = max(10 * np.log10(np.var(copy[:800])) for copy in copies if len(copy) > len(clean) + 16_000)
@@ -204,7 +201,7 @@ def test_channels_colour_the_sound_and_end_its_band(tmp_path, speech):
     path = tmp_path / "speech.wav"
     soundfile.write(path, np.pad(speech, 16_000), 16_000)
     for number in range(6):
-        copy = np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, number), channel=True)))
+        copy = np.concatenate(list(stream_augmented_speech(path, "normalized", 1.0, (0, number), random_channel=True)))
         assert len(copy) >= len(speech) and measure_speech([copy]).gain == pytest.approx(1.0, rel=0.1)
 
 
@@ -214,9 +211,9 @@ def test_trimmed_copies_have_the_level_of_their_recording(tmp_path, speech, chan
     path = tmp_path / "speech.wav"
     soundfile.write(path, factor * np.pad(speech, 16_000), 16_000, subtype="FLOAT")
     for number in range(4):
-        copy = np.concatenate(list(stream_altered_speech(path, "trimmed", 1.0, (0, number), channel)))
+        copy = np.concatenate(list(stream_augmented_speech(path, "trimmed", 1.0, (0, number), channel)))
         assert measure_speech([copy]).gain == pytest.approx(find_speech(path).gain, rel=0.1)
-        normalized = np.concatenate(list(stream_altered_speech(path, "normalized", 1.0, (0, number), channel)))
+        normalized = np.concatenate(list(stream_augmented_speech(path, "normalized", 1.0, (0, number), channel)))
         np.testing.assert_allclose(copy * find_speech(path).gain, normalized, rtol=1e-5)
 
 

@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from began.augmentation import mask_spectrograms
 from began.errors import InputError
-from began.spectrogram import (
-    SpectrogramConfig,
-    _round_to_half,
-    compute_spectrograms,
-    invert_spectrograms,
-    mask_spectrograms,
-    stream_spectrogram,
-)
+from began.spectrogram import SpectrogramConfig, _round_to_half, compute_spectrograms, invert_spectrograms, stream_spectrogram
 from tests.golden import make_spectrogram
 
 LOG, LINEAR = SpectrogramConfig(), SpectrogramConfig(magnitude="linear")
