@@ -29,6 +29,9 @@ SPLIT = "split it into one file per sound"
 UNKNOWN = 1 << 62
 """`frames` of a file whose length is known only after reading it; for FLAC, libsndfile gives a value beyond it."""
 
+MIN_RATE_HZ, MAX_RATE_HZ = 2_000, 1_000_000
+"""Sample rates of files that are taken: others come from damaged headers, and would stretch a second to hours."""
+
 PLACEHOLDERS, NEAR = (0x7F000000, 0x80000000, 0x100000000), 0x20000
 """Lengths that programs write in place of an unknown one, give or take NEAR; others write 0."""
 

@@ -17,17 +17,18 @@ from typing import Any
 import numpy as np
 
 from began.arrays import open_npy, write_npy
-from began.audio import hash_sound, load_recording, name_part, split_part
+from began.audio import hash_sound, load_recording
 from began.errors import InputError, name_cause, printable, raise_resource_error
 from began.files import StrPath, is_file, is_there, lock_folder, shorten, write_text
 from began.find_sounds import list_files
 from began.front_end import stream_chunks
+from began.media_fragments import name_part, split_part
 from began.sound_hashes import State, hash_together, read_file_state
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.startup import count_cores
 
 TAIL = "drop"
-"""What becomes of the samples behind the last full second (`began.audio.cut_chunks`): no padded silence is trained on."""
+"""What becomes of the samples behind the last full second (`began.chunks.cut_chunks`): no padded silence is trained on."""
 
 FILES_PER_SHARD = 256
 """Files behind one shard: what an interrupted preparation has to do again at most."""

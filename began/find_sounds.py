@@ -5,9 +5,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from began.audio import AUDIO_SUFFIXES, FOREIGN_SUFFIXES
 from began.errors import InputError, printable
 from began.files import StrPath, describe_no_file, is_folder, is_there
+
+AUDIO_SUFFIXES = tuple(".wav .wave .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .caf .w64 .rf64 .sph .nist".split())
+"""File name endings under which folders are searched for sound."""
+
+FOREIGN_SUFFIXES = tuple(".m4a .m4b .m4v .mp4 .mov .3gp .webm .weba .mka .mkv .aac .amr .wma .raw".split())
+"""Endings of what telephones, browsers and cameras record, which needs PyAV (`began.media`), and of sound without a header."""
 
 SUFFIXES = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
 """Under which folders are searched. What cannot be opened is found, too, and reported then: nothing is left out silently."""

@@ -14,9 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE, Recording, chunk_blocks, describe_path, measure_seconds, stream_audio
+from began.audio import SAMPLE_RATE, Recording, stream_audio
+from began.chunks import CHUNK_SAMPLES, chunk_blocks
 from began.errors import InputError
 from began.files import StrPath
+from began.media_fragments import describe_path
+from began.sound_file import measure_seconds
 
 FRONT_ENDS = ("literal", "trimmed", "normalized")
 
@@ -77,7 +80,7 @@ def stream_speech(path: StrPath, front_end: str = "literal", speed: float = 1.0)
 def stream_chunks(
     path: StrPath, front_end: str = "literal", *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap", speed: float = 1.0
 ) -> Iterator[np.ndarray]:
-    """Yields the 1-s chunks of what `stream_speech` yields, block by block, as `began.audio.cut_chunks` cuts them."""
+    """Yields the 1-s chunks of what `stream_speech` yields, block by block, as `began.chunks.cut_chunks` cuts them."""
     return chunk_blocks(stream_speech(path, front_end, speed), hop_samples, tail)
 
 

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from began.arrays import check_npy, open_npy, write_npy
-from began.audio import CHUNK_SAMPLES, hash_sound, load_recording
+from began.audio import hash_sound, load_recording
+from began.chunks import CHUNK_SAMPLES
 from began.dataset import start_ahead
 from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
 from began.errors import InputError, counted, raise_resource_error
@@ -89,7 +90,7 @@ def represent_corpus(
     Args:
         paths: sound files, or one.
         cache_dir: where caches lie; they can be removed at any time.
-        tail, hop_samples: see `began.audio.cut_chunks`.
+        tail, hop_samples: see `began.chunks.cut_chunks`.
         mask_seed: of the masks on the spectrograms (`began.augmentation.mask_spectrograms`); None sets none.
         sound_hashes: hashes of the files (`began.audio.hash_sound`), where they are known; else they are found, and kept.
         progress: wraps the iteration over the files, e.g. tqdm.

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from began.audio import hash_sound, split_part
+from began.audio import hash_sound
 from began.errors import raise_resource_error
 from began.files import StrPath, lock_folder, write_text
+from began.media_fragments import split_part
 
 RECORD = "sounds/hashes.json"
 """Where hashes are kept, in the folder of caches."""
@@ -72,7 +73,7 @@ def name_decoders() -> str:
 
 
 def read_file_state(path: StrPath) -> State:
-    """Returns the state of a file, also of one that `path` names a part of (`began.audio.name_part`).
+    """Returns the state of a file, also of one that `path` names a part of (`began.media_fragments.name_part`).
 
     It is empty where the file cannot be looked at: reading it will say why.
     """

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE
+from began.audio import SAMPLE_RATE
+from began.chunks import CHUNK_SAMPLES
 from began.errors import InputError, printable
 from began.front_end import FRONT_ENDS
 

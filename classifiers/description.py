@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from began.audio import TAILS
+from began.chunks import TAILS
 from began.errors import InputError
 from began.files import StrPath
 from began.keras_file import read_attached_json

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from began.audio import CHANNELS, name_channel, open_audio, split_channel
 from began.errors import InputError, counted, printable
 from began.files import shorten
 from began.front_end import find_speech
+from began.media_fragments import CHANNELS, name_channel, split_channel
+from began.sound_file import open_audio
 from classifiers.utterance_predictor import ENOUGH_TO_ADAPT
 
 MIX, BOTH = "mix", "both"
@@ -20,7 +21,7 @@ MOST_NAMED = 3
 
 
 def choose_channels(paths: Sequence[Path], choice: str) -> list[Path]:
-    """Returns the names of what is read of recordings, see `began.audio.name_channel`.
+    """Returns the names of what is read of recordings, see `began.media_fragments.name_channel`.
 
     Args:
         choice: one of CHOICES. With BOTH a recording of one channel stands for itself, as does what cannot be opened: whoever

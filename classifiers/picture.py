@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from began import spectrogram
-from began.audio import SAMPLE_RATE, split_channel, stream_audio
+from began.audio import SAMPLE_RATE, stream_audio
 from began.errors import printable
 from began.files import StrPath, write_atomically
 from began.front_end import LOUD_LEVEL_DB, locate_speech
+from began.media_fragments import split_channel
 from began.spectrogram import SpectrogramConfig, stream_spectrogram, to_decibels
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from began import published_networks
-from began.audio import describe_path, split_channel
 from began.command_line import run_script
 from began.errors import InputError, printable
 from began.files import check_writable
 from began.find_sounds import find_sounds
+from began.media_fragments import describe_path, split_channel
 from began.network_file import UnknownLayer
 from began.onnx_network import load_onnx_network
 from began.startup import BACKENDS, start_backend

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from began.audio import CHUNK_SAMPLES, SAMPLE_RATE
+from began.audio import SAMPLE_RATE
+from began.chunks import CHUNK_SAMPLES
 
 
 @dataclass(frozen=True)

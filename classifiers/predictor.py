@@ -16,15 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, describe_path, load_recording, measure_seconds
+from began.audio import SAMPLE_RATE, load_recording
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import StrPath, write_atomically
 from began.find_sounds import list_files
 from began.front_end import locate_speech, measure_remaining_gain, measure_speech_seconds, stream_chunks
 from began.keras_file import attach_json
+from began.media_fragments import describe_path
 from began.network_file import load_network
 from began.representation import batch_chunks
+from began.sound_file import measure_seconds
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, pool_bands
 from classifiers.calibration import UNSURE_BELOW

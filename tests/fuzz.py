@@ -26,7 +26,8 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from began.audio import cut_chunks, read_audio
+from began.audio import read_audio
+from began.chunks import cut_chunks
 from began.errors import InputError
 from began.spectrogram import SpectrogramConfig
 from classifiers.description import read_description

@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import CHUNK_SAMPLES, cut_chunks, hash_sound, load_recording, measure_seconds, read_audio, stream_audio
+from began.audio import hash_sound, load_recording, read_audio, stream_audio
+from began.chunks import CHUNK_SAMPLES, TAILS, chunk_blocks, cut_chunks
 from began.errors import InputError
 from began.frames import measure_mpeg_frame
 from began.front_end import stream_chunks
+from began.media_fragments import name_part
+from began.sound_file import measure_seconds
 from experiments.corpora.folders import probe, try_each
 
 
@@ -80,12 +83,12 @@ def test_parts_of_files(tmp_path, suffix):
     soundfile.write(path, np.random.default_rng(1).uniform(-0.9, 0.9, 50_000), 16_000)
     whole = read_audio(path)
     for start, end in ((0, 1.5), (0.25, 0.75), (1.123456, 3.125)):
-        part = audio.name_part(path, start, end)
+        part = name_part(path, start, end)
         np.testing.assert_allclose(read_audio(part), whole[round(start * 16_000) : round(end * 16_000)], atol=1e-4)
-        assert audio.measure_seconds(part) == pytest.approx(end - start, abs=1e-4)
+        assert measure_seconds(part) == pytest.approx(end - start, abs=1e-4)
         assert try_each([part], probe)[1] == []
     with pytest.raises(InputError, match=r"a\.\w+#t=3,4: found a file of 3\.125 s; expected one that has this part"):
-        read_audio(audio.name_part(path, 3, 4))
+        read_audio(name_part(path, 3, 4))
     with pytest.raises(InputError, match="no such file"):
         read_audio(f"{tmp_path}/b.wav#t=0,1")
 
@@ -102,8 +105,8 @@ def test_a_part_behind_the_end_of_a_file_of_unknown_length(tmp_path):
     soundfile.write(path, sine(440, 2.0, 8_000), 8_000)
     content = path.read_bytes()
     path.write_bytes(content[:21] + bytes([content[21] & 0xF0, 0, 0, 0, 0]) + content[26:])
-    assert len(read_audio(audio.name_part(path, 0.5, 2.0))) == 24_000
-    for part in (audio.name_part(path, 0.5, 2.5), audio.name_part(path, 3.0, 4.0)):
+    assert len(read_audio(name_part(path, 0.5, 2.0))) == 24_000
+    for part in (name_part(path, 0.5, 2.5), name_part(path, 3.0, 4.0)):
         with pytest.raises(InputError, match=r"a\.flac#t=.*: found a file that ends before; expected one that has this part"):
             read_audio(part)
 
@@ -154,7 +157,7 @@ def test_the_hash_of_a_sound_is_that_of_its_samples(tmp_path):
 @given(
     n_samples=st.integers(0, 80_000),
     hop=st.sampled_from([1, 4_000, 10_001, 16_000]),
-    tail=st.sampled_from(audio.TAILS),
+    tail=st.sampled_from(TAILS),
     cuts=st.lists(st.integers(1, 30_000), max_size=6),
 )
 def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
@@ -175,7 +178,7 @@ def test_chunks_however_the_waveform_arrives(n_samples, hop, tail, cuts):
         blocks.append(waveform[position : position + cut])
         position += cut
     blocks.append(waveform[position:])
-    pieces = list(audio.chunk_blocks(blocks, hop, tail))
+    pieces = list(chunk_blocks(blocks, hop, tail))
     together = np.concatenate(pieces) if pieces else np.zeros((0, CHUNK_SAMPLES), np.float32)
     np.testing.assert_array_equal(together, chunks)
 
@@ -185,7 +188,7 @@ def test_chunks_that_overlap_take_no_more_memory(n_samples, together):
     """Windows of a minute, ten a second, would be 2 GB of a minute's block."""
     blocks = [np.arange(60 * CHUNK_SAMPLES, dtype=np.float32)] * 2
     hop = CHUNK_SAMPLES // 4
-    pieces = list(audio.chunk_blocks(blocks, hop, "drop", n_samples))
+    pieces = list(chunk_blocks(blocks, hop, "drop", n_samples))
     assert max(map(len, pieces)) == together and all(piece.flags.c_contiguous for piece in pieces)
     assert sum(map(len, pieces)) == (120 * CHUNK_SAMPLES - n_samples) // hop + 1
     whole = np.concatenate(blocks)

@@ -18,8 +18,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from synthetic_corpora import write_omg, write_savee
 
-from began.audio import name_part, read_audio
+from began.audio import read_audio
 from began.errors import InputError
+from began.media_fragments import name_part
 from began.sound_hashes import SoundHashes
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest_file, omg, open_corpus, savee, synthetic

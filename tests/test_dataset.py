@@ -15,10 +15,12 @@ import pytest
 import soundfile
 
 from began import dataset
-from began.audio import cut_chunks, hash_sound, name_part, read_audio
+from began.audio import hash_sound, read_audio
+from began.chunks import cut_chunks
 from began.dataset import ChunkStore, prepare_chunk_store
 from began.errors import InputError
 from began.files import lock_folder
+from began.media_fragments import name_part
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 
 N_CHUNKS = 28  # 6 + 2 + 0 + 4 + 3 + 5 + 1 + 2 + 5: the utterance of half a second gives none

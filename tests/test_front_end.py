@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from began.audio import cut_chunks, hash_sound, load_recording, name_channel, name_part, read_audio
+from began.audio import hash_sound, load_recording, read_audio
 from began.augmentation import COLOUR_DB, _filter, draw_channel, stream_augmented_speech
+from began.chunks import cut_chunks
 from began.errors import InputError
 from began.front_end import (
     FRONT_ENDS,
@@ -17,6 +18,7 @@ from began.front_end import (
     stream_chunks,
     stream_speech,
 )
+from began.media_fragments import name_channel, name_part
 from began.spectrogram import FLOOR_DB, SpectrogramConfig, compute_spectrograms, stream_spectrogram, to_decibels
 
 NORMALIZED = SpectrogramConfig.of("normalized")

@@ -13,8 +13,11 @@ import soundfile
 from scipy.signal import stft
 
 from began import audio, media
-from began.audio import hash_sound, load_recording, measure_seconds, name_part, read_audio, stream_audio
+from began.audio import hash_sound, load_recording, read_audio, stream_audio
 from began.errors import InputError, printable
+from began.find_sounds import AUDIO_SUFFIXES
+from began.media_fragments import name_part
+from began.sound_file import measure_seconds
 
 SECONDS = 3
 KINDS = {
@@ -277,7 +280,7 @@ def test_a_sound_under_the_name_of_another_is_read(tmp_path):
 
 
 def test_what_libsndfile_opens_is_left_to_it(tmp_path):
-    for suffix in audio.AUDIO_SUFFIXES:
+    for suffix in AUDIO_SUFFIXES:
         path = tmp_path / f"a{suffix}"
         options = {
             **{".opus": {"format": "OGG", "subtype": "OPUS"}, ".oga": {"format": "OGG"}, ".wave": {"format": "WAV"}},

@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from began import audio, published_networks
-from began.audio import cut_chunks, read_audio
+from began import published_networks
+from began.audio import read_audio
+from began.chunks import cut_chunks
 from began.command_line import run_script
 from began.errors import InputError
-from began.find_sounds import find_sounds
+from began.find_sounds import FOREIGN_SUFFIXES, find_sounds
 from began.keras_file import attach_json, read_attached_json
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers import export, picture, predict, predictor
@@ -352,7 +353,7 @@ def test_files_of_telephones_and_without_a_header_count_as_failures(made, bad, c
     kept = [path for path in bad.iterdir() if path.name == "good.wav"]
     for path in set(bad.iterdir()) - set(kept):
         path.unlink()
-    foreign = [bad / f"my voice{suffix}" for suffix in (*audio.FOREIGN_SUFFIXES, ".RAW", ".M4A")]
+    foreign = [bad / f"my voice{suffix}" for suffix in (*FOREIGN_SUFFIXES, ".RAW", ".M4A")]
     for path in foreign:
         path.write_bytes((b"\0\0\0\x1cftypM4A " if path.suffix.lower() != ".raw" else b"") + bytes(3_000))
     assert run("--model", made["categorical"][2], *([bad] if how == "folder" else [*foreign, *kept])) == 1

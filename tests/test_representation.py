@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from began.audio import hash_sound, name_part
+from began.audio import hash_sound
 from began.errors import InputError
 from began.keras_file import attach_json
+from began.media_fragments import name_part
 from began.sound_hashes import SoundHashes
 from began.spectrogram import SpectrogramConfig
 

@@ -9,12 +9,12 @@ import soundfile
 keras = pytest.importorskip("keras")
 
 from began import audio, onnx_network, utterance_encoder  # noqa: E402
-from began.audio import name_part  # noqa: E402
 from began.components import read_components  # noqa: E402
 from began.encoder import load_frozen_encoder, load_initial_encoder, mel_filters  # noqa: E402
 from began.errors import InputError  # noqa: E402
 from began.files import sha256_of  # noqa: E402
 from began.keras_file import attach_json  # noqa: E402
+from began.media_fragments import name_part  # noqa: E402
 from began.onnx_network import OnnxNetwork  # noqa: E402
 from began.representation import represent_utterances  # noqa: E402
 from began.spectrogram import compute_spectrograms  # noqa: E402

@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from began.audio import hash_sound, measure_seconds, name_part, split_part
+from began.audio import hash_sound
 from began.errors import InputError, counted, name_cause, printable, raise_resource_error
 from began.files import describe_no_file, is_file, is_folder, shorten
+from began.media_fragments import name_part, split_part
+from began.sound_file import measure_seconds
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
 

@@ -49,7 +49,7 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
 
 def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
     """Returns a corpus with its spectrograms as features, float32, shape (n_chunks, n_bins, n_frames, 1)."""
-    from began.audio import CHUNK_SAMPLES
+    from began.chunks import CHUNK_SAMPLES
     from began.front_end import stream_chunks
     from began.spectrogram import compute_spectrograms
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from began.audio import TAILS
+from began.chunks import TAILS
 from began.encoder import OUTPUTS
 from began.errors import InputError
 from began.front_end import FRONT_ENDS
@@ -34,7 +34,7 @@ class Settings:
         runs: executions (paper, section 4: 10).
         max_evals: trials of a search.
         epochs: of training, at most (paper, section 3.3: 100).
-        tail: see `began.audio.cut_chunks`.
+        tail: see `began.chunks.cut_chunks`.
         pooling: task -> how the score of an utterance comes from those of its chunks.
         class_weight: "balanced", or None.
         seed: of everything.

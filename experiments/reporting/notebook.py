@@ -15,8 +15,10 @@ import pandas as pd
 from IPython.display import HTML, Audio, Image, Markdown, display
 from matplotlib.figure import Figure
 
-from began.audio import SAMPLE_RATE, cut_chunks, measure_seconds, read_audio
+from began.audio import SAMPLE_RATE, read_audio
+from began.chunks import cut_chunks
 from began.errors import InputError
+from began.sound_file import measure_seconds
 from began.startup import set_environment
 from experiments.corpora import CORPORA, load
 from experiments.corpora.record import Corpus
