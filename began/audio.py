@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from began.containers import AGAIN, UNKNOWN, truncated
+from began.containers import UNKNOWN
 from began.errors import InputError, printable
 from began.files import StrPath
 from began.media_fragments import describe_path
+from began.sound_errors import AGAIN, truncated
 from began.sound_file import BLOCK_SECONDS, SoundFile, count_block, open_audio, read_blocks
 
 SAMPLE_RATE = 16_000

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from began.containers import AGAIN, UNDAMAGED, UNKNOWN, has_header, truncated
+from began.containers import UNKNOWN, has_header
 from began.errors import InputError, printable, raise_resource_error
+from began.sound_errors import AGAIN, UNDAMAGED, truncated
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """How files of the MP4 family (m4a, mp4, mov, 3gp) begin, after the size of the first box."""

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from began.containers import AGAIN, MAX_RATE_HZ, MIN_RATE_HZ, UNDAMAGED, UNKNOWN, has_header, open_sound
+from began.containers import MAX_RATE_HZ, MIN_RATE_HZ, UNKNOWN, has_header, open_sound
 from began.errors import InputError, counted, raise_resource_error
 from began.files import StrPath, describe_no_file, is_file
 from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
 from began.media_fragments import CHANNELS, describe_path, split_channel, split_part
+from began.sound_errors import AGAIN, UNDAMAGED
 
 _UNRECOGNISED = 1
 """libsndfile's error for a format that it does not know."""

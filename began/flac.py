@@ -1,27 +1,32 @@
-"""Frames of FLAC and of MPEG audio, by their headers: how long they are, and how many samples there are."""
+"""FLAC: how many samples there are by its last frame, and a header for streams whose writer did not know."""
 
 from __future__ import annotations
 
 import mmap
+from pathlib import Path
+
+from began.errors import InputError
+from began.sound_errors import SPLIT
+
+_FLAC_STREAMS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+"""How a FLAC stream begins: its STREAMINFO has 34 bytes, and may be the only block."""
 
 _FLAC_BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << number for number in range(8)))
 """Samples in a frame by their code in its header; codes 6 and 7 say that the number of samples follows."""
 
-_RATES = (44_100, 48_000, 32_000)
-_KILOBITS = (  # of MPEG 1: layers III, II, I; of MPEG 2 and 2.5: layers III and II, I
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-)
 
+def complete_flac(path: Path, content: mmap.mmap, at: int) -> tuple[bytes, int]:
+    """Returns a header without the count of samples where there are more, so that the file is read to its end; or nothing.
 
-def skip_id3(content: mmap.mmap, at: int) -> int:
-    """Returns where the tags end that start at a position."""
-    while content[at : at + 3] == b"ID3":
-        at += 10 + sum((byte & 127) << 7 * shift for shift, byte in enumerate(content[at + 9 : at + 5 : -1]))
-    return at
+    The header does not get this count, for it can be wrong: other bytes may look like the header of the last frame.
+    """
+    if any(content.find(stream, at + 4) >= 0 for stream in _FLAC_STREAMS):
+        raise InputError.about(path, "several FLAC sounds one behind the other", "one sound", SPLIT)
+    streaminfo = content[at + 8 : at + 26]
+    declared = int.from_bytes(streaminfo[13:], "big") & (1 << 36) - 1
+    if not declared or count_flac_samples(content, at, int.from_bytes(streaminfo[2:4], "big")) <= declared:
+        return b"", 0
+    return content[: at + 21] + bytes([streaminfo[13] & 0xF0, 0, 0, 0, 0]), at + 26
 
 
 def count_flac_samples(content: mmap.mmap, first: int, block: int) -> int:
@@ -58,17 +63,3 @@ def _crc8(content: bytes) -> int:
         for _ in range(8):
             remainder = remainder << 1 ^ 0x107 * (remainder >> 7)
     return remainder
-
-
-def measure_mpeg_frame(header: bytes) -> int:
-    """Returns how many bytes the MPEG frame has whose 4 bytes of header these are, or 0."""
-    bits = int.from_bytes(header, "big")
-    version, layer, kilobits, rate = bits >> 19 & 3, bits >> 17 & 3, bits >> 12 & 15, bits >> 10 & 3
-    if len(header) < 4 or bits >> 21 != 0x7FF or version == 1 or layer == 0 or kilobits in (0, 15) or rate == 3:
-        return 0
-    mpeg1, padding = version == 3, bits >> 9 & 1
-    bits_per_second = 1000 * _KILOBITS[layer - 1 if mpeg1 else 3 + layer // 3][kilobits]
-    hertz = _RATES[rate] >> (2, 0, 1, 0)[version]
-    if layer == 3:  # I, in units of four bytes
-        return 4 * (12 * bits_per_second // hertz + padding)
-    return (144 if mpeg1 or layer == 2 else 72) * bits_per_second // hertz + padding
