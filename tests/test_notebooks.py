@@ -264,6 +264,13 @@ def test_findings_name_classes_and_dimensions(tmp_path):
     )
 
 
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_findings_name_the_paper_in_its_own_units(tmp_path, synthetic):
+    omg(tmp_path, config={"synthetic": synthetic})
+    said = ", the paper 0.17; CCC, pooled over utterances, valence: `official` −0.020 ± 0.000, the paper 0.16."
+    assert (said in list_findings(Results(tmp_path))[0]) != synthetic
+
+
 def test_html_pages(tmp_path):
     made = {}
     for name, title in (("01_first", "First & foremost"), ("02_second", "Second")):

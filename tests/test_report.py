@@ -514,6 +514,11 @@ def test_the_paper_is_no_line_beside_other_recordings(results, config, said):
     labels = {base: tables.label_ablations(base, of_base) for base, of_base in rows.items()}
     assert labels["utterance_head"]["reference"] is None and labels["utterance_head"]["note"] == said
     assert labels["began_16_epochs"]["reference"] and labels["began_16_epochs"]["note"] == ""
+    emodb(results)
+    emodb(results, "utterance_statistics", config=config)
+    lines = {"the paper, all speakers": pytest.approx(72)}
+    assert tables.mark_speakers(Results(results), "table3_emodb", "head_per_second") == ({}, lines)
+    assert tables.mark_speakers(Results(results), "table3_emodb", "utterance_statistics") == ({}, {})
 
 
 def test_where_every_run_has_a_test_part_of_its_own_equal_runs_are_compared(results):
@@ -527,6 +532,9 @@ def test_where_every_run_has_a_test_part_of_its_own_equal_runs_are_compared(resu
     note = "compared with savee_utterance_head over the 1 run that both have done"
     assert note in Results(results).notes("ablations", other)
     assert Results(results).subtract("ablations", "savee_utterance_head", "savee_utterance_head_seed_1") is None
+    note = "not compared with savee_utterance_head: no run has the same seed"
+    emodb(results, "savee_utterance_statistics", "ablations", (0.4,), config=drawn | {"seed": 7})
+    assert note in Results(results).notes("ablations", "savee_utterance_statistics")
 
 
 def test_runs_on_other_test_parts_are_not_averaged(results):

@@ -11,7 +11,6 @@ import pandas as pd
 from began.errors import counted
 from began.files import lock_folder, write_text
 from classifiers.metrics import TASKS
-from experiments.evaluation import paper
 from experiments.evaluation.condition import CORPUS_TITLES, HEADS
 from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, ROBUSTNESS, TRANSFER
 from experiments.evaluation.runs import POOLED, write_table
@@ -26,6 +25,7 @@ from experiments.reporting.tables import (
     accuracies,
     label_ablations,
     make_table,
+    mark_speakers,
     note_other_recordings,
     split_ablations,
     to_markdown,
@@ -129,8 +129,7 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
             folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
             if folds.shape[1] > 1:
                 one = "speaker" if results.has_speakers_as_folds(experiment, condition) else "fold"
-                is_comparable = results.is_comparable(experiment, condition)
-                marks, lines = paper.marks_and_lines(experiment) if is_comparable else ({}, {})
+                marks, lines = mark_speakers(results, experiment, condition)
                 if experiment == "custom":
                     part = results.test_part(experiment, condition)
                     lines = part.lines

@@ -149,6 +149,14 @@ class Results:
         return runs.read_configs(self.results_dir)
 
     @functools.cached_property
+    def _of_condition(self) -> dict[tuple[str, str], dict[int, dict]]:
+        """(experiment, condition) -> run -> the content of config.json."""
+        found: dict[tuple[str, str], dict[int, dict]] = {}
+        for (experiment, condition, run), config in self.configs.items():
+            found.setdefault((experiment, condition), {})[run] = config
+        return found
+
+    @functools.cached_property
     def unfinished(self) -> Counter[tuple[str, str]]:
         """(experiment, condition) -> number of runs that were begun and are not complete."""
         begun = runs.find_runs(self.results_dir, complete=False)
@@ -200,18 +208,18 @@ class Results:
 
     def conditions(self, experiment: str) -> list[str]:
         """Returns the conditions of an experiment with complete runs, those with a record first, in their order."""
-        present = sorted({condition for name, condition, _ in self.configs if name == experiment})
+        present = [condition for name, condition in self._of_condition if name == experiment]
         known = RECORDS[experiment].conditions
         return [name for name in known if name in present] + [name for name in present if name not in known]
 
     def settings(self, experiment: str, condition: str) -> list[dict]:
         """Returns config.json of each run of a condition."""
-        return [config for key, config in sorted(self.configs.items()) if key[:2] == (experiment, condition)]
+        return [*self._of_condition.get((experiment, condition), {}).values()]
 
     def is_synthetic(self, experiment: str, condition: str | None = None) -> bool:
         """True when any run of the condition (or of the experiment) is on synthetic speech."""
-        chosen = (config for key, config in self.configs.items() if key[0] == experiment and condition in (None, key[1]))
-        return any(config.get("synthetic") for config in chosen)
+        names = self.conditions(experiment) if condition is None else [condition]
+        return any(config.get("synthetic") for name in names for config in self.settings(experiment, name))
 
     def is_comparable(self, experiment: str, condition: str) -> bool:
         """True where all runs of a condition are on the recordings that are published."""
@@ -272,11 +280,8 @@ class Results:
         """
         if not any("for every run" in str(config.get("protocol")) for config in self.settings(experiment, condition)):
             return None
-        seeds = [
-            {number: config.get("seed") for (*names, number), config in self.configs.items() if names == [experiment, name]}
-            for name in (condition, base)
-        ]
-        return sorted(number for number, seed in seeds[0].items() if seeds[1].get(number, -1) == seed)
+        ours, others = (self._of_condition.get((experiment, name), {}) for name in (condition, base))
+        return [run for run in ours if run in others and ours[run].get("seed") == others[run].get("seed")]
 
     def _are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
         """True where the runs of two conditions name different recordings; runs of an earlier version name none."""
@@ -292,9 +297,7 @@ class Results:
             return set()
         named = {name for name in self.conditions(experiment) if condition in (None, name)}
         named = {name for name in named if not self._record(experiment, name).encoder}
-        hashes = (
-            config.get("encoder_sha256") for key, config in self.configs.items() if key[0] == experiment and key[1] in named
-        )
+        hashes = {config.get("encoder_sha256") for name in named for config in self.settings(experiment, name)}
         return {sha256 for sha256 in hashes if sha256}
 
     def protocol(self, experiment: str, condition: str) -> str:
@@ -339,7 +342,9 @@ class Results:
             notes.append(f"on other recordings than {base}, so not compared with it")
         elif base and base != condition and self.settings(experiment, base):
             paired, n_runs = self._find_runs_to_pair(experiment, condition, base), len(settings)
-            if paired is not None and len(paired) < max(n_runs, len(self.settings(experiment, base))):
+            if paired == []:
+                notes.append(f"not compared with {base}: no run has the same seed")
+            elif paired and len(paired) < max(n_runs, len(self.settings(experiment, base))):
                 notes.append(f"compared with {base} over the {counted(len(paired), 'run')} that both have done")
         if n_unfinished := self.unfinished[experiment, condition]:
             notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")

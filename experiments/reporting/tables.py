@@ -235,6 +235,11 @@ def label_ablations(base: str, rows: pd.DataFrame) -> dict[str, Any]:
     return {"title": title, "note": note, "reference": reference}
 
 
+def mark_speakers(results: Results, experiment: str, condition: str) -> tuple[dict[str, dict], dict[str, float]]:
+    """Returns what `paper.marks_and_lines` does; nothing beside scores on other recordings than the published ones."""
+    return paper.marks_and_lines(experiment) if results.is_comparable(experiment, condition) else ({}, {})
+
+
 def note_other_recordings(rows: pd.DataFrame) -> str:
     """Returns what the notes of some rows say of other recordings than the published ones; "" where all are on those."""
     notes = dict.fromkeys(note for of_row in rows["notes"] for note in of_row.split("; "))
@@ -271,9 +276,10 @@ def list_findings(results: Results) -> list[str]:
             others = not any(results.is_comparable(experiment, name) for name in results.conditions(experiment))
             found = []
             for metric in [name for name in ("accuracy", *CONCORDANCE) if (rows["metric"] == name).any()]:
-                of_metric, published = select(rows, metric=metric), paper.paper_value(experiment, metric)
+                of_metric = select(rows, metric=metric)
                 scores = [f"`{row.condition}` {md.mean_sd(row)}" for row in of_metric.itertuples()]
-                scores += [] if published is None or others else [f"the paper {100 * published:g}"]
+                published = of_metric["paper"].iloc[0]
+                scores += [] if math.isnan(published) or others else [f"the paper {published:g}"]
                 found.append(f"{METRIC_NAMES[metric]}{name_unit(of_metric)}: {', '.join(scores)}")
             said = f"{'; '.join(found)}." if found else ""
         synthetic = f"**{SYNTHETIC_NOTICE.capitalize()}.** " if results.is_synthetic(experiment) else ""
