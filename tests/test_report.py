@@ -851,12 +851,6 @@ def test_errors_of_known_predictions():
     assert lengths.astype(str).tolist() == ["< 1.5 s", "1.5–2 s", "≥ 4 s"]
 
 
-def test_chunk_against_utterance(results):
-    emodb(results)
-    table = error_analysis.chunk_against_utterance(Results(results), "table3_emodb", "head_per_second").set_index("fold")
-    assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10, 10])
-
-
 def test_search_tables(results):
     emodb(results, trials=pd.concat([search(), search("08", seed=2)]))
     read = Results(results)

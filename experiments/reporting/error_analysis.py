@@ -1,11 +1,7 @@
-"""Where a condition errs: by emotion, speaker, length and level, from the predictions of its runs."""
-
-import functools
+"""Where a condition errs: by emotion, speaker and length, from the predictions of its runs."""
 
 import numpy as np
 import pandas as pd
-
-from experiments.reporting.summary import Results
 
 
 def count_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -39,13 +35,6 @@ def group_lengths(seconds: pd.Series, edges: tuple[float, ...] = (1.5, 2, 2.5, 3
     between = [f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)]
     labels = [f"< {edges[0]:g} s", *between, f"≥ {edges[-1]:g} s"]
     return pd.cut(seconds, [-np.inf, *edges, np.inf], right=False, labels=labels)
-
-
-def chunk_against_utterance(results: Results, experiment: str, condition: str) -> pd.DataFrame:
-    """Returns accuracies over the runs, percent, one row per fold: columns ``fold``, ``chunk``, ``utterance``, ``gain``."""
-    of_level = functools.partial(results.by_run_and_fold, experiment, condition, "accuracy")
-    table = pd.DataFrame({level: 100 * of_level(level).mean() for level in ("chunk", "utterance")})
-    return table.assign(gain=table["utterance"] - table["chunk"]).rename_axis("fold").reset_index()
 
 
 def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
