@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-dimensional.keras"}
 """Task -> file in the condition's folder."""
 
-_DATA = ("utterances_sha256", "sounds_sha256", "sounds")
-"""Hashes that bind a model to utterances and recordings, as its runs are, and of each recording the first letters."""
-
 OF_TRAINING_PART = "-training-part"
 """How the name of the model ends that has seen the training part alone."""
 
@@ -213,7 +210,8 @@ def _describe(
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
     labels = {"labels": data.corpus.labels} if task == CATEGORICAL else {}
-    names = (*_DATA, "corpus", "encoder_sha256", "components_sha256", "features", "spectrogram", "tail", "seed")
+    names = ("utterances_sha256", "sounds_sha256", "corpus", "encoder_sha256", "components_sha256", "features", "spectrogram")
+    names += ("tail", "seed")
     kept = {name: config[name] for name in names if name in config}
     if condition.method == "utterance":
         speeds = list(SPEEDS if condition.copies else SPEEDS[:1])
@@ -254,7 +252,6 @@ def _is_current(path: Path, metadata: Mapping[str, Any]) -> bool:
     try:
         found = read_attached_json(path, "head")
         found.pop("calibration", None)  # which follows from the rest
-        # Models of an earlier version do not name their data: unknown, not other.
-        return {name: metadata[name] for name in _DATA if name in metadata} | found == metadata
+        return found == metadata
     except InputError:
         return False

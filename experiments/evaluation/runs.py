@@ -362,10 +362,9 @@ _HASHED = {
 
 def _check_same(folder: Path, before: Mapping, config: Mapping, may_differ: Collection[str] = ()) -> None:
     missing = object()
+    may_differ = {*may_differ, "n_unpublished"}  # utterances are compared by their hash
     if before and "sounds_sha256" not in before:  # of a version without: unknown, not other, see `refuse_other_sounds`
         may_differ = {*may_differ, "sounds_sha256"}
-    if "n_unpublished" not in before:  # runs of an earlier version do not count these; their utterances are compared by hash
-        may_differ = {*may_differ, "n_unpublished"}
     keys = [key for key in dict.fromkeys([*before, *config]) if key not in may_differ]
     if differing := [key for key in keys if before.get(key, missing) != config.get(key, missing)]:
         hashed = {key: meaning for key, meaning in _HASHED.items() if key in differing and key in before and key in config}

@@ -141,8 +141,7 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         if level != levels[-1]:  # chunks, whose scores are not in predictions.csv
             tolerance = math.inf
         low, high = range_of(metric)
-        # A correlation with a constant; earlier versions wrote 0.
-        is_undefined = math.isnan(wanted) and (math.isnan(value) or value == 0)
+        is_undefined = math.isnan(wanted) and math.isnan(value)  # a correlation with a constant
         if not is_undefined and not (low <= value <= high + ROUNDING and abs(value - wanted) <= tolerance):
             expected_value = f"{wanted:.6f}, as predictions.csv gives it" if tolerance < math.inf else f"{low:g} to {high:g}"
             raise _refuse(run, "metrics", f"{metric} {value:g} of {name_fold(fold)} at {level} level", expected_value)

@@ -35,7 +35,7 @@ _MORE_TABLES = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table
 _OF_CONDITIONS = "table1_savee|table2_omg|table3_emodb|custom"
 _KINDS = f"confusion|speakers|arousal_valence|search(_parameters)?(_{'|_'.join(TASKS)})?"
 _FIGURES = re.compile(
-    rf"({_OF_CONDITIONS})_.+_({_KINDS})|ablations(_({'|'.join(ABLATIONS)}))?|label_efficiency_({'|'.join(LABEL_EFFICIENCY)})"
+    rf"({_OF_CONDITIONS})_.+_({_KINDS})|ablations_({'|'.join(ABLATIONS)})|label_efficiency_({'|'.join(LABEL_EFFICIENCY)})"
 )
 """Names of all figures."""
 
