@@ -210,8 +210,8 @@ def _describe(
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
     labels = {"labels": data.corpus.labels} if task == CATEGORICAL else {}
-    names = ("utterances_sha256", "sounds_sha256", "corpus", "encoder_sha256", "components_sha256", "features", "spectrogram")
-    names += ("tail", "seed")
+    hashes = ("utterances_sha256", "sounds_sha256", "encoder_sha256", "components_sha256")
+    names = (*hashes, "corpus", "features", "spectrogram", "tail", "seed")
     kept = {name: config[name] for name in names if name in config}
     if condition.method == "utterance":
         speeds = list(SPEEDS if condition.copies else SPEEDS[:1])

@@ -355,6 +355,7 @@ _HASHED = {
     "utterances_sha256": "names, labels or speakers of utterances",
     "source_utterances_sha256": "names, labels or speakers of utterances of the other corpus",
     "source_sounds_sha256": "recordings of the other corpus",
+    "model_sha256": "models",
     "components_sha256": "principal components beside the encoder",
 }
 """Key of config.json that is a hash -> what it is a hash of."""

@@ -6,10 +6,8 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from began.errors import InputError, counted, printable
@@ -24,7 +22,7 @@ from experiments.corpora.folders import refuse_problems
 from experiments.corpora.manifest_file import normalize_name
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import CORPUS_TITLES
-from experiments.evaluation.runs import METRICS_COLUMNS, POOLED, RUN_AGAIN, metrics_rows, read_metrics_file
+from experiments.evaluation.runs import POOLED, metrics_rows
 
 if TYPE_CHECKING:
     from classifiers.prediction import Prediction
@@ -132,18 +130,6 @@ def tabulate_metrics(
             values = {prefix + metric: value for metric, value in measure(part, task, labels).items()}
             found.append(metrics_rows(values, experiment, name, 1, fold, "test", "utterance"))
     return pd.concat(found, ignore_index=True)
-
-
-def compare_metrics(path: Path, metrics: pd.DataFrame) -> None:
-    """Raises InputError where a metrics.csv does not hold the metrics that its predictions give, but for their rounding."""
-    names = list(METRICS_COLUMNS[:-1])
-    ours, stored = (table.astype(dict.fromkeys(names, str)) for table in (metrics, read_metrics_file(path)))
-    both = ours.merge(stored, "outer", on=names, suffixes=("", "_stored"), indicator="side")
-    is_equal = np.isclose(both["value"], both["value_stored"], rtol=0, atol=1e-3, equal_nan=True) & (both["side"] == "both")
-    is_equal |= both["value"].isna() & (both["value_stored"] == 0)  # a correlation with a constant, of earlier versions
-    for row in both[~is_equal].head(1).itertuples():
-        found = f"{row.metric} {row.value_stored:g} of {row.fold}"
-        raise InputError.about(path, found, f"{row.value:g}, as its predictions give it", RUN_AGAIN)
 
 
 def describe_warnings(
