@@ -24,6 +24,24 @@ PROTOCOLS = {
 }
 """Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
 
+_CHUNKS_SPLIT = "chunks in place of utterances"
+
+
+def has_speakers_as_folds(protocol: object) -> bool:
+    """True where every fold of a protocol, as config.json words it, is one speaker."""
+    return "speaker" in str(protocol)
+
+
+def draws_test_part_per_run(protocol: object) -> bool:
+    """True where every run has a test part of its own, so that other runs are tested on other recordings."""
+    return "for every run" in str(protocol)
+
+
+def splits_chunks(protocol: object) -> bool:
+    """True where chunks were split in place of utterances."""
+    return _CHUNKS_SPLIT in str(protocol)
+
+
 CORPUS_TITLES = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
 """Name of a loader -> name of the corpus, for readers."""
 
@@ -173,7 +191,7 @@ class Condition:
         """How the data are split, in words."""
         text = PROTOCOLS[self.protocol].format(folds=self.folds, set_aside=SET_ASIDE)
         if self.chunk_split:
-            text += "; chunks in place of utterances"
+            text += f"; {_CHUNKS_SPLIT}"
         return text if self.percent == 100 else f"{text}; {self.percent} % of the training labels"
 
     @property

@@ -28,7 +28,7 @@ from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import POOLED, RunFolder, find_runs, metrics_rows, refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import POOLED, SEARCH, RunFolder, find_runs, metrics_rows, refuse_other_sounds, write_sounds
 
 
 def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings) -> list[Path]:
@@ -87,7 +87,7 @@ def _run_condition(
 
     folder = settings.results_dir / condition.experiment / condition.name
     begun = [run.path for run in find_runs(settings.results_dir, condition.experiment, condition.name, complete=False)]
-    for made_before in (*begun, folder / "search"):
+    for made_before in (*begun, folder / SEARCH):
         refuse_other_sounds(settings.results_dir, made_before, corpus)
     config = describe_run(condition, corpus, settings)
     if isinstance(n_shared := config.get("n_shared_speakers"), int):
@@ -141,8 +141,7 @@ Scored = dict[str, tuple[np.ndarray, np.ndarray]]
 def _execute(condition: Condition, data: Data, train: Trainer, settings: Settings, run: RunFolder) -> pd.DataFrame:
     """Does one run and returns its metrics."""
     splits = make_splits(condition, data.corpus.utterances, settings.seed, run.run)
-    search_folder = run.path.parent / "search"
-    outcomes = {task: train(data, task, splits, settings, run.run, search_folder) for task in condition.tasks}
+    outcomes = {task: train(data, task, splits, settings, run.run, run.search_folder) for task in condition.tasks}
     return finish_run(run, condition, data, splits, outcomes, settings)
 
 

@@ -28,7 +28,7 @@ from experiments.evaluation.condition import HEADS, Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
-from experiments.evaluation.runs import POOLED, plain, read_metrics, read_trials
+from experiments.evaluation.runs import POOLED, SEARCH, plain, read_metrics, read_trials
 from experiments.evaluation.searched_heads import draw_seed, head_job, list_members, train_ensembles
 
 if TYPE_CHECKING:
@@ -177,23 +177,22 @@ def choose_parameters(results_dir: Path, condition: Condition, task: str) -> dic
     from classifiers.heads import resolve_parameters
 
     trials = read_trials(results_dir, condition.experiment, condition.name)
-    of_task = trials[trials["task"] == task] if len(trials) else trials
-    if len(of_task):
-        n_trials = of_task.groupby("search")["trial"].transform("size")
-        of_task = of_task[n_trials == n_trials.max()]
-    good = of_task[of_task["status"] == "ok"] if len(of_task) else of_task
+    of_task = trials[trials["task"] == task]
+    n_trials = of_task.groupby("search")["trial"].transform("size")
+    of_task = of_task[n_trials == n_trials.max()]
+    n_searches = of_task["search"].nunique()
     kind = "utterance" if condition.method == "utterance" else "second"
     names = list(resolve_parameters(task, kind=kind))
-    n_searches = of_task["search"].nunique() if len(of_task) else 0
-    if len(good):
-        means = (
-            good.astype({"loss": float})
-            .groupby(names, sort=False)
-            .agg(loss=("loss", "mean"), epochs=("epochs", "median"), n=("search", "nunique"))
-        )
-        good = means[means["n"] == n_searches].reset_index()
+    means = (
+        of_task[of_task["status"] == "ok"]
+        .reindex(columns=[*names, "loss", "epochs", "search"])  # where nothing was tried, parameters have no columns
+        .astype({"loss": float, "epochs": float})
+        .groupby(names, sort=False)
+        .agg(loss=("loss", "mean"), epochs=("epochs", "median"), n=("search", "nunique"))
+    )
+    good = means[means["n"] == n_searches].reset_index()
     if good.empty:
-        folder = results_dir / condition.experiment / condition.name / "search"
+        folder = results_dir / condition.experiment / condition.name / SEARCH
         raise InputError.about(
             folder,
             f"no trial of a {task} head that succeeded in all searches",

@@ -46,6 +46,7 @@ _RUN_FOLDER = re.compile(r"run(0|[1-9]\d*)")
 RUN_AGAIN = "remove its folder and run the experiment again"
 SEARCH = "search"
 """Folder of a condition's searches."""
+_TRIALS_COLUMNS = ["experiment", "condition", "fold", "task", "trial", "loss", "status", "epochs", "search"]
 
 _OTHERWISE = "choose another --results-dir (or another --name, where the command has one), or remove that folder"
 
@@ -94,6 +95,11 @@ class RunFolder:
         """True once metrics.csv is there, which is written last."""
         return (self.path / "metrics.csv").is_file()
 
+    @property
+    def search_folder(self) -> Path:
+        """The folder of the condition's searches, which runs share."""
+        return self.path.parent / SEARCH
+
     def start(self, config: Mapping[str, Any], may_differ: Collection[str] = ()) -> None:
         """Opens the folder for writing, or goes on with a run of the same settings.
 
@@ -129,7 +135,7 @@ class RunFolder:
         Raises:
             InputError: its searches were made with other settings, or cannot be written.
         """
-        plain_config, folder = dict(plain(config)), self.path.parent / SEARCH
+        plain_config, folder = dict(plain(config)), self.search_folder
         if (folder / "config.json").is_file():
             _check_same(folder, read_json(folder / "config.json"), plain_config)
             return
@@ -337,12 +343,12 @@ def read_trials(results_dir: PathLike, experiment: str | None = None, condition:
     Raises:
         InputError: see `read_search`.
     """
-    paths = Path(results_dir).glob(f"{experiment or '*'}/{condition or '*'}/search/*.csv")
+    paths = Path(results_dir).glob(f"{experiment or '*'}/{condition or '*'}/{SEARCH}/*.csv")
     tables = []
     for path in sorted(path for path in paths if any(f"-{task}-" in path.name for task in TASKS)):
         names = {"experiment": path.parents[2].name, "condition": path.parents[1].name}
         tables.append(_put_in_front(read_search(path).assign(search=path.stem), names))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["experiment", "condition"])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_TRIALS_COLUMNS)
 
 
 def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:

@@ -14,7 +14,7 @@ import pandas as pd
 from began.errors import InputError, counted
 from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_dimensions
 from experiments.corpora.record import Corpus
-from experiments.evaluation.condition import Condition
+from experiments.evaluation.condition import PROTOCOLS, Condition, draws_test_part_per_run, has_speakers_as_folds, splits_chunks
 from experiments.evaluation.protocols import name_fold
 from experiments.evaluation.runs import (
     POOLED,
@@ -51,7 +51,7 @@ def check_results(results_dir: Any) -> None:
         config = run.read_config()
         metrics = read_metrics_file(run.path / "metrics.csv")
         _compare_names(run, metrics)
-        predictions = _read_predictions(run, "predictions", "speaker" in str(config.get("protocol")))
+        predictions = _read_predictions(run, "predictions", has_speakers_as_folds(config.get("protocol")))
         _compare(run, config, predictions, metrics)
         _compare_utterances(run, config, predictions, utterances)
         conditions.setdefault((run.experiment, run.condition), []).append((run, metrics))
@@ -120,7 +120,7 @@ def _read_predictions(run: RunFolder, name: str, by_speaker: bool, needed: Seque
 
 def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFrame, metrics: pd.DataFrame) -> None:
     """Compares the metrics of a run with its predictions."""
-    of_chunks = "chunks in place of utterances" in str(config.get("protocol"))
+    of_chunks = splits_chunks(config.get("protocol"))
     levels = Condition(run.experiment, run.condition, method=config.get("method", ""), chunk_split=of_chunks).levels
     folds = [fold for fold in predictions["fold"].unique() if fold != POOLED]
     computed: dict[tuple[str, str], tuple[float, float]] = {}
@@ -199,9 +199,9 @@ def _compare_utterances(
 ) -> None:
     """Compares the utterances of a run with those of the first one on the same data and with the same protocol."""
     split = str(config.get("protocol")).split(";")[0]
-    if "each speaker alone" in split:  # is split anew for every run
+    if split == PROTOCOLS["per_speaker"]:
         return
-    drawn = (run.run, config.get("seed")) if "drawn for every run" in split else ()
+    drawn = (run.run, config.get("seed")) if draws_test_part_per_run(split) else ()
     key = (config.get("utterances_sha256"), split, config.get("n_without_chunks"), *drawn)
     targets = [name for name in ("target", "arousal_target", "valence_target") if name in predictions]
     rows = predictions[["utterance", "speaker", *targets]].sort_values("utterance").reset_index(drop=True)

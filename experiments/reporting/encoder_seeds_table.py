@@ -49,10 +49,10 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     for (condition, base), block in table.groupby(["condition", "base"], sort=False):
         cells = {row.seed: md.with_interval(row.difference, row.ci_low, row.ci_high, sign="+") for row in block.itertuples()}
         names = [at_encoder_seed(name, seed) for name in (condition, base) for seed in ENCODER_SEEDS]
-        notes = dict.fromkeys(note for name in names for note in results.notes(_EXPERIMENT.name, name))
+        notes = results.joined_notes(_EXPERIMENT.name, names)
         if OVER_BOTH not in cells and len(cells) == len(ENCODER_SEEDS):
-            notes["the seeds were run on different recordings, so they are not averaged"] = None
-        marks = footnotes.marks("; ".join(notes))
+            notes += "; " * bool(notes) + "the seeds were run on different recordings, so they are not averaged"
+        marks = footnotes.marks(notes)
         corpus = CORPUS_TITLES[_EXPERIMENT.conditions[condition].corpus]
         rows.append(
             [corpus, f"`{condition}` − `{base}`{marks}", *(cells.get(str(seed), "") for seed in (*ENCODER_SEEDS, OVER_BOTH))]

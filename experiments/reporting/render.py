@@ -119,12 +119,13 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
                 save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)
             if "arousal_prediction" in predictions:
                 save(f"{name}_arousal_valence", figures.plot_arousal_valence, predictions, title=title, note=note)
-            trials = results.trials(experiment, condition) if settings[0].get("method") in HEADS else pd.DataFrame()
-            for task, part in trials.groupby("task") if len(trials) else ():  # losses of two tasks do not compare
+            if settings[0].get("method") in HEADS:
+                trials = results.trials(experiment, condition)
                 of_two = trials["task"].nunique() > 1
-                suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
-                save(f"{name}_search{suffix}", figures.plot_search, part, title=heading, note=note)
-                save(f"{name}_search_parameters{suffix}", figures.plot_search_parameters, part, title=heading, note=note)
+                for task, part in trials.groupby("task"):  # losses of two tasks do not compare
+                    suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
+                    save(f"{name}_search{suffix}", figures.plot_search, part, title=heading, note=note)
+                    save(f"{name}_search_parameters{suffix}", figures.plot_search_parameters, part, title=heading, note=note)
             level = results.main_level(experiment, condition)
             folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
             if folds.shape[1] > 1:

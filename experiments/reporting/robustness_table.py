@@ -48,9 +48,7 @@ def make_table(results: Results) -> pd.DataFrame:
                     "accuracy": 100 * values["accuracy"],
                     "unweighted_average_recall": 100 * values[RECALL],
                     "changed": 100 * (both["prediction"] != both["prediction_after"]).mean(),
-                    "difference": 100 * paired.mean,
-                    "difference_ci_low": 100 * paired.low,
-                    "difference_ci_high": 100 * paired.high,
+                    **paired.in_percent("difference"),
                 }
             )
     return pd.DataFrame(rows)
@@ -73,8 +71,7 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     footnotes = md.Footnotes()
     for method in methods:
         names = [on_altered(method, alteration).name for alteration in table.loc[table["method"] == method, "alteration"]]
-        notes = dict.fromkeys(note for name in names for note in results.notes(ROBUSTNESS.name, name))
-        heads[1 + 2 * methods.index(method)] += footnotes.marks("; ".join(notes))
+        heads[1 + 2 * methods.index(method)] += footnotes.marks(results.joined_notes(ROBUSTNESS.name, names))
     lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
     lines += footnotes.lines()
     if len(measured) > len(methods):

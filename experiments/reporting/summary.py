@@ -20,7 +20,7 @@ from began.errors import counted
 from classifiers.metrics import TASKS
 from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, RESERVED_LABELS
 from experiments.evaluation import runs
-from experiments.evaluation.condition import HEADS, Condition
+from experiments.evaluation.condition import HEADS, Condition, draws_test_part_per_run, has_speakers_as_folds
 from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment, find_condition
 from experiments.evaluation.runs import POOLED
 
@@ -33,7 +33,8 @@ RECORDS = {**EXPERIMENTS, **BEYOND_THE_PAPER, _CUSTOM.name: _CUSTOM}
 """Experiment -> its record; own data sets have one without conditions."""
 
 _KEYS = ["experiment", "condition", "metric", "level"]
-_SUMMARY = [*_KEYS, "scope", "mean", "sd_over_runs", "n_runs", "ci_low", "ci_high", "n_speakers", "base"]
+_AVERAGES = [*_KEYS, "scope", "mean", "sd_over_runs", "n_runs"]
+_SUMMARY = [*_AVERAGES, "ci_low", "ci_high", "n_speakers", "base"]
 _SUMMARY += ["difference_to_base", "difference_ci_low", "difference_ci_high"]
 # Key of config.json -> words.
 _SETTINGS = {
@@ -47,6 +48,16 @@ _SETTINGS = {
     "ensemble_size": "{} seeds made into one",
     "pooling": "chunks pooled by their {}",
 }
+_COUNTS: dict[str, Callable[[int], str]] = {
+    "n_missing": lambda n: f"{counted(n, 'utterance')} without audio left out",
+    "n_without_chunks": lambda n: f"{counted(n, 'utterance')} shorter than a chunk left out",
+    "n_unpublished": lambda n: f"{OTHER_RECORDINGS} {n} are absent or added",
+    "n_copies": lambda n: (
+        f"{counted(n, 'recording')} with the same sound as another one, none of them on both sides of a split"
+    ),
+    "n_shared_speakers": lambda n: f"{counted(n, 'speaker')} {'are' if n > 1 else 'is'} trained and tested on",
+}
+"""Key of config.json -> what a reader must know where it is more than 0."""
 _PARAMETERS_SHOWN = (
     "loss epochs filters n_convolutions kernel_frequency pooling dropout dense_units optimizer learning_rate "
     "batch_size blocks C"
@@ -60,6 +71,10 @@ class Interval(NamedTuple):
     low: float = math.nan
     high: float = math.nan
     n: int = 0
+
+    def in_percent(self, name: str) -> dict[str, float]:
+        """Returns the mean under a name, and the ends of the interval, in percent."""
+        return {name: 100 * self.mean, f"{name}_ci_low": 100 * self.low, f"{name}_ci_high": 100 * self.high}
 
 
 def t_interval(values: Iterable[float], lowest: float = -math.inf, highest: float = math.inf) -> Interval:
@@ -185,12 +200,13 @@ class Results:
             mean, low, high, n = t_interval(folds, *range_of(key[2]))
             with_speakers, base = self.has_speakers_as_folds(*key[:2]), find_base(*key[:2])
             scope = MEAN_OVER_SPEAKERS if with_speakers else MEAN_OVER_FOLDS
-            row = dict(zip(_SUMMARY, (*key, scope, mean, *over_runs.loc[key]), strict=False))
+            row = dict(zip(_AVERAGES, (*key, scope, mean, *over_runs.loc[key]), strict=True))
             if with_speakers:
                 paired = self.compare(*key[:2], base, *key[2:]) if base != key[1] else Interval()
-                row |= dict(zip(_SUMMARY[8:], (low, high, n, base, *paired), strict=False))
+                row |= {"ci_low": low, "ci_high": high, "n_speakers": n, "base": base}
+                row |= {"difference_to_base": paired.mean, "difference_ci_low": paired.low, "difference_ci_high": paired.high}
             means += [row] if len(folds) > 1 else []
-        return pd.concat([each.set_axis(_SUMMARY[:8], axis=1), pd.DataFrame(means)]).reindex(columns=_SUMMARY)
+        return pd.concat([each.set_axis(_AVERAGES, axis=1), pd.DataFrame(means)]).reindex(columns=_SUMMARY)
 
     def predictions(self, experiment: str, condition: str) -> pd.DataFrame:
         """Returns the predictions of a condition's complete runs."""
@@ -274,11 +290,8 @@ class Results:
         return ours - others
 
     def _find_runs_to_pair(self, experiment: str, condition: str, base: str) -> list[int] | None:
-        """Returns the runs that two conditions have both done, with the same seed; None where all runs have one test part.
-
-        Where every run draws a test part of its own, other runs are other recordings.
-        """
-        if not any("for every run" in str(config.get("protocol")) for config in self.settings(experiment, condition)):
+        """Returns the runs that two conditions have both done, with the same seed; None where all runs have one test part."""
+        if not any(draws_test_part_per_run(config.get("protocol")) for config in self.settings(experiment, condition)):
             return None
         ours, others = (self._of_condition.get((experiment, name), {}) for name in (condition, base))
         return [run for run in ours if run in others and ours[run].get("seed") == others[run].get("seed")]
@@ -317,19 +330,12 @@ class Results:
         """Returns what a reader must know beside a condition's scores."""
         settings = self.settings(experiment, condition)
         notes = [SYNTHETIC_NOTICE] if self.is_synthetic(experiment, condition) else []
-        heard = {name: config[name] for config in settings for name in ("front_end",) if name in config}
-        notes += replace(self._record(experiment, condition), **heard).notes
-        for key, why in (("n_missing", "without audio"), ("n_without_chunks", "shorter than a chunk")):
-            if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
-                notes.append(f"{counted(n_left_out, 'utterance')} {why} left out")
-        if n_unpublished := max((config.get("n_unpublished") or 0 for config in settings), default=0):
-            notes.append(f"{OTHER_RECORDINGS} {n_unpublished} are absent or added")
-        if n_copies := max((config.get("n_copies") or 0 for config in settings), default=0):
-            notes.append(
-                f"{counted(n_copies, 'recording')} with the same sound as another one, none of them on both sides of a split"
-            )
-        if n_shared := max((config.get("n_shared_speakers") or 0 for config in settings), default=0):
-            notes.append(f"{n_shared} speaker{'s are' if n_shared > 1 else ' is'} trained and tested on")
+        record = self._record(experiment, condition)
+        front_end = next((config["front_end"] for config in settings if "front_end" in config), record.front_end)
+        notes += replace(record, front_end=front_end).notes
+        for key, say in _COUNTS.items():
+            if n := max((config.get(key) or 0 for config in settings), default=0):
+                notes.append(say(n))
         notes += sorted({str(config["note"]) for config in settings if config.get("note")})
         first, missing = next(iter(settings), {}), object()
         keys = sorted({key for config in settings for key in config} - {"seed", "note"})
@@ -350,6 +356,10 @@ class Results:
             notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")
         return tuple(notes)
 
+    def joined_notes(self, experiment: str, conditions: Iterable[str]) -> str:
+        """Returns the notes of several conditions in one line, each once."""
+        return "; ".join(dict.fromkeys(note for name in conditions for note in self.notes(experiment, name)))
+
     def _record(self, experiment: str, condition: str) -> Condition:
         """Returns the record of a condition; for a name that the user chose, one with the options of its runs."""
         if known := find_condition(experiment, condition):
@@ -362,7 +372,7 @@ class Results:
 
     def has_speakers_as_folds(self, experiment: str, condition: str) -> bool:
         """True where every fold is one speaker."""
-        return any("speaker" in str(config.get("protocol")) for config in self.settings(experiment, condition))
+        return any(has_speakers_as_folds(config.get("protocol")) for config in self.settings(experiment, condition))
 
 
 def find_base(experiment: str, condition: str) -> str:
