@@ -209,16 +209,16 @@ def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -
     return value
 
 
-def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
+def check_audio(corpus: Corpus) -> None:
     """Checks that every sound file of a corpus can be used, before long work starts.
 
-    Args:
-        decode: read every sample. Without it a file is opened, and read up to the first sound and at its end, which finds
-            missing, empty, unreadable, foreign, truncated and silent files in about a millisecond.
+    A file is opened, and read up to the first sound and at its end, which finds missing, empty, unreadable, foreign, truncated
+    and silent files in about a millisecond.
+
     Raises:
         InputError: lists every file that cannot be used, not the first only.
     """
-    read_each(corpus, hash_sound if decode else probe)
+    read_each(corpus, probe)
 
 
 def read_each(corpus: Corpus, read: Callable[[str], Found]) -> list[Found]:

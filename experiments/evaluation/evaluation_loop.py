@@ -62,14 +62,7 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
         return prepared
 
     # Conditions that differ in these alone have their features in common.
-    common: dict[str, Any] = {
-        "name": "",
-        "description": "",
-        "protocol": "official",
-        "folds": 0,
-        "percent": 100,
-        "chunk_split": False,
-    }
+    common: dict[str, Any] = {"name": "", "description": "", "protocol": "official", "folds": 0, "percent": 100}
     for condition in conditions:
         print(f"\n{condition.name}: {condition.description or condition.protocol_text}")
         models += _run_condition(condition, corpus, settings, hashes, partial(prepare_once, replace(condition, **common)))
@@ -77,14 +70,9 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
 
 
 def _run_condition(
-    condition: Condition, corpus: Corpus, settings: Settings, hashes: SoundHashes, prepare_features: Prepare
+    condition: Condition, corpus: Corpus, settings: Settings, hashes: SoundHashes, prepare_data: Prepare
 ) -> list[Path]:
     """Does the runs that are not complete; where all are, nothing is prepared, which may take long."""
-
-    def prepare_data() -> tuple[Data, Trainer]:
-        data, train = prepare_features()
-        return data.as_chunks() if condition.chunk_split else data, train
-
     folder = settings.results_dir / condition.experiment / condition.name
     begun = [run.path for run in find_runs(settings.results_dir, condition.experiment, condition.name, complete=False)]
     for made_before in (*begun, folder / SEARCH):

@@ -70,7 +70,8 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
 
         return fine_tuning.prepare(condition, corpus, settings)
     modules = {"head": searched_heads, "utterance": searched_heads, "statistics": statistics_svm}
-    return modules.get(condition.method, baselines).prepare(condition, corpus, settings)
+    data, train = modules.get(condition.method, baselines).prepare(condition, corpus, settings)
+    return data.as_chunks() if condition.chunk_split else data, train
 
 
 def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> dict[str, object]:

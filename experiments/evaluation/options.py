@@ -172,22 +172,21 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
     if arguments.method != "head" and arguments.features != "map":
         found = f"--features {arguments.features}"
         raise InputError.about(f"--method {arguments.method}", found, "all blocks", "leave it out, or add --method head")
-    if arguments.normalize_speakers and arguments.method != "statistics":
-        found, expected = f"it with --method {arguments.method}", "--method statistics"
-        raise InputError.about("--normalize-speakers", found, expected, "add that")
-    no_copies = "others have no such copies"
-    if arguments.augment is not None and arguments.method != "utterance":
-        option, found = "--augment" if arguments.augment else "--no-augment", f"it with --method {arguments.method}"
-        raise InputError.about(option, found, f"--method utterance: {no_copies}", "leave it out")
+    of_one_method = (
+        ("--normalize-speakers", arguments.normalize_speakers, "statistics"),
+        ("--augment" if arguments.augment else "--no-augment", arguments.augment is not None, "utterance"),
+        (f"--ensemble {arguments.ensemble}", arguments.ensemble != 1, "utterance"),
+    )
+    for option, is_given, method in of_one_method:
+        if is_given and arguments.method != method:
+            found = f"it with --method {arguments.method}"
+            raise InputError.about(option, found, f"--method {method}, which alone takes it", "leave it out, or add that")
     if arguments.augment and arguments.front_end == "literal":
-        found = f"it with --front-end {arguments.front_end}"
-        raise InputError.about("--augment", found, f"--front-end normalized or trimmed: {no_copies}", "leave it out")
+        expected = "--front-end normalized or trimmed: it has no such copies"
+        raise InputError.about("--augment", "it with --front-end literal", expected, "leave it out")
     if arguments.front_end and arguments.method == "head":
         expected = "a method on whole utterances: heads on one second hear what their encoder was trained on"
         raise InputError.about(f"--front-end {arguments.front_end}", "it with --method head", expected, "leave it out")
-    if arguments.ensemble != 1 and arguments.method != "utterance":
-        found = f"it with --method {arguments.method}"
-        raise InputError.about(f"--ensemble {arguments.ensemble}", found, "--method utterance", "leave one of them out")
     if not 1 <= arguments.ensemble <= MAX_ENSEMBLE:
         raise InputError.about("--ensemble", arguments.ensemble, f"1 to {MAX_ENSEMBLE}", "give another number")
     if arguments.method == "head":
