@@ -12,14 +12,7 @@ import pandas as pd
 from began.errors import InputError, counted, printable
 from began.files import lock_folder
 from began.sound_hashes import SoundHashes
-from classifiers.metrics import (
-    CATEGORICAL,
-    CONCORDANCE,
-    DIMENSIONS,
-    aggregate_chunks,
-    evaluate_classification,
-    evaluate_dimensions,
-)
+from classifiers.metrics import CATEGORICAL, CONCORDANCE, aggregate_chunks, evaluate_classification, evaluate_dimensions
 from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import Condition
@@ -27,6 +20,7 @@ from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
 from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
+from experiments.evaluation.predictions import list_predictions
 from experiments.evaluation.protocols import Split, make_splits
 from experiments.evaluation.runs import POOLED, SEARCH, RunFolder, find_runs, metrics_rows, refuse_other_sounds, write_sounds
 
@@ -149,7 +143,12 @@ def finish_run(
         {task: _score_levels(data, task, split, outcome.scores[number], settings) for task, outcome in outcomes.items()}
         for number, split in enumerate(splits)
     ]
-    predictions = [_list_predictions(split.fold, scores, data) for split, scores in zip(splits, tested, strict=True)]
+    predictions = []
+    for split, levels in zip(splits, tested, strict=True):
+        of_utterances = {task: of_task["utterance"] for task, of_task in levels.items()}
+        table = data.corpus.utterances.iloc[next(rows for rows, _ in of_utterances.values())]
+        scores = {task: of_task for task, (_, of_task) in of_utterances.items()}
+        predictions.append(list_predictions(table, split.fold, scores, data.corpus.labels))
     run.write_table("predictions", pd.concat(predictions, ignore_index=True))
 
     def rows(values: dict[str, float], fold: str, split: str, level: str) -> pd.DataFrame:
@@ -194,23 +193,6 @@ def _measure(folds: Sequence[dict[str, Scored]], level: str, data: Data, conditi
             pairs = table["arousal"], scores[:, 0], table["valence"], scores[:, 1]
             values |= evaluate_dimensions(*pairs, table.get("video"))
     return values
-
-
-def _list_predictions(fold: str, tasks: dict[str, Scored], data: Data) -> pd.DataFrame:
-    """Returns one row per utterance: its targets, what was predicted, and how probable each class is."""
-    rows, _ = next(iter(tasks.values()))["utterance"]
-    table, labels = data.corpus.utterances.iloc[rows], np.array(data.corpus.labels)
-    listed = table[["utterance", "speaker"]].assign(fold=fold)
-    for task, levels in tasks.items():
-        _, scores = levels["utterance"]
-        if task == CATEGORICAL:
-            listed = listed.assign(target=table["label"], prediction=labels[scores.argmax(axis=1)])
-            listed = pd.concat([listed, pd.DataFrame(scores.round(6), index=listed.index, columns=labels)], axis=1)
-        else:
-            for column, name in enumerate(DIMENSIONS):
-                pair = {f"{name}_target": table[name], f"{name}_prediction": scores[:, column].round(6)}
-                listed = listed.assign(**pair)
-    return listed
 
 
 def summarise(metrics: pd.DataFrame, condition: Condition) -> str:

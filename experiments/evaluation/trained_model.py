@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from began.errors import InputError, counted, printable
 from classifiers.metrics import (
     CATEGORICAL,
-    DIMENSIONS,
+    DIMENSIONAL,
     evaluate_classification,
     evaluate_dimensions,
     expected_calibration_error,
@@ -22,10 +23,10 @@ from experiments.corpora.folders import refuse_problems
 from experiments.corpora.manifest_file import normalize_name
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import CORPUS_TITLES
+from experiments.evaluation.predictions import OF_DIMENSIONS, list_predictions
 from experiments.evaluation.runs import POOLED, metrics_rows
 
 if TYPE_CHECKING:
-    from classifiers.prediction import Prediction
     from classifiers.predictor import Predictor
 
 RESTRICTED = "restricted_"
@@ -93,19 +94,9 @@ def predict_corpus(predictor: Predictor, corpus: Corpus) -> list[pd.DataFrame]:
         else:
             predictions.append(outcome)
     refuse_problems(f"{corpus.name}: sound files that cannot be used", list(map(str, problems)))
-    return [_list(each, corpus, [each.restrict_prediction(one) for one in predictions]) for each in predictors]
-
-
-def _list(predictor: Predictor, corpus: Corpus, predictions: Sequence[Prediction]) -> pd.DataFrame:
-    table = corpus.utterances
-    listed = table[["utterance", "speaker"]].assign(fold=table["speaker"])
-    scores = pd.DataFrame([one.scores for one in predictions], columns=predictor.columns, index=table.index).round(6)
-    if predictor.is_categorical:
-        answers = [predictor.label_of(one.scores) for one in predictions]
-        return pd.concat([listed.assign(target=table["label"], prediction=answers), scores], axis=1)
-    for name in predictor.columns:
-        listed = listed.assign(**{f"{name}_target": table[name], f"{name}_prediction": scores[name]})
-    return listed
+    table, task = corpus.utterances, CATEGORICAL if predictor.is_categorical else DIMENSIONAL
+    scores = [np.stack([each.restrict_prediction(one).scores for one in predictions]) for each in predictors]
+    return [list_predictions(table, table["speaker"], {task: of_answers}, predictor.columns) for of_answers in scores]
 
 
 def measure(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) -> dict[str, float]:
@@ -114,8 +105,7 @@ def measure(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) ->
         target, scores = predictions["target"], predictions[list(labels)].to_numpy(float)
         values = evaluate_classification(target, predictions["prediction"], labels, scores)
         return values | {"expected_calibration_error": expected_calibration_error(target, labels, scores)}
-    columns = [predictions[f"{name}_{kind}"] for name in DIMENSIONS for kind in ("target", "prediction")]
-    return evaluate_dimensions(*columns)
+    return evaluate_dimensions(*(predictions[name] for name in OF_DIMENSIONS))
 
 
 def tabulate_metrics(

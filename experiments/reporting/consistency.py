@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError, counted
-from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_dimensions
+from classifiers.metrics import evaluate_classification, evaluate_dimensions
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import PROTOCOLS, Condition, draws_test_part_per_run, has_speakers_as_folds, splits_chunks
+from experiments.evaluation.predictions import CLASSES, KEYS, OF_DIMENSIONS, class_columns
 from experiments.evaluation.protocols import name_fold
 from experiments.evaluation.runs import (
     POOLED,
@@ -32,9 +33,6 @@ from experiments.reporting.summary import range_of
 ROUNDING = 1e-6
 """Of the scores in predictions.csv: six digits."""
 
-_KEYS = ("utterance", "speaker", "fold")
-_CLASSES = ("target", "prediction")
-_DIMENSIONS = tuple(f"{name}_{kind}" for name in DIMENSIONS for kind in _CLASSES)
 _SELECTED_ON = ("unweighted_average_recall", "concordance_correlation_coefficient_mean")
 _PER_VIDEO = "_per_video"
 
@@ -70,7 +68,7 @@ def read_scored(run: RunFolder, name: str, corpus: Corpus, labels: Sequence[str]
     Raises:
         InputError: a file that is absent or damaged, or whose rows are not those of the corpus.
     """
-    table = _read_predictions(run, name, True, [*_CLASSES, *labels] if labels else _DIMENSIONS)
+    table = _read_predictions(run, name, True, [*CLASSES, *labels] if labels else OF_DIMENSIONS)
     rows, expected = (one[["utterance", "speaker"]].to_numpy().tolist() for one in (table, corpus.utterances))
     if rows != expected:
         found = f"{counted(len(rows), 'row')} of other utterances or speakers, or in another order"
@@ -102,14 +100,14 @@ def _read_predictions(run: RunFolder, name: str, by_speaker: bool, needed: Seque
         needed: columns that it must have; none: either kind.
     """
     table = read_table(run.path / f"{name}.csv")
-    kinds = [needed] if needed else [_CLASSES, _DIMENSIONS]
-    if not len(table) or not any({*table} >= {*_KEYS, *kind} for kind in kinds):
-        expected = f"rows with {', '.join(_KEYS)} and {' or '.join(map(', '.join, kinds))}"
+    kinds = [needed] if needed else [CLASSES, OF_DIMENSIONS]
+    if not len(table) or not any({*table} >= {*KEYS, *kind} for kind in kinds):
+        expected = f"rows with {', '.join(KEYS)} and {' or '.join(map(', '.join, kinds))}"
         raise _refuse(run, name, f"{counted(len(table), 'row')} with the columns {', '.join(map(str, table))}", expected)
     if table["utterance"].duplicated().any():
         twice = table.loc[table["utterance"].duplicated(), "utterance"].iloc[0]
         raise _refuse(run, name, f"{twice} more than once", "every utterance once")
-    texts = {*_KEYS, *_CLASSES}
+    texts = {*KEYS, *CLASSES}
     if words := [column for column in table if column not in texts and not pd.api.types.is_numeric_dtype(table[column])]:
         raise _refuse(run, name, f"text in the column {words[0]}", "numbers")
     if by_speaker and (wrong := table[table["fold"] != table["speaker"]]).size:
@@ -159,8 +157,8 @@ def _measure_rows(run: RunFolder, name: str, predictions: pd.DataFrame) -> dict[
 def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Returns every metric of some predictions, and how far rounding can have moved it."""
     values: dict[str, tuple[float, float]] = {}
-    if {*_CLASSES} <= {*predictions}:
-        labels = [name for name in predictions if name not in (*_KEYS, *_CLASSES, *_DIMENSIONS)]
+    if {*CLASSES} <= {*predictions}:
+        labels = class_columns(predictions)
         scores = predictions[labels].to_numpy(float)
         measured = evaluate_classification(predictions["target"], predictions["prediction"], labels, scores)
         chosen = scores[np.arange(len(scores)), predictions["prediction"].map({name: i for i, name in enumerate(labels)})]
@@ -170,8 +168,8 @@ def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
         n_doubtful = (np.abs(scores - 0.5) <= ROUNDING).sum()
         by_scores = ("binary_accuracy", "fbeta_0.5_rounded")
         values |= {name: (value, 1e-9 + 2 * (name in by_scores) * n_doubtful / len(scores)) for name, value in measured.items()}
-    if {*_DIMENSIONS} <= {*predictions}:
-        columns = [predictions[name].to_numpy(float) for name in _DIMENSIONS]
+    if {*OF_DIMENSIONS} <= {*predictions}:
+        columns = [predictions[name].to_numpy(float) for name in OF_DIMENSIONS]
         # Correlations of what hardly varies are correlations of its rounding.
         tolerance = 1e-4 if min(map(np.ptp, columns)) > 1000 * ROUNDING else 2.0
         values |= {name: (value, tolerance) for name, value in evaluate_dimensions(*columns).items()}
@@ -179,7 +177,7 @@ def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _is_per_video(key: tuple[str, str, str], predictions: pd.DataFrame) -> bool:
-    return key[2].endswith(_PER_VIDEO) and {*_DIMENSIONS} <= {*predictions}
+    return key[2].endswith(_PER_VIDEO) and {*OF_DIMENSIONS} <= {*predictions}
 
 
 def _check_validation(run: RunFolder, validation: pd.DataFrame, folds: set[str]) -> None:

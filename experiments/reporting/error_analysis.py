@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from experiments.evaluation.predictions import class_columns
+
 
 def count_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
     """Returns counts over all runs: rows are true classes, columns predicted ones."""
@@ -42,7 +44,7 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
 
     One row for each of n_bins equally full bins: mean ``probability`` and ``accuracy`` in percent, number of ``predictions``.
     """
-    top = predictions[_labels(predictions)].max(axis=1)
+    top = predictions[class_columns(predictions)].max(axis=1)
     frame = pd.DataFrame({"probability": 100 * top, "accuracy": 100.0 * (predictions["target"] == predictions["prediction"])})
     # Ranks, not values: equal probabilities must not make a bin vanish.
     bins = np.minimum((top.rank(method="first") - 1) * n_bins // len(top), n_bins - 1)
@@ -53,7 +55,7 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
 def average_runs(predictions: pd.DataFrame) -> pd.DataFrame:
     """Returns ``target`` and ``prediction`` of all runs together, their scores (a column per class) averaged, by utterance."""
     by_utterance = predictions.groupby("utterance")
-    averaged = by_utterance[_labels(predictions)].mean().idxmax(axis=1)
+    averaged = by_utterance[class_columns(predictions)].mean().idxmax(axis=1)
     return pd.DataFrame({"target": by_utterance["target"].first(), "prediction": averaged})
 
 
@@ -61,7 +63,3 @@ def share_right(predictions: pd.DataFrame) -> pd.Series:
     """Returns in which share of the runs each utterance was right, by utterance."""
     right = predictions["target"] == predictions["prediction"]
     return right.groupby(predictions["utterance"]).mean().rename("share_right")
-
-
-def _labels(predictions: pd.DataFrame) -> list[str]:
-    return [name for name in count_confusions(predictions).columns if name in predictions]

@@ -18,10 +18,11 @@ import pandas as pd
 
 from began.errors import counted
 from classifiers.metrics import TASKS
-from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, RESERVED_LABELS
+from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
 from experiments.evaluation import runs
 from experiments.evaluation.condition import HEADS, Condition, draws_test_part_per_run, has_speakers_as_folds
 from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment, find_condition
+from experiments.evaluation.predictions import class_columns
 from experiments.evaluation.runs import POOLED
 
 RECALL = "unweighted_average_recall"
@@ -259,8 +260,7 @@ class Results:
             return TestPart({}, pd.Series(dtype=float), 0)
         first = predictions[predictions["run"] == predictions["run"].min()]
         sizes, shares = first["fold"].value_counts(sort=False).to_dict(), first["target"].value_counts(normalize=True)
-        n_answers = sum(name not in RESERVED_LABELS for name in predictions)  # columns of probabilities
-        return TestPart(sizes, shares, n_answers or len(shares))
+        return TestPart(sizes, shares, len(class_columns(predictions)) or len(shares))
 
     def compare(
         self, experiment: str, condition: str, base: str, metric: str = "accuracy", level: str = "utterance"
