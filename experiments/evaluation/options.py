@@ -12,16 +12,13 @@ from began.errors import InputError
 from began.front_end import FRONT_ENDS
 from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.condition import HAND_MADE, Condition, as_ensemble, with_method
+from experiments.evaluation.condition import METHODS, Condition, as_ensemble, with_method
 
 RESULTS, OWN_RESULTS = Path("results"), Path("my-results")
 """The project's own results; and those on a user's recordings, which git ignores: no clone publishes them by mistake."""
 
 MAX_ENSEMBLE = 10
 """Heads that are made into one: more change little, and a head has at most 1024 filters."""
-
-WITHOUT_ENCODER = (*HAND_MADE, "majority")
-"""Methods that need no encoder."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Settings:
 
     def find_encoder(self, condition: Condition) -> Path | None:
         """Returns the file of a condition's encoder: its own under the results folder, or the one that the user named."""
-        if condition.method in WITHOUT_ENCODER:
+        if not METHODS[condition.method].needs_encoder:
             return None
         if condition.encoder:
             return self.results_dir / "pretrain_librispeech" / condition.encoder / "encoder.keras"
