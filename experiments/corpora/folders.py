@@ -21,9 +21,6 @@ Found = TypeVar("Found")
 LOSSLESS = (".wav", ".flac")
 """Endings of the files of a corpus: as published, or the same samples smaller."""
 
-MAX_DEPTH = 20
-"""Levels of folders that are searched for any sound: deeper than any archive, and the end of links that go in circles."""
-
 PROBED_SECONDS = 0.1
 """How much of a file is read at a time until there is sound in it."""
 
@@ -92,7 +89,7 @@ def _neighbours(folder: Path) -> Iterator[Path]:
         yield from (path for path in sorted(folder.glob(pattern)) if not path.name.startswith("."))
 
 
-def find_files(folder: Path, suffixes: Sequence[str], max_depth: int = 4) -> list[Path]:
+def find_files(folder: Path, suffixes: Sequence[str], max_depth: float = 4) -> list[Path]:
     """Returns the files under a folder with one of the endings (in any case), sorted; hidden ones are left out.
 
     Raises:

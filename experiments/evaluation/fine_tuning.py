@@ -61,7 +61,7 @@ def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
     return Data(corpus, np.concatenate(of_files)[..., np.newaxis], utterance)
 
 
-def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
+def make_trainer(encoder: Any, learning_rate: float) -> Trainer:
     """Returns a trainer of encoder and default head together.
 
     The head has the default parameters, but is trained otherwise than on a frozen encoder: with Adam at one rate for all
@@ -124,7 +124,7 @@ class WholeNetwork:
         start_weights: of the encoder's layers up to the map.
     """
 
-    def __init__(self, encoder: Any, task: str, n_outputs: int, learning_rate: float = LEARNING_RATE) -> None:
+    def __init__(self, encoder: Any, task: str, n_outputs: int, learning_rate: float) -> None:
         self.learning_rate = learning_rate
         own = keras.models.clone_model(encoder)  # the given one keeps its weights, for the next run to start from
         own.set_weights(encoder.get_weights())

@@ -111,8 +111,8 @@ class RunFolder:
         """
         plain_config, path = dict(plain(config)), self.path / "environment.json"
         if not self.is_started and not self.is_complete:
-            self._write_json("config", plain_config)
-            self._write_json("environment", describe_environment())
+            _write_json(self.path / "config.json", plain_config)
+            _write_json(path, describe_environment())
             return
         _check_same(self.path, self.read_config(), plain_config, may_differ)
         if path.is_file() and self.is_complete:
@@ -123,7 +123,7 @@ class RunFolder:
             environment = read_json(path)
             before = environment.get("resumed")
             environment["resumed"] = [*(before if isinstance(before, list) else []), now]
-        self._write_json("environment", environment)
+        _write_json(path, environment)
 
     def start_searches(self, config: Mapping[str, Any], searched_as: str = "") -> None:
         """Opens the folder of the condition's searches, which outlives its runs and so keeps their config.json, too.
@@ -149,9 +149,6 @@ class RunFolder:
                     if len(trials) == plain_config.get("max_evals"):
                         write_table(folder / path.name, trials)
         _write_json(folder / "config.json", plain_config)
-
-    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        _write_json(self.path / f"{name}.json", values)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Writes ``<name>.csv``, whole or not at all, without the index."""

@@ -232,7 +232,7 @@ def _compare_trials(trials: pd.DataFrame, runs: Sequence[tuple[RunFolder, pd.Dat
                 found = f"{metric} {value:g} of validation in {name_fold(fold)}"
                 raise _refuse(run, "metrics", found, "the best of the trials in search/")
     if is_finished:
-        _check_lengths(trials, run)
+        _check_lengths(trials, runs[-1][0])
 
 
 def _check_lengths(trials: pd.DataFrame, run: RunFolder) -> None:

@@ -13,15 +13,15 @@ def count_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(index=labels, columns=labels, fill_value=0)
 
 
-def rank_confusions(predictions: pd.DataFrame, n: int = 8) -> pd.DataFrame:
-    """Returns the most frequent confusions: ``true``, ``predicted``, and their ``share`` (% of the true class) and ``errors``
-    (% of all errors)."""
+def rank_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Returns the eight most frequent confusions: ``true``, ``predicted``, and their ``share`` (% of the true class) and
+    ``errors`` (% of all errors)."""
     pairs = count_confusions(predictions).stack().rename("count").rename_axis(["true", "predicted"]).reset_index()
     pairs["share"] = 100 * pairs["count"] / pairs.groupby("true")["count"].transform("sum")
     pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
     pairs["errors"] = 100 * pairs["count"] / max(pairs["count"].sum(), 1)
     ranked = pairs.sort_values(["count", "true", "predicted"], ascending=[False, True, True])
-    return ranked.head(n).drop(columns="count").reset_index(drop=True)
+    return ranked.head(8).drop(columns="count").reset_index(drop=True)
 
 
 def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -32,8 +32,9 @@ def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return groups.agg(accuracy=("mean", "mean"), sd=("mean", "std"), utterances=("size", "max")).reset_index()
 
 
-def group_lengths(seconds: pd.Series, edges: tuple[float, ...] = (1.5, 2, 2.5, 3, 4)) -> pd.Series:
+def group_lengths(seconds: pd.Series) -> pd.Series:
     """Returns the range that each length lies in, as ordered categories such as "1.5–2 s"."""
+    edges = (1.5, 2, 2.5, 3, 4)
     between = [f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)]
     labels = [f"< {edges[0]:g} s", *between, f"≥ {edges[-1]:g} s"]
     return pd.cut(seconds, [-np.inf, *edges, np.inf], right=False, labels=labels)
