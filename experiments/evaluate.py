@@ -38,7 +38,8 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
 from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.options import OWN_RESULTS, RESULTS, Settings, make_base_parser
-from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder
 from experiments.reporting.consistency import read_scored
 from experiments.reporting.error_analysis import confidence, count_confusions
 from experiments.reporting.model_scores import ANSWERS, describe_scores

@@ -40,7 +40,8 @@ from began.startup import BACKENDS, choose_backend
 from experiments.corpora import introduce, librispeech, unlabelled
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
-from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder
 
 if TYPE_CHECKING:
     from began.dataset import ChunkStore

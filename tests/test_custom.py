@@ -17,7 +17,7 @@ from experiments.evaluation.condition import Condition
 from experiments.evaluation.final_model import FILES, choose_parameters, write_final_models
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import make_splits
-from experiments.evaluation.runs import read_table, write_table
+from experiments.evaluation.result_files import read_table, write_table
 from experiments.reporting.consistency import check_results
 
 EMOTIONS = ("anger", "neutral", "sadness")

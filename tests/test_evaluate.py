@@ -18,7 +18,7 @@ from began.errors import InputError
 from classifiers.metrics import evaluate_classification, expected_calibration_error
 from experiments import custom, evaluate
 from experiments.corpora import open_corpus, savee, synthetic
-from experiments.evaluation.runs import read_table, write_table
+from experiments.evaluation.result_files import read_table, write_table
 from experiments.reporting.summary import t_interval
 
 LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]

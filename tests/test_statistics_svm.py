@@ -23,7 +23,7 @@ from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split, leave_one_speaker_out
-from experiments.evaluation.runs import read_table, write_table
+from experiments.evaluation.result_files import read_table, write_table
 
 LABELS = ("anger", "neutral")
 N_COPIES = 3

@@ -22,7 +22,10 @@ from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.predictions import list_predictions
 from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import POOLED, SEARCH, RunFolder, find_runs, metrics_rows, refuse_other_sounds, write_sounds
+from experiments.evaluation.result_files import SEARCH
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import POOLED, RunFolder, find_runs, metrics_rows
+from experiments.evaluation.searches import start_searches
 
 
 def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings) -> list[Path]:
@@ -97,7 +100,7 @@ def _run_condition(
                 print(printable(f"{said}complete in {run.path}"))
                 continue
             print(printable(f"{said}{run.path}"))
-            run.start_searches(config, condition.searched_as)
+            start_searches(run.search_folder, config, condition.searched_as)
             metrics = _execute(condition, *prepare_data(), settings, run)
             print(f"{said}{summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)

@@ -28,8 +28,10 @@ from experiments.evaluation.condition import HEADS, Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
-from experiments.evaluation.runs import POOLED, SEARCH, plain, read_metrics, read_trials
+from experiments.evaluation.result_files import SEARCH, plain
+from experiments.evaluation.runs import POOLED, read_metrics
 from experiments.evaluation.searched_heads import draw_seed, head_job, list_members, train_ensembles
+from experiments.evaluation.searches import read_trials
 
 if TYPE_CHECKING:
     from classifiers.training import HeadJob

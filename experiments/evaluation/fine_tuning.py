@@ -18,8 +18,9 @@ from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
-from experiments.evaluation.runs import read_table, search_path, write_table
+from experiments.evaluation.result_files import read_table, write_table
 from experiments.evaluation.searched_heads import draw_seed
+from experiments.evaluation.searches import search_path
 
 LEARNING_RATE = 5e-4
 """Of Adam, for all weights. Assumption: 0.001 and 0.002 had higher losses on an inner fold of EmoDB."""

@@ -22,7 +22,7 @@ from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import Split
-from experiments.evaluation.runs import search_path
+from experiments.evaluation.searches import search_path
 
 if TYPE_CHECKING:
     from classifiers.training import HeadJob

@@ -19,7 +19,7 @@ from began.files import read_attached_json
 from began.network_file import load_network
 from began.published_networks import ENCODER
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from experiments.evaluation import runs
+from experiments.evaluation.result_files import read_json, read_table
 
 MEASURED = ("epoch", "step", "reconstruction_loss", "convergence_measure")
 """Columns of history.csv that every training has."""
@@ -89,12 +89,12 @@ def find_pretrainings(results_dir: str | os.PathLike) -> list[Pretraining]:
     """
     found = []
     for path in Path(results_dir).glob("pretrain_librispeech/*/history.csv"):
-        history, config = runs.read_table(path), path.parent / "config.json"
+        history, config = read_table(path), path.parent / "config.json"
         if wrong := [name for name in MEASURED if not pd.api.types.is_numeric_dtype(history.get(name))]:
             damage = f"no numbers in {', '.join(wrong)}"
             raise InputError.about(path, damage, ", ".join(MEASURED), "remove it, and run the pre-training again")
         if len(history):
-            found.append(Pretraining(path.parent, runs.read_json(config) if config.is_file() else {}, history))
+            found.append(Pretraining(path.parent, read_json(config) if config.is_file() else {}, history))
     return sorted(found, key=_rank)
 
 

@@ -24,6 +24,7 @@ from experiments.evaluation.condition import HEADS, Condition, draws_test_part_p
 from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment, find_condition
 from experiments.evaluation.predictions import class_columns
 from experiments.evaluation.runs import POOLED
+from experiments.evaluation.searches import read_trials
 
 RECALL = "unweighted_average_recall"
 SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
@@ -215,7 +216,7 @@ class Results:
 
     def trials(self, experiment: str, condition: str) -> pd.DataFrame:
         """Returns the trials of a condition's searches."""
-        return self._read_once(runs.read_trials, experiment, condition)
+        return self._read_once(read_trials, experiment, condition)
 
     def _read_once(self, read: Callable[..., pd.DataFrame], *names: str) -> pd.DataFrame:
         key = read.__name__, *names
