@@ -29,11 +29,12 @@ from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
 from experiments.evaluation.predictions import list_predictions
-from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
+from experiments.evaluation.protocols import k_fold, leave_one_speaker_out, official, per_speaker
 from experiments.evaluation.result_files import read_table
 from experiments.evaluation.runs import read_metrics, read_predictions
 from experiments.evaluation.searched_heads import search_and_train
 from experiments.evaluation.searches import read_trials
+from experiments.evaluation.splits import Split
 from experiments.reporting.consistency import check_results
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,11 +21,12 @@ from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
 from experiments.evaluation.predictions import list_predictions
-from experiments.evaluation.protocols import Split, make_splits
+from experiments.evaluation.protocols import make_splits
 from experiments.evaluation.result_files import SEARCH
 from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
 from experiments.evaluation.runs import POOLED, RunFolder, find_runs, metrics_rows
 from experiments.evaluation.searches import start_searches
+from experiments.evaluation.splits import Split
 
 
 def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings) -> list[Path]:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from began.errors import InputError, counted
 from classifiers.metrics import TASKS
-from experiments.evaluation.protocols import Split, name_fold
 from experiments.evaluation.result_files import (
     SEARCH,
     PathLike,
@@ -22,6 +21,7 @@ from experiments.evaluation.result_files import (
     write_table,
 )
 from experiments.evaluation.resuming import refuse_other_settings
+from experiments.evaluation.splits import Split, name_fold
 
 _TRIALS_COLUMNS = ["experiment", "condition", "fold", "task", "trial", "loss", "status", "epochs", "search"]
 
