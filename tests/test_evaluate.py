@@ -19,7 +19,7 @@ from classifiers.metrics import evaluate_classification, expected_calibration_er
 from experiments import custom, evaluate
 from experiments.corpora import open_corpus, savee, synthetic
 from experiments.evaluation.result_files import read_table, write_table
-from experiments.reporting.summary import t_interval
+from experiments.reporting.intervals import t_interval
 
 LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]
 

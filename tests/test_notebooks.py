@@ -24,7 +24,7 @@ from experiments.reporting import encoders, robustness_table, transfer_table
 from experiments.reporting.notebook import find_corpora, pick_chunks, pick_speakers, show_comparison
 from experiments.reporting.pages import execute_notebooks, read_notebooks, render_html, save_notebook
 from experiments.reporting.summary import Results
-from experiments.reporting.tables import list_findings
+from experiments.reporting.tables_markdown import list_findings
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"

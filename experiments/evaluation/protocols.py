@@ -30,9 +30,11 @@ from experiments.evaluation.splits import (
 INNER_FOLDS = 3
 """Inner folds that hyper-parameters are selected on: each training utterance is validated on once. Assumption. Two of EmoDB's
 speakers alone, a hundred utterances, select by luck."""
+
 ENOUGH_UTTERANCES = 1000
 """Training utterances from which on a single held-out part is large enough to select on. Assumption. Where one speaker
 is left out, there are always INNER_FOLDS, of speakers."""
+
 VALIDATION_FRACTION = 0.2
 """Fraction of the training utterances in that single part. Assumption."""
 

@@ -13,6 +13,7 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.result_files import PathLike, read_json, refusing, write_table
 
 OTHERWISE = "choose another --results-dir (or another --name, where the command has one), or remove that folder"
+
 _HASHED = {
     "encoder_sha256": "encoders",
     "utterances_sha256": "names, labels or speakers of utterances",

@@ -44,8 +44,11 @@ METRICS_COLUMNS = ("experiment", "condition", "run", "fold", "split", "level", "
 SPLITS = ("validation", "test")
 LEVELS = ("chunk", "recording", "utterance")
 """Of scores: chunks of a second; whole utterances as recorded; whole utterances as the method reads them, with its copies."""
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_FOLDER = re.compile(r"run(0|[1-9]\d*)")
+
 _CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("corpus", "protocol", "method", "features", "note", "utterances_sha256", "sounds_sha256"), (str,)),
     **dict.fromkeys(("max_evals", "n_missing", "n_without_chunks", "n_copies", "n_shared_speakers"), (int, type(None))),

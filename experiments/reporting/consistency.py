@@ -20,7 +20,7 @@ from experiments.evaluation.result_files import RUN_AGAIN, SEARCH, how_to_repair
 from experiments.evaluation.runs import POOLED, RunFolder, find_runs, read_metrics_file
 from experiments.evaluation.searches import read_trials
 from experiments.evaluation.splits import name_fold
-from experiments.reporting.summary import range_of
+from experiments.reporting.intervals import range_of
 
 ROUNDING = 1e-6
 """Of the scores in predictions.csv: six digits."""

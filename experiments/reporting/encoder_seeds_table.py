@@ -5,7 +5,9 @@ import pandas as pd
 from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.conditions import ENCODER_SEEDS, EXPERIMENTS, PAIRS_OVER_SEEDS, at_encoder_seed
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import Results, crossed_interval, t_interval
+from experiments.reporting.intervals import crossed_interval, t_interval
+from experiments.reporting.notes import join_notes
+from experiments.reporting.summary import Results
 
 NAME = "encoder_seeds"
 OVER_BOTH = "all"
@@ -49,7 +51,7 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     for (condition, base), block in table.groupby(["condition", "base"], sort=False):
         cells = {row.seed: md.with_interval(row.difference, row.ci_low, row.ci_high, sign="+") for row in block.itertuples()}
         names = [at_encoder_seed(name, seed) for name in (condition, base) for seed in ENCODER_SEEDS]
-        notes = results.joined_notes(_EXPERIMENT.name, names)
+        notes = join_notes(results, _EXPERIMENT.name, names)
         if OVER_BOTH not in cells and len(cells) == len(ENCODER_SEEDS):
             notes += "; " * bool(notes) + "the seeds were run on different recordings, so they are not averaged"
         marks = footnotes.marks(notes)

@@ -18,6 +18,7 @@ from experiments.evaluation.runs import POOLED
 from experiments.reporting import encoder_seeds_table, robustness_table, transfer_table
 from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
+from experiments.reporting.notes import list_notes
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import Results, TestPart
 from experiments.reporting.tables import (
@@ -29,8 +30,8 @@ from experiments.reporting.tables import (
     mark_speakers,
     note_other_recordings,
     split_ablations,
-    to_markdown,
 )
+from experiments.reporting.tables_markdown import to_markdown
 
 _MORE_TABLES = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
 _OF_CONDITIONS = "table1_savee|table2_omg|table3_emodb|custom"
@@ -114,7 +115,7 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
         for condition in results.conditions(experiment):
             settings = results.settings(experiment, condition)
             name, title = f"{experiment}_{condition}", f"{settings[0].get('corpus', 'own data')}, “{words(condition)}”"
-            note = "; ".join([counted(len(settings), "run"), *results.notes(experiment, condition)])
+            note = "; ".join([counted(len(settings), "run"), *list_notes(results, experiment, condition)])
             predictions = results.predictions(experiment, condition)
             if "prediction" in predictions:
                 save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)

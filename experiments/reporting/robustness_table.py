@@ -8,7 +8,9 @@ from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
 from experiments.evaluation.condition import ADAPTED_TO
 from experiments.evaluation.conditions import ROBUST_METHODS, ROBUSTNESS, on_altered
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import RECALL, Interval, Results, select
+from experiments.reporting.intervals import Interval
+from experiments.reporting.notes import join_notes
+from experiments.reporting.summary import RECALL, Results, select
 
 _ABOUT = (
     "Accuracy of all utterances, and the share of them that get another answer than the recording as it is. One classifier per "
@@ -71,7 +73,7 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     footnotes = md.Footnotes()
     for method in methods:
         names = [on_altered(method, alteration).name for alteration in table.loc[table["method"] == method, "alteration"]]
-        heads[1 + 2 * methods.index(method)] += footnotes.marks(results.joined_notes(ROBUSTNESS.name, names))
+        heads[1 + 2 * methods.index(method)] += footnotes.marks(join_notes(results, ROBUSTNESS.name, names))
     lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
     lines += footnotes.lines()
     if len(measured) > len(methods):

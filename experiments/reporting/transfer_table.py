@@ -8,7 +8,9 @@ from experiments.evaluation.condition import CORPUS_TITLES, SET_ASIDE, Condition
 from experiments.evaluation.conditions import DIRECTIONS, ROBUST_METHODS, TRANSFER, TRANSFER_METHODS, carried_over
 from experiments.evaluation.runs import POOLED
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import RECALL, Interval, Results, select
+from experiments.reporting.intervals import Interval
+from experiments.reporting.notes import join_notes
+from experiments.reporting.summary import RECALL, Results, select
 
 _ABOUT = (
     "Means over the speakers that are tested on, with their 95 % intervals, of accuracy and unweighted average recall (UAR), "
@@ -76,7 +78,7 @@ def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Foot
     heads, rows = ["trained on", "labelled"], []
     for method, block in part.groupby("method", sort=False):
         names = [carried_over(*row).name for row in block[["source", "target", "method", "training", "shots"]].to_numpy()]
-        marks = footnotes.marks(results.joined_notes(TRANSFER.name, names))
+        marks = footnotes.marks(join_notes(results, TRANSFER.name, names))
         numbers = sorted({int(number) for number in block["n_runs"]})
         n_runs = counted(numbers[0], "run") if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} runs"
         heads += [f"`{method}`, {n_runs}: accuracy{marks}", "UAR"]
