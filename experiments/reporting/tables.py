@@ -52,7 +52,6 @@ READINGS = {
 }
 """What the paper's "accuracy" and "F-score" may be."""
 
-
 _UNITLESS = ("concordance", "mean_squared", "pearson")
 _TEXTS = ["system", "condition", "column", "metric", "level", "scope", "unit", "base", "protocol", "notes", "source"]
 _SCORES = ["mean", "sd_over_runs", "ci_low", "ci_high", "difference_to_base", "difference_ci_low", "difference_ci_high"]
