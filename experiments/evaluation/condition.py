@@ -81,7 +81,7 @@ class Method:
     seen_on_emodb: str = ""
 
 
-_CHUNKS, _WHOLE_UTTERANCES = ("chunk", "utterance"), ("recording", "utterance")
+_CHUNKS, _WHOLE_UTTERANCES = ("chunk", "utterance"), ("recording", "utterance")  # levels
 _HAND_MADE = Method(options=("front_end",), needs_encoder=False, seen_on_emodb=FRONT_END_SEEN)
 METHODS = {
     "utterance": Method(
@@ -110,6 +110,8 @@ METHODS = {
     "compare_2016": _HAND_MADE,
     "majority": Method(needs_encoder=False),
 }
+"""Name of a method -> what is known of it."""
+
 ON_UTTERANCES = tuple(name for name, method in METHODS.items() if method.levels == _WHOLE_UTTERANCES)
 """Methods that read the encoder's statistics of whole utterances."""
 
