@@ -18,7 +18,7 @@ from shlex import quote
 from began.command_line import run_script
 from began.errors import InputError, counted, printable
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
-from experiments.corpora import load
+from experiments.corpora import introduce, load
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation import options
@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> None:
     corpus = load("manifest", arguments.manifest)
     condition = describe_condition(arguments, corpus)
     check_conditions([condition], settings)
-    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)
+    introduce(corpus)
     if arguments.protocol == "official" and "test" not in set(corpus.utterances.get("split", ["test"])):
         print("note: no part test, so the part validation is tested on, and nothing is selected on it", flush=True)
     check_audio(corpus)  # which may take long

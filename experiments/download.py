@@ -24,11 +24,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import urlparse
 
+from began.audio import hash_sound
 from began.command_line import run_script
 from began.errors import InputError, is_full, printable, raise_resource_error
 from began.files import UNFINISHED, is_there, lock_folder
-from experiments.corpora import CORPORA, describe_corpus, emodb, librispeech, load
-from experiments.corpora.folders import check_audio
+from experiments.corpora import CORPORA, describe_corpus, emodb, introduce, librispeech, load
+from experiments.corpora.folders import read_each
 from experiments.corpora.record import Archive
 
 TIMEOUT_SECONDS = 30
@@ -62,7 +63,7 @@ def main(arguments: argparse.Namespace) -> None:
         with lock_folder(dest):  # which also clears what a killed download left
             fetch(name, archive, final)
     corpus = load(name, final)
-    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]))
+    introduce(corpus)
     if not there:
         print(f"Wrote {printable(final)}")
 
@@ -214,7 +215,7 @@ def _place_emodb(content: Path, final: Path) -> None:
     corpus = load("emodb", content)
     if corpus.notes:
         raise InputError("; ".join(corpus.notes))
-    check_audio(corpus, decode=True)
+    read_each(corpus, hash_sound)
     Path(corpus.utterances["path"].iloc[0]).parent.rename(final)
 
 

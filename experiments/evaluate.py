@@ -39,7 +39,8 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
 from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.options import OWN_RESULTS, RESULTS, Settings, make_base_parser
-from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder
 from experiments.reporting.consistency import read_scored
 from experiments.reporting.error_analysis import confidence, count_confusions
 from experiments.reporting.model_scores import ANSWERS, describe_scores
@@ -100,7 +101,6 @@ def main(arguments: argparse.Namespace) -> None:
     refuse_other_sounds(settings.results_dir, folder.path, corpus)
     with lock_folder(folder.path):
         hashes.save()
-        _refuse_other_settings(folder, config)
         folder.start(config)
         write_sounds(settings.results_dir, corpus)
         if not folder.is_complete:
@@ -110,12 +110,11 @@ def main(arguments: argparse.Namespace) -> None:
             for name, table in zip(FILES, tables, strict=False):
                 folder.write_table(name, table)
             _draw(folder, tables, f"{config['model']} on {config['corpus']}")
-            folder.finish(trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition))
-    is_restricted = not set(labels) <= set(corpus.labels)
-    tables = [read_scored(folder, name, corpus, labels) for name in FILES[: 1 + is_restricted]]
+        is_restricted = not set(labels) <= set(corpus.labels)
+        tables = [read_scored(folder, name, corpus, labels) for name in FILES[: 1 + is_restricted]]
+        metrics = trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition)
+        folder.finish(metrics)  # in a later call, too: they are what the predictions give
     heading = f"{config['model']}, trained on {config['trained_on']}, on {config['corpus']}:"
-    metrics = trained_model.tabulate_metrics(tables, description["task"], labels, EXPERIMENT, folder.condition)
-    trained_model.compare_metrics(folder.path / "metrics.csv", metrics)
     scores = describe_scores(metrics, tables, description["task"])
     print(printable(f"\n{heading}\n\n{scores}\n\nwrote {folder.path}", keep="\n"))
 
@@ -151,14 +150,6 @@ def _name(arguments: argparse.Namespace, description: dict[str, Any], corpus: Co
     words = [*(part for part in parts if part and part != "model"), "on", corpus.name, arguments.split or ""]
     words += [f"{label}_as_{renamed[label]}" for label in sorted(renamed)]
     return re.sub(r"[^A-Za-z0-9.]+", "_", "_".join(words))[:MAX_NAME].strip("_.")
-
-
-def _refuse_other_settings(folder: RunFolder, config: Mapping[str, Any]) -> None:
-    """Raises an InputError in words where a folder holds scores of another model or corpus, in place of hashes of both."""
-    before = folder.read_config()
-    if differing := [name.removesuffix("_sha256") for name in config if before.get(name, config[name]) != config[name]]:
-        found = f"scores that were made with other settings: {', '.join(differing)}"
-        raise InputError.about(folder.path, found, "those of this command", "add --name NAME, or remove that folder")
 
 
 def _describe(

@@ -37,10 +37,11 @@ from began.pretraining_settings import AUTO, FLOAT32, PRECISIONS, PretrainingSet
 from began.sound_file import measure_seconds
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from began.startup import BACKENDS, choose_backend
-from experiments.corpora import librispeech, unlabelled
+from experiments.corpora import introduce, librispeech, unlabelled
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
-from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder
 
 if TYPE_CHECKING:
     from began.dataset import ChunkStore
@@ -111,7 +112,7 @@ def main(arguments: argparse.Namespace) -> None:
     config = SpectrogramConfig.of(arguments.front_end, arguments.magnitude)
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = unlabelled.load(arguments.data_dir, arguments.subsets)
-    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)
+    introduce(corpus)
     with lock_folder(run.path) if cluster.is_chief else nullcontext():
         _pretrain(settings, cluster, corpus, _prepare(corpus, config, run, cluster), run)
 

@@ -21,7 +21,7 @@ from began.files import is_folder
 from experiments.reporting.consistency import check_results
 from experiments.reporting.render import render
 from experiments.reporting.summary import Results
-from experiments.reporting.tables import list_findings
+from experiments.reporting.tables_markdown import list_findings
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from began.command_line import run_script
 from began.errors import printable
-from began.startup import count_cores
 from experiments.corpora import open_corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
 from experiments.evaluation.conditions import ROBUST_METHODS, on_altered
@@ -36,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    settings = Settings(arguments.results_dir, arguments.encoder, runs=1, epochs=EPOCHS, workers=count_cores())
+    settings = Settings(arguments.results_dir, arguments.encoder, runs=1, epochs=EPOCHS)
     methods = list(dict.fromkeys(arguments.methods))
     alterations = list(dict.fromkeys([UNALTERED, *arguments.alterations]))  # the first is what others are compared with
     check_conditions([on_altered(method, UNALTERED) for method in methods], settings, "--methods")

@@ -14,7 +14,7 @@ import pytest
 
 from began.command_line import run_script
 from experiments import report
-from experiments.evaluation.runs import read_table, write_table
+from experiments.evaluation.result_files import read_table, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADS, STATISTICS = "table3_emodb/head_per_second", "table3_emodb/utterance_statistics"

@@ -18,8 +18,8 @@ from began.errors import InputError
 from classifiers.metrics import evaluate_classification, expected_calibration_error
 from experiments import custom, evaluate
 from experiments.corpora import open_corpus, savee, synthetic
-from experiments.evaluation.runs import read_table, write_table
-from experiments.reporting.summary import t_interval
+from experiments.evaluation.result_files import read_table, write_table
+from experiments.reporting.intervals import t_interval
 
 LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]
 
@@ -130,11 +130,17 @@ def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_
     assert run(*argv, "--results-dir", tmp_path) == 0
     first = capsys.readouterr().out
     monkeypatch.setattr("experiments.evaluation.trained_model.predict_corpus", None)
+    path = tmp_path / "evaluate" / "mine" / "metrics.csv"
+    metrics = path.read_bytes()
+    change(value=0.123)(path)  # its predictions tell better
     assert run(*argv, "--results-dir", tmp_path) == 0
-    assert capsys.readouterr().out == first
+    assert capsys.readouterr().out == first and path.read_bytes() == metrics
     assert run(*argv[:-1], "--results-dir", tmp_path) == 2  # another map
-    found = "found scores that were made with other settings: map, utterances, sounds; expected those of this command"
-    assert capsys.readouterr().err.endswith(f"mine: {found}. Add --name NAME, or remove that folder.\n")
+    message = capsys.readouterr().err
+    assert "mine (made with other settings; names, labels or speakers of utterances are not the same): found map=" in message
+    argv[1] = models["second", "categorical"]
+    assert run(*argv, "--results-dir", tmp_path) == 2
+    assert "mine (made with other settings; models are not the same): found model_sha256=" in capsys.readouterr().err
 
 
 def test_each_corpus_and_each_map_has_its_folder(models, recordings, tmp_path, capsys):

@@ -27,11 +27,14 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import ON_UTTERANCES
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.data import Data
-from experiments.evaluation.evaluation_loop import _list_predictions
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split, k_fold, leave_one_speaker_out, official, per_speaker
-from experiments.evaluation.runs import read_metrics, read_predictions, read_table, read_trials
+from experiments.evaluation.predictions import list_predictions
+from experiments.evaluation.protocols import k_fold, leave_one_speaker_out, official, per_speaker
+from experiments.evaluation.result_files import read_table
+from experiments.evaluation.runs import read_metrics, read_predictions
 from experiments.evaluation.searched_heads import search_and_train
+from experiments.evaluation.searches import read_trials
+from experiments.evaluation.splits import Split
 from experiments.reporting.consistency import check_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -551,7 +554,7 @@ def test_classes_may_have_any_name():
     table = pd.DataFrame({"utterance": ["a", "b"], "speaker": "x", "label": ["self", "other"]})
     data = SimpleNamespace(corpus=Corpus("own", table, ("other", "self")))
     scores = np.array([[0.2, 0.8], [0.7, 0.3]])
-    listed = _list_predictions("x", {CATEGORICAL: {"utterance": (np.array([0, 1]), scores)}}, data)
+    listed = list_predictions(data.corpus.utterances.iloc[[0, 1]], "x", {CATEGORICAL: scores}, data.corpus.labels)
     assert list(listed.columns) == ["utterance", "speaker", "fold", "target", "prediction", "other", "self"]
     assert list(listed["prediction"]) == ["self", "other"] and list(listed["self"]) == [0.8, 0.3]
 

@@ -16,7 +16,7 @@ from classifiers.heads import build_head, measure_normalization
 from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.data import Data
-from experiments.evaluation.fine_tuning import WholeNetwork, load_spectrograms, make_trainer
+from experiments.evaluation.fine_tuning import LEARNING_RATE, WholeNetwork, load_spectrograms, make_trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import leave_one_speaker_out
 
@@ -32,7 +32,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def network(encoder):
-    return WholeNetwork(encoder, CATEGORICAL, len(LABELS))
+    return WholeNetwork(encoder, CATEGORICAL, len(LABELS), LEARNING_RATE)
 
 
 def make_data() -> Data:
@@ -100,7 +100,7 @@ def test_the_encoder_learns_and_the_given_one_stays(encoder, network):
 
 def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encoder, tmp_path):
     data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
-    train = make_trainer(encoder)
+    train = make_trainer(encoder, LEARNING_RATE)
     poisoned = Data(data.corpus, data.features.copy(), data.utterance)
     poisoned.features[data.chunks_of(split.test)] = 100.0
     first, second = (
@@ -113,7 +113,7 @@ def test_it_learns_and_a_poisoned_test_part_changes_nothing_but_its_scores(encod
 
 def test_runs_share_the_number_of_epochs(encoder, tmp_path):
     data, split = make_data(), leave_one_speaker_out(make_data().corpus.utterances)[0]
-    train = make_trainer(encoder)
+    train = make_trainer(encoder, LEARNING_RATE)
     first = train(data, CATEGORICAL, [split], Settings(Path("results"), epochs=3), 1, tmp_path)
     (kept,) = tmp_path.iterdir()
     assert pd.read_csv(kept)["val_loss"].argmin() + 1 == len(first.history)

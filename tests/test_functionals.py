@@ -20,7 +20,7 @@ from experiments.evaluation.data import Data
 from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import leave_one_speaker_out
-from experiments.evaluation.runs import read_table, write_table
+from experiments.evaluation.result_files import read_table, write_table
 
 
 @pytest.fixture

@@ -108,6 +108,6 @@ def test_runs_and_models_name_the_encoders_that_are_published():
         assert configs, pattern
         for path in configs:
             assert json.loads(path.read_text(encoding="utf-8"))["encoder_sha256"] == hashes[name], path
-    assert read_description(folder / "table3_emodb/head_per_second/model.keras")["encoder_sha256"] == hashes["began"]
+    assert read_description(folder / "table3_emodb/utterance_head/model.keras")["encoder_sha256"] == hashes["began"]
     for name, sha256 in hashes.items():
         assert sha256 in (folder / "pretrain_librispeech" / name / "README.md").read_text(encoding="utf-8")

@@ -79,7 +79,7 @@ def read_network(folder: Path) -> None:
 
 
 def read_settings_of_a_run(folder: Path) -> None:
-    from experiments.evaluation.runs import read_json
+    from experiments.evaluation.result_files import read_json
 
     (folder / "config.json").write_text("{}")
     with no_more_files():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from began.errors import InputError
 from experiments.evaluation import protocols
 from experiments.evaluation.conditions import LABEL_EFFICIENCY, PERCENTS, at_share
+from experiments.evaluation.splits import Inner, Split, check_split
 
 
 def make_table(n_speakers=5, per_class=4, labels=("anger", "fear", "neutral")):
@@ -28,7 +29,7 @@ def make_table(n_speakers=5, per_class=4, labels=("anger", "fear", "neutral")):
 
 
 def make_split(train, validation, test):
-    return protocols.Split("x", (protocols.Inner(train, validation),), test)
+    return Split("x", (Inner(train, validation),), test)
 
 
 def assert_sound(split, table, column=None):
@@ -221,9 +222,9 @@ def test_a_class_that_only_the_test_part_has_is_refused():
 def test_a_speaker_on_both_sides_is_a_defect():
     table = make_table()
     with pytest.raises(AssertionError, match="on both sides"):
-        protocols.check_split(make_split(np.arange(5), np.arange(5, 8), np.arange(8, 10)), table, "speaker")
+        check_split(make_split(np.arange(5), np.arange(5, 8), np.arange(8, 10)), table, "speaker")
     with pytest.raises(AssertionError, match="two parts"):
-        protocols.check_split(make_split(np.arange(5), np.arange(4, 8), np.arange(8, 10)), table)
+        check_split(make_split(np.arange(5), np.arange(4, 8), np.arange(8, 10)), table)
 
 
 @given(n_speakers=st.integers(4, 9), per_class=st.integers(3, 6), seed=st.integers(0, 1000))
@@ -328,4 +329,4 @@ def test_copies_do_not_make_a_class_large_enough():
 def test_a_sound_on_both_sides_is_a_defect():
     table = make_table().assign(sound="the same")
     with pytest.raises(AssertionError, match="sound"):
-        protocols.check_split(make_split(np.arange(5), np.arange(5, 8), np.arange(8, 10)), table)
+        check_split(make_split(np.arange(5), np.arange(5, 8), np.arange(8, 10)), table)

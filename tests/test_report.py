@@ -21,10 +21,13 @@ from experiments.evaluation import paper
 from experiments.evaluation.condition import DEFAULT_HEAD_SEEN, LEAKING, PROTOCOLS, SPACE_SEEN, STATISTICS_SEEN
 from experiments.evaluation.conditions import EXPERIMENTS, at_encoder_seed, carried_over
 from experiments.reporting import encoder_seeds_table, error_analysis, tables, transfer_table
+from experiments.reporting.intervals import crossed_interval, t_interval
 from experiments.reporting.markdown import Footnotes, escape, number
+from experiments.reporting.notes import list_notes
 from experiments.reporting.readme import update_readme
 from experiments.reporting.render import render
-from experiments.reporting.summary import Results, best_trials, crossed_interval, t_interval, validation_and_test
+from experiments.reporting.summary import Results, best_trials, validation_and_test
+from experiments.reporting.tables_markdown import to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 T_2 = 4.302652729911275  # Student's t, 97.5 %, two degrees of freedom
@@ -49,7 +52,7 @@ def table_of(results, experiment):
 
 
 def text_of(results, experiment):
-    return tables.to_markdown(experiment, table_of(results, experiment))
+    return to_markdown(experiment, table_of(results, experiment))
 
 
 def row_of(table, **values):
@@ -316,7 +319,7 @@ def test_a_condition_that_the_user_named_has_the_notes_of_its_method(results):
     text = text_of(results, "table3_emodb")
     assert text.index("`utterance_statistics`") < text.index("`mine`") or text.index("`head_per_second`") < text.index("`mine`")
     emodb(results, "own", "custom", config={"normalize_speakers": True})
-    assert len(Results(results).notes("custom", "own")) == 1 and "## `own` ¹" in text_of(results, "custom")
+    assert len(list_notes(Results(results), "custom", "own")) == 1 and "## `own` ¹" in text_of(results, "custom")
 
 
 def test_names_and_notes_from_a_results_folder_are_no_markup(results):
@@ -348,9 +351,9 @@ def test_conditions_on_other_recordings_are_not_compared(results):
     }
     assert found["utterance_head"] == pytest.approx(0.1) and math.isnan(found["utterance_statistics"])
     assert found["utterance_statistics_speaker_normalized"] == pytest.approx(0.1)
-    notes = Results(results).notes("table3_emodb", "utterance_statistics")
+    notes = list_notes(Results(results), "table3_emodb", "utterance_statistics")
     assert "on other recordings than head_per_second, so not compared with it" in notes
-    assert not any("other recordings" in note for note in Results(results).notes("table3_emodb", "utterance_head"))
+    assert not any("other recordings" in note for note in list_notes(Results(results), "table3_emodb", "utterance_head"))
 
 
 def test_conditions_on_other_encoders_say_so(results):
@@ -368,7 +371,7 @@ def test_conditions_on_other_encoders_say_so(results):
         emodb(results, condition, experiment, config={"encoder_sha256": str(digit) * 64})
     emodb(results, "functionals", "table3_emodb")
     found = Results(results)
-    notes = {key: [note for note in found.notes(*key[:2]) if "on the encoder" in note] for key in found.configs}
+    notes = {key: [note for note in list_notes(found, *key[:2]) if "on the encoder" in note] for key in found.configs}
     assert {key[:2]: note for key, (note,) in ((key, note) for key, note in notes.items() if note)} == {
         ("table3_emodb", "head_per_second"): "on the encoder 11111111, others of this table on another one",
         ("table3_emodb", "utterance_head"): "on the encoder 22222222, others of this table on another one",
@@ -379,7 +382,10 @@ def test_settings_that_differ_between_runs_are_named(results):
     emodb(results)
     path = results / "table3_emodb/head_per_second/run2/config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"epochs": 5}))
-    assert Results(results).notes("table3_emodb", "head_per_second") == (SPACE_SEEN, "settings differ between runs: epochs")
+    assert list_notes(Results(results), "table3_emodb", "head_per_second") == (
+        SPACE_SEEN,
+        "settings differ between runs: epochs",
+    )
 
 
 def test_partial_runs_are_left_out_and_counted(results):
@@ -514,6 +520,11 @@ def test_the_paper_is_no_line_beside_other_recordings(results, config, said):
     labels = {base: tables.label_ablations(base, of_base) for base, of_base in rows.items()}
     assert labels["utterance_head"]["reference"] is None and labels["utterance_head"]["note"] == said
     assert labels["began_16_epochs"]["reference"] and labels["began_16_epochs"]["note"] == ""
+    emodb(results)
+    emodb(results, "utterance_statistics", config=config)
+    lines = {"the paper, all speakers": pytest.approx(72)}
+    assert tables.mark_speakers(Results(results), "table3_emodb", "head_per_second") == ({}, lines)
+    assert tables.mark_speakers(Results(results), "table3_emodb", "utterance_statistics") == ({}, {})
 
 
 def test_where_every_run_has_a_test_part_of_its_own_equal_runs_are_compared(results):
@@ -525,8 +536,11 @@ def test_where_every_run_has_a_test_part_of_its_own_equal_runs_are_compared(resu
     compared = Results(results).compare("ablations", "savee_utterance_head", other)
     assert compared[:3] == pytest.approx((0.1, 0.1, 0.1))
     note = "compared with savee_utterance_head over the 1 run that both have done"
-    assert note in Results(results).notes("ablations", other)
+    assert note in list_notes(Results(results), "ablations", other)
     assert Results(results).subtract("ablations", "savee_utterance_head", "savee_utterance_head_seed_1") is None
+    note = "not compared with savee_utterance_head: no run has the same seed"
+    emodb(results, "savee_utterance_statistics", "ablations", (0.4,), config=drawn | {"seed": 7})
+    assert note in list_notes(Results(results), "ablations", "savee_utterance_statistics")
 
 
 def test_runs_on_other_test_parts_are_not_averaged(results):
@@ -559,7 +573,7 @@ def test_seeds_on_different_recordings_are_not_averaged_and_it_is_said(results):
 
 def test_every_caveat_is_one_footnote(results):
     emodb(results, "functionals", "ablations", config={"n_copies": 2, "n_shared_speakers": 1})
-    assert all("; " not in note for note in Results(results).notes("ablations", "functionals"))
+    assert all("; " not in note for note in list_notes(Results(results), "ablations", "functionals"))
 
 
 def test_what_pre_training_gains_over_encoders_of_several_seeds(results):
@@ -616,7 +630,7 @@ def test_the_note_on_level_is_of_runs_that_hear_it(results):
         ("utterance_split_utterance_statistics", "normalized"),
     ):
         savee(results, name, config={"front_end": front_end})
-        notes = Results(results).notes("table1_savee", name)
+        notes = list_notes(Results(results), "table1_savee", name)
         assert any("keeping the level" in note for note in notes) == (front_end == "trimmed")
 
 
@@ -635,7 +649,7 @@ def test_own_data_sets_stand_beside_guessing(results):
     table["target"] = ["anger"] * 4 + ["sadness"] * 10 + ["neutral"] * 20
     emodb(results, "mine", "custom", predictions=table)
     part = Results(results).test_part("custom", "mine")
-    text = tables.to_markdown("custom", table_of(results, "custom"), {"mine": part})
+    text = to_markdown("custom", table_of(results, "custom"), {"mine": part})
     assert "Without listening, accuracy is: chance, 3 classes: 33.3 %, always “neutral”: 58.8 %." in text
     assert "| fold, utterance level | accuracy ± over runs | UAR ± over runs | utterances |" in text
     assert "| 08 | 70.0 ± 2.0 | 65.0 ± 2.0 | 12 |" in text and "| 09 | 72.0 ± 2.0 | 67.0 ± 2.0 | 10 |" in text
@@ -841,12 +855,6 @@ def test_errors_of_known_predictions():
     assert sure["predictions"].tolist() == [4, 4] and sure["accuracy"].tolist()[1] >= sure["accuracy"].tolist()[0]
     lengths = error_analysis.group_lengths(pd.Series([0.5, 1.5, 10.0]))
     assert lengths.astype(str).tolist() == ["< 1.5 s", "1.5–2 s", "≥ 4 s"]
-
-
-def test_chunk_against_utterance(results):
-    emodb(results)
-    table = error_analysis.chunk_against_utterance(Results(results), "table3_emodb", "head_per_second").set_index("fold")
-    assert table.loc["03", "utterance"] == pytest.approx(74) and table["gain"].tolist() == pytest.approx([10, 10, 10])
 
 
 def test_search_tables(results):

@@ -22,7 +22,8 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation import alterations
 from experiments.evaluation.alterations import ALTERATIONS
 from experiments.evaluation.functionals import compute_functionals
-from experiments.evaluation.runs import find_runs, read_json, read_table
+from experiments.evaluation.result_files import read_json, read_table
+from experiments.evaluation.runs import find_runs
 from experiments.reporting.consistency import check_results
 
 

@@ -14,7 +14,10 @@ from began.errors import InputError
 from experiments.corpora.record import Corpus
 from experiments.evaluation import runs
 from experiments.evaluation.environment import describe_environment
+from experiments.evaluation.result_files import plain, read_json, read_table, write_table
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
 from experiments.evaluation.runs import RunFolder, metrics_rows
+from experiments.evaluation.searches import read_trials, start_searches
 
 CONFIG = {"epochs": 100, "max_evals": 20, "encoder": Path("encoder.keras"), "workers": 1}
 
@@ -49,7 +52,7 @@ def test_work_done_once_has_no_run_number(tmp_path):
 def test_the_same_settings_resume_and_other_settings_are_refused(run):
     run.start(CONFIG)
     run.start(CONFIG)
-    assert len(runs.read_json(run.path / "environment.json")["resumed"]) == 1
+    assert len(read_json(run.path / "environment.json")["resumed"]) == 1
     with pytest.raises(InputError) as error:
         run.start(CONFIG | {"epochs": 50, "new": True})
     message = str(error.value)
@@ -59,21 +62,21 @@ def test_the_same_settings_resume_and_other_settings_are_refused(run):
 
 
 def test_searches_outlive_their_runs_and_are_not_used_with_other_settings(run):
-    run.start_searches(CONFIG)
-    run.start_searches(CONFIG)
+    start_searches(run.search_folder, CONFIG)
+    start_searches(run.search_folder, CONFIG)
     with pytest.raises(
         InputError, match=r"search \(made with other settings\): found method not set; expected method=\"statistics\""
     ):
-        run.start_searches(CONFIG | {"method": "statistics"})
+        start_searches(run.search_folder, CONFIG | {"method": "statistics"})
 
 
 def test_whole_searches_alone_are_taken_over(run, tmp_path):
-    run.start_searches(CONFIG)
+    start_searches(run.search_folder, CONFIG)
     for name, n_trials in (("03-categorical-0123abcd", CONFIG["max_evals"]), ("08-categorical-0123abcd", 1)):
         trials = pd.DataFrame({"trial": range(n_trials), "fold": name[:2], "task": "categorical", "loss": 0.5, "status": "ok"})
-        runs.write_table(run.path.parent / "search" / f"{name}.csv", trials)
+        write_table(run.path.parent / "search" / f"{name}.csv", trials)
     ensemble = RunFolder(tmp_path / "results", "table3_emodb", "head_per_second_ensemble_5", 1)
-    ensemble.start_searches(CONFIG | {"ensemble_size": 5}, "head_per_second")
+    start_searches(ensemble.search_folder, CONFIG | {"ensemble_size": 5}, "head_per_second")
     found = sorted(path.name for path in (ensemble.path.parent / "search").iterdir())
     assert found == ["03-categorical-0123abcd.csv", "config.json"]
 
@@ -108,8 +111,8 @@ def test_a_run_whose_sounds_are_unknown_is_taken_as_it_is(run):
     run.start(CONFIG)
     run.start(CONFIG | {"sounds_sha256": "a" * 64})
     assert "sounds_sha256" not in run.read_config()  # nothing is claimed of what was made before
-    run.start_searches(CONFIG)
-    run.start_searches(CONFIG | {"sounds_sha256": "a" * 64})
+    start_searches(run.search_folder, CONFIG)
+    start_searches(run.search_folder, CONFIG | {"sounds_sha256": "a" * 64})
     with pytest.raises(InputError, match="epochs=100; expected epochs=1"):
         run.start(CONFIG | {"sounds_sha256": "a" * 64, "epochs": 1})
 
@@ -118,19 +121,19 @@ def test_other_sounds_are_named(tmp_path, run):
     table = pd.DataFrame({"utterance": ["0101", "a", "b", "c"], "path": "x", "label": "y", "sound": list("1234")})
     corpus = Corpus("own", table, ("y",))
     run.start(CONFIG | {"sounds_sha256": corpus.sounds_sha256, "utterances_sha256": corpus.sha256})
-    runs.write_sounds(tmp_path, corpus)
-    runs.refuse_other_sounds(tmp_path, run.path, corpus)
-    runs.refuse_other_sounds(tmp_path, run.path.with_name("run2"), corpus)  # which does not exist
+    write_sounds(tmp_path, corpus)
+    refuse_other_sounds(tmp_path, run.path, corpus)
+    refuse_other_sounds(tmp_path, run.path.with_name("run2"), corpus)  # which does not exist
     other = Corpus("own", table.assign(sound=["0", "2", "3", "1"]), ("y",))
     with pytest.raises(InputError, match=r"run1: found a run on recordings that have changed since: 2 of 4 \(0101, c\)"):
-        runs.refuse_other_sounds(tmp_path, run.path, other)
-    runs.write_sounds(tmp_path, Corpus("renamed", table.assign(utterance=list("defg")), ("y",)))  # which are others
+        refuse_other_sounds(tmp_path, run.path, other)
+    write_sounds(tmp_path, Corpus("renamed", table.assign(utterance=list("defg")), ("y",)))  # which are others
     with pytest.raises(InputError, match=r"2 of 4 \(0101, c\)"):
-        runs.refuse_other_sounds(tmp_path, run.path, other)
+        refuse_other_sounds(tmp_path, run.path, other)
     for path in (tmp_path / "sounds").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="found a run on recordings that have changed since; expected the recordings"):
-        runs.refuse_other_sounds(tmp_path, run.path, other)
+        refuse_other_sounds(tmp_path, run.path, other)
     with pytest.raises(InputError, match="sounds_sha256="):
         run.start(CONFIG | {"sounds_sha256": other.sounds_sha256, "utterances_sha256": other.sha256})
 
@@ -197,7 +200,7 @@ def test_text_stays_text_and_numbers_are_exact(run):
         }
     )
     run.write_table("predictions", table)
-    pd.testing.assert_frame_equal(runs.read_table(run.path / "predictions.csv"), table, check_exact=True)
+    pd.testing.assert_frame_equal(read_table(run.path / "predictions.csv"), table, check_exact=True)
 
 
 def test_reading_gathers_complete_runs_only_in_order(tmp_path):
@@ -215,7 +218,7 @@ def test_reading_gathers_complete_runs_only_in_order(tmp_path):
     assert runs.read_metrics(tmp_path, "table1_savee").empty
     assert len(runs.read_metrics(tmp_path, "table3_emodb", "head_per_second")) == 2
     assert runs.read_predictions(tmp_path)["run"].tolist() == [1, 10]
-    assert runs.read_trials(tmp_path).empty
+    assert read_trials(tmp_path).empty
     assert list(runs.read_configs(tmp_path)) == [
         ("table3_emodb", "head_per_second", 1),
         ("table3_emodb", "head_per_second", 10),
@@ -252,9 +255,9 @@ def test_metrics_out_of_the_schema_are_a_fault_of_the_caller(run):
 
 def test_plain_types():
     value = {"a": np.float32(0.5), "b": (1, np.int64(2)), "c": np.arange(2), "d": float("nan")}
-    assert runs.plain(value) == {"a": 0.5, "b": [1, 2], "c": [0, 1], "d": None}
+    assert plain(value) == {"a": 0.5, "b": [1, 2], "c": [0, 1], "d": None}
     with pytest.raises(TypeError):
-        runs.plain(object())
+        plain(object())
 
 
 def test_environment():

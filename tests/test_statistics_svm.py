@@ -22,8 +22,9 @@ from experiments.evaluation.baselines import score_classes
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split, leave_one_speaker_out
-from experiments.evaluation.runs import read_table, write_table
+from experiments.evaluation.protocols import leave_one_speaker_out
+from experiments.evaluation.result_files import read_table, write_table
+from experiments.evaluation.splits import Split
 
 LABELS = ("anger", "neutral")
 N_COPIES = 3

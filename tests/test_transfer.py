@@ -20,7 +20,8 @@ from experiments.evaluation.condition import SET_ASIDE, SHOTS
 from experiments.evaluation.conditions import TRAININGS, carried_over
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
-from experiments.evaluation.runs import find_runs, read_json, read_table
+from experiments.evaluation.result_files import read_json, read_table
+from experiments.evaluation.runs import find_runs
 from experiments.evaluation.transfer_runs import Parts, divide, join, make_job, unite
 from experiments.reporting.consistency import check_results
 

@@ -16,7 +16,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.precision import describe_processor
 from began.startup import count_cores
-from experiments.evaluation.runs import write_table
+from experiments.evaluation.result_files import write_table
 
 PARTS = (
     "preparation",

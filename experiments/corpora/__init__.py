@@ -39,6 +39,11 @@ def open_corpus(name: str, data_dir: str | os.PathLike[str], **options: object) 
         InputError: see `load`; also every sound file that cannot be used.
     """
     corpus = load(name, data_dir, **options)
-    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)
+    introduce(corpus)
     check_audio(corpus)
     return corpus
+
+
+def introduce(corpus: Corpus) -> None:
+    """Prints what a corpus holds, and what to know about it, at once."""
+    print("\n".join([corpus.describe(), *(f"note: {note}" for note in corpus.notes)]), flush=True)

@@ -5,6 +5,7 @@ name tells the speaker's sex. It is searched for at the end of a path, so that f
 corpus, add a `Naming`.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,6 @@ from began.errors import InputError, counted, printable
 from began.find_sounds import SUFFIXES
 from experiments.corpora import emodb, savee
 from experiments.corpora.folders import LOSSLESS, find_files, open_folder, refuse_duplicates
-
-MAX_DEPTH = 8
-"""Folders below the one that is named: IEMOCAP has five, and archives are unpacked into folders of their own."""
 
 _WORDS = {
     "angry": "anger",
@@ -193,7 +191,7 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
     rows, others = [], []
     left_out: dict[str, list[str]] = {}
     names: dict[str, str] = {}  # of the recordings, without what tells of the format
-    for path in find_files(folder, SUFFIXES, MAX_DEPTH):
+    for path in find_files(folder, SUFFIXES, math.inf):
         match = pattern.search(path.absolute().as_posix())
         if match is None and naming.no_utterances and re.search(naming.no_utterances, path.relative_to(folder).as_posix()):
             continue
@@ -239,7 +237,7 @@ def _describe_speaker(naming: Naming, match: re.Match) -> dict[str, str]:
 
 def _read_annotations(naming: Naming, folder: Path) -> dict[str, str]:
     """Returns utterance -> label, from the text files that a corpus keeps beside its sound."""
-    files = [path for path in find_files(folder, (".txt",), MAX_DEPTH) if path.absolute().match(naming.annotations)]
+    files = [path for path in find_files(folder, (".txt",), math.inf) if path.absolute().match(naming.annotations)]
     if not files:
         found, action = f"no file {naming.annotations} in it", "give the folder that holds them"
         raise InputError.about(printable(folder), found, f"the labels of {naming.title}", action)

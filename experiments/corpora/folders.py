@@ -22,9 +22,6 @@ Found = TypeVar("Found")
 LOSSLESS = (".wav", ".flac")
 """Endings of the files of a corpus: as published, or the same samples smaller."""
 
-MAX_DEPTH = 20
-"""Levels of folders that are searched for any sound: deeper than any archive, and the end of links that go in circles."""
-
 PROBED_SECONDS = 0.1
 """How much of a file is read at a time until there is sound in it."""
 
@@ -93,7 +90,7 @@ def _neighbours(folder: Path) -> Iterator[Path]:
         yield from (path for path in sorted(folder.glob(pattern)) if not path.name.startswith("."))
 
 
-def find_files(folder: Path, suffixes: Sequence[str], max_depth: int = 4) -> list[Path]:
+def find_files(folder: Path, suffixes: Sequence[str], max_depth: float = 4) -> list[Path]:
     """Returns the files under a folder with one of the endings (in any case), sorted; hidden ones are left out.
 
     Raises:
@@ -210,16 +207,16 @@ def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -
     return value
 
 
-def check_audio(corpus: Corpus, *, decode: bool = False) -> None:
+def check_audio(corpus: Corpus) -> None:
     """Checks that every sound file of a corpus can be used, before long work starts.
 
-    Args:
-        decode: read every sample. Without it a file is opened, and read up to the first sound and at its end, which finds
-            missing, empty, unreadable, foreign, truncated and silent files in about a millisecond.
+    A file is opened, and read up to the first sound and at its end, which finds missing, empty, unreadable, foreign, truncated
+    and silent files in about a millisecond.
+
     Raises:
         InputError: lists every file that cannot be used, not the first only.
     """
-    read_each(corpus, hash_sound if decode else probe)
+    read_each(corpus, probe)
 
 
 def read_each(corpus: Corpus, read: Callable[[str], Found]) -> list[Found]:

@@ -1,5 +1,6 @@
 """LibriSpeech: read English speech without emotion labels, on which the BEGAN is pre-trained (paper, section 3.1)."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from began.errors import InputError, counted, printable
 from began.files import shorten
 from began.find_sounds import SUFFIXES
-from experiments.corpora.folders import LOSSLESS, MAX_DEPTH, find_corpus, find_files, parse_names
+from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
 NAME = "librispeech"
@@ -81,7 +82,7 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
         where = f"in a folder not named after their speaker, such as {printable(elsewhere[0])}"
         notes.append(f"{len(elsewhere)} files lie {where}; the speaker in the file name is used")
     searched = folders.values() if subsets else [data_dir]
-    if left_out := [path for folder in searched for path in find_files(folder, SUFFIXES, MAX_DEPTH) if path not in paths]:
+    if left_out := [path for folder in searched for path in find_files(folder, SUFFIXES, math.inf) if path not in paths]:
         where = f"not a subset's FLAC or WAV files: {shorten([str(path.relative_to(data_dir)) for path in left_out])}"
         notes.append(f"{counted(len(left_out), 'sound file')} left out, {where}")
     return build_corpus(NAME, rows, notes=notes)

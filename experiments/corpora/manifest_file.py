@@ -4,12 +4,11 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from began.audio import hash_sound
 from began.errors import InputError, counted, name_cause, printable, raise_resource_error
 from began.files import describe_no_file, is_file, is_folder, shorten
 from began.media_fragments import name_part, split_part
@@ -119,29 +118,19 @@ def _find_other_scales(rows: Mapping[int, Mapping[str, Any]]) -> list[str]:
 
 
 def _find_overlaps(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
-    """Yields the number of each line whose sound an earlier line holds, wholly or in part, and what is wrong with it.
-
-    Copies of a file that parts are taken of count as that file. Equal parts of copies are equal sounds, as whole copies are
-    (`equal_sounds`): these are not refused.
-    """
-    parts = {number: split_part(row["path"]) for number, row in rows.items()}
-    names = {file: os.path.realpath(file) for file in {file for file, _, _ in parts.values()}}
-    has_parts = any(end is not None for _, _, end in parts.values())
-    merged = _merge_copies(names.values()) if has_parts else {name: name for name in names.values()}
-    # Of each file: every span that lines name, and the first line of it; and the first line of each span of each copy.
-    spans: dict[str, dict[Span, int]] = {}
-    of_copies: dict[tuple[str, Span], int] = {}
-    earlier: dict[int, list[int]] = {}
-    for number, (file, start, end) in parts.items():
-        name, span = names[file], (start, math.inf if end is None else end)
-        spans.setdefault(merged[name], {}).setdefault(span, number)
-        if (line := of_copies.setdefault((name, span), number)) != number and start + ROUNDING_SECONDS < span[1]:
-            earlier[number] = [line]
-    firsts = {name: _first_overlapping(of_file) for name, of_file in spans.items()}
-    for number, (file, start, end) in parts.items():
-        line = firsts[merged[names[file]]].get((start, math.inf if end is None else end), number)
-        if lines := [*earlier.get(number, []), *([line] if line < number else [])]:
-            yield number, f"{printable(rows[number]['utterance'])} is already in line {min(lines)}, wholly or in part"
+    """Yields the number of each line whose sound an earlier line holds, wholly or in part, and what is wrong with it."""
+    find_name = cache(os.path.realpath)
+    parts: dict[int, tuple[str, Span]] = {}
+    spans: dict[str, dict[Span, int]] = {}  # of each file: every span that lines name, and the first line of it
+    for number, row in rows.items():
+        file, start, end = split_part(row["path"])
+        name, span = parts[number] = find_name(file), (start, math.inf if end is None else end)
+        spans.setdefault(name, {}).setdefault(span, number)
+    overlapping = {name: _first_overlapping(of_file) for name, of_file in spans.items()}
+    for number, (name, span) in parts.items():
+        first = min(spans[name][span], overlapping[name].get(span, number))
+        if first < number:
+            yield number, f"{printable(rows[number]['utterance'])} is already in line {first}, wholly or in part"
 
 
 def _first_overlapping(lines: Mapping[Span, int]) -> dict[Span, int]:
@@ -159,20 +148,6 @@ def _first_overlapping(lines: Mapping[Span, int]) -> dict[Span, int]:
                 first[other] = min(first.get(other, lines[span]), lines[span])
         open_spans.append(span)
     return first
-
-
-def _merge_copies(files: Iterable[str]) -> dict[str, str]:
-    """Returns one name for all files that hold the same sound; only those that last as long as another one are compared."""
-    names = {file: file for file in files}
-    by_length: dict[float, list[str]] = {}
-    for file in sorted(names):
-        with suppress(InputError):  # whoever uses the file says what is wrong with it
-            by_length.setdefault(measure_seconds(file), []).append(file)
-    first: dict[str, str] = {}
-    for file in (file for alike in by_length.values() if len(alike) > 1 for file in alike):
-        with suppress(InputError):
-            names[file] = first.setdefault(hash_sound(file), file)
-    return names
 
 
 def _read_parquet(path: Path, expected: str) -> list[tuple[int, dict[str, str]]]:

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from began.audio import SAMPLE_RATE
 from experiments.corpora import emodb
 from experiments.corpora.record import SYNTHETIC_MARKER
-
-SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ def write_librispeech(
 
 def write_emodb(
     folder: str | os.PathLike[str],
-    speakers: Sequence[str] | int = 10,
+    speakers: int = 10,
     n_texts: int = 3,
     emotions: Iterable[str] = emodb.LABELS,
     seconds: float = 1.8,
@@ -216,18 +215,16 @@ def write_emodb(
     """Writes a corpus in EmoDB's layout, `wav/03a01Fa.wav` and so on, and returns its folder.
 
     Args:
-        speakers: how many of EmoDB's ten speakers, or which.
+        speakers: how many of EmoDB's ten speakers.
         n_texts: sentences per speaker and emotion, 1 to 10.
         emotions: a selection of EmoDB's seven.
         seconds: length of a neutral utterance.
     """
     folder = Path(folder)
-    if isinstance(speakers, int):
-        speakers = list(emodb.SEX_OF_SPEAKER)[:speakers]
     codes = {label: code for code, label in emodb.EMOTION_OF_CODE.items()}
     utterances = [
         (f"wav/{speaker}{text}{codes[label]}a.wav", speaker, emodb.SEX_OF_SPEAKER[speaker], label, text)
-        for speaker, text, label in itertools.product(speakers, emodb.TEXTS[:n_texts], emotions)
+        for speaker, text, label in itertools.product([*emodb.SEX_OF_SPEAKER][:speakers], emodb.TEXTS[:n_texts], emotions)
     ]
     write_utterances(folder, utterances, seconds, seed)
     return folder

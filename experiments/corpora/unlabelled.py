@@ -1,5 +1,6 @@
 """Speech without emotion labels, to be pre-trained on: LibriSpeech, another folder of sound, or a CSV file of recordings."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from began.files import is_file, is_folder
 from began.find_sounds import SUFFIXES
 from experiments.corpora import librispeech, manifest_file
-from experiments.corpora.folders import MAX_DEPTH, find_files
+from experiments.corpora.folders import find_files
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus, build_corpus
 
 
@@ -26,7 +27,7 @@ def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None)
     if is_file(folder) and subsets is None:
         return manifest_file.load(folder, unlabelled=True)
     # Files of telephones, too, so that none is left out without a word.
-    paths = find_files(folder, SUFFIXES, MAX_DEPTH) if is_folder(folder) else []
+    paths = find_files(folder, SUFFIXES, math.inf) if is_folder(folder) else []
     if subsets is not None or not paths or any(librispeech.FILE_NAME.fullmatch(path.name) for path in paths):
         return librispeech.load(folder, subsets)
     rows = [{"utterance": path.relative_to(folder).as_posix(), "path": str(path), "speaker": UNKNOWN_SPEAKER} for path in paths]

@@ -14,8 +14,8 @@ from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer
 from experiments.evaluation.functionals import compute_functionals
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Inner, Split
-from experiments.evaluation.runs import record_search
+from experiments.evaluation.searches import record_search
+from experiments.evaluation.splits import Inner, Split
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Values of C that the inner folds choose from."""

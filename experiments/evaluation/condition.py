@@ -24,29 +24,26 @@ PROTOCOLS = {
 }
 """Name of a protocol in `experiments.evaluation.protocols` -> how it splits the data."""
 
+_CHUNKS_SPLIT = "chunks in place of utterances"
+
+
+def has_speakers_as_folds(protocol: object) -> bool:
+    """True where every fold of a protocol, as config.json words it, is one speaker."""
+    return "speaker" in str(protocol)
+
+
+def draws_test_part_per_run(protocol: object) -> bool:
+    """True where every run has a test part of its own, so that other runs are tested on other recordings."""
+    return "for every run" in str(protocol)
+
+
+def splits_chunks(protocol: object) -> bool:
+    """True where chunks were split in place of utterances."""
+    return _CHUNKS_SPLIT in str(protocol)
+
+
 CORPUS_TITLES = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
 """Name of a loader -> name of the corpus, for readers."""
-
-METHODS = {
-    "utterance": ("max_evals", "class_weight"),
-    "head": ("max_evals", "epochs", "tail", "pooling", "class_weight"),
-    "statistics": ("class_weight",),
-    "whole": ("epochs", "tail", "pooling"),
-    "functionals": (),
-    "egemaps": (),
-    "compare_2016": (),
-    "majority": (),
-}
-"""Method (`experiments.evaluation.methods.prepare`) -> the settings that, beside the seed, decide what it gives."""
-
-ON_UTTERANCES = ("utterance", "statistics")
-"""Methods that read the encoder's statistics of whole utterances."""
-
-HAND_MADE = ("functionals", "egemaps", "compare_2016")
-"""Methods with hand-made features (`experiments.evaluation.functionals`) and a linear support vector machine."""
-
-HEADS = ("utterance", "head")
-"""Methods of heads whose parameters are searched: the others try all of a small grid, or nothing."""
 
 LEAKING = "LEAKING: chunks of one utterance lie in the training and in the test part"
 SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, are standardised together, without their labels"
@@ -63,6 +60,63 @@ UTTERANCE_SEEN = (
     "pooling and front end were designed with the test scores of EmoDB in view, everything else was chosen on four of its ten "
     "speakers"
 )
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is known of a method beside its code (`experiments.evaluation.methods.prepare`).
+
+    Attributes:
+        settings: those that, beside the seed, decide what it gives.
+        options: fields of its conditions that do.
+        levels: that are scored; "recording" and "utterance" of methods that read whole utterances.
+        needs_encoder: False of those with features of their own.
+        seen_on_emodb: what was chosen with its test scores in view.
+    """
+
+    settings: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ("utterance",)
+    needs_encoder: bool = True
+    seen_on_emodb: str = ""
+
+
+_CHUNKS, _WHOLE_UTTERANCES = ("chunk", "utterance"), ("recording", "utterance")  # levels
+_HAND_MADE = Method(options=("front_end",), needs_encoder=False, seen_on_emodb=FRONT_END_SEEN)
+METHODS = {
+    "utterance": Method(
+        settings=("max_evals", "class_weight"),
+        options=("front_end", "copies", "altered_copies", "search"),
+        levels=_WHOLE_UTTERANCES,
+        seen_on_emodb=UTTERANCE_SEEN,
+    ),
+    "head": Method(
+        settings=("max_evals", "epochs", "tail", "pooling", "class_weight"),
+        options=("features", "hop_seconds", "masked_copies", "search"),
+        levels=_CHUNKS,
+        seen_on_emodb=SPACE_SEEN,
+    ),
+    "statistics": Method(
+        settings=("class_weight",),
+        options=("front_end", "normalize_speakers", "copies", "correlations"),
+        levels=_WHOLE_UTTERANCES,
+        seen_on_emodb=STATISTICS_SEEN,
+    ),
+    "whole": Method(
+        settings=("epochs", "tail", "pooling"), options=("learning_rate",), levels=_CHUNKS, seen_on_emodb=SPACE_SEEN
+    ),
+    "functionals": _HAND_MADE,
+    "egemaps": _HAND_MADE,
+    "compare_2016": _HAND_MADE,
+    "majority": Method(needs_encoder=False),
+}
+"""Name of a method -> what is known of it."""
+
+ON_UTTERANCES = tuple(name for name, method in METHODS.items() if method.levels == _WHOLE_UTTERANCES)
+"""Methods that read the encoder's statistics of whole utterances."""
+
+HEADS = tuple(name for name, method in METHODS.items() if "max_evals" in method.settings)
+"""Methods of heads whose parameters are searched: the others try all of a small grid, or nothing."""
 
 ADAPTED_TO: dict[str, int | None] = {"5": 5, "10": 10, "20": 20, "all": None}
 """How many recordings of a speaker a head is adapted to, in words -> their number; None: all that there are."""
@@ -91,8 +145,8 @@ class Condition:
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
-        front_end: what the methods of ON_UTTERANCES, whatever their encoder was trained with, and those of HAND_MADE are
-            fed with (`began.front_end`).
+        front_end: what the methods of ON_UTTERANCES, whatever their encoder was trained with, and those with hand-made
+            features (`experiments.evaluation.functionals`) are fed with (`began.front_end`).
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.
         class_weight: "balanced", or None.
@@ -150,13 +204,14 @@ class Condition:
         return given if self.correlations else {**given, "correlations": "none"}
 
     @property
+    def _method(self) -> Method:
+        # Runs of a results folder may name any.
+        return METHODS.get(self.method, Method())
+
+    @property
     def levels(self) -> tuple[str, ...]:
-        """Levels that are scored: "chunk" alone where chunks are split, no chunks where a method reads whole utterances."""
-        if self.chunk_split:
-            return ("chunk",)
-        if self.method in ON_UTTERANCES:
-            return ("recording", "utterance")
-        return ("chunk", "utterance") if self.method in ("head", "whole") else ("utterance",)
+        """Levels that are scored: "chunk" alone where chunks are split."""
+        return ("chunk",) if self.chunk_split else self._method.levels
 
     @property
     def components(self) -> str:
@@ -173,21 +228,14 @@ class Condition:
         """How the data are split, in words."""
         text = PROTOCOLS[self.protocol].format(folds=self.folds, set_aside=SET_ASIDE)
         if self.chunk_split:
-            text += "; chunks in place of utterances"
+            text += f"; {_CHUNKS_SPLIT}"
         return text if self.percent == 100 else f"{text}; {self.percent} % of the training labels"
 
     @property
     def options(self) -> dict[str, object]:
         """What, beside data, encoder and settings, decides the scores: part of every run's config.json."""
-        names = {
-            "utterance": ("front_end", "copies", "altered_copies", "search"),
-            "head": ("features", "hop_seconds", "masked_copies", "search"),
-            "statistics": ("front_end", "normalize_speakers", "copies", "correlations"),
-            "whole": ("learning_rate",),
-            **dict.fromkeys(HAND_MADE, ("front_end",)),
-        }
         carried = ("source", "training", "shots") if self.source else ()
-        chosen = ("method", "initial_weights", *names.get(self.method, ()), *carried)
+        chosen = ("method", "initial_weights", *self._method.options, *carried)
         options = {name: getattr(self, name) for name in chosen}
         if self.ensemble_size > 1:
             options["ensemble_size"] = self.ensemble_size
@@ -201,14 +249,8 @@ class Condition:
     def notes(self) -> tuple[str, ...]:
         """What a reader must know beside a score."""
         notes = [LEAKING] if self.chunk_split else []
-        if self.corpus == "emodb" and self.method in ("head", "whole"):
-            notes.append(SPACE_SEEN if self.search else DEFAULT_HEAD_SEEN)
-        if self.corpus == "emodb" and self.method == "utterance":
-            notes.append(UTTERANCE_SEEN)
-        if self.corpus == "emodb" and self.method == "statistics":
-            notes.append(STATISTICS_SEEN)
-        if self.corpus == "emodb" and self.method in HAND_MADE:
-            notes.append(FRONT_END_SEEN)
+        if self.corpus == "emodb" and (seen := self._method.seen_on_emodb):
+            notes.append(DEFAULT_HEAD_SEEN if seen == SPACE_SEEN and not self.search else seen)
         if self.front_end == "trimmed" and self.corpus == "savee":
             notes.append(LEVEL_SEEN)
         if self.corpus == "savee" and self.method == "utterance" and self.search:

@@ -176,7 +176,6 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
         "… without correlations, initial weights",
         {**_UTTERANCE, "correlations": False, "initial_weights": True},
     ),
-    "utterance_head_without_altered_copies": ("… without altered copies", {**_UTTERANCE, "altered_copies": False}),
     "utterance_statistics": ("statistics over the utterance, linear SVM", _STATISTICS),
     "utterance_statistics_without_copies": ("… without copies at other speeds", {**_STATISTICS, "copies": False}),
     "utterance_statistics_without_correlations": ("… without correlations", {**_STATISTICS, "correlations": False}),

@@ -17,7 +17,7 @@ from classifiers.metrics import CATEGORICAL
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import ON_UTTERANCES, Condition
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split
+from experiments.evaluation.splits import Split
 
 if TYPE_CHECKING:
     from began.encoder import FrozenEncoder

@@ -12,14 +12,7 @@ import pandas as pd
 from began.errors import InputError, counted, printable
 from began.files import lock_folder
 from began.sound_hashes import SoundHashes
-from classifiers.metrics import (
-    CATEGORICAL,
-    CONCORDANCE,
-    DIMENSIONS,
-    aggregate_chunks,
-    evaluate_classification,
-    evaluate_dimensions,
-)
+from classifiers.metrics import CATEGORICAL, CONCORDANCE, aggregate_chunks, evaluate_classification, evaluate_dimensions
 from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import Condition
@@ -27,8 +20,13 @@ from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
 from experiments.evaluation.final_model import write_final_models
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import POOLED, RunFolder, find_runs, metrics_rows, refuse_other_sounds, write_sounds
+from experiments.evaluation.predictions import list_predictions
+from experiments.evaluation.protocols import make_splits
+from experiments.evaluation.result_files import SEARCH
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import POOLED, RunFolder, find_runs, metrics_rows
+from experiments.evaluation.searches import start_searches
+from experiments.evaluation.splits import Split
 
 
 def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings) -> list[Path]:
@@ -62,14 +60,7 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
         return prepared
 
     # Conditions that differ in these alone have their features in common.
-    common: dict[str, Any] = {
-        "name": "",
-        "description": "",
-        "protocol": "official",
-        "folds": 0,
-        "percent": 100,
-        "chunk_split": False,
-    }
+    common: dict[str, Any] = {"name": "", "description": "", "protocol": "official", "folds": 0, "percent": 100}
     for condition in conditions:
         print(f"\n{condition.name}: {condition.description or condition.protocol_text}")
         models += _run_condition(condition, corpus, settings, hashes, partial(prepare_once, replace(condition, **common)))
@@ -77,17 +68,12 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
 
 
 def _run_condition(
-    condition: Condition, corpus: Corpus, settings: Settings, hashes: SoundHashes, prepare_features: Prepare
+    condition: Condition, corpus: Corpus, settings: Settings, hashes: SoundHashes, prepare_data: Prepare
 ) -> list[Path]:
     """Does the runs that are not complete; where all are, nothing is prepared, which may take long."""
-
-    def prepare_data() -> tuple[Data, Trainer]:
-        data, train = prepare_features()
-        return data.as_chunks() if condition.chunk_split else data, train
-
     folder = settings.results_dir / condition.experiment / condition.name
     begun = [run.path for run in find_runs(settings.results_dir, condition.experiment, condition.name, complete=False)]
-    for made_before in (*begun, folder / "search"):
+    for made_before in (*begun, folder / SEARCH):
         refuse_other_sounds(settings.results_dir, made_before, corpus)
     config = describe_run(condition, corpus, settings)
     if isinstance(n_shared := config.get("n_shared_speakers"), int):
@@ -115,7 +101,7 @@ def _run_condition(
                 print(printable(f"{said}complete in {run.path}"))
                 continue
             print(printable(f"{said}{run.path}"))
-            run.start_searches(config, condition.searched_as)
+            start_searches(run.search_folder, config, condition.searched_as)
             metrics = _execute(condition, *prepare_data(), settings, run)
             print(f"{said}{summarise(metrics, condition)}")
         return write_final_models(condition, data, prepare_data, settings, config)
@@ -141,8 +127,7 @@ Scored = dict[str, tuple[np.ndarray, np.ndarray]]
 def _execute(condition: Condition, data: Data, train: Trainer, settings: Settings, run: RunFolder) -> pd.DataFrame:
     """Does one run and returns its metrics."""
     splits = make_splits(condition, data.corpus.utterances, settings.seed, run.run)
-    search_folder = run.path.parent / "search"
-    outcomes = {task: train(data, task, splits, settings, run.run, search_folder) for task in condition.tasks}
+    outcomes = {task: train(data, task, splits, settings, run.run, run.search_folder) for task in condition.tasks}
     return finish_run(run, condition, data, splits, outcomes, settings)
 
 
@@ -162,7 +147,12 @@ def finish_run(
         {task: _score_levels(data, task, split, outcome.scores[number], settings) for task, outcome in outcomes.items()}
         for number, split in enumerate(splits)
     ]
-    predictions = [_list_predictions(split.fold, scores, data) for split, scores in zip(splits, tested, strict=True)]
+    predictions = []
+    for split, levels in zip(splits, tested, strict=True):
+        of_utterances = {task: of_task["utterance"] for task, of_task in levels.items()}
+        table = data.corpus.utterances.iloc[next(rows for rows, _ in of_utterances.values())]
+        scores = {task: of_task for task, (_, of_task) in of_utterances.items()}
+        predictions.append(list_predictions(table, split.fold, scores, data.corpus.labels))
     run.write_table("predictions", pd.concat(predictions, ignore_index=True))
 
     def rows(values: dict[str, float], fold: str, split: str, level: str) -> pd.DataFrame:
@@ -207,23 +197,6 @@ def _measure(folds: Sequence[dict[str, Scored]], level: str, data: Data, conditi
             pairs = table["arousal"], scores[:, 0], table["valence"], scores[:, 1]
             values |= evaluate_dimensions(*pairs, table.get("video"))
     return values
-
-
-def _list_predictions(fold: str, tasks: dict[str, Scored], data: Data) -> pd.DataFrame:
-    """Returns one row per utterance: its targets, what was predicted, and how probable each class is."""
-    rows, _ = next(iter(tasks.values()))["utterance"]
-    table, labels = data.corpus.utterances.iloc[rows], np.array(data.corpus.labels)
-    listed = table[["utterance", "speaker"]].assign(fold=fold)
-    for task, levels in tasks.items():
-        _, scores = levels["utterance"]
-        if task == CATEGORICAL:
-            listed = listed.assign(target=table["label"], prediction=labels[scores.argmax(axis=1)])
-            listed = pd.concat([listed, pd.DataFrame(scores.round(6), index=listed.index, columns=labels)], axis=1)
-        else:
-            for column, name in enumerate(DIMENSIONS):
-                pair = {f"{name}_target": table[name], f"{name}_prediction": scores[:, column].round(6)}
-                listed = listed.assign(**pair)
-    return listed
 
 
 def summarise(metrics: pd.DataFrame, condition: Condition) -> str:

@@ -28,8 +28,10 @@ from experiments.evaluation.condition import HEADS, Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
-from experiments.evaluation.runs import POOLED, plain, read_metrics, read_trials
+from experiments.evaluation.result_files import SEARCH, plain
+from experiments.evaluation.runs import POOLED, read_metrics
 from experiments.evaluation.searched_heads import draw_seed, head_job, list_members, train_ensembles
+from experiments.evaluation.searches import read_trials
 
 if TYPE_CHECKING:
     from classifiers.training import HeadJob
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 
 FILES = {CATEGORICAL: "model.keras", DIMENSIONAL: "model-dimensional.keras"}
 """Task -> file in the condition's folder."""
-
-_DATA = ("utterances_sha256", "sounds_sha256", "sounds")
-"""Hashes that bind a model to utterances and recordings, as its runs are, and of each recording the first letters."""
 
 OF_TRAINING_PART = "-training-part"
 """How the name of the model ends that has seen the training part alone."""
@@ -180,23 +179,22 @@ def choose_parameters(results_dir: Path, condition: Condition, task: str) -> dic
     from classifiers.head_parameters import resolve_parameters
 
     trials = read_trials(results_dir, condition.experiment, condition.name)
-    of_task = trials[trials["task"] == task] if len(trials) else trials
-    if len(of_task):
-        n_trials = of_task.groupby("search")["trial"].transform("size")
-        of_task = of_task[n_trials == n_trials.max()]
-    good = of_task[of_task["status"] == "ok"] if len(of_task) else of_task
+    of_task = trials[trials["task"] == task]
+    n_trials = of_task.groupby("search")["trial"].transform("size")
+    of_task = of_task[n_trials == n_trials.max()]
+    n_searches = of_task["search"].nunique()
     kind = "utterance" if condition.method == "utterance" else "second"
     names = list(resolve_parameters(task, kind=kind))
-    n_searches = of_task["search"].nunique() if len(of_task) else 0
-    if len(good):
-        means = (
-            good.astype({"loss": float})
-            .groupby(names, sort=False)
-            .agg(loss=("loss", "mean"), epochs=("epochs", "median"), n=("search", "nunique"))
-        )
-        good = means[means["n"] == n_searches].reset_index()
+    means = (
+        of_task[of_task["status"] == "ok"]
+        .reindex(columns=[*names, "loss", "epochs", "search"])  # where nothing was tried, parameters have no columns
+        .astype({"loss": float, "epochs": float})
+        .groupby(names, sort=False)
+        .agg(loss=("loss", "mean"), epochs=("epochs", "median"), n=("search", "nunique"))
+    )
+    good = means[means["n"] == n_searches].reset_index()
     if good.empty:
-        folder = results_dir / condition.experiment / condition.name / "search"
+        folder = results_dir / condition.experiment / condition.name / SEARCH
         raise InputError.about(
             folder,
             f"no trial of a {task} head that succeeded in all searches",
@@ -213,7 +211,8 @@ def _describe(
 ) -> dict[str, Any]:
     """What the file says about itself, in JSON's types."""
     labels = {"labels": data.corpus.labels} if task == CATEGORICAL else {}
-    names = (*_DATA, "corpus", "encoder_sha256", "components_sha256", "features", "spectrogram", "tail", "seed")
+    hashes = ("utterances_sha256", "sounds_sha256", "encoder_sha256", "components_sha256")
+    names = (*hashes, "corpus", "features", "spectrogram", "tail", "seed")
     kept = {name: config[name] for name in names if name in config}
     if condition.method == "utterance":
         speeds = list(SPEEDS if condition.copies else SPEEDS[:1])
@@ -254,7 +253,6 @@ def _is_current(path: Path, metadata: Mapping[str, Any]) -> bool:
     try:
         found = read_attached_json(path, "head")
         found.pop("calibration", None)  # which follows from the rest
-        # Models of an earlier version do not name their data: unknown, not other.
-        return {name: metadata[name] for name in _DATA if name in metadata} | found == metadata
+        return found == metadata
     except InputError:
         return False

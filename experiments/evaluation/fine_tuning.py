@@ -18,9 +18,10 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split
-from experiments.evaluation.runs import read_table, search_path, write_table
+from experiments.evaluation.result_files import read_table, write_table
 from experiments.evaluation.searched_heads import draw_seed
+from experiments.evaluation.searches import search_path
+from experiments.evaluation.splits import Split
 
 LEARNING_RATE = 5e-4
 """Of Adam, for all weights. Assumption: 0.001 and 0.002 had higher losses on an inner fold of EmoDB."""
@@ -62,7 +63,7 @@ def load_spectrograms(corpus: Corpus, config: Any, tail: str) -> Data:
     return Data(corpus, np.concatenate(of_files)[..., np.newaxis], utterance)
 
 
-def make_trainer(encoder: Any, learning_rate: float = LEARNING_RATE) -> Trainer:
+def make_trainer(encoder: Any, learning_rate: float) -> Trainer:
     """Returns a trainer of encoder and default head together.
 
     The head has the default parameters, but is trained otherwise than on a frozen encoder: with Adam at one rate for all
@@ -125,7 +126,7 @@ class WholeNetwork:
         start_weights: of the encoder's layers up to the map.
     """
 
-    def __init__(self, encoder: Any, task: str, n_outputs: int, learning_rate: float = LEARNING_RATE) -> None:
+    def __init__(self, encoder: Any, task: str, n_outputs: int, learning_rate: float) -> None:
         self.learning_rate = learning_rate
         own = keras.models.clone_model(encoder)  # the given one keeps its weights, for the next run to start from
         own.set_weights(encoder.get_weights())

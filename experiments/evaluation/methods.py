@@ -38,7 +38,7 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
     """
     for condition in conditions:
         found, without = f"it with {condition.name}", f"leave it out, or name {option} without those"
-        if settings.class_weight and "class_weight" not in METHODS[condition.method]:
+        if settings.class_weight and "class_weight" not in METHODS[condition.method].settings:
             raise InputError.about(f"--class-weight {settings.class_weight}", found, "only what weighs classes", without)
         if condition.method in ON_UTTERANCES and settings.tail == "drop":
             raise InputError.about("--tail drop", found, "every utterance", "leave it out")
@@ -53,7 +53,7 @@ def check_conditions(conditions: Sequence[Condition], settings: Settings, option
                 read_components(encoder, condition.components)
         # All heads are trained by TensorFlow alone.
         choose_backend(["tensorflow"] if condition.method in HEADS else BACKENDS)
-    used = {name for condition in conditions for name in METHODS[condition.method]}
+    used = {name for condition in conditions for name in METHODS[condition.method].settings}
     if "max_evals" in used:
         used.add("spark_master")
     given, default = vars(settings), vars(Settings(settings.results_dir))
@@ -70,7 +70,8 @@ def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[D
 
         return fine_tuning.prepare(condition, corpus, settings)
     modules = {"head": searched_heads, "utterance": searched_heads, "statistics": statistics_svm}
-    return modules.get(condition.method, baselines).prepare(condition, corpus, settings)
+    data, train = modules.get(condition.method, baselines).prepare(condition, corpus, settings)
+    return data.as_chunks() if condition.chunk_split else data, train
 
 
 def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> dict[str, object]:
@@ -90,7 +91,7 @@ def describe_run(condition: Condition, corpus: Corpus, settings: Settings) -> di
             config["components_sha256"] = hash_components(read_components(encoder, condition.components))
         if condition.method == "whole" and (front_end := read_config(encoder).front_end) != "literal":
             config["front_end"] = front_end  # that of before was always literal
-    config |= {name: getattr(settings, name) for name in METHODS[condition.method]}
+    config |= {name: getattr(settings, name) for name in METHODS[condition.method].settings}
     if not condition.search:
         config.pop("max_evals", None)
     if "class_weight" in config:

@@ -12,16 +12,13 @@ from began.errors import InputError
 from began.front_end import FRONT_ENDS
 from began.startup import count_cores
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, DIMENSIONAL
-from experiments.evaluation.condition import HAND_MADE, Condition, as_ensemble, with_method
+from experiments.evaluation.condition import METHODS, Condition, as_ensemble, with_method
 
 RESULTS, OWN_RESULTS = Path("results"), Path("my-results")
 """The project's own results; and those on a user's recordings, which git ignores: no clone publishes them by mistake."""
 
 MAX_ENSEMBLE = 10
 """Heads that are made into one: more change little, and a head has at most 1024 filters."""
-
-WITHOUT_ENCODER = (*HAND_MADE, "majority")
-"""Methods that need no encoder."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Settings:
 
     def find_encoder(self, condition: Condition) -> Path | None:
         """Returns the file of a condition's encoder: its own under the results folder, or the one that the user named."""
-        if condition.method in WITHOUT_ENCODER:
+        if not METHODS[condition.method].needs_encoder:
             return None
         if condition.encoder:
             return self.results_dir / "pretrain_librispeech" / condition.encoder / "encoder.keras"
@@ -172,22 +169,21 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
     if arguments.method != "head" and arguments.features != "map":
         found = f"--features {arguments.features}"
         raise InputError.about(f"--method {arguments.method}", found, "all blocks", "leave it out, or add --method head")
-    if arguments.normalize_speakers and arguments.method != "statistics":
-        found, expected = f"it with --method {arguments.method}", "--method statistics"
-        raise InputError.about("--normalize-speakers", found, expected, "add that")
-    no_copies = "others have no such copies"
-    if arguments.augment is not None and arguments.method != "utterance":
-        option, found = "--augment" if arguments.augment else "--no-augment", f"it with --method {arguments.method}"
-        raise InputError.about(option, found, f"--method utterance: {no_copies}", "leave it out")
+    of_one_method = (
+        ("--normalize-speakers", arguments.normalize_speakers, "statistics"),
+        ("--augment" if arguments.augment else "--no-augment", arguments.augment is not None, "utterance"),
+        (f"--ensemble {arguments.ensemble}", arguments.ensemble != 1, "utterance"),
+    )
+    for option, is_given, method in of_one_method:
+        if is_given and arguments.method != method:
+            found = f"it with --method {arguments.method}"
+            raise InputError.about(option, found, f"--method {method}, which alone takes it", "leave it out, or add that")
     if arguments.augment and arguments.front_end == "literal":
-        found = f"it with --front-end {arguments.front_end}"
-        raise InputError.about("--augment", found, f"--front-end normalized or trimmed: {no_copies}", "leave it out")
+        expected = "--front-end normalized or trimmed: it has no such copies"
+        raise InputError.about("--augment", "it with --front-end literal", expected, "leave it out")
     if arguments.front_end and arguments.method == "head":
         expected = "a method on whole utterances: heads on one second hear what their encoder was trained on"
         raise InputError.about(f"--front-end {arguments.front_end}", "it with --method head", expected, "leave it out")
-    if arguments.ensemble != 1 and arguments.method != "utterance":
-        found = f"it with --method {arguments.method}"
-        raise InputError.about(f"--ensemble {arguments.ensemble}", found, "--method utterance", "leave one of them out")
     if not 1 <= arguments.ensemble <= MAX_ENSEMBLE:
         raise InputError.about("--ensemble", arguments.ensemble, f"1 to {MAX_ENSEMBLE}", "give another number")
     if arguments.method == "head":

@@ -1,16 +1,12 @@
-"""The splits of the paper's tables, each checked for leakage before anything is trained (paper, section 3.3).
+"""The splits of the paper's tables, each checked for leakage (paper, section 3.3).
 
 All of them split utterances; chunks are cut afterwards, so that no chunk of a test utterance is ever trained on. (The one
 exception carries `leaking` in its name and exists to show what it does to a score.)
 
-Recordings that hold the same sound (equal values in the column `sound`, where the table has it) stay on one side of a split.
-Where utterances are assigned at random, copies go where the first of them goes. Where the corpus decides, by speaker, video or
-an official split, and parts them, the test part stays whole, and what equals it is left out of the training part.
+Copies of a recording stay on one side of a split: `experiments.evaluation.splits`.
 """
 
-import hashlib
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +15,17 @@ from began.errors import InputError, counted
 from experiments.corpora.record import POOLED, UNKNOWN_SPEAKER
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.conditions import TEST_PART
+from experiments.evaluation.splits import (
+    Inner,
+    Split,
+    check_split,
+    complete_split,
+    find_copies,
+    find_strata,
+    first_of_each,
+    require_members,
+    require_two_speakers,
+)
 
 INNER_FOLDS = 3
 """Inner folds that hyper-parameters are selected on: each training utterance is validated on once. Assumption. Two of EmoDB's
@@ -30,51 +37,6 @@ is left out, there are always INNER_FOLDS, of speakers."""
 
 VALIDATION_FRACTION = 0.2
 """Fraction of the training utterances in that single part. Assumption."""
-
-
-class Inner(NamedTuple):
-    """One inner fold of the training part: positions of utterances to train and to select on, int64 each."""
-
-    train: np.ndarray
-    validation: np.ndarray
-
-
-@dataclass(frozen=True)
-class Split:
-    """One fold: positions of utterances in the corpus' table.
-
-    Attributes:
-        fold: the held-out speaker's name, "fold1" and so on, or POOLED where there is one fold only.
-        inner: what the search trains and selects on; each covers the whole training part.
-        test: int64; touched once, at the end.
-    """
-
-    fold: str
-    inner: tuple[Inner, ...]
-    test: np.ndarray
-
-    @property
-    def title(self) -> str:
-        """See `name_fold`."""
-        return name_fold(self.fold)
-
-    @property
-    def fitting(self) -> np.ndarray:
-        """The whole training part: what the final heads are fitted on."""
-        return np.sort(np.concatenate(self.inner[0]))
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the inner folds: all that a search depends on, beside data and settings."""
-        parts = b"/".join(part.tobytes() for inner in self.inner for part in inner)
-        return hashlib.sha256(parts).hexdigest()[:8]
-
-
-def name_fold(fold: object) -> str:
-    """Returns a fold as messages name it: "fold 03" of a speaker, "fold1" of one with a number; or all of the test part."""
-    if fold == POOLED:
-        return "the whole test part"
-    return f"{fold}" if str(fold).startswith("fold") else f"fold {fold}"
 
 
 def make_splits(condition: Condition, utterances: pd.DataFrame, seed: int, run: int) -> list[Split]:
@@ -144,73 +106,6 @@ def draw_share(
     return drawn
 
 
-def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
-    """Returns the split if it is sound.
-
-    Args:
-        split: to be checked.
-        utterances: the corpus' table.
-        disjoint: a column, such as "speaker" or "video", of which no value may lie on both sides of training and test.
-    Raises:
-        InputError: a part is empty, a class of the test part is missing from training, or an inner fold has one class only
-            to train on.
-        AssertionError: an utterance, a sound or a value of `disjoint` lies on both sides, or inner folds cover different
-            utterances: a defect of the protocol.
-    """
-    fold, fitting = split.title, split.fitting
-    for inner in split.inner:
-        parts = {"training": inner.train, "validation": inner.validation, "test": split.test}
-        for name in [name for name, part in parts.items() if len(part) == 0]:
-            found = f"no utterance in the {name} part"
-            raise InputError.about(fold, found, "at least one", "give more utterances or speakers")
-        together = np.concatenate(list(parts.values()))
-        assert len(np.unique(together)) == len(together), f"{fold}: an utterance lies in two parts"
-        assert np.array_equal(np.sort(np.concatenate(inner)), fitting), f"{fold}: inner folds differ"
-    for column in utterances.columns.intersection(["utterance", "sound", disjoint]):
-        values = utterances[column].to_numpy()
-        for inner in split.inner if column == "sound" else ():
-            assert not np.isin(values[inner.train], values[inner.validation]).any(), f"{fold}: inner folds share a sound"
-        both = set(values[fitting]) & set(values[split.test])
-        assert not both, f"{fold}: {column} {sorted(both)} on both sides"
-    if (labels := _strata(utterances)) is None:
-        return split
-    others = f", from other {disjoint}s" if disjoint else ""
-    if absent := set(labels[split.test]) - set(labels[fitting]):
-        found, expected = f"no training utterance of {', '.join(sorted(absent))}", "each class of the test part in training"
-        raise InputError.about(fold, found, expected, f"give more utterances of that class{others}")
-    for classes in (set(labels[inner.train]) for inner in split.inner):
-        if len(classes) < 2:
-            found, expected = f"one class only ({', '.join(classes)}) to train on in an inner fold", "at least two"
-            raise InputError.about(fold, found, expected, f"give more utterances of the other classes{others}")
-    return split
-
-
-def separate_copies(split: Split, utterances: pd.DataFrame) -> Split:
-    """Returns the fold without training utterances that would bring a sound to both sides.
-
-    Left out is what holds the sound of a test utterance; and of a sound on both sides of an inner fold, all but the first
-    utterance.
-    """
-    if "sound" not in utterances:
-        return split
-    sounds, fitting = utterances["sound"].to_numpy(), split.fitting
-    parted = [sound for inner in split.inner for sound in np.intersect1d(*(sounds[rows] for rows in inner))]
-    later = fitting[pd.Series(sounds[fitting]).duplicated()]
-    left_out = np.union1d(fitting[np.isin(sounds[fitting], sounds[split.test])], later[np.isin(sounds[later], parted)])
-    return replace(split, inner=tuple(Inner(*(rows[~np.isin(rows, left_out)] for rows in inner)) for inner in split.inner))
-
-
-def first_of_each(rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
-    """Returns some rows without those that hold the sound of an earlier one."""
-    return rows[~utterances["sound"].iloc[rows].duplicated()] if "sound" in utterances else rows
-
-
-def _with_copies(chosen: np.ndarray, rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
-    """Returns those of some rows that hold the sound of a chosen one."""
-    sounds = utterances["sound"].to_numpy() if "sound" in utterances else np.arange(len(utterances))
-    return rows[np.isin(sounds[rows], sounds[chosen])]
-
-
 def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split]:
     """Returns one fold per speaker (paper, section 3.3: EmoDB).
 
@@ -224,7 +119,7 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
     if len(speakers) < INNER_FOLDS + 1:
         expected = f"at least {INNER_FOLDS + 1}: one for the test, the others for the search"
         raise InputError.about("leave one speaker out", counted(len(speakers), "speaker"), expected, "use the protocol kfold")
-    _require_two_speakers(utterances, "leave one speaker out")
+    require_two_speakers(utterances, "leave one speaker out")
     speaker_of = utterances["speaker"].to_numpy()
     sexes = utterances.groupby("speaker")["sex"].first() if "sex" in utterances else pd.Series("", index=speakers)
     splits = []
@@ -235,7 +130,7 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
         is_test = speaker_of == speaker
         held_out = [np.isin(speaker_of, in_order[first::INNER_FOLDS]) for first in range(INNER_FOLDS)]
         inner = tuple(Inner(np.flatnonzero(~is_test & ~part), np.flatnonzero(part)) for part in held_out)
-        splits.append(_complete(Split(speaker, inner, np.flatnonzero(is_test)), utterances, disjoint="speaker"))
+        splits.append(complete_split(Split(speaker, inner, np.flatnonzero(is_test)), utterances, disjoint="speaker"))
     return splits
 
 
@@ -251,11 +146,13 @@ def per_speaker(utterances: pd.DataFrame, seed: int, run: int) -> list[Split]:
         if len(set(labels)) < 2:
             found, action = f"one class only ({labels[0]})", "give recordings of other classes, or use another protocol"
             raise InputError.about(f"speaker {speaker}", found, "at least two, for each speaker is learnt alone", action)
-        _require_members(labels, 3, f"speaker {speaker}")  # one each for training, search and test
+        require_members(labels, 3, f"speaker {speaker}")  # one each for training, search and test
         # A zero at the end changes nothing: the published splits, of seed 0, were drawn without one.
         random_states = np.random.default_rng([run, number, seed]).integers(2**31, size=2)
         fitting, test = _stratified_pair(rows, utterances, int(random_states[0]), 0.4)
-        splits.append(_complete(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances))
+        splits.append(
+            complete_split(Split(speaker, _inner_folds(fitting, utterances, int(random_states[1])), test), utterances)
+        )
     return splits
 
 
@@ -268,26 +165,22 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
     if n_folds > len(firsts):
         found = f"{n_folds} for {len(firsts)} recordings"
         raise InputError.about("--folds", found, "at most as many as recordings", "choose fewer")
-    labels = _strata(utterances, firsts)
+    labels = find_strata(utterances, firsts)
     by_speaker, at_random = len({*speakers} - {UNKNOWN_SPEAKER}) >= n_folds, {"shuffle": True, "random_state": seed}
     if by_speaker:
-        _require_two_speakers(utterances, f"{n_folds} folds of speakers")
+        require_two_speakers(utterances, f"{n_folds} folds of speakers")
         folds = [rows[test] for _, test in GroupKFold(n_folds, **at_random).split(rows, groups=speakers)]
     else:
         if labels is not None:
-            _require_members(labels, n_folds, f"{n_folds} folds")
+            require_members(labels, n_folds, f"{n_folds} folds")
         folder = (KFold if labels is None else StratifiedKFold)(n_folds, **at_random)
-        folds = [_with_copies(firsts[test], rows, utterances) for _, test in folder.split(firsts, labels)]
+        folds = [find_copies(firsts[test], rows, utterances) for _, test in folder.split(firsts, labels)]
     splits = []
     for number, test in enumerate(folds, start=1):
         random_state = int(np.random.default_rng([seed, number]).integers(2**31))
         split = Split(f"fold{number}", _inner_folds(np.setdiff1d(rows, test), utterances, random_state), test)
-        splits.append(_complete(split, utterances, disjoint="speaker" if by_speaker else None))
+        splits.append(complete_split(split, utterances, disjoint="speaker" if by_speaker else None))
     return splits
-
-
-def _complete(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
-    return check_split(separate_copies(split, utterances), utterances, disjoint)
 
 
 def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, test_part: str | None = None) -> list[Split]:
@@ -321,7 +214,7 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
     inner: tuple[Inner, ...] = (Inner(fitting, held_out),)
     if len(held_out) == 0:
         inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))
-    return [_complete(Split(POOLED, inner, test), utterances, disjoint)]
+    return [complete_split(Split(POOLED, inner, test), utterances, disjoint)]
 
 
 def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) -> tuple[Inner, ...]:
@@ -340,11 +233,11 @@ def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) 
     if len(firsts) < 2:
         found, action = f"{counted(len(firsts), 'different recording')} in a training part", "give more recordings"
         raise InputError.about("splits", found, "at least two, to search on", action)
-    n_folds, labels = min(INNER_FOLDS, len(firsts)), _strata(utterances, firsts)
+    n_folds, labels = min(INNER_FOLDS, len(firsts)), find_strata(utterances, firsts)
     smallest = 0 if labels is None else int(np.unique(labels, return_counts=True)[1].min())
     fits = smallest >= 2
     splitter = StratifiedKFold(min(n_folds, smallest), **at_random) if fits else KFold(n_folds, **at_random)
-    held_out = [_with_copies(firsts[part], rows, utterances) for _, part in splitter.split(firsts, labels if fits else None)]
+    held_out = [find_copies(firsts[part], rows, utterances) for _, part in splitter.split(firsts, labels if fits else None)]
     return tuple(Inner(np.setdiff1d(rows, part), part) for part in held_out)
 
 
@@ -355,35 +248,11 @@ def _stratified_pair(
     from sklearn.model_selection import train_test_split
 
     firsts = first_of_each(rows, utterances)
-    strata = _strata(utterances, firsts)
+    strata = find_strata(utterances, firsts)
     if strata is not None:
         counts, n_second = np.unique(strata, return_counts=True)[1], int(np.ceil(fraction * len(firsts)))
         if counts.min() < 2 or not len(counts) <= n_second <= len(firsts) - len(counts):
             strata = None  # too few utterances to have every class on both sides
     parts = train_test_split(firsts, test_size=fraction, random_state=random_state, stratify=strata)
-    first, second = (_with_copies(part, rows, utterances) for part in parts)
+    first, second = (find_copies(part, rows, utterances) for part in parts)
     return first, second
-
-
-def _strata(utterances: pd.DataFrame, rows: np.ndarray | slice = slice(None)) -> np.ndarray | None:
-    """Returns the labels of some rows; None where not every utterance has one."""
-    if "label" not in utterances or utterances["label"].isna().any():
-        return None
-    return utterances["label"].to_numpy().astype(str)[rows]
-
-
-def _require_members(labels: np.ndarray, needed: int, what: str) -> None:
-    small = [f"{name} ({count})" for name, count in zip(*np.unique(labels, return_counts=True), strict=True) if count < needed]
-    if small:
-        found, expected = f"classes with few utterances: {', '.join(small)}", f"at least {needed} utterances per class"
-        raise InputError.about(what, found, expected, "add utterances, or merge or leave out those classes")
-
-
-def _require_two_speakers(utterances: pd.DataFrame, what: str) -> None:
-    """Refuses classes of one speaker alone, who is never trained on when tested on; all of them are named."""
-    if _strata(utterances) is None:
-        return
-    speakers = utterances.groupby("label")["speaker"].unique()
-    if alone := [f"{label} ({names[0]})" for label, names in speakers.items() if len(names) == 1]:
-        found, action = f"classes of one speaker only: {', '.join(alone)}", "add other speakers, or leave out those classes"
-        raise InputError.about(what, found, "at least two speakers per class", action)

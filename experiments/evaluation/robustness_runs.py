@@ -38,9 +38,11 @@ from experiments.evaluation.data import Data, Outcome
 from experiments.evaluation.evaluation_loop import finish_run, summarise
 from experiments.evaluation.methods import describe_run, prepare
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split, make_splits
-from experiments.evaluation.runs import RunFolder, refuse_other_sounds, write_sounds
+from experiments.evaluation.protocols import make_splits
+from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
+from experiments.evaluation.runs import RunFolder
 from experiments.evaluation.searched_heads import draw_seed, head_job
+from experiments.evaluation.splits import Split
 
 if TYPE_CHECKING:
     from classifiers.training import TrainedHead

@@ -21,8 +21,8 @@ from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split
-from experiments.evaluation.runs import search_path
+from experiments.evaluation.searches import search_path
+from experiments.evaluation.splits import Split
 
 if TYPE_CHECKING:
     from classifiers.training import HeadJob

@@ -29,8 +29,8 @@ from experiments.evaluation.baselines import score_classes
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
-from experiments.evaluation.protocols import Split
-from experiments.evaluation.runs import record_search
+from experiments.evaluation.searches import record_search
+from experiments.evaluation.splits import Split
 
 _READS = tuple(product(("all", "first"), ("components", "none")))
 FAMILIES = tuple(

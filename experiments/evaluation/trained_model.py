@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pandas as pd
 from began.errors import InputError, counted, printable
 from classifiers.metrics import (
     CATEGORICAL,
-    DIMENSIONS,
+    DIMENSIONAL,
     evaluate_classification,
     evaluate_dimensions,
     expected_calibration_error,
@@ -24,10 +23,10 @@ from experiments.corpora.folders import refuse_problems
 from experiments.corpora.manifest_file import normalize_name
 from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import CORPUS_TITLES
-from experiments.evaluation.runs import METRICS_COLUMNS, POOLED, RUN_AGAIN, metrics_rows, read_metrics_file
+from experiments.evaluation.predictions import OF_DIMENSIONS, list_predictions
+from experiments.evaluation.runs import POOLED, metrics_rows
 
 if TYPE_CHECKING:
-    from classifiers.prediction import Prediction
     from classifiers.predictor import Predictor
 
 RESTRICTED = "restricted_"
@@ -95,19 +94,9 @@ def predict_corpus(predictor: Predictor, corpus: Corpus) -> list[pd.DataFrame]:
         else:
             predictions.append(outcome)
     refuse_problems(f"{corpus.name}: sound files that cannot be used", list(map(str, problems)))
-    return [_list(each, corpus, [each.restrict_prediction(one) for one in predictions]) for each in predictors]
-
-
-def _list(predictor: Predictor, corpus: Corpus, predictions: Sequence[Prediction]) -> pd.DataFrame:
-    table = corpus.utterances
-    listed = table[["utterance", "speaker"]].assign(fold=table["speaker"])
-    scores = pd.DataFrame([one.scores for one in predictions], columns=predictor.columns, index=table.index).round(6)
-    if predictor.is_categorical:
-        answers = [predictor.label_of(one.scores) for one in predictions]
-        return pd.concat([listed.assign(target=table["label"], prediction=answers), scores], axis=1)
-    for name in predictor.columns:
-        listed = listed.assign(**{f"{name}_target": table[name], f"{name}_prediction": scores[name]})
-    return listed
+    table, task = corpus.utterances, CATEGORICAL if predictor.is_categorical else DIMENSIONAL
+    scores = [np.stack([each.restrict_prediction(one).scores for one in predictions]) for each in predictors]
+    return [list_predictions(table, table["speaker"], {task: of_answers}, predictor.columns) for of_answers in scores]
 
 
 def measure(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) -> dict[str, float]:
@@ -116,8 +105,7 @@ def measure(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) ->
         target, scores = predictions["target"], predictions[list(labels)].to_numpy(float)
         values = evaluate_classification(target, predictions["prediction"], labels, scores)
         return values | {"expected_calibration_error": expected_calibration_error(target, labels, scores)}
-    columns = [predictions[f"{name}_{kind}"] for name in DIMENSIONS for kind in ("target", "prediction")]
-    return evaluate_dimensions(*columns)
+    return evaluate_dimensions(*(predictions[name] for name in OF_DIMENSIONS))
 
 
 def tabulate_metrics(
@@ -132,18 +120,6 @@ def tabulate_metrics(
             values = {prefix + metric: value for metric, value in measure(part, task, labels).items()}
             found.append(metrics_rows(values, experiment, name, 1, fold, "test", "utterance"))
     return pd.concat(found, ignore_index=True)
-
-
-def compare_metrics(path: Path, metrics: pd.DataFrame) -> None:
-    """Raises InputError where a metrics.csv does not hold the metrics that its predictions give, but for their rounding."""
-    names = list(METRICS_COLUMNS[:-1])
-    ours, stored = (table.astype(dict.fromkeys(names, str)) for table in (metrics, read_metrics_file(path)))
-    both = ours.merge(stored, "outer", on=names, suffixes=("", "_stored"), indicator="side")
-    is_equal = np.isclose(both["value"], both["value_stored"], rtol=0, atol=1e-3, equal_nan=True) & (both["side"] == "both")
-    is_equal |= both["value"].isna() & (both["value_stored"] == 0)  # a correlation with a constant, of earlier versions
-    for row in both[~is_equal].head(1).itertuples():
-        found = f"{row.metric} {row.value_stored:g} of {row.fold}"
-        raise InputError.about(path, found, f"{row.value:g}, as its predictions give it", RUN_AGAIN)
 
 
 def describe_warnings(

@@ -12,7 +12,6 @@ from experiments.figures.recognition import (
     plot_confidence,
     plot_confusion,
     plot_groups,
-    plot_levels,
     plot_recall,
     plot_speaker_emotions,
     plot_speakers,

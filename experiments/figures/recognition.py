@@ -1,4 +1,4 @@
-"""Pictures of what was predicted, and where it errs: by emotion, speaker, length, level and confidence."""
+"""Pictures of what was predicted, and where it errs: by emotion, speaker, length and confidence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -147,21 +147,6 @@ def plot_groups(groups: pd.DataFrame, column: str, xlabel: str = "", **options: 
         for position, number in enumerate(groups["utterances"]):
             axes.text(position, 2, f"n = {number}", ha="center", fontsize=8, color=BLACK)
         axes.set(xlabel=xlabel or words(column), ylabel="utterance accuracy (%)")
-    return figure
-
-
-def plot_levels(table: pd.DataFrame, **options: Any) -> Figure:
-    """Draws what pooling over chunks gains in every fold; columns ``fold``, ``chunk``, ``utterance`` (accuracy in percent)."""
-    table = table.sort_values("utterance").reset_index(drop=True)
-    with make_figure((6.4, 1.5 + 0.34 * len(table)), **options) as (figure, axes):
-        axes.hlines(table.index, table["chunk"], table["utterance"], color=GREY, linewidth=1.4)
-        for level, colour in (("chunk", "white"), ("utterance", BLUE)):
-            axes.plot(table[level], table.index, "o", color=colour, markeredgecolor=BLUE, markersize=7, label=level)
-        axes.set_yticks(table.index, map(shorten_name, table["fold"]))
-        axes.set(xlabel="accuracy (%), mean over runs", ylabel="held-out speaker")
-        axes.grid(False, axis="y")
-        axes.margins(y=0.08)
-        axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none")
     return figure
 
 

@@ -18,7 +18,7 @@ _NOT_PARAMETERS = {"experiment", "condition", *_SEARCH, "trial", "loss", "status
 
 
 def plot_search(trials: pd.DataFrame, **options: Any) -> Figure:
-    """Draws the loss by trial of searches for one task (from `runs.read_trials`), a thin line each, and their median."""
+    """Draws the loss by trial of searches for one task (from `searches.read_trials`), a thin line each, and their median."""
     searches = trials.groupby(_SEARCH, sort=False, dropna=False)["loss"]
     losses = pd.concat([loss.reset_index(drop=True) for _, loss in searches], axis=1)
     losses.index += 1  # shape (n_trials, n_searches)
@@ -45,7 +45,7 @@ def plot_search(trials: pd.DataFrame, **options: Any) -> Figure:
 
 
 def plot_search_parameters(trials: pd.DataFrame, **options: Any) -> Figure | None:
-    """Draws the marginal effect of each searched parameter on the loss (from `runs.read_trials`); None when none varied.
+    """Draws the marginal effect of each searched parameter on the loss (from `searches.read_trials`); None when none varied.
 
     Losses are relative to the median of their own search, so that folds of unlike difficulty compare. Categories show
     their trials with median and quartiles; numbers show trials with a running median.

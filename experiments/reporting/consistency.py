@@ -12,29 +12,19 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError, counted
-from classifiers.metrics import DIMENSIONS, evaluate_classification, evaluate_dimensions
+from classifiers.metrics import evaluate_classification, evaluate_dimensions
 from experiments.corpora.record import Corpus
-from experiments.evaluation.condition import Condition
-from experiments.evaluation.protocols import name_fold
-from experiments.evaluation.runs import (
-    POOLED,
-    RUN_AGAIN,
-    SEARCH,
-    RunFolder,
-    find_runs,
-    how_to_repair,
-    read_metrics_file,
-    read_table,
-    read_trials,
-)
-from experiments.reporting.summary import range_of
+from experiments.evaluation.condition import PROTOCOLS, Condition, draws_test_part_per_run, has_speakers_as_folds, splits_chunks
+from experiments.evaluation.predictions import CLASSES, KEYS, OF_DIMENSIONS, class_columns
+from experiments.evaluation.result_files import RUN_AGAIN, SEARCH, how_to_repair, read_table
+from experiments.evaluation.runs import POOLED, RunFolder, find_runs, read_metrics_file
+from experiments.evaluation.searches import read_trials
+from experiments.evaluation.splits import name_fold
+from experiments.reporting.intervals import range_of
 
 ROUNDING = 1e-6
 """Of the scores in predictions.csv: six digits."""
 
-_KEYS = ("utterance", "speaker", "fold")
-_CLASSES = ("target", "prediction")
-_DIMENSIONS = tuple(f"{name}_{kind}" for name in DIMENSIONS for kind in _CLASSES)
 _SELECTED_ON = ("unweighted_average_recall", "concordance_correlation_coefficient_mean")
 _PER_VIDEO = "_per_video"
 
@@ -51,7 +41,7 @@ def check_results(results_dir: Any) -> None:
         config = run.read_config()
         metrics = read_metrics_file(run.path / "metrics.csv")
         _compare_names(run, metrics)
-        predictions = _read_predictions(run, "predictions", "speaker" in str(config.get("protocol")))
+        predictions = _read_predictions(run, "predictions", has_speakers_as_folds(config.get("protocol")))
         _compare(run, config, predictions, metrics)
         _compare_utterances(run, config, predictions, utterances)
         conditions.setdefault((run.experiment, run.condition), []).append((run, metrics))
@@ -70,7 +60,7 @@ def read_scored(run: RunFolder, name: str, corpus: Corpus, labels: Sequence[str]
     Raises:
         InputError: a file that is absent or damaged, or whose rows are not those of the corpus.
     """
-    table = _read_predictions(run, name, True, [*_CLASSES, *labels] if labels else _DIMENSIONS)
+    table = _read_predictions(run, name, True, [*CLASSES, *labels] if labels else OF_DIMENSIONS)
     rows, expected = (one[["utterance", "speaker"]].to_numpy().tolist() for one in (table, corpus.utterances))
     if rows != expected:
         found = f"{counted(len(rows), 'row')} of other utterances or speakers, or in another order"
@@ -102,14 +92,14 @@ def _read_predictions(run: RunFolder, name: str, by_speaker: bool, needed: Seque
         needed: columns that it must have; none: either kind.
     """
     table = read_table(run.path / f"{name}.csv")
-    kinds = [needed] if needed else [_CLASSES, _DIMENSIONS]
-    if not len(table) or not any({*table} >= {*_KEYS, *kind} for kind in kinds):
-        expected = f"rows with {', '.join(_KEYS)} and {' or '.join(map(', '.join, kinds))}"
+    kinds = [needed] if needed else [CLASSES, OF_DIMENSIONS]
+    if not len(table) or not any({*table} >= {*KEYS, *kind} for kind in kinds):
+        expected = f"rows with {', '.join(KEYS)} and {' or '.join(map(', '.join, kinds))}"
         raise _refuse(run, name, f"{counted(len(table), 'row')} with the columns {', '.join(map(str, table))}", expected)
     if table["utterance"].duplicated().any():
         twice = table.loc[table["utterance"].duplicated(), "utterance"].iloc[0]
         raise _refuse(run, name, f"{twice} more than once", "every utterance once")
-    texts = {*_KEYS, *_CLASSES}
+    texts = {*KEYS, *CLASSES}
     if words := [column for column in table if column not in texts and not pd.api.types.is_numeric_dtype(table[column])]:
         raise _refuse(run, name, f"text in the column {words[0]}", "numbers")
     if by_speaker and (wrong := table[table["fold"] != table["speaker"]]).size:
@@ -120,7 +110,7 @@ def _read_predictions(run: RunFolder, name: str, by_speaker: bool, needed: Seque
 
 def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFrame, metrics: pd.DataFrame) -> None:
     """Compares the metrics of a run with its predictions."""
-    of_chunks = "chunks in place of utterances" in str(config.get("protocol"))
+    of_chunks = splits_chunks(config.get("protocol"))
     levels = Condition(run.experiment, run.condition, method=config.get("method", ""), chunk_split=of_chunks).levels
     folds = [fold for fold in predictions["fold"].unique() if fold != POOLED]
     computed: dict[tuple[str, str], tuple[float, float]] = {}
@@ -141,8 +131,7 @@ def _compare(run: RunFolder, config: Mapping[str, Any], predictions: pd.DataFram
         if level != levels[-1]:  # chunks, whose scores are not in predictions.csv
             tolerance = math.inf
         low, high = range_of(metric)
-        # A correlation with a constant; earlier versions wrote 0.
-        is_undefined = math.isnan(wanted) and (math.isnan(value) or value == 0)
+        is_undefined = math.isnan(wanted) and math.isnan(value)  # a correlation with a constant
         if not is_undefined and not (low <= value <= high + ROUNDING and abs(value - wanted) <= tolerance):
             expected_value = f"{wanted:.6f}, as predictions.csv gives it" if tolerance < math.inf else f"{low:g} to {high:g}"
             raise _refuse(run, "metrics", f"{metric} {value:g} of {name_fold(fold)} at {level} level", expected_value)
@@ -160,8 +149,8 @@ def _measure_rows(run: RunFolder, name: str, predictions: pd.DataFrame) -> dict[
 def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Returns every metric of some predictions, and how far rounding can have moved it."""
     values: dict[str, tuple[float, float]] = {}
-    if {*_CLASSES} <= {*predictions}:
-        labels = [name for name in predictions if name not in (*_KEYS, *_CLASSES, *_DIMENSIONS)]
+    if {*CLASSES} <= {*predictions}:
+        labels = class_columns(predictions)
         scores = predictions[labels].to_numpy(float)
         measured = evaluate_classification(predictions["target"], predictions["prediction"], labels, scores)
         chosen = scores[np.arange(len(scores)), predictions["prediction"].map({name: i for i, name in enumerate(labels)})]
@@ -171,8 +160,8 @@ def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
         n_doubtful = (np.abs(scores - 0.5) <= ROUNDING).sum()
         by_scores = ("binary_accuracy", "fbeta_0.5_rounded")
         values |= {name: (value, 1e-9 + 2 * (name in by_scores) * n_doubtful / len(scores)) for name, value in measured.items()}
-    if {*_DIMENSIONS} <= {*predictions}:
-        columns = [predictions[name].to_numpy(float) for name in _DIMENSIONS]
+    if {*OF_DIMENSIONS} <= {*predictions}:
+        columns = [predictions[name].to_numpy(float) for name in OF_DIMENSIONS]
         # Correlations of what hardly varies are correlations of its rounding.
         tolerance = 1e-4 if min(map(np.ptp, columns)) > 1000 * ROUNDING else 2.0
         values |= {name: (value, tolerance) for name, value in evaluate_dimensions(*columns).items()}
@@ -180,7 +169,7 @@ def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _is_per_video(key: tuple[str, str, str], predictions: pd.DataFrame) -> bool:
-    return key[2].endswith(_PER_VIDEO) and {*_DIMENSIONS} <= {*predictions}
+    return key[2].endswith(_PER_VIDEO) and {*OF_DIMENSIONS} <= {*predictions}
 
 
 def _check_validation(run: RunFolder, validation: pd.DataFrame, folds: set[str]) -> None:
@@ -200,9 +189,9 @@ def _compare_utterances(
 ) -> None:
     """Compares the utterances of a run with those of the first one on the same data and with the same protocol."""
     split = str(config.get("protocol")).split(";")[0]
-    if "each speaker alone" in split:  # is split anew for every run
+    if split == PROTOCOLS["per_speaker"]:
         return
-    drawn = (run.run, config.get("seed")) if "drawn for every run" in split else ()
+    drawn = (run.run, config.get("seed")) if draws_test_part_per_run(split) else ()
     key = (config.get("utterances_sha256"), split, config.get("n_without_chunks"), *drawn)
     targets = [name for name in ("target", "arousal_target", "valence_target") if name in predictions]
     rows = predictions[["utterance", "speaker", *targets]].sort_values("utterance").reset_index(drop=True)
@@ -235,7 +224,7 @@ def _compare_trials(trials: pd.DataFrame, runs: Sequence[tuple[RunFolder, pd.Dat
                 found = f"{metric} {value:g} of validation in {name_fold(fold)}"
                 raise _refuse(run, "metrics", found, "the best of the trials in search/")
     if is_finished:
-        _check_lengths(trials, run)
+        _check_lengths(trials, runs[-1][0])
 
 
 def _check_lengths(trials: pd.DataFrame, run: RunFolder) -> None:

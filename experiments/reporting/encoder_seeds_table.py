@@ -5,7 +5,9 @@ import pandas as pd
 from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.conditions import ENCODER_SEEDS, EXPERIMENTS, PAIRS_OVER_SEEDS, at_encoder_seed
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import Results, crossed_interval, t_interval
+from experiments.reporting.intervals import crossed_interval, t_interval
+from experiments.reporting.notes import join_notes
+from experiments.reporting.summary import Results
 
 NAME = "encoder_seeds"
 OVER_BOTH = "all"
@@ -49,10 +51,10 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     for (condition, base), block in table.groupby(["condition", "base"], sort=False):
         cells = {row.seed: md.with_interval(row.difference, row.ci_low, row.ci_high, sign="+") for row in block.itertuples()}
         names = [at_encoder_seed(name, seed) for name in (condition, base) for seed in ENCODER_SEEDS]
-        notes = dict.fromkeys(note for name in names for note in results.notes(_EXPERIMENT.name, name))
+        notes = join_notes(results, _EXPERIMENT.name, names)
         if OVER_BOTH not in cells and len(cells) == len(ENCODER_SEEDS):
-            notes["the seeds were run on different recordings, so they are not averaged"] = None
-        marks = footnotes.marks("; ".join(notes))
+            notes += "; " * bool(notes) + "the seeds were run on different recordings, so they are not averaged"
+        marks = footnotes.marks(notes)
         corpus = CORPUS_TITLES[_EXPERIMENT.conditions[condition].corpus]
         rows.append(
             [corpus, f"`{condition}` − `{base}`{marks}", *(cells.get(str(seed), "") for seed in (*ENCODER_SEEDS, OVER_BOTH))]

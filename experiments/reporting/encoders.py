@@ -19,7 +19,7 @@ from began.keras_file import read_attached_json
 from began.network_file import load_network
 from began.published_networks import ENCODER
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
-from experiments.evaluation import runs
+from experiments.evaluation.result_files import read_json, read_table
 
 MEASURED = ("epoch", "step", "reconstruction_loss", "convergence_measure")
 """Columns of history.csv that every training has."""
@@ -64,7 +64,7 @@ class Pretraining:
         made = decoder(self.load("encoder")(spectrograms[..., np.newaxis]))
         return {"real": spectrograms, "reconstructed": np.asarray(made)[..., 0]}
 
-    def generate(self, n: int, seed: int = 0) -> dict[str, np.ndarray]:
+    def generate(self, n: int) -> dict[str, np.ndarray]:
         """Returns spectrograms "generated" from noise and "interpolated" on a line between two noises; {} without a generator.
 
         Both are float32, shape (n, n_bins, n_frames).
@@ -72,7 +72,7 @@ class Pretraining:
         generator = self.load("generator")
         if generator is None:
             return {}
-        noise = np.random.default_rng(seed).uniform(-1, 1, (n, generator.input_shape[-1]))
+        noise = np.random.default_rng(0).uniform(-1, 1, (n, generator.input_shape[-1]))
         line = noise[0] + np.linspace(0, 1, n)[:, np.newaxis] * (noise[1] - noise[0])
         made = {"generated": noise, "interpolated": line}
         return {name: np.asarray(generator(points.astype(np.float32)))[..., 0] for name, points in made.items()}
@@ -89,12 +89,12 @@ def find_pretrainings(results_dir: str | os.PathLike) -> list[Pretraining]:
     """
     found = []
     for path in Path(results_dir).glob("pretrain_librispeech/*/history.csv"):
-        history, config = runs.read_table(path), path.parent / "config.json"
+        history, config = read_table(path), path.parent / "config.json"
         if wrong := [name for name in MEASURED if not pd.api.types.is_numeric_dtype(history.get(name))]:
             damage = f"no numbers in {', '.join(wrong)}"
             raise InputError.about(path, damage, ", ".join(MEASURED), "remove it, and run the pre-training again")
         if len(history):
-            found.append(Pretraining(path.parent, runs.read_json(config) if config.is_file() else {}, history))
+            found.append(Pretraining(path.parent, read_json(config) if config.is_file() else {}, history))
     return sorted(found, key=_rank)
 
 
@@ -123,19 +123,19 @@ def summarise_pretrainings(pretrainings: list[Pretraining]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def project(features: np.ndarray, seed: int = 0) -> np.ndarray:
+def project(features: np.ndarray) -> np.ndarray:
     """Returns a t-SNE map of features, shape (n, 2): neighbours stay neighbours, distances mean little."""
     perplexity = float(np.clip(len(features) / 4, 2, 30))
     # A thousand short rounds: threads would spend more time waiting for one another than working.
     with threadpool_limits(1):
-        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=0)
         return tsne.fit_transform(StandardScaler().fit_transform(features))
 
 
-def neighbour_agreement(
-    features: np.ndarray, labels: pd.Series, apart: pd.Series | None = None, n_neighbours: int = 10
-) -> tuple[float, float]:
-    """Returns how often near neighbours, in features of shape (n, h), share a label, and how often any two do: percent both.
+def neighbour_agreement(features: np.ndarray, labels: pd.Series, apart: pd.Series | None = None) -> tuple[float, float]:
+    """Returns how often the ten nearest neighbours, in features of shape (n, h), share a label, and how often any two do.
+
+    Both are in percent.
 
     Only neighbours of another category of `apart` count (another speaker, another utterance).
     """
@@ -145,5 +145,5 @@ def neighbour_agreement(
     same = [
         labels.to_numpy()[row[categories[row] != categories[point]]] == labels.iloc[point] for point, row in enumerate(others)
     ]
-    nearest = np.concatenate([row[:n_neighbours] for row in same])
+    nearest = np.concatenate([row[:10] for row in same])
     return 100 * float(nearest.mean()), 100 * float(np.concatenate(same).mean())

@@ -1,11 +1,9 @@
-"""Where a condition errs: by emotion, speaker, length and level, from the predictions of its runs."""
-
-import functools
+"""Where a condition errs: by emotion, speaker and length, from the predictions of its runs."""
 
 import numpy as np
 import pandas as pd
 
-from experiments.reporting.summary import Results
+from experiments.evaluation.predictions import class_columns
 
 
 def count_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -15,15 +13,15 @@ def count_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(index=labels, columns=labels, fill_value=0)
 
 
-def rank_confusions(predictions: pd.DataFrame, n: int = 8) -> pd.DataFrame:
-    """Returns the most frequent confusions: ``true``, ``predicted``, and their ``share`` (% of the true class) and ``errors``
-    (% of all errors)."""
+def rank_confusions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Returns the eight most frequent confusions: ``true``, ``predicted``, and their ``share`` (% of the true class) and
+    ``errors`` (% of all errors)."""
     pairs = count_confusions(predictions).stack().rename("count").rename_axis(["true", "predicted"]).reset_index()
     pairs["share"] = 100 * pairs["count"] / pairs.groupby("true")["count"].transform("sum")
     pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
     pairs["errors"] = 100 * pairs["count"] / max(pairs["count"].sum(), 1)
     ranked = pairs.sort_values(["count", "true", "predicted"], ascending=[False, True, True])
-    return ranked.head(n).drop(columns="count").reset_index(drop=True)
+    return ranked.head(8).drop(columns="count").reset_index(drop=True)
 
 
 def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -34,18 +32,12 @@ def recall_by(predictions: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return groups.agg(accuracy=("mean", "mean"), sd=("mean", "std"), utterances=("size", "max")).reset_index()
 
 
-def group_lengths(seconds: pd.Series, edges: tuple[float, ...] = (1.5, 2, 2.5, 3, 4)) -> pd.Series:
+def group_lengths(seconds: pd.Series) -> pd.Series:
     """Returns the range that each length lies in, as ordered categories such as "1.5–2 s"."""
+    edges = (1.5, 2, 2.5, 3, 4)
     between = [f"{low:g}–{high:g} s" for low, high in zip(edges, edges[1:], strict=False)]
     labels = [f"< {edges[0]:g} s", *between, f"≥ {edges[-1]:g} s"]
     return pd.cut(seconds, [-np.inf, *edges, np.inf], right=False, labels=labels)
-
-
-def chunk_against_utterance(results: Results, experiment: str, condition: str) -> pd.DataFrame:
-    """Returns accuracies over the runs, percent, one row per fold: columns ``fold``, ``chunk``, ``utterance``, ``gain``."""
-    of_level = functools.partial(results.by_run_and_fold, experiment, condition, "accuracy")
-    table = pd.DataFrame({level: 100 * of_level(level).mean() for level in ("chunk", "utterance")})
-    return table.assign(gain=table["utterance"] - table["chunk"]).rename_axis("fold").reset_index()
 
 
 def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
@@ -53,7 +45,7 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
 
     One row for each of n_bins equally full bins: mean ``probability`` and ``accuracy`` in percent, number of ``predictions``.
     """
-    top = predictions[_labels(predictions)].max(axis=1)
+    top = predictions[class_columns(predictions)].max(axis=1)
     frame = pd.DataFrame({"probability": 100 * top, "accuracy": 100.0 * (predictions["target"] == predictions["prediction"])})
     # Ranks, not values: equal probabilities must not make a bin vanish.
     bins = np.minimum((top.rank(method="first") - 1) * n_bins // len(top), n_bins - 1)
@@ -64,7 +56,7 @@ def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
 def average_runs(predictions: pd.DataFrame) -> pd.DataFrame:
     """Returns ``target`` and ``prediction`` of all runs together, their scores (a column per class) averaged, by utterance."""
     by_utterance = predictions.groupby("utterance")
-    averaged = by_utterance[_labels(predictions)].mean().idxmax(axis=1)
+    averaged = by_utterance[class_columns(predictions)].mean().idxmax(axis=1)
     return pd.DataFrame({"target": by_utterance["target"].first(), "prediction": averaged})
 
 
@@ -72,7 +64,3 @@ def share_right(predictions: pd.DataFrame) -> pd.Series:
     """Returns in which share of the runs each utterance was right, by utterance."""
     right = predictions["target"] == predictions["prediction"]
     return right.groupby(predictions["utterance"]).mean().rename("share_right")
-
-
-def _labels(predictions: pd.DataFrame) -> list[str]:
-    return [name for name in count_confusions(predictions).columns if name in predictions]

@@ -6,7 +6,7 @@ from began.component_analysis import N_RECORDINGS
 from began.files import sha256_of, write_text
 from began.keras_file import read_attached_json
 from began.network_file import load_network
-from experiments.evaluation.runs import read_json, read_table
+from experiments.evaluation.result_files import read_json, read_table
 from experiments.reporting.markdown import escape
 
 CARD = """# Encoder `{name}`

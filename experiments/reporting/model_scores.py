@@ -9,7 +9,8 @@ from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONS
 from experiments.evaluation.runs import POOLED
 from experiments.evaluation.trained_model import RESTRICTED
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import RECALL, select, t_interval
+from experiments.reporting.intervals import t_interval
+from experiments.reporting.summary import RECALL, select
 
 SPEAKERS_SHOWN = 20
 """So many rows of single speakers; more are in metrics.csv alone."""

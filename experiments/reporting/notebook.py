@@ -24,8 +24,10 @@ from experiments.corpora import CORPORA, load
 from experiments.corpora.record import Corpus
 from experiments.reporting.markdown import MADE
 from experiments.reporting.markdown import escape as escape_markdown
-from experiments.reporting.summary import SYNTHETIC_NOTICE, Results
-from experiments.reporting.tables import make_table, to_markdown
+from experiments.reporting.notes import SYNTHETIC_NOTICE
+from experiments.reporting.summary import Results
+from experiments.reporting.tables import make_table
+from experiments.reporting.tables_markdown import to_markdown
 
 RESULTS_DIR = Path(os.environ.get("RESULTS_DIR", "../results"))
 DATA_DIR = Path(os.environ.get("DATA_DIR", "../data"))

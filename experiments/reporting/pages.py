@@ -131,7 +131,7 @@ def save_notebook(notebook: NotebookNode, path: str | os.PathLike) -> None:
 def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLike, findings: Sequence[str] = ()) -> Path:
     """Writes executed notebooks as linked pages, one per notebook, and returns the path of their contents, ``index.html``.
 
-    The contents begin with the findings, in Markdown (`experiments.reporting.tables.list_findings`).
+    The contents begin with the findings, in Markdown (`experiments.reporting.tables_markdown.list_findings`).
     Pictures and sounds are embedded, so that the folder can be moved or sent. Code is folded away.
     """
     template = str(Path(__file__).with_name("page.html.j2"))

@@ -11,8 +11,9 @@ from began.files import describe_no_file, is_file, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.reporting.markdown import NOT_RUN, Footnotes, markdown_table
-from experiments.reporting.summary import SYNTHETIC_NOTICE
-from experiments.reporting.tables import COLUMNS, FILES, OURS, beside_the_paper, compare_in_words, name_unit, split_ablations
+from experiments.reporting.notes import SYNTHETIC_NOTICE
+from experiments.reporting.tables import FILES, OURS, split_ablations
+from experiments.reporting.tables_markdown import COLUMNS, beside_the_paper, compare_in_words, name_unit
 
 README_BEGIN, README_END = "<!-- results:begin -->", "<!-- results:end -->"
 _MOST_ROWS = 5  # the paper and the main conditions; the rest is in the table

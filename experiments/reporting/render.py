@@ -11,13 +11,14 @@ import pandas as pd
 from began.errors import counted
 from began.files import lock_folder, write_text
 from classifiers.metrics import TASKS
-from experiments.evaluation import paper
 from experiments.evaluation.condition import CORPUS_TITLES, HEADS
 from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, ROBUSTNESS, TRANSFER
-from experiments.evaluation.runs import POOLED, write_table
+from experiments.evaluation.result_files import write_table
+from experiments.evaluation.runs import POOLED
 from experiments.reporting import encoder_seeds_table, robustness_table, transfer_table
 from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions
+from experiments.reporting.notes import list_notes
 from experiments.reporting.readme import readme_section, update_readme
 from experiments.reporting.summary import Results, TestPart
 from experiments.reporting.tables import (
@@ -26,16 +27,17 @@ from experiments.reporting.tables import (
     accuracies,
     label_ablations,
     make_table,
+    mark_speakers,
     note_other_recordings,
     split_ablations,
-    to_markdown,
 )
+from experiments.reporting.tables_markdown import to_markdown
 
 _MORE_TABLES = {ROBUSTNESS.name: robustness_table, TRANSFER.name: transfer_table, encoder_seeds_table.NAME: encoder_seeds_table}
 _OF_CONDITIONS = "table1_savee|table2_omg|table3_emodb|custom"
 _KINDS = f"confusion|speakers|arousal_valence|search(_parameters)?(_{'|_'.join(TASKS)})?"
 _FIGURES = re.compile(
-    rf"({_OF_CONDITIONS})_.+_({_KINDS})|ablations(_({'|'.join(ABLATIONS)}))?|label_efficiency_({'|'.join(LABEL_EFFICIENCY)})"
+    rf"({_OF_CONDITIONS})_.+_({_KINDS})|ablations_({'|'.join(ABLATIONS)})|label_efficiency_({'|'.join(LABEL_EFFICIENCY)})"
 )
 """Names of all figures."""
 
@@ -113,24 +115,24 @@ def draw_figures(results: Results, tables: Mapping[str, pd.DataFrame], folder: P
         for condition in results.conditions(experiment):
             settings = results.settings(experiment, condition)
             name, title = f"{experiment}_{condition}", f"{settings[0].get('corpus', 'own data')}, “{words(condition)}”"
-            note = "; ".join([counted(len(settings), "run"), *results.notes(experiment, condition)])
+            note = "; ".join([counted(len(settings), "run"), *list_notes(results, experiment, condition)])
             predictions = results.predictions(experiment, condition)
             if "prediction" in predictions:
                 save(f"{name}_confusion", figures.plot_confusion, count_confusions(predictions), title=title, note=note)
             if "arousal_prediction" in predictions:
                 save(f"{name}_arousal_valence", figures.plot_arousal_valence, predictions, title=title, note=note)
-            trials = results.trials(experiment, condition) if settings[0].get("method") in HEADS else pd.DataFrame()
-            for task, part in trials.groupby("task") if len(trials) else ():  # losses of two tasks do not compare
+            if settings[0].get("method") in HEADS:
+                trials = results.trials(experiment, condition)
                 of_two = trials["task"].nunique() > 1
-                suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
-                save(f"{name}_search{suffix}", figures.plot_search, part, title=heading, note=note)
-                save(f"{name}_search_parameters{suffix}", figures.plot_search_parameters, part, title=heading, note=note)
+                for task, part in trials.groupby("task"):  # losses of two tasks do not compare
+                    suffix, heading = f"_{task}" * of_two, f"{title}{f', {task}' * of_two}: hyper-parameter search"
+                    save(f"{name}_search{suffix}", figures.plot_search, part, title=heading, note=note)
+                    save(f"{name}_search_parameters{suffix}", figures.plot_search_parameters, part, title=heading, note=note)
             level = results.main_level(experiment, condition)
             folds = results.by_run_and_fold(experiment, condition, "accuracy", level) * 100
             if folds.shape[1] > 1:
                 one = "speaker" if results.has_speakers_as_folds(experiment, condition) else "fold"
-                is_comparable = results.is_comparable(experiment, condition)
-                marks, lines = paper.marks_and_lines(experiment) if is_comparable else ({}, {})
+                marks, lines = mark_speakers(results, experiment, condition)
                 if experiment == "custom":
                     part = results.test_part(experiment, condition)
                     lines = part.lines

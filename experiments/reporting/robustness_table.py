@@ -8,7 +8,9 @@ from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
 from experiments.evaluation.condition import ADAPTED_TO
 from experiments.evaluation.conditions import ROBUST_METHODS, ROBUSTNESS, on_altered
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import RECALL, Interval, Results, select
+from experiments.reporting.intervals import Interval
+from experiments.reporting.notes import join_notes
+from experiments.reporting.summary import RECALL, Results, select
 
 _ABOUT = (
     "Accuracy of all utterances, and the share of them that get another answer than the recording as it is. One classifier per "
@@ -48,9 +50,7 @@ def make_table(results: Results) -> pd.DataFrame:
                     "accuracy": 100 * values["accuracy"],
                     "unweighted_average_recall": 100 * values[RECALL],
                     "changed": 100 * (both["prediction"] != both["prediction_after"]).mean(),
-                    "difference": 100 * paired.mean,
-                    "difference_ci_low": 100 * paired.low,
-                    "difference_ci_high": 100 * paired.high,
+                    **paired.in_percent("difference"),
                 }
             )
     return pd.DataFrame(rows)
@@ -73,8 +73,7 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
     footnotes = md.Footnotes()
     for method in methods:
         names = [on_altered(method, alteration).name for alteration in table.loc[table["method"] == method, "alteration"]]
-        notes = dict.fromkeys(note for name in names for note in results.notes(ROBUSTNESS.name, name))
-        heads[1 + 2 * methods.index(method)] += footnotes.marks("; ".join(notes))
+        heads[1 + 2 * methods.index(method)] += footnotes.marks(join_notes(results, ROBUSTNESS.name, names))
     lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
     lines += footnotes.lines()
     if len(measured) > len(methods):

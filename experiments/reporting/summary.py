@@ -5,104 +5,36 @@ Student's t over speakers, and tells how a score, or a difference between two co
 """
 
 import functools
-import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from began.errors import counted
-from classifiers.metrics import TASKS
-from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, RESERVED_LABELS
+from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
 from experiments.evaluation import runs
-from experiments.evaluation.condition import HEADS, Condition
-from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment, find_condition
+from experiments.evaluation.condition import draws_test_part_per_run, has_speakers_as_folds
+from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment
+from experiments.evaluation.predictions import class_columns
 from experiments.evaluation.runs import POOLED
+from experiments.evaluation.searches import read_trials
+from experiments.reporting.intervals import Interval, range_of, t_interval
 
 RECALL = "unweighted_average_recall"
-SYNTHETIC_NOTICE = "synthetic speech: not comparable with the paper"
-OTHER_RECORDINGS = "not the published corpus, so not compared with the paper:"
-
-_CUSTOM = Experiment("custom", "Own data sets", columns={}, conditions={})
-RECORDS = {**EXPERIMENTS, **BEYOND_THE_PAPER, _CUSTOM.name: _CUSTOM}
+CUSTOM = Experiment("custom", "Own data sets", columns={}, conditions={})
+RECORDS = {**EXPERIMENTS, **BEYOND_THE_PAPER, CUSTOM.name: CUSTOM}
 """Experiment -> its record; own data sets have one without conditions."""
 
 _KEYS = ["experiment", "condition", "metric", "level"]
-_SUMMARY = [*_KEYS, "scope", "mean", "sd_over_runs", "n_runs", "ci_low", "ci_high", "n_speakers", "base"]
+_AVERAGES = [*_KEYS, "scope", "mean", "sd_over_runs", "n_runs"]
+_SUMMARY = [*_AVERAGES, "ci_low", "ci_high", "n_speakers", "base"]
 _SUMMARY += ["difference_to_base", "difference_ci_low", "difference_ci_high"]
-# Key of config.json -> words.
-_SETTINGS = {
-    "protocol": "{}",
-    "max_evals": "{} trials per search",
-    "defaults": "{} parameters",
-    "epochs": "at most {} epochs",
-    "features": "head on the {}",
-    "front_end": "front end {}",
-    "class_weight": "class weights: {}",
-    "ensemble_size": "{} seeds made into one",
-    "pooling": "chunks pooled by their {}",
-}
 _PARAMETERS_SHOWN = (
     "loss epochs filters n_convolutions kernel_frequency pooling dropout dense_units optimizer learning_rate "
     "batch_size blocks C"
 ).split()
-
-
-class Interval(NamedTuple):
-    """Mean of n values with its 95 % t interval; NaN where there are fewer than three."""
-
-    mean: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-
-
-def t_interval(values: Iterable[float], lowest: float = -math.inf, highest: float = math.inf) -> Interval:
-    """Returns mean ± t(0.975, n - 1) · sd / √n, cut off at the lowest and the highest value that the mean can have."""
-    finite = pd.Series(values, dtype=float).dropna()
-    mean, n = finite.mean(), len(finite)
-    if n < 3:
-        return Interval(mean, n=n)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, 0.975)) * finite.std(ddof=1) / math.sqrt(n)
-    return Interval(mean, max(mean - half, lowest), min(mean + half, highest), n)
-
-
-def crossed_interval(table: pd.DataFrame, lowest: float = -math.inf, highest: float = math.inf) -> Interval:
-    """Returns the mean of a table with its 95 % interval over other rows and other columns, both drawn at random.
-
-    The variance of the mean is that of the two-way random-effects model without replication: with mean squares of rows,
-    columns and residuals, (MS_rows + MS_columns − MS_residual) / n, its degrees of freedom by Satterthwaite (1946). Where
-    columns differ by less than the residuals do, the interval is that of the row means; and the reverse.
-
-    Args:
-        table: at least three rows and two columns, such as one per speaker and one per encoder; otherwise there is no interval.
-    """
-    values = table.to_numpy(dtype=float)
-    (n_rows, n_columns), mean = values.shape, float(values.mean()) if values.size else math.nan
-    if n_rows < 3 or n_columns < 2 or not np.isfinite(values).all():
-        return Interval(mean, n=n_rows)
-    from scipy.special import stdtrit
-
-    of_rows, of_columns = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
-    df = np.array([n_rows - 1, n_columns - 1, (n_rows - 1) * (n_columns - 1)])
-    squares = np.array(
-        [np.square(part).sum() for part in (of_rows - mean, of_columns - mean, values - of_rows - of_columns + mean)]
-    )
-    rows, columns, residual = squares * [n_columns, n_rows, 1] / df
-    candidates = [(rows, df[0]), (columns, df[1])]
-    if rows + columns > residual:
-        both = rows + columns - residual
-        candidates.append((both, both**2 / (np.array([rows, columns, residual]) ** 2 / df).sum()))
-    variance, freedom = max(candidates)
-    half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance / values.size)
-    return Interval(mean, max(mean - half, lowest), min(mean + half, highest), n_rows)
 
 
 def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
@@ -149,6 +81,14 @@ class Results:
         return runs.read_configs(self.results_dir)
 
     @functools.cached_property
+    def _of_condition(self) -> dict[tuple[str, str], dict[int, dict]]:
+        """(experiment, condition) -> run -> the content of config.json."""
+        found: dict[tuple[str, str], dict[int, dict]] = {}
+        for (experiment, condition, run), config in self.configs.items():
+            found.setdefault((experiment, condition), {})[run] = config
+        return found
+
+    @functools.cached_property
     def unfinished(self) -> Counter[tuple[str, str]]:
         """(experiment, condition) -> number of runs that were begun and are not complete."""
         begun = runs.find_runs(self.results_dir, complete=False)
@@ -177,12 +117,13 @@ class Results:
             mean, low, high, n = t_interval(folds, *range_of(key[2]))
             with_speakers, base = self.has_speakers_as_folds(*key[:2]), find_base(*key[:2])
             scope = MEAN_OVER_SPEAKERS if with_speakers else MEAN_OVER_FOLDS
-            row = dict(zip(_SUMMARY, (*key, scope, mean, *over_runs.loc[key]), strict=False))
+            row = dict(zip(_AVERAGES, (*key, scope, mean, *over_runs.loc[key]), strict=True))
             if with_speakers:
                 paired = self.compare(*key[:2], base, *key[2:]) if base != key[1] else Interval()
-                row |= dict(zip(_SUMMARY[8:], (low, high, n, base, *paired), strict=False))
+                row |= {"ci_low": low, "ci_high": high, "n_speakers": n, "base": base}
+                row |= {"difference_to_base": paired.mean, "difference_ci_low": paired.low, "difference_ci_high": paired.high}
             means += [row] if len(folds) > 1 else []
-        return pd.concat([each.set_axis(_SUMMARY[:8], axis=1), pd.DataFrame(means)]).reindex(columns=_SUMMARY)
+        return pd.concat([each.set_axis(_AVERAGES, axis=1), pd.DataFrame(means)]).reindex(columns=_SUMMARY)
 
     def predictions(self, experiment: str, condition: str) -> pd.DataFrame:
         """Returns the predictions of a condition's complete runs."""
@@ -190,7 +131,7 @@ class Results:
 
     def trials(self, experiment: str, condition: str) -> pd.DataFrame:
         """Returns the trials of a condition's searches."""
-        return self._read_once(runs.read_trials, experiment, condition)
+        return self._read_once(read_trials, experiment, condition)
 
     def _read_once(self, read: Callable[..., pd.DataFrame], *names: str) -> pd.DataFrame:
         key = read.__name__, *names
@@ -200,18 +141,18 @@ class Results:
 
     def conditions(self, experiment: str) -> list[str]:
         """Returns the conditions of an experiment with complete runs, those with a record first, in their order."""
-        present = sorted({condition for name, condition, _ in self.configs if name == experiment})
+        present = [condition for name, condition in self._of_condition if name == experiment]
         known = RECORDS[experiment].conditions
         return [name for name in known if name in present] + [name for name in present if name not in known]
 
     def settings(self, experiment: str, condition: str) -> list[dict]:
         """Returns config.json of each run of a condition."""
-        return [config for key, config in sorted(self.configs.items()) if key[:2] == (experiment, condition)]
+        return [*self._of_condition.get((experiment, condition), {}).values()]
 
     def is_synthetic(self, experiment: str, condition: str | None = None) -> bool:
         """True when any run of the condition (or of the experiment) is on synthetic speech."""
-        chosen = (config for key, config in self.configs.items() if key[0] == experiment and condition in (None, key[1]))
-        return any(config.get("synthetic") for config in chosen)
+        names = self.conditions(experiment) if condition is None else [condition]
+        return any(config.get("synthetic") for name in names for config in self.settings(experiment, name))
 
     def is_comparable(self, experiment: str, condition: str) -> bool:
         """True where all runs of a condition are on the recordings that are published."""
@@ -235,8 +176,7 @@ class Results:
             return TestPart({}, pd.Series(dtype=float), 0)
         first = predictions[predictions["run"] == predictions["run"].min()]
         sizes, shares = first["fold"].value_counts(sort=False).to_dict(), first["target"].value_counts(normalize=True)
-        n_answers = sum(name not in RESERVED_LABELS for name in predictions)  # columns of probabilities
-        return TestPart(sizes, shares, n_answers or len(shares))
+        return TestPart(sizes, shares, len(class_columns(predictions)) or len(shares))
 
     def compare(
         self, experiment: str, condition: str, base: str, metric: str = "accuracy", level: str = "utterance"
@@ -253,111 +193,33 @@ class Results:
         self, experiment: str, condition: str, base: str, metric: str = "accuracy", level: str = "utterance"
     ) -> pd.Series | None:
         """Returns what `compare` averages, one number per speaker; None where there is nothing to compare."""
-        if self._are_on_other_sounds(experiment, condition, base):
+        if self.are_on_other_sounds(experiment, condition, base):
             return None
         keys = [(experiment, name, metric, level) for name in (condition, base)]
         if not all(key in self.by_fold and self.has_speakers_as_folds(*key[:2]) for key in keys):
             return None
-        if (runs_of_both := self._find_runs_to_pair(experiment, condition, base)) is None:
+        if (runs_of_both := self.find_runs_to_pair(experiment, condition, base)) is None:
             return self.by_fold[keys[0]] - self.by_fold[keys[1]]
         if not runs_of_both:
             return None
         ours, others = (self.by_run_and_fold(*key).loc[runs_of_both].mean() for key in keys)
         return ours - others
 
-    def _find_runs_to_pair(self, experiment: str, condition: str, base: str) -> list[int] | None:
-        """Returns the runs that two conditions have both done, with the same seed; None where all runs have one test part.
-
-        Where every run draws a test part of its own, other runs are other recordings.
-        """
-        if not any("for every run" in str(config.get("protocol")) for config in self.settings(experiment, condition)):
+    def find_runs_to_pair(self, experiment: str, condition: str, base: str) -> list[int] | None:
+        """Returns the runs that two conditions have both done, with the same seed; None where all runs have one test part."""
+        if not any(draws_test_part_per_run(config.get("protocol")) for config in self.settings(experiment, condition)):
             return None
-        seeds = [
-            {number: config.get("seed") for (*names, number), config in self.configs.items() if names == [experiment, name]}
-            for name in (condition, base)
-        ]
-        return sorted(number for number, seed in seeds[0].items() if seeds[1].get(number, -1) == seed)
+        ours, others = (self._of_condition.get((experiment, name), {}) for name in (condition, base))
+        return [run for run in ours if run in others and ours[run].get("seed") == others[run].get("seed")]
 
-    def _are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
+    def are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
         """True where the runs of two conditions name different recordings; runs of an earlier version name none."""
         settings = [*self.settings(experiment, condition), *self.settings(experiment, base)]
         return len({config["sounds_sha256"] for config in settings if "sounds_sha256" in config}) > 1
 
-    def _encoders(self, experiment: str, condition: str | None = None) -> set[str]:
-        """Returns the hashes of the encoders that users named for a condition, or for all of an experiment.
-
-        Empty for conditions with an encoder of their own, and for own data sets, which are not compared with one another.
-        """
-        if experiment == _CUSTOM.name:
-            return set()
-        named = {name for name in self.conditions(experiment) if condition in (None, name)}
-        named = {name for name in named if not self._record(experiment, name).encoder}
-        hashes = (
-            config.get("encoder_sha256") for key, config in self.configs.items() if key[0] == experiment and key[1] in named
-        )
-        return {sha256 for sha256 in hashes if sha256}
-
-    def protocol(self, experiment: str, condition: str) -> str:
-        """Returns how the data are split, and the settings, in one line."""
-        settings, record = self.settings(experiment, condition), self._record(experiment, condition)
-        config: dict[str, Any] = dict(settings[0]) if settings else {"method": "", "protocol": record.protocol_text}
-        if config.get("method", "head") in HEADS and not config.get("max_evals"):
-            config["defaults"] = "default"
-        pooling = config.get("pooling") or {}
-        config["pooling"] = ", ".join(f"{pooling[task]} ({task})" for task in record.tasks if task in pooling)
-        texts = [text.format(config[key]) for key, text in _SETTINGS.items() if config.get(key)]
-        if find_condition(experiment, condition) is None and config.get("method"):  # whose name need not tell
-            texts.append(f"method {config['method']}")
-        return "; ".join([*texts, *(["without altered copies"] if config.get("altered_copies") is False else [])])
-
-    def notes(self, experiment: str, condition: str) -> tuple[str, ...]:
-        """Returns what a reader must know beside a condition's scores."""
-        settings = self.settings(experiment, condition)
-        notes = [SYNTHETIC_NOTICE] if self.is_synthetic(experiment, condition) else []
-        heard = {name: config[name] for config in settings for name in ("front_end",) if name in config}
-        notes += replace(self._record(experiment, condition), **heard).notes
-        for key, why in (("n_missing", "without audio"), ("n_without_chunks", "shorter than a chunk")):
-            if n_left_out := max((config.get(key) or 0 for config in settings), default=0):
-                notes.append(f"{counted(n_left_out, 'utterance')} {why} left out")
-        if n_unpublished := max((config.get("n_unpublished") or 0 for config in settings), default=0):
-            notes.append(f"{OTHER_RECORDINGS} {n_unpublished} are absent or added")
-        if n_copies := max((config.get("n_copies") or 0 for config in settings), default=0):
-            notes.append(
-                f"{counted(n_copies, 'recording')} with the same sound as another one, none of them on both sides of a split"
-            )
-        if n_shared := max((config.get("n_shared_speakers") or 0 for config in settings), default=0):
-            notes.append(f"{n_shared} speaker{'s are' if n_shared > 1 else ' is'} trained and tested on")
-        notes += sorted({str(config["note"]) for config in settings if config.get("note")})
-        first, missing = next(iter(settings), {}), object()
-        keys = sorted({key for config in settings for key in config} - {"seed", "note"})
-        if differing := [key for key in keys if any(one.get(key, missing) != first.get(key, missing) for one in settings)]:
-            notes.append(f"settings differ between runs: {', '.join(differing)}")
-        if (own := self._encoders(experiment, condition)) and len(self._encoders(experiment)) > 1:
-            which = " and ".join(sha256[:8] for sha256 in sorted(own))
-            notes.append(f"on the encoder {which}, others of this table on another one")
-        if (base := find_base(experiment, condition)) and self._are_on_other_sounds(experiment, condition, base):
-            notes.append(f"on other recordings than {base}, so not compared with it")
-        elif base and base != condition and self.settings(experiment, base):
-            paired, n_runs = self._find_runs_to_pair(experiment, condition, base), len(settings)
-            if paired is not None and len(paired) < max(n_runs, len(self.settings(experiment, base))):
-                notes.append(f"compared with {base} over the {counted(len(paired), 'run')} that both have done")
-        if n_unfinished := self.unfinished[experiment, condition]:
-            notes.append(f"{n_unfinished} unfinished run{'s' if n_unfinished > 1 else ''} left out")
-        return tuple(notes)
-
-    def _record(self, experiment: str, condition: str) -> Condition:
-        """Returns the record of a condition; for a name that the user chose, one with the options of its runs."""
-        if known := find_condition(experiment, condition):
-            return known
-        own = Condition(experiment, condition, corpus="own", tasks=TASKS)
-        alike = next(iter(EXPERIMENTS[experiment].conditions.values())) if experiment in EXPERIMENTS else own
-        config = next(iter(self.settings(experiment, condition)), {})
-        options = {name: config[name] for name in ("method", "search", "normalize_speakers") if name in config}
-        return replace(alike, name=condition, **options)
-
     def has_speakers_as_folds(self, experiment: str, condition: str) -> bool:
         """True where every fold is one speaker."""
-        return any("speaker" in str(config.get("protocol")) for config in self.settings(experiment, condition))
+        return any(has_speakers_as_folds(config.get("protocol")) for config in self.settings(experiment, condition))
 
 
 def find_base(experiment: str, condition: str) -> str:
@@ -382,10 +244,3 @@ def validation_and_test(results: Results, experiment: str, condition: str) -> pd
     chosen = select(results.metrics, experiment=experiment, condition=condition, metric=RECALL, level="utterance")
     scores = 100 * chosen.pivot_table(index="fold", columns="split", values="value", aggfunc="mean")
     return scores.reindex(columns=["validation", "test"]).dropna().rename_axis(columns=None).reset_index()
-
-
-def range_of(metric: str) -> tuple[float, float]:
-    """Returns the lowest and the highest value that a metric can have; arousal lies in [0, 1], valence in [-1, 1]."""
-    if metric.startswith("mean_squared"):
-        return 0.0, 4.0
-    return (-1.0 if metric.startswith(("concordance", "pearson")) else 0.0), 1.0

@@ -8,7 +8,9 @@ from experiments.evaluation.condition import CORPUS_TITLES, SET_ASIDE, Condition
 from experiments.evaluation.conditions import DIRECTIONS, ROBUST_METHODS, TRANSFER, TRANSFER_METHODS, carried_over
 from experiments.evaluation.runs import POOLED
 from experiments.reporting import markdown as md
-from experiments.reporting.summary import RECALL, Interval, Results, select
+from experiments.reporting.intervals import Interval
+from experiments.reporting.notes import join_notes
+from experiments.reporting.summary import RECALL, Results, select
 
 _ABOUT = (
     "Means over the speakers that are tested on, with their 95 % intervals, of accuracy and unweighted average recall (UAR), "
@@ -41,10 +43,10 @@ def make_table(results: Results) -> pd.DataFrame:
         for name, metric in _SCORES.items():
             (pooled,) = select(scores, metric=metric, scope=POOLED).itertuples()
             mean = next(select(scores, metric=metric, scope=MEAN_OVER_SPEAKERS).itertuples(), pooled)  # of one speaker
-            row |= {name: 100 * mean.mean, f"{name}_ci_low": 100 * mean.ci_low, f"{name}_ci_high": 100 * mean.ci_high}
+            row |= Interval(mean.mean, mean.ci_low, mean.ci_high).in_percent(name)
             row |= {f"{name}_sd_over_runs": 100 * mean.sd_over_runs, f"{name}_pooled": 100 * pooled.mean}
         paired, part = _compare(results, condition), results.test_part(TRANSFER.name, condition.name)
-        row |= {"difference": 100 * paired.mean, "difference_ci_low": 100 * paired.low, "difference_ci_high": 100 * paired.high}
+        row |= paired.in_percent("difference")
         row |= {"n_runs": int(mean.n_runs), "n_test": sum(part.sizes.values())}
         rows.append(row | {"chance": 100 / len(part.shares), "most_frequent": 100 * part.shares.iloc[0]})
     return pd.DataFrame(rows)
@@ -76,7 +78,7 @@ def _describe_direction(results: Results, part: pd.DataFrame, footnotes: md.Foot
     heads, rows = ["trained on", "labelled"], []
     for method, block in part.groupby("method", sort=False):
         names = [carried_over(*row).name for row in block[["source", "target", "method", "training", "shots"]].to_numpy()]
-        marks = footnotes.marks("; ".join(dict.fromkeys(note for name in names for note in results.notes(TRANSFER.name, name))))
+        marks = footnotes.marks(join_notes(results, TRANSFER.name, names))
         numbers = sorted({int(number) for number in block["n_runs"]})
         n_runs = counted(numbers[0], "run") if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} runs"
         heads += [f"`{method}`, {n_runs}: accuracy{marks}", "UAR"]
