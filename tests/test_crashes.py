@@ -416,8 +416,11 @@ def test_a_schedulers_signal_ends_a_training_like_control_c(tmp_path, number):
 def test_workers_do_not_outlive_a_killed_training(tmp_path):
     process, children = start_heads(tmp_path / "tmp", "--goes-on")
     process.kill()
-    process.communicate()
-    assert wait_until(lambda: not any(map(is_alive, children)), 20)
+    process.wait()  # without reading: workers that live on would hold its pipes
+    have_ended = wait_until(lambda: not any(map(is_alive, children)), 20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what lives on must not outlive the test
+    assert have_ended
 
 
 PRESSED = {
