@@ -26,7 +26,7 @@ demo: install
 	$(BIN)/python -m experiments.demo --output-dir demo
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 fuzz: install
 	$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=random --hypothesis-seed=$(SEED) tests

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,10 +31,10 @@ def find_spans(path: Path) -> list[str]:
 
 
 def find_commands(path: Path) -> list[str]:
-    """Returns the commands of the shell blocks, then those within the text, each once and in their order."""
-    lines = [line for block in find_blocks(path, "bash") for line in block.splitlines()]
+    """Returns the commands of the shell blocks, then those within the text, each once and in their order, without comments."""
+    lines = [re.sub(r"(^|\s+)#.*", "", line) for block in find_blocks(path, "bash") for line in block.splitlines()]
     lines += [span for span in find_spans(path) if re.match(_PROGRAMS, span)]
-    return list(dict.fromkeys(line for line in lines if shlex.split(line, comments=True)))
+    return list(dict.fromkeys(line for line in lines if line.strip()))
 
 
 def find_parsers() -> dict[str, argparse.ArgumentParser]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from began.errors import InputError
-from experiments.benchmarks import ROOT, check_out
+from experiments.benchmarks import ROOT, alternate, check_out, make_row, run_in_process
 from experiments.benchmarks.__main__ import PARTS
 
 
@@ -34,55 +41,100 @@ def test_rows_name_the_processor_and_those_of_others_stay(tmp_path, monkeypatch,
     assert [line.split('"')[-2] for line in lines[1:]] == ["another, avx2, 2 cores", "one, avx2, 2 cores"]
 
 
+def test_rounds_alternate_and_the_first_does_not_count():
+    called = []
+    seconds = alternate({name: partial(called.append, name) for name in "ab"}, repetitions=2)
+    assert called == list("ababab")
+    assert {name: values.shape for name, values in seconds.items()} == {"a": (2,), "b": (2,)}
+
+
+@pytest.mark.parametrize(("inverse", "ratio"), [(False, 0.5), (True, 2.0)])
+def test_a_row_has_medians_of_the_rounds(inverse, ratio):
+    row = make_row("a part", np.array([1.0, 2.0, 4.0]), np.array([3.0, 4.0, 4.0]), "s", "a note", inverse=inverse)
+    assert row == {"name": "a part", "ours": 2.0, "alternative": 4.0, "ratio": ratio, "unit": "s", "note": "a note"}
+
+
+def test_memory_is_that_of_a_process_of_its_own():
+    assert run_in_process(os.getpid) != os.getpid()
+
+
+@pytest.fixture
+def one_round(monkeypatch):
+    """Nothing is done twice: what is measured is not looked at."""
+    for name in ("checksums", "embedding", "predicting"):
+        module = importlib.import_module(f"experiments.benchmarks.{name}")
+        monkeypatch.setattr(module, "alternate", lambda sides, repetitions: {side: measure(run) for side, run in sides.items()})
+
+
+def measure(run: Callable[[], Any]) -> np.ndarray:
+    started = time.perf_counter()
+    run()
+    return np.array([time.perf_counter() - started])
+
+
 def test_benchmark_of_leave_one_speaker_out_in_miniature():
     from experiments.benchmarks.leave_one_speaker_out import benchmark
 
     rows = benchmark(n_chunks=24, n_speakers=3, epochs=3, base_filters=2, workers=1, parameters={"filters": 4})
     assert [row["name"] for row in rows] == ["leave one speaker out, embedding included", "epoch of one head"]
-    for row in rows:
-        assert set(row) == {"name", "ours", "alternative", "ratio", "unit", "note"}
-        assert row["ours"] > 0 and row["alternative"] > 0
-        assert row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=0.5)
+    assert all(row["ours"] > 0 and row["alternative"] > 0 for row in rows)
     assert "extrapolated from 2 epochs of 1 fold" in rows[0]["note"]
 
 
-def test_benchmark_of_many_files_in_miniature():
-    from experiments.benchmarks.many_files import benchmark
+def test_benchmark_of_many_files_in_miniature(monkeypatch):
+    from experiments.benchmarks import many_files
 
-    rows = benchmark(60, 30)
+    monkeypatch.setattr(many_files, "run_in_process", lambda function, *arguments: function(*arguments))
+    rows = many_files.benchmark(60, 30)
     assert [row["name"] for row in rows] == [
         "predicting 60 files vs 30",
         "predicting 60 files, peak memory",
         "caching the representation of 60 files vs 30",
         "caching the representation of 60 files, peak memory",
     ]
-    for row in rows:
-        assert row["ours"] > 0 and row["alternative"] > 0
-        assert row["ratio"] == pytest.approx(row["ours"] / row["alternative"], rel=1e-2)
+    assert all(row["ours"] > 0 and row["alternative"] > 0 for row in rows)
 
 
-def test_benchmark_of_predicting_in_miniature():
+def test_benchmark_of_predicting_in_miniature(one_round):
     pytest.importorskip("onnxruntime")
     from experiments.benchmarks.predicting import benchmark
 
     (row,) = benchmark(repetitions=1)
-    assert row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=1e-2)
-    assert row["ratio"] > 1.5
+    assert row["ratio"] > 1  # TensorFlow alone takes seconds to import
 
 
 def list_worktrees() -> str:
     return subprocess.run(["git", "-C", ROOT, "worktree", "list"], capture_output=True, text=True).stdout
 
 
-def test_benchmark_of_tables_in_miniature():
-    from experiments.benchmarks.tables import benchmark
+def test_benchmark_of_tables_in_miniature(monkeypatch):
+    """Its commands are parsed, as they are given, and not run."""
+    from experiments import table3_emodb
+    from experiments.benchmarks import tables
 
     if subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True).returncode:
         pytest.skip("no git checkout, so no other commit")
+    given = []
+
+    def parse(command: list[str], subject: str, folder: Path) -> None:
+        assert command[:3] == [sys.executable, "-m", "experiments.table3_emodb"]
+        arguments = table3_emodb.make_parser().parse_args(command[3:])
+        assert arguments.encoder.is_relative_to(folder) and arguments.encoder.is_file()
+        assert len(list(arguments.data_dir.rglob("*.wav"))) == 28 and not list(arguments.results_dir.iterdir())
+        assert (folder / "experiments" / "table3_emodb.py").is_file()
+        given.append((folder == ROOT, arguments.method, arguments.max_evals))
+
+    monkeypatch.setattr(tables, "run_command", parse)
     before = list_worktrees()
-    (row,) = benchmark("HEAD", speakers=4, n_texts=1, max_evals=1, methods=("statistics",))
-    assert row["name"] == "one run of Table 3, support vector machines" and row["unit"] == "s"
-    assert row["ours"] > 0 and row["ratio"] == pytest.approx(row["alternative"] / row["ours"], rel=1e-2)
+    rows = tables.benchmark("HEAD", speakers=4, n_texts=1, max_evals=1, methods=("statistics", ""))
+    assert [row["name"] for row in rows] == [
+        "one run of Table 3, support vector machines",
+        "one run of Table 3, the default method",
+    ]
+    assert {row["unit"] for row in rows} == {"s"}
+    # Each side in turn, and twice: the first time does not count.
+    default = table3_emodb.make_parser().parse_args(["--data-dir", "d", "--encoder", "e"]).method
+    assert given == [(ours, method, 1) for method in ("statistics", default) for ours in (True, False) * 2]
     assert list_worktrees() == before
 
 
@@ -99,7 +151,7 @@ def test_tables_are_measured_beside_a_commit_alone(tmp_path, capsys):
     assert "Add --against COMMIT" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-def test_benchmark_of_checksums_in_miniature():
+def test_benchmark_of_checksums_in_miniature(one_round):
     from experiments.benchmarks.checksums import benchmark
 
     rows = benchmark(repetitions=1, n_files=4, base_filters=2)
@@ -107,13 +159,11 @@ def test_benchmark_of_checksums_in_miniature():
         "checksums of cached seconds",
         "checksums of cached utterances and their copies",
     ]
-    for row in rows:
-        assert row["ratio"] == pytest.approx(row["ours"] / row["alternative"], rel=1e-2)
-        assert 0 < row["ratio"] < 0.5
+    assert all(0 < row["ratio"] < 0.5 for row in rows)
 
 
-def test_benchmark_of_embedding_in_miniature():
+def test_benchmark_of_embedding_in_miniature(one_round):
     from experiments.benchmarks.embedding import benchmark
 
     (row,) = benchmark(repetitions=1, n_files=4, base_filters=2)
-    assert row["ratio"] == pytest.approx(row["ours"] / row["alternative"], rel=1e-2)
+    assert row["ours"] > 0 and row["alternative"] > 0

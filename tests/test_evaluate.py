@@ -19,6 +19,8 @@ from classifiers.metrics import evaluate_classification, expected_calibration_er
 from experiments import custom, evaluate
 from experiments.corpora import open_corpus, savee, synthetic
 from experiments.evaluation.result_files import read_table, write_table
+from experiments.evaluation.runs import RunFolder
+from experiments.reporting.consistency import read_scored
 from experiments.reporting.intervals import t_interval
 
 LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]
@@ -79,6 +81,12 @@ def run(*argv):
     return run_script(evaluate.main, evaluate.make_parser(), [str(word) for word in argv])
 
 
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Where nobody looks at them."""
+    monkeypatch.setattr(evaluate, "_draw", lambda *arguments: None)
+
+
 MAP = ("--map", "angry=anger", "sad=sadness")
 
 
@@ -125,6 +133,7 @@ def test_scores_are_those_of_predict_with_and_without_labels(models, manifest, t
         assert (folder / f"{name}.png").stat().st_size > 5000
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_path, capsys, monkeypatch):
     argv = ["--model", models["utterance", "categorical"], "--name", "mine", "--manifest", manifest("label", "speaker"), *MAP]
     assert run(*argv, "--results-dir", tmp_path) == 0
@@ -143,6 +152,7 @@ def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_
     assert "mine (made with other settings; models are not the same): found model_sha256=" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_each_corpus_and_each_map_has_its_folder(models, recordings, tmp_path, capsys):
     """Manifests that the project writes all have one name; and the hint at --map is followed where a first call has ended."""
     argv, manifests = ["--model", models["utterance", "categorical"], "--results-dir", tmp_path], []
@@ -196,24 +206,43 @@ DAMAGES = {
 
 @pytest.fixture(scope="module")
 def scored(models, recordings, tmp_path_factory):
-    """Command line of a call whose results are there."""
-    folder = tmp_path_factory.mktemp("scored")
+    """Command line of a call whose results are there, and what it reads them again with."""
+    folder, given = tmp_path_factory.mktemp("scored"), {}
     recordings[["file", "label", "speaker"]].to_csv(folder / "other.csv", index=False)
     argv = ["--model", models["utterance", "categorical"], "--manifest", folder / "other.csv", *MAP, "--name", "mine"]
-    assert run(*argv, "--results-dir", folder / "results") == 0
-    return argv, folder / "results"
+
+    def read(run, name, *of_corpus):
+        given[name] = of_corpus
+        return read_scored(run, name, *of_corpus)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "read_scored", read)
+        patch.setattr(evaluate, "_draw", lambda *arguments: None)
+        assert run(*argv, "--results-dir", folder / "results") == 0
+    assert list(given) == list(evaluate.FILES)
+    return argv, folder / "results", given
 
 
 @pytest.mark.parametrize("name", evaluate.FILES)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_results_get_one_message(scored, tmp_path, capsys, damage, name):
-    argv, results = scored
+def test_damaged_results_get_one_message(scored, tmp_path, damage, name):
+    _, results, given = scored
+    folder = RunFolder(shutil.copytree(results, tmp_path / "results"), "evaluate", "mine")
+    read_scored(folder, name, *given[name])
+    DAMAGES[damage](folder.path / f"{name}.csv")
+    with pytest.raises(InputError) as error:
+        read_scored(folder, name, *given[name])
+    assert str(error.value).startswith(f"{folder.path / f'{name}.csv'}: found ") and "; expected " in str(error.value)
+    assert str(error.value).endswith("Remove its folder and run the experiment again.")
+
+
+@pytest.mark.parametrize("name", evaluate.FILES)
+def test_damaged_results_end_the_command(scored, tmp_path, capsys, name):
+    argv, results, _ = scored
     path = shutil.copytree(results, tmp_path / "results") / "evaluate" / "mine" / f"{name}.csv"
-    DAMAGES[damage](path)
+    DAMAGES["another order"](path)
     assert run(*argv, "--results-dir", tmp_path / "results") == 2
-    message = capsys.readouterr().err
-    assert message.startswith(f"error: {path}: found ") and "; expected " in message, message
-    assert message.endswith("Remove its folder and run the experiment again.\n"), message
+    assert capsys.readouterr().err.startswith(f"error: {path}: found ")
 
 
 def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, capsys, monkeypatch):
@@ -235,6 +264,7 @@ def test_a_recording_that_changes_meanwhile_gets_no_scores(models, tmp_path, cap
     assert "found a run on recordings that have changed since: 1 of 21" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_scores_on_a_manifest_go_where_git_does_not_look(models, manifest, tiny_corpora, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("--model", models["utterance", "categorical"], "--manifest", manifest("label"), *MAP) == 0
@@ -264,6 +294,7 @@ def test_what_is_there_is_said_before_it_is_read(models, manifest, tmp_path, cap
     assert said == ["other: 24 utterances; 3 speakers; amused 6, angry 6, neutral 6, sad 6\n"] * 2
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_corpus_with_all_classes_is_scored_once(models, tmp_path, capsys):
     folder = synthetic.write_emodb(tmp_path / "EmoDB", speakers=3, n_texts=1, seconds=0.5)
     argv = ["--model", models["utterance", "categorical"], "--corpus", "emodb", "--data-dir", folder, "--name", "mine"]
@@ -283,6 +314,7 @@ def test_arousal_and_valence_get_concordance(models, manifest, tmp_path, capsys)
     assert (folder / "arousal_valence.png").is_file()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_one_part_of_the_corpus_is_scored_alone(models, manifest, recordings, tmp_path):
     argv = ["--model", models["utterance", "categorical"], "--manifest", manifest("label", "split"), *MAP, "--split", "test"]
     assert run(*argv, "--results-dir", tmp_path) == 0
@@ -292,6 +324,7 @@ def test_one_part_of_the_corpus_is_scored_alone(models, manifest, recordings, tm
     assert set(read_table(folder / "metrics.csv")["fold"]) == {"pooled"}  # no speakers are known
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_recordings_of_unknown_speakers_count_in_pooled_scores_alone(models, recordings, tmp_path, capsys):
     speakers = recordings["speaker"].replace({"voice 09": "unknown"})
     recordings[["file", "label"]].assign(speaker=speakers).to_csv(tmp_path / "other.csv", index=False)
@@ -357,6 +390,7 @@ def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     assert "was trained on manifest" in describe_warnings(corpus, known | {"corpus": "manifest"}, {}, None)[0]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_labels_are_matched_whatever_their_case_where_one_class_is_meant(models, recordings, tmp_path, capsys):
     from experiments.evaluation.trained_model import match_classes
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from smaller import draw_nothing, make_few_copies, shorten_heads
 
 from began.command_line import run_script
 from began.errors import InputError
@@ -22,14 +23,14 @@ from began.keras_file import read_attached_json
 from began.utterance_encoder import name_statistics
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments import table2_omg
-from experiments.corpora import omg
+from experiments.corpora import load, omg
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import ON_UTTERANCES
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.data import Data
 from experiments.evaluation.options import Settings
 from experiments.evaluation.predictions import list_predictions
-from experiments.evaluation.protocols import k_fold, leave_one_speaker_out, official, per_speaker
+from experiments.evaluation.protocols import k_fold, leave_one_speaker_out, make_splits, official, per_speaker
 from experiments.evaluation.result_files import read_table
 from experiments.evaluation.runs import read_metrics, read_predictions
 from experiments.evaluation.searched_heads import search_and_train
@@ -265,6 +266,12 @@ def test_the_encoder_stays_frozen_through_a_heads_training(tiny_encoder, speech_
 # --------------------------------------------------------------------------------------- the scripts, end to end
 
 
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch):
+    """Those of a table are drawn by the fixtures `table1` and `table2`, and looked at in test_report.py."""
+    draw_nothing(monkeypatch)
+
+
 SMALL = ("--runs", 1, "--max-evals", 2, "--epochs", 2, "--workers", 1, "--method", "head")
 
 
@@ -279,14 +286,14 @@ def run_table(script: str, data: Path, encoder: Path, results: Path, *more: obje
 @pytest.fixture(scope="module")
 def table1(tiny_corpora, tiny_encoder, tmp_path_factory) -> Path:
     results = tmp_path_factory.mktemp("table1")
-    run_table("table1_savee", tiny_corpora / "SAVEE_nested", tiny_encoder, results)
+    run_table("table1_savee", tiny_corpora / "SAVEE", tiny_encoder, results)
     return results
 
 
 @pytest.fixture(scope="module")
 def table2(tiny_corpora, tiny_encoder, tmp_path_factory) -> Path:
     results = tmp_path_factory.mktemp("table2")
-    run_table("table2_omg", tiny_corpora / "OMG_nested", tiny_encoder, results, "--conditions", "official")
+    run_table("table2_omg", tiny_corpora / "OMG", tiny_encoder, results, "--conditions", "official")
     return results
 
 
@@ -302,25 +309,20 @@ def test_table1(table1):
     assert (table1 / "tables" / "table1.md").is_file()
 
 
-def test_table1_flat_layout_gives_the_same(table1, tiny_corpora, tiny_encoder, tmp_path):
-    run_table("table1_savee", tiny_corpora / "SAVEE_flat", tiny_encoder, tmp_path, "--conditions", "utterance_split")
-    same_results(table1, tmp_path, "table1_savee", "utterance_split")
-
-
 def test_table1_of_one_speaker_has_a_row(tiny_corpora, tiny_encoder, tmp_path):
     corpus = tmp_path / "SAVEE"
-    shutil.copytree(tiny_corpora / "SAVEE_nested", corpus)
+    shutil.copytree(tiny_corpora / "SAVEE", corpus)
     shutil.rmtree(corpus / "AudioData" / "JE")
-    run_table("table1_savee", corpus, tiny_encoder, tmp_path, "--conditions", "utterance_split")
+    run_table("table1_savee", corpus, tiny_encoder, tmp_path, "--conditions", "utterance_split", "--method", "statistics")
     metrics = read_metrics(tmp_path, "table1_savee")
     assert set(metrics.loc[metrics["split"] == "test", "fold"]) == {"DC", "pooled"}
-    table = pd.read_csv(tmp_path / "tables" / "table1.csv")
-    assert table.loc[(table["condition"] == "utterance_split") & (table["scope"] == "DC"), "n_runs"].eq(1).any()
+    table = pd.read_csv(tmp_path / "tables" / "table1.csv").set_index(["condition", "scope"])
+    assert table.loc[("utterance_split_utterance_statistics", "DC"), "n_runs"].eq(1).any()
 
 
 def test_a_run_goes_on_with_its_own_utterances_only(table1, tiny_corpora, tiny_encoder, tmp_path, capsys):
     corpus, results = tmp_path / "SAVEE", tmp_path / "results"
-    shutil.copytree(tiny_corpora / "SAVEE_nested", corpus)
+    shutil.copytree(tiny_corpora / "SAVEE", corpus)
     shutil.rmtree(corpus / "AudioData" / "JE")
     shutil.copytree(table1, results)
     module = importlib.import_module("experiments.table1_savee")
@@ -466,40 +468,38 @@ def test_table2(table2):
     assert predictions["valence_prediction"].between(-1, 1).all()
 
 
-@pytest.mark.parametrize("layout", ["mp4", "flat"])
-def test_table2_other_layouts_give_the_same(table2, tiny_corpora, tiny_encoder, tmp_path, layout):
-    run_table("table2_omg", tiny_corpora / f"OMG_{layout}", tiny_encoder, tmp_path, "--conditions", "official")
-    same_results(table2, tmp_path, "table2_omg", "official")
+def test_table2_leaves_a_test_part_with_labels_alone(tiny_corpora, tmp_path):
+    from began.sound_hashes import SoundHashes
+    from experiments.corpora.equal_sounds import read_sounds
 
+    def list_parts(folder: Path) -> list[list[str]]:
+        utterances = read_sounds(load("omg", folder), SoundHashes(tmp_path / "cache")).utterances
+        (split,) = make_splits(EXPERIMENTS["table2_omg"].conditions["official"], utterances, 0, run=1)
+        parts = [split.fitting, split.test, *(part for inner in split.inner for part in (inner.train, inner.validation))]
+        return [utterances["utterance"].iloc[part].tolist() for part in parts]
 
-def test_table2_leaves_a_test_part_with_labels_alone(table2, tiny_corpora, tiny_encoder, tmp_path):
     corpus = tmp_path / "OMG"
-    shutil.copytree(tiny_corpora / "OMG_nested", corpus)
+    shutil.copytree(tiny_corpora / "OMG", corpus)
     rows = pd.read_csv(corpus / "omg_ValidationVideos.csv")
     for video in rows["video"].unique():
         shutil.copytree(corpus / video, corpus / f"test_{video}")
     rows.assign(video="test_" + rows["video"]).to_csv(corpus / "omg_TestVideos_WithLabels.csv", index=False)
-    run_table("table2_omg", corpus, tiny_encoder, tmp_path, "--conditions", "official")
-    same_results(table2, tmp_path, "table2_omg", "official")
+    assert set(load("omg", corpus).utterances["split"]) > {"test"}
+    assert list_parts(corpus) == list_parts(tiny_corpora / "OMG")
 
 
 def test_table2_tests_on_the_test_part_where_its_labels_are_there(tiny_corpora, tiny_encoder, tmp_path):
     options = ["--method", "statistics", "--conditions", "source_disjoint_test"]
-    argv = [*options, "--data-dir", str(tiny_corpora / "OMG_nested"), "--encoder", str(tiny_encoder)]
+    argv = [*options, "--data-dir", str(tiny_corpora / "OMG"), "--encoder", str(tiny_encoder)]
     with pytest.raises(InputError, match="no labelled test part; expected omg_TestVideos_WithLabels.csv"):
         table2_omg.main(table2_omg.make_parser().parse_args(argv))
-    folder = shutil.copytree(tiny_corpora / "OMG_nested", tmp_path / "OMG")
+    folder = shutil.copytree(tiny_corpora / "OMG", tmp_path / "OMG")
     lines = (folder / omg.FILES["test"]).read_text().splitlines()
     rows = [f"{line},0.5,{number / 10},{number}" for number, line in enumerate(lines[1:])]
     (folder / omg.TEST_WITH_LABELS).write_text("\n".join([",".join(omg.COLUMNS), *rows]))
     run_table("table2_omg", folder, tiny_encoder, tmp_path, *options)
     predictions = read_predictions(tmp_path, "table2_omg", "source_disjoint_test_utterance_statistics")
     assert set(predictions["utterance"]) == {row["utterance"] for row in omg.read_annotations(folder) if row["split"] == "test"}
-
-
-def test_table2_source_disjoint(tiny_corpora, tiny_encoder, tmp_path):
-    run_table("table2_omg", tiny_corpora / "OMG_nested", tiny_encoder, tmp_path, "--conditions", "source_disjoint")
-    assert len(read_predictions(tmp_path, "table2_omg", "source_disjoint")) == 8
 
 
 def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_path, capsys, monkeypatch):
@@ -526,19 +526,20 @@ def test_table3_from_start_to_model_and_again(tiny_corpora, tiny_encoder, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("script", "folder", "condition"),
+    ("script", "folder", "condition", "n_tested"),
     [
-        ("table1_savee", "SAVEE_nested", "utterance_split_utterance_statistics_speaker_normalized"),
-        ("table2_omg", "OMG_nested", "source_disjoint_utterance_statistics_speaker_normalized"),
-        ("table3_emodb", "EmoDB", "utterance_statistics_speaker_normalized"),
+        ("table1_savee", "SAVEE", "utterance_split_utterance_statistics_speaker_normalized", None),
+        ("table2_omg", "OMG", "source_disjoint_utterance_statistics_speaker_normalized", 8),
+        ("table3_emodb", "EmoDB", "utterance_statistics_speaker_normalized", 28),
     ],
 )
-def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_path, capsys, script, folder, condition):
+def test_every_table_takes_the_second_method(tiny_corpora, tiny_encoder, tmp_path, capsys, script, folder, condition, n_tested):
     more = "--method", "statistics", "--normalize-speakers", "--tail", "pad"
     run_table(script, tiny_corpora / folder, tiny_encoder, tmp_path, *more)
     assert "note: --max-evals, --epochs, --tail: without effect with --method statistics" in capsys.readouterr().out
     metrics = read_metrics(tmp_path, script, condition)
     assert set(metrics.loc[metrics["split"] == "test", "level"]) == {"recording", "utterance"}
+    assert n_tested in (None, len(read_predictions(tmp_path, script, condition)))
     trials = read_trials(tmp_path, script)
     assert set(trials["statistics"]) == {"spread", "spread_mean"} and set(trials["blocks"]) == {"all", "first"}
     config = json.loads((tmp_path / script / condition / "run1" / "config.json").read_text())
@@ -559,20 +560,11 @@ def test_classes_may_have_any_name():
     assert list(listed["prediction"]) == ["self", "other"] and list(listed["self"]) == [0.8, 0.3]
 
 
-def same_results(first: Path, second: Path, experiment: str, condition: str) -> None:
-    """Metrics and predictions are equal to the bit."""
-    for name in ("metrics.csv", "predictions.csv"):
-        place = Path(experiment) / condition / "run1" / name
-        assert (first / place).read_bytes() == (second / place).read_bytes()
-
-
 def test_utterance_heads_are_scored_as_recorded_and_with_their_copies(tiny_corpora, tiny_encoder, tmp_path, monkeypatch):
     from classifiers.predictor import load_predictor
-    from experiments.evaluation import data
 
-    monkeypatch.setattr(data, "SPEEDS", (1.0, 0.9))
-    monkeypatch.setattr("experiments.evaluation.final_model.SPEEDS", (1.0, 0.9))
-    monkeypatch.setattr(data, "ALTERED_SPEEDS", (1.1,))
+    shorten_heads(monkeypatch)
+    make_few_copies(monkeypatch)
     corpus = tiny_corpora / "EmoDB"
     run_table("table3_emodb", corpus, tiny_encoder, tmp_path, "--method", "utterance", "--max-evals", 1)
     metrics, folder = read_metrics(tmp_path, "table3_emodb"), tmp_path / "table3_emodb" / "utterance_head"
@@ -652,11 +644,9 @@ def describe_copies_of(features_of: Path) -> list[int]:
 
 def test_without_altered_copies_a_condition_has_its_own_name_and_features(tiny_corpora, tiny_encoder, tmp_path, monkeypatch):
     from classifiers.description import read_description
-    from experiments.evaluation import data
 
-    monkeypatch.setattr(data, "SPEEDS", (1.0, 0.9))
-    monkeypatch.setattr("experiments.evaluation.final_model.SPEEDS", (1.0, 0.9))
-    monkeypatch.setattr(data, "ALTERED_SPEEDS", (1.1,))
+    shorten_heads(monkeypatch)
+    make_few_copies(monkeypatch)
     options = ("--method", "utterance", "--max-evals", 1, "--no-augment")
     run_table("table3_emodb", tiny_corpora / "EmoDB", tiny_encoder, tmp_path, *options)
     folder = tmp_path / "table3_emodb" / "utterance_head_without_altered_copies"
@@ -689,9 +679,12 @@ def test_altered_copies_are_an_option_of_heads_on_whole_utterances(options, name
     assert custom.make_parser().parse_args(words).augment == arguments.augment
 
 
-def test_utterance_heads_learn_arousal_and_valence(tiny_corpora, tiny_encoder, tmp_path):
+def test_utterance_heads_learn_arousal_and_valence(tiny_corpora, tiny_encoder, tmp_path, monkeypatch):
+    """With all the copies that an utterance has outside of tests."""
+    shorten_heads(monkeypatch)
     more = ("--conditions", "official", "--method", "utterance", "--max-evals", 1)
-    run_table("table2_omg", tiny_corpora / "OMG_nested", tiny_encoder, tmp_path, *more)
+    run_table("table2_omg", tiny_corpora / "OMG", tiny_encoder, tmp_path, *more)
     predictions = read_predictions(tmp_path, "table2_omg", "official_utterance_head")
     assert {"arousal_prediction", "valence_prediction", "prediction"} <= set(predictions)
+    assert describe_copies_of(tmp_path / "cache") == [21]
     assert (tmp_path / "table2_omg" / "official_utterance_head" / "model-dimensional.keras").is_file()

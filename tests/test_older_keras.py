@@ -75,24 +75,34 @@ print(keras.__version__)
 """
 
 
+@pytest.fixture(scope="module")
+def predicted(saved) -> list[tuple[np.ndarray, list[np.ndarray]]]:
+    """Of each network an input, and what it makes of it in our version."""
+    pairs = []
+    for path in saved:
+        model = keras.models.load_model(path)
+        shape = [2, *(size or 96 for size in model.input_shape[1:])]  # of any length: three seconds
+        given = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+        pairs.append((given, keras.tree.flatten(model.predict_on_batch(given))))
+    return pairs
+
+
 @pytest.mark.extras
 @pytest.mark.parametrize("version", VERSIONS)
-def test_older_versions_open_them_and_give_the_same(saved, version, tmp_path):
+def test_older_versions_open_them_and_give_the_same(saved, request, version, tmp_path):
     package = ROOT / "build" / f"keras-{version}"
     if not package.is_dir():
         pytest.skip(f"no Keras {version}: make test-extras installs it")
-    models = [keras.models.load_model(path) for path in saved]
-    shapes = [[2, *(size or 96 for size in model.input_shape[1:])] for model in models]  # of any length: three seconds
-    inputs = [np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
-    for number, given in enumerate(inputs):
+    predicted = request.getfixturevalue("predicted")  # which takes longer than to see that there is nothing to compare with
+    for number, (given, _) in enumerate(predicted):
         np.save(tmp_path / f"{number}.npy", given)
     environment = {**os.environ, "PYTHONPATH": str(package)}
     command = [sys.executable, "-c", CODE, str(tmp_path), *map(str, saved)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == version, done.stderr
-    for number, (model, given) in enumerate(zip(models, inputs, strict=True)):
+    for number, (_, expected) in enumerate(predicted):
         with np.load(tmp_path / f"{number}.npz") as theirs:
-            for name, ours in zip(theirs.files, keras.tree.flatten(model.predict_on_batch(given)), strict=True):
+            for name, ours in zip(theirs.files, expected, strict=True):
                 np.testing.assert_allclose(theirs[name], ours, atol=1e-5, err_msg=str(saved[number]))
 
 

@@ -48,7 +48,8 @@ HEADS = {
         {"blocks": "first", "kernel_frequency": 9},  # whose last window is filled up
     ],
 }
-CASES = [(kind, task, parameters) for kind in KINDS for task in ("categorical", "dimensional") for parameters in HEADS[kind]]
+CASES = [(kind, "categorical", parameters) for kind in KINDS for parameters in HEADS[kind]]
+CASES += [(kind, "dimensional", {}) for kind in KINDS]  # they differ in their outputs alone
 
 
 def fill_with_noise(model: keras.Model) -> keras.Model:
@@ -189,8 +190,8 @@ def test_a_head_on_seconds_says_the_same(encoder, sounds, tmp_path, capsys):
 
 
 def test_real_recordings_get_the_same_scores(shared_data, capsys):
-    paths = sorted((shared_data / "EmoDB" / "wav").glob("*.wav"))[::20]
-    assert len(paths) > 20
+    paths = sorted((shared_data / "EmoDB" / "wav").glob("*.wav"))[::60]
+    assert len({path.name[:2] for path in paths}) > 5  # speakers
     assert_equal_predictions(*predict_both(capsys, "--model", PUBLISHED, *paths, "--timeline"))
 
 

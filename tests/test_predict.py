@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 import tracemalloc
@@ -423,22 +422,6 @@ def test_folders_are_searched_for_all_that_is_read(tmp_path, suffix):
     assert find_sounds([tmp_path]) == [tmp_path / f"a{suffix}"]
 
 
-def test_help_and_mistakes_come_without_tensorflow(made):
-    code = (
-        "import sys; from classifiers import predict; from began.command_line import run_script; "
-        "code = run_script(predict.main, predict.make_parser(), sys.argv[1:]); "
-        "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules); sys.exit(code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "--model", str(made["categorical"][2]), "nowhere.wav"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "nowhere.wav: no such file or folder" in done.stderr and "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -506,28 +489,10 @@ GOOD = {
     ],
 )
 def test_a_file_with_a_wrong_description_is_refused(made, tmp_path, change):
-    model = keras.models.load_model(made["categorical"][2])
-    model.save(tmp_path / "m.keras")
+    shutil.copy(made["categorical"][2], tmp_path / "m.keras")
     attach_json(tmp_path / "m.keras", "head", {**GOOD, **change})
     with pytest.raises(InputError, match="m.keras"):
         predictor.load_predictor(tmp_path / "m.keras")
-
-
-def test_a_strangers_file_runs_no_code(tmp_path, capsys):
-    proof = tmp_path / "proof"
-    inputs = keras.Input((512, 32, 1))
-    outputs = keras.layers.Lambda(lambda x, where=str(proof): (open(where, "w").close(), keras.ops.mean(x, axis=(1, 2)))[1])(
-        inputs
-    )
-    outputs = keras.layers.Dense(3, activation="softmax")(outputs)
-    path = tmp_path / "gift.keras"
-    keras.Model(inputs, outputs).save(path)
-    proof.unlink(missing_ok=True)  # building the model ran it
-    attach_json(path, "head", GOOD)
-    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
-    assert run("--model", path, tmp_path / "a.wav") == 2
-    assert "Lambda" in capsys.readouterr().err
-    assert not proof.exists()
 
 
 def test_a_head_without_its_encoder_is_refused(made, tmp_path):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
+import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import keras
@@ -21,6 +23,7 @@ import soundfile
 from began import callbacks, checkpoint, precision, pretraining
 from began.callbacks import find_trouble, measure_diversity
 from began.checkpoint import read_checkpoint, write_checkpoint
+from began.command_line import run_script
 from began.dataset import ChunkStore
 from began.errors import InputError
 from began.keras_file import read_attached_json
@@ -146,20 +149,14 @@ def test_finished_training_goes_on_with_more_epochs(store, uninterrupted, tmp_pa
     assert_same_state(uninterrupted, tmp_path)
 
 
-def test_encoder_loads_without_this_project(uninterrupted, tmp_path):
-    """Stock layers only: safe_mode holds, in a process that cannot import our code."""
-    code = (
-        "import keras, sys; model = keras.models.load_model(sys.argv[1], safe_mode=True); "
-        "print(model.output_shape, [layer.name for layer in model.layers][-3:], 'began' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(uninterrupted / "encoder.keras")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.stdout.split("\n")[0] == "(None, 4) ['map', 'flatten', 'embedding'] False", done.stderr
+def test_encoder_loads_without_this_project(uninterrupted):
+    """Stock layers only, and safe_mode holds."""
+    model = keras.models.load_model(uninterrupted / "encoder.keras", safe_mode=True)
+    assert model.output_shape == (None, 4) and [layer.name for layer in model.layers][-3:] == ["map", "flatten", "embedding"]
+    with zipfile.ZipFile(uninterrupted / "encoder.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert {module.partition(".")[0] for module in re.findall(r'"module": "(.*?)"', config)} == {"keras"}
+    assert not re.search(r'"registered_name": "[^"]*>', config)  # of classes of other packages
     assert read_attached_json(uninterrupted / "encoder.keras", "spectrogram")["n_fft"] == 64
     assert read_attached_json(uninterrupted / "encoder.keras", "pretraining")["gamma"] == 0.7
 
@@ -216,11 +213,19 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damaged_checkpoint_is_refused(store, tmp_path, damage):
-    model = build_began(SETTINGS, (32, 8, 1))
-    write_checkpoint(tmp_path / "checkpoint.npz", model, {})
-    (tmp_path / "checkpoint.npz").write_bytes(damage((tmp_path / "checkpoint.npz").read_bytes()))
+def test_damaged_checkpoint_is_refused(tmp_path):
+    model, path = build_began(SETTINGS, (32, 8, 1)), tmp_path / "checkpoint.npz"
+    write_checkpoint(path, model, {})
+    whole = path.read_bytes()
+    for name, damage in DAMAGES.items():
+        path.write_bytes(damage(whole))
+        assert path.read_bytes() != whole, name
+        with pytest.raises(InputError, match="damaged checkpoint"):
+            read_checkpoint(path, model)
+
+
+def test_an_empty_checkpoint_is_a_damaged_one_to_a_training(store, tmp_path):
+    (tmp_path / "checkpoint.npz").touch()
     with pytest.raises(InputError, match="damaged checkpoint"):
         pretrain(store, tmp_path, SETTINGS, report=str)
 
@@ -286,27 +291,32 @@ def test_the_processor_is_named_with_its_flags(monkeypatch, flag):
 
 
 @pytest.mark.parametrize(
-    ("flag", "min_steps", "gain", "expected"),
+    ("flag", "n_steps", "gain", "expected", "reason"),
     [
-        ("amx_bf16", 0, 2.0, f"{MIXED}: a step in mixed_bfloat16 is 2.00 times as fast as in float32"),
-        ("amx_bf16", 0, 1.05, f"{FLOAT32}: a step in mixed_bfloat16 is 1.05 times as fast as in float32"),
-        ("amx_bf16", 1000, None, f"{FLOAT32}: measuring does not pay for 9 steps"),
-        ("", 0, None, f"{FLOAT32}: {NONE}"),
+        ("amx_bf16", 9, 2.0, MIXED, "a step in mixed_bfloat16 is 2.00 times as fast as in float32"),
+        ("amx_bf16", 9, 1.05, FLOAT32, "a step in mixed_bfloat16 is 1.05 times as fast as in float32"),
+        ("amx_bf16", 8, None, FLOAT32, "measuring does not pay for 8 steps"),
+        ("", 9, None, FLOAT32, NONE),
     ],
 )
-def test_auto_takes_the_faster_says_so_and_measures_only_where_it_may_pay(
-    store, tmp_path, monkeypatch, flag, min_steps, gain, expected
-):
+def test_auto_takes_the_faster_and_measures_only_where_it_may_pay(store, monkeypatch, flag, n_steps, gain, expected, reason):
     monkeypatch.setattr(precision, "find_bfloat16", lambda: flag)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
-    monkeypatch.setattr(precision, "MIN_STEPS", min_steps)
+    monkeypatch.setattr(precision, "MIN_STEPS", 9)
     monkeypatch.setattr(precision, "measure_gain", lambda build, batch: 1 / (1 / gain))
-    lines = train(store, tmp_path, AUTO)
-    assert stored_precision(tmp_path) == expected.partition(":")[0]
-    assert [line for line in lines if line.startswith("precision")] == [f"precision {expected}"]
-    again = train(store, tmp_path, AUTO, epochs=2)
-    begun = f"precision {stored_precision(tmp_path)}: as this training began"
-    assert [line for line in again if line.startswith("precision")] == [begun]
+    settings = PretrainingSettings(**SMALL, precision=AUTO)
+    measure = functools.partial(pretraining._measure_precision, settings, store, str)
+    assert precision.settle_precision(None, AUTO, 1, n_steps, measure) == (expected, reason)
+
+
+def test_a_training_says_its_precision_and_goes_on_in_it(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(precision, "find_bfloat16", lambda: "amx_bf16")
+    monkeypatch.setattr(precision, "MIN_STEPS", 9)  # as many as it takes
+    monkeypatch.setattr(precision, "measure_gain", lambda build, batch: 2.0)
+    for epochs, reason in ((1, "a step in mixed_bfloat16 is 2.00 times as fast as in float32"), (2, "as this training began")):
+        lines = train(store, tmp_path, AUTO, epochs)
+        assert stored_precision(tmp_path) == MIXED
+        assert [line for line in lines if line.startswith("precision")] == [f"precision {MIXED}: {reason}"]
 
 
 def test_measuring_leaves_no_trace(store, tmp_path, monkeypatch):
@@ -467,7 +477,14 @@ def script(librispeech: Path, results: Path, *options: object) -> list[str]:
     ]
 
 
-def test_script_runs_without_a_warning(librispeech, tmp_path):
+def in_process(librispeech: Path, results: Path, *options: object) -> tuple:
+    """Returns what `run_script` takes to run the command in this process."""
+    from experiments import pretrain_librispeech
+
+    return pretrain_librispeech.main, pretrain_librispeech.make_parser(), script(librispeech, results, *options)[2:]
+
+
+def test_script_runs_without_a_warning(librispeech, tmp_path, capsys):
     done = subprocess.run(
         [sys.executable, *script(librispeech, tmp_path, "--epochs", 2)], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
@@ -490,26 +507,15 @@ def test_script_runs_without_a_warning(librispeech, tmp_path):
         "logs",
     } <= written
     assert json.loads((folder / "environment.json").read_text())["flags"]["TF_DETERMINISTIC_OPS"] == "1"
-    other = subprocess.run(
-        [sys.executable, *script(librispeech, tmp_path, "--epochs", 2, "--gamma", 0.5)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert other.returncode == 2
-    assert "gamma" in other.stderr
+    assert run_script(*in_process(librispeech, tmp_path, "--epochs", 2, "--gamma", 0.5)) == 2
+    assert "gamma" in capsys.readouterr().err
 
 
 def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is_complete(librispeech, tmp_path, capsys):
     folder = tmp_path / "pretrain_librispeech" / "began"
 
     def run(*options: object) -> int:
-        from began.command_line import run_script
-        from experiments import pretrain_librispeech
-
-        arguments = [*script(librispeech, tmp_path, "--epochs", 1)[2:], *map(str, options)]
-        return run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments)
+        return run_script(*in_process(librispeech, tmp_path, "--epochs", 1, *options))
 
     assert run("--batch-size", 4096) == 2
     assert run() == 0
@@ -528,35 +534,28 @@ def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is
 
 @pytest.mark.parametrize("given", ["a folder", "a manifest"])
 def test_speech_of_ones_own(librispeech, tmp_path, capsys, given):
-    from began.command_line import run_script
-    from experiments import pretrain_librispeech
-
     paths = sorted(librispeech.rglob("*.flac"))
     mine = tmp_path / "mine"
     for number, path in enumerate(paths):
         (mine / "deep" / str(number)).mkdir(parents=True)
         shutil.copy(path, mine / "deep" / str(number) / f"take {number}.flac")
-    data = mine
+    data, n_files, note = mine, 5, "note: 1 of 5 recordings last less than a second and are left out"
     if given == "a manifest":
-        data = mine / "mine.csv"
+        data, n_files, note = mine / "mine.csv", 4, ""
         data.write_text("file,start,end\n" + "".join(f"deep/{n}/take {n}.flac,0,8\n" for n in range(4)), encoding="utf-8")
-    arguments = script(data, tmp_path / "results", "--epochs", 1)[2:]
-    assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 0
+    else:
+        soundfile.write(mine / "short.wav", 0.1 * np.random.default_rng(0).standard_normal(9000), 16_000)
+    assert run_script(*in_process(data, tmp_path / "results", "--epochs", 1)) == 0
     said = capsys.readouterr().out
-    assert "mine: 4 utterances; speakers unknown" in said and "less than a second" not in said
+    assert f"mine: {n_files} utterances; speakers unknown" in said
+    assert note in said and ("less than a second" in said) == bool(note)
     folder = tmp_path / "results" / "pretrain_librispeech" / "began"
     assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["corpus"] == "mine"
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "| data | 4 utterances of mine, 16 kHz |" in card and "LibriSpeech" not in card and "CC BY" not in card
+    assert f"| data | {n_files} utterances of mine, 16 kHz |" in card and "LibriSpeech" not in card and "CC BY" not in card
     if given == "a folder":
-        soundfile.write(mine / "short.wav", 0.1 * np.random.default_rng(0).standard_normal(9000), 16_000)
-        arguments = script(data, tmp_path / "with-short", "--epochs", 1)[2:]
-        assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 0
-        assert "note: 1 of 5 recordings last less than a second and are left out" in capsys.readouterr().out
-    (mine / "deep" / "voice.m4a").write_bytes(bytes(99))
-    if given == "a folder":
-        arguments = script(data, tmp_path / "others", "--epochs", 1)[2:]
-        assert run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments) == 2
+        (mine / "deep" / "voice.m4a").write_bytes(bytes(99))
+        assert run_script(*in_process(data, tmp_path / "others", "--epochs", 1)) == 2
         assert "voice.m4a" in capsys.readouterr().err
 
 
@@ -587,14 +586,10 @@ def test_the_card_of_an_autoencoder_names_no_noise(tmp_path):
 
 def test_a_training_goes_on_with_its_own_recordings_only(librispeech, tmp_path, capsys):
     """Also after the prepared chunks, and config.json, were removed."""
-    from began.command_line import run_script
-    from experiments import pretrain_librispeech
-
     corpus, results = Path(shutil.copytree(librispeech, tmp_path / "data")), tmp_path / "results"
 
     def run(epochs: int) -> int:
-        arguments = script(corpus, results, "--epochs", epochs)[2:]
-        return run_script(pretrain_librispeech.main, pretrain_librispeech.make_parser(), arguments)
+        return run_script(*in_process(corpus, results, "--epochs", epochs))
 
     assert run(1) == 0
     folder, path = results / "pretrain_librispeech" / "began", next(corpus.rglob("11-21-0001.flac"))
@@ -618,87 +613,62 @@ def test_a_training_goes_on_with_its_own_recordings_only(librispeech, tmp_path, 
     assert run(2) == 0  # of an earlier version, which did not know its sounds
 
 
-def test_interrupting_the_script_says_how_to_go_on(librispeech, tmp_path):
-    process = start(*script(librispeech, tmp_path, "--epochs", 5000, "--precision", "float32"), stderr=subprocess.PIPE)
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            break
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.strip() == "Interrupted. What was finished is kept: the same command goes on from there."
-    assert (tmp_path / "pretrain_librispeech" / "began" / "checkpoint.npz").exists()
+REFUSED = {
+    ("--learning-rate", "0"): ("--learning-rate",),
+    ("--learning-rate", "nan"): ("--learning-rate",),
+    ("--gamma", "1.5"): ("--gamma",),
+    ("--epochs", "-1"): ("--epochs",),
+    ("--lambda-k", "-1"): ("--lambda-k",),
+    ("--seed", "-1"): ("--seed",),
+    ("--batch-size", "0"): ("--batch-size",),
+    ("--name", "a/b"): ("'a/b'",),
+    ("--subsets", "train-clean-360"): ("train-clean-360",),
+    ("--workers", "here"): ("HOST:PORT",),
+    ("--workers", "a:1,b:2"): ("--worker-index",),
+    ("--worker-index", "0"): ("--workers",),
+    ("--devices", "0"): ("--devices",),
+    ("--data-dir", "/nowhere"): ("no such folder",),
+    ("--data-dir", "damaged"): ("0001.flac", "0002.flac"),
+}
+"""Options of a command that is refused -> words of the message."""
 
-
-CHECK_FIRST = """
-import sys
-from experiments import pretrain_librispeech as script
+REFUSE = """
+import contextlib, io, json, sys
 from began.command_line import run_script
-code = run_script(script.main, script.make_parser(), sys.argv[1:])
-assert code == 2, code
-assert not {"tensorflow", "keras"} & set(sys.modules), "imported too early"
+from experiments import pretrain_librispeech as script
+refused = []
+for words in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+        code = run_script(script.main, script.make_parser(), words)
+    refused.append([code, said.getvalue(), sorted({"tensorflow", "keras"} & set(sys.modules))])
+print(json.dumps(refused))
 """
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--learning-rate", "0"], "--learning-rate"),
-        (["--learning-rate", "nan"], "--learning-rate"),
-        (["--gamma", "1.5"], "--gamma"),
-        (["--epochs", "-1"], "--epochs"),
-        (["--lambda-k", "-1"], "--lambda-k"),
-        (["--seed", "-1"], "--seed"),
-        (["--batch-size", "0"], "--batch-size"),
-        (["--name", "a/b"], "'a/b'"),
-        (["--subsets", "train-clean-360"], "train-clean-360"),
-        (["--workers", "here"], "HOST:PORT"),
-        (["--workers", "a:1,b:2"], "--worker-index"),
-        (["--worker-index", "0"], "--workers"),
-        (["--devices", "0"], "--devices"),
-        (["--data-dir", "/nowhere"], "no such folder"),
-    ],
-)
-def test_bad_options_are_refused_before_tensorflow_is_imported(librispeech, tmp_path, options, words):
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK_FIRST, *script(librispeech, tmp_path, *options)[2:]],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert words in done.stderr
-
-
-def test_damaged_sound_files_are_listed_before_the_work(librispeech, tmp_path):
-    corpus = tmp_path / "train-clean-100" / "11" / "21"
+@pytest.fixture(scope="module")
+def refused(librispeech, tmp_path_factory) -> dict[tuple[str, ...], list]:
+    """Exit code, message and heavy imports of each of these commands, given one after the other to a process of their own."""
+    folder = tmp_path_factory.mktemp("refused")
+    corpus = folder / "damaged" / "train-clean-100" / "11" / "21"
     corpus.mkdir(parents=True)
     whole = next(librispeech.rglob("*.flac")).read_bytes()
     for number, content in enumerate((whole, b"", whole[:2000])):
         (corpus / f"11-21-{number:04d}.flac").write_bytes(content)
+    commands = [script(librispeech, folder / "results", *options)[2:] for options in REFUSED]
     done = subprocess.run(
-        [sys.executable, "-c", CHECK_FIRST, *script(tmp_path, tmp_path / "results")[2:]],
-        cwd=ROOT,
+        [sys.executable, "-c", REFUSE],
+        input=json.dumps(commands),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "0001.flac" in done.stderr
-    assert "0002.flac" in done.stderr
+    return dict(zip(REFUSED, json.loads(done.stdout), strict=True))
 
 
-def test_help_is_quick_to_import():
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "experiments.pretrain_librispeech", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=dict(os.environ),
-    )
-    assert done.returncode == 0
-    for heavy in ("tensorflow", "keras", "librosa", "matplotlib", "sklearn", "scipy"):
-        assert f" {heavy}\n" not in done.stderr
+@pytest.mark.parametrize("options", REFUSED, ids=" ".join)
+def test_bad_options_and_damaged_files_are_refused_before_tensorflow_is_imported(refused, options):
+    code, said, imported = refused[options]
+    assert code == 2 and said.startswith("error: ") and not imported
+    assert all(words in said for words in REFUSED[options])

@@ -37,13 +37,13 @@ import soundfile
 import test_older_keras
 from documents import DOCUMENTS, README, ROOT, find_blocks, find_commands, find_parsers
 from packaging.requirements import Requirement
+from smaller import draw_nothing, make_few_copies, shorten_heads
 from synthetic_corpora import write_omg, write_savee
 
 from began.command_line import run_script
 from experiments import demo
 from experiments.corpora import emodb, librispeech, omg, synthetic
 from experiments.corpora.record import Archive
-from experiments.reporting import render
 
 _SMALL_TRAINING = ["--runs", "1", "--epochs", "1", "--workers", "1"]
 _SMALL_TABLE = [*_SMALL_TRAINING, "--max-evals", "1"]
@@ -252,6 +252,10 @@ def try_script(module: str, words: list[str]) -> None:
     assert module in SMALLER, f"{module}: say in SMALLER how it is made cheap"
     if getattr(arguments, "worker_index", None) is not None:
         return  # all workers have to run at once: test_every_machine
+    if module == "experiments.pretrain_librispeech" and arguments.name != script.make_parser().get_default("name"):
+        before = arguments.results_dir / "pretrain_librispeech" / script.make_parser().get_default("name")
+        shutil.copytree(before, before.with_name(arguments.name))  # another training would be the same, but for its length
+        return
     if module == "experiments.demo":
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(script, "_run", lambda inner, *argv: try_script(inner, list(argv)) or 0)
@@ -267,7 +271,7 @@ def try_script(module: str, words: list[str]) -> None:
     outcome = io.StringIO()
     with contextlib.redirect_stderr(outcome), pytest.MonkeyPatch.context() as patch:
         if module != "experiments.report":  # every table ends with drawing them all; once is enough
-            patch.setattr(render, "draw_figures", lambda *arguments: [])
+            draw_nothing(patch)
         smaller = [*SMALLER[module]]
         if module == "experiments.ablations":  # those that train nothing large; of conditions named, the first
             cheap = ["initial_weights", "majority"] if arguments.corpus == "emodb" else ["savee_utterance_statistics"]
@@ -408,23 +412,27 @@ def test_every_command_works(folder, published, monkeypatch, subtests):
         for command in find_commands(path):
             commands.setdefault(command, path.name)
     assert len(commands) > 25
+    shorten_heads(monkeypatch)
+    make_few_copies(monkeypatch)
     for command, document in commands.items():
         with subtests.test(f"{document}: {command}"):
             try_command(command)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_snippet_works(folder, path, monkeypatch):
+def test_every_snippet_works(folder, monkeypatch, subtests):
     monkeypatch.chdir(folder)
     if not Path("data/EmoDB").exists():
         synthetic.write_emodb("data/EmoDB", speakers=4, n_texts=1, seconds=0.3)
-    for snippet in find_blocks(path, "python"):
-        names: dict[str, object] = {}
-        exec(compile(snippet, path.name, "exec"), names)
-        if shape := re.search(r"^features = .*# (\(.*\))(, float32)?$", snippet, re.MULTILINE):
-            assert str(names["features"].shape) == shape[1]
-        else:
-            assert "scores" in names
+    snippets = [(path.name, snippet) for path in DOCUMENTS for snippet in find_blocks(path, "python")]
+    assert len(snippets) > 2
+    for document, snippet in snippets:
+        with subtests.test(f"{document}: {snippet}"):
+            names: dict[str, object] = {}
+            exec(compile(snippet, document, "exec"), names)
+            if shape := re.search(r"^features = .*# (\(.*\))(, float32)?$", snippet, re.MULTILINE):
+                assert str(names["features"].shape) == shape[1]
+            else:
+                assert "scores" in names
 
 
 @pytest.mark.parametrize(
@@ -444,19 +452,26 @@ def test_a_command_that_is_wrong_or_unknown_fails(folder, monkeypatch, line):
         try_command(line)
 
 
-@pytest.mark.parametrize("address", ["192.168.0.1", "127.0.0.1"], ids=["on a network", "through a tunnel"])
-def test_every_machine(address, folder, tmp_path):
-    """The commands for several machines, with addresses on this one."""
+def find_machines(address: str) -> tuple[list[str], str]:
+    """Returns the commands for several machines, of which one has this address, and the addresses of all."""
     from began.distributed import Cluster
     from experiments import pretrain_librispeech
 
-    synthetic.write_librispeech(tmp_path / "LibriSpeech", n_speakers=2, n_utterances=2, seconds=1.5)
     lines = [line for path in DOCUMENTS for line in find_commands(path) if f"--workers {address}" in line]
     parsed = [pretrain_librispeech.make_parser().parse_args(shlex.split(line)[3:]) for line in lines]
     clusters = [Cluster.from_options(one.workers, one.worker_index, one.devices) for one in parsed]
-    assert [cluster.index for cluster in clusters] == list(range(clusters[0].n_workers))
-    assert len({cluster.workers for cluster in clusters}) == 1
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in clusters]
+    assert len(clusters) > 1 and [cluster.index for cluster in clusters] == list(range(clusters[0].n_workers))
+    (workers,) = {one.workers for one in parsed}
+    return lines, workers
+
+
+def test_every_machine(tmp_path):
+    """The commands for several machines, with addresses on this one; those through a tunnel differ in their addresses alone."""
+    synthetic.write_librispeech(tmp_path / "LibriSpeech", n_speakers=2, n_utterances=2, seconds=1.5)
+    lines, workers = find_machines("192.168.0.1")
+    through_a_tunnel, others = find_machines("127.0.0.1")
+    assert [line.replace(others, workers) for line in through_a_tunnel] == lines
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in lines]
     here = ",".join(f"127.0.0.1:{one.getsockname()[1]}" for one in sockets)
     for one in sockets:
         one.close()
@@ -465,7 +480,7 @@ def test_every_machine(address, folder, tmp_path):
         machine = tmp_path / f"machine{number}"
         machine.mkdir()
         (machine / "data").symlink_to(tmp_path)
-        words = shlex.split(line.replace(parsed[number].workers, here))
+        words = shlex.split(line.replace(workers, here))
         processes.append(
             subprocess.Popen(
                 [sys.executable, *words[1:], *_SMALL_NETWORKS],

@@ -225,12 +225,3 @@ def test_damaged_and_foreign_files_are_named(encoder_file, tmp_path, damage):
         keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)]).save(path)
     with pytest.raises(InputError, match="encoder.keras: found"):
         load_frozen_encoder(path)
-
-
-def test_a_file_with_code_inside_is_refused(tmp_path):
-    path = tmp_path / "encoder.keras"
-    inputs = keras.layers.Input((512, 32, 1))
-    keras.Model(inputs, keras.layers.Lambda(lambda x: x, name="map")(inputs)).save(path)
-    attach_json(path, "spectrogram", CONFIG.to_dict())
-    with pytest.raises(InputError, match="Lambda.*do not trust|Lambda.*Do not trust"):
-        load_frozen_encoder(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import errno
+import functools
 import importlib
 import io
 import json
@@ -118,11 +119,22 @@ HOSTILE = {
 }
 
 
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """Returns a function that writes one of these networks, once, and what would be there after its code had run."""
+
+    @functools.cache
+    def write(name: str) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp("hostile")
+        return HOSTILE[name](folder / "encoder.keras", folder / "sprung"), folder / "sprung"
+
+    return write
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("script", ["classifiers.predict", "experiments.table3_emodb", "experiments.ablations"])
-def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, capsys):
-    sprung = tmp_path / "sprung"
-    path = HOSTILE[name](tmp_path / "encoder.keras", sprung)
+def test_a_hostile_network_runs_no_code(name, script, hostile, tiny_corpora, tmp_path, capsys):
+    path, sprung = hostile(name)
     data, results = tiny_corpora / "EmoDB", tmp_path / "results"
     if script == "experiments.ablations":
         base = results / "pretrain_librispeech" / BASE_ENCODER
@@ -139,6 +151,7 @@ def test_a_hostile_network_runs_no_code(name, script, tiny_corpora, tmp_path, ca
     message = capsys.readouterr().err
     assert path.name in message
     assert "expected" in message
+    assert name != "Lambda layer" or re.search("Lambda.*[Dd]o not trust", message)
     assert not list(tmp_path.rglob("*.npy"))
 
 

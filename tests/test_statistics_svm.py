@@ -177,6 +177,15 @@ def test_runs_that_share_a_split_share_the_search(tmp_path):
     assert list(trials.columns[:2]) == ["fold", "task"] and set(trials["fold"]) == {"s0"}
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> tuple[Path, pd.DataFrame]:
+    """The file of a search, and its trials."""
+    folder = tmp_path_factory.mktemp("searched")
+    _, trials = train(make_data(), folder)
+    (path,) = folder.iterdir()
+    return path, trials
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -189,10 +198,9 @@ def test_runs_that_share_a_split_share_the_search(tmp_path):
     ],
     ids=["cut", "another C", "text", "a column less", "another order", "failed"],
 )
-def test_trials_that_are_not_those_of_the_grid_are_refused(damage, tmp_path):
-    _, trials = train(make_data(), tmp_path)
-    (path,) = tmp_path.iterdir()
-    write_table(path, damage(trials))
+def test_trials_that_are_not_those_of_the_grid_are_refused(damage, searched, tmp_path):
+    path, trials = searched
+    write_table(tmp_path / path.name, damage(trials))
     with pytest.raises(InputError, match=r"s0-categorical-\w+\.csv: found .*; expected the 16 of this search\. Remove its"):
         train(make_data(), tmp_path)
 

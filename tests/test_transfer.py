@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from smaller import make_few_copies
 from synthetic_corpora import write_savee
 
 from began.command_line import run_script
@@ -233,6 +234,7 @@ def done(tiny_encoder, tmp_path_factory):
     argv += ["--runs", 2, "--shots", 0, 10, "--workers", 1]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(head_parameters._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+        make_few_copies(patch)
         assert run(*argv) == 0
     return folder / "results", argv
 
@@ -323,6 +325,7 @@ def test_what_is_complete_is_not_done_again_and_what_is_missing_comes_out_the_sa
     argv = [*argv[:6], "--results-dir", again, *argv[8:]]
     before = (results / "tables" / "transfer.md").read_text(encoding="utf-8")
     monkeypatch.setitem(head_parameters._DEFAULTS["utterance", "categorical"], "n_steps", 20)
+    make_few_copies(monkeypatch)
     missing = [
         again / "transfer" / f"emodb_to_savee_{name}" / "run2" for name in ("functionals_alone_10", "utterance_head_source_10")
     ]
