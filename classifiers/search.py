@@ -226,7 +226,7 @@ def hash_search(jobs: Sequence[HeadJob], settings: Sequence[Any]) -> str:
 
     Of the features, only the shape counts: their last digits differ between processors, and a search that was begun on one goes
     on on another. What they are made from is bound by config.json, which has the hashes of the encoder and of all sounds: with
-    others, the folder is refused (`experiments.evaluation.runs`).
+    others, the folder is refused (`experiments.evaluation.resuming`).
     """
     job = jobs[0]
     of_jobs = [job.task, job.epochs, job.seed, job.n_outputs, job.patience, job.aggregation, job.class_weight]

@@ -18,7 +18,7 @@ from began.audio import hash_sound
 from began.command_line import run_script
 from began.errors import InputError, counted, printable
 from experiments.corpora import CORPORA, describe_corpus, load, omg
-from experiments.corpora.equal_sounds import describe_copies
+from experiments.corpora.duplicates import describe_duplicates
 from experiments.corpora.folders import probe, try_each
 from experiments.corpora.record import Corpus, count_speakers
 from experiments.corpora.recording_quality import Meters
@@ -60,14 +60,14 @@ def main(arguments: argparse.Namespace) -> int:
     wrong += problems
     if not arguments.quick:
         table = corpus.utterances.assign(sound=corpus.utterances["path"].map(sounds)).dropna(subset="sound")
-        wrong += describe_copies(table, list_differing=True)
+        wrong += describe_duplicates(table, list_differing=True)
     speakers, remarks = meters.describe(corpus.utterances)
     if name == omg.NAME:
         remarks += omg.describe_neighbours(omg.read_annotations(arguments.annotations_dir or data_dir))
     if speakers:
         print("sound, by speaker:\n" + "\n".join(speakers))
     if remarks:
-        print("\nWorth a look, for a classifier may learn it in place of emotions:")
+        print("\nPossible confounds, which a classifier may learn in place of emotions:")
         print("\n".join(f"- {line}" for line in remarks))
     if not wrong:
         print("\nEverything is there and sound" + ("." if name == "manifest" else ": the counts are the published ones."))

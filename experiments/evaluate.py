@@ -33,7 +33,7 @@ from classifiers.description import read_description
 from classifiers.metrics import CATEGORICAL
 from classifiers.predictor import load_predictor
 from experiments.corpora import open_corpus
-from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
+from experiments.corpora.duplicates import describe_duplicates, read_sounds, refuse_changed
 from experiments.corpora.manifest_file import SPLITS
 from experiments.corpora.record import Corpus
 from experiments.evaluation import trained_model
@@ -42,7 +42,7 @@ from experiments.evaluation.options import OWN_RESULTS, RESULTS, Settings, make_
 from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
 from experiments.evaluation.runs import RunFolder
 from experiments.reporting.consistency import read_scored
-from experiments.reporting.error_analysis import confidence, count_confusions
+from experiments.reporting.error_analysis import count_confusions, measure_reliability
 from experiments.reporting.model_scores import ANSWERS, describe_scores
 
 EXPERIMENT = "evaluate"
@@ -94,7 +94,7 @@ def main(arguments: argparse.Namespace) -> None:
                 f"note: taken for classes of the model: {', '.join(f'{label} for {by_case[label]}' for label in by_case)}"
             )
         )
-    for line in describe_copies(corpus.utterances):
+    for line in describe_duplicates(corpus.utterances):
         print(f"note: {line}")
     config = _describe(arguments, description, corpus, renamed)
     folder = RunFolder(settings.results_dir, EXPERIMENT, arguments.name or _name(arguments, description, corpus, renamed))
@@ -181,7 +181,7 @@ def _draw(folder: RunFolder, tables: Sequence[pd.DataFrame], title: str) -> None
     for suffix, answers, table in zip(("", "_restricted"), ANSWERS.values(), tables, strict=False):
         heading = f"{title}, {answers}" if len(tables) > 1 else title
         figures.plot_confusion(count_confusions(table), path=folder.path / f"confusion{suffix}.png", title=heading)
-        figures.plot_confidence(confidence(table), path=folder.path / f"calibration{suffix}.png", title=heading)
+        figures.plot_reliability(measure_reliability(table), path=folder.path / f"calibration{suffix}.png", title=heading)
 
 
 def run() -> int:

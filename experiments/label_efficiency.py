@@ -5,8 +5,8 @@
 
 5, 10, 25, 50 and 100 % of the labelled training utterances (SAVEE: 33, 67 and 100 %), drawn afresh for every run, at least one
 per class and inner fold: for a head on a frozen BEGAN's encoder, on one with initial weights, for a network trained from
-scratch, and for hand-made features. EmoDB leaves one speaker out; on SAVEE one model per speaker is trained and tested, as in
-table 1. The test part is always whole. Parameters of heads are the defaults; nothing of them is searched. from_scratch takes
+scratch, and for hand-crafted features. EmoDB leaves one speaker out; on SAVEE one model per speaker is trained and tested, as
+in table 1. The test part is always whole. Parameters of heads are the defaults; nothing of them is searched. from_scratch takes
 hours.
 """
 

@@ -24,7 +24,7 @@ from began.media_fragments import name_part
 from began.sound_hashes import SoundHashes
 from experiments import check
 from experiments.corpora import CORPORA, emodb, load, manifest_file, omg, open_corpus, savee, synthetic
-from experiments.corpora.equal_sounds import read_sounds
+from experiments.corpora.duplicates import read_sounds
 from experiments.corpora.folders import check_audio, find_files, printable, read_each, read_table
 from experiments.corpora.record import RESERVED_LABELS, build_corpus
 

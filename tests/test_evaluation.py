@@ -194,7 +194,7 @@ def test_copies_are_trained_on_and_never_validated_or_tested_on(tmp_path, monkey
 
     def add_copies(factor: float) -> Data:
         copied = np.concatenate([data.features, factor * data.features]).astype(np.float32)
-        return Data(data.corpus, copied, np.tile(data.utterance, 2), is_copy=np.arange(2 * n_chunks) >= n_chunks)
+        return Data(data.corpus, copied, np.tile(data.utterance, 2), is_augmented=np.arange(2 * n_chunks) >= n_chunks)
 
     for part in (split.test, split.inner[0].validation):
         np.testing.assert_array_equal(add_copies(0.9).chunks_of(part), data.chunks_of(part))
@@ -406,7 +406,7 @@ def test_a_run_goes_on_with_its_own_recordings_only(tiny_corpora, tiny_encoder, 
 def test_committed_runs_are_bound_to_their_recordings(name, folder, shared_data, tmp_path):
     from began.sound_hashes import SoundHashes
     from experiments.corpora import load
-    from experiments.corpora.equal_sounds import read_sounds
+    from experiments.corpora.duplicates import read_sounds
 
     corpus, results = read_sounds(load(name, shared_data / folder), SoundHashes(tmp_path)), ROOT / "results"
     configs = [json.loads(path.read_text()) for path in results.glob("*/*/*/config.json")]
@@ -470,7 +470,7 @@ def test_table2(table2):
 
 def test_table2_leaves_a_test_part_with_labels_alone(tiny_corpora, tmp_path):
     from began.sound_hashes import SoundHashes
-    from experiments.corpora.equal_sounds import read_sounds
+    from experiments.corpora.duplicates import read_sounds
 
     def list_parts(folder: Path) -> list[list[str]]:
         utterances = read_sounds(load("omg", folder), SoundHashes(tmp_path / "cache")).utterances

@@ -57,7 +57,7 @@ def test_the_correlation_of_several_runs_is_their_mean():
         lambda **words: figures.plot_recall(RECALLS, **words),
         lambda **words: figures.plot_speaker_emotions(RECALLS, **words),
         lambda **words: figures.plot_groups(RECALLS, "target", **words),
-        lambda **words: figures.plot_confidence(pd.DataFrame({"probability": [40], "accuracy": [50]}), **words),
+        lambda **words: figures.plot_reliability(pd.DataFrame({"probability": [40], "accuracy": [50]}), **words),
         lambda **words: figures.plot_search(trials(), **words),
         lambda **words: figures.plot_search_parameters(trials(), **words),
         lambda **words: figures.plot_validation_against_test(

@@ -1,4 +1,4 @@
-"""Hand-made features: what they are, and that openSMILE's are asked for where they cannot be computed."""
+"""Hand-crafted features: what they are, and that openSMILE's are asked for where they cannot be computed."""
 
 from __future__ import annotations
 

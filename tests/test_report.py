@@ -843,7 +843,7 @@ def test_errors_of_known_predictions():
     assert by_speaker["accuracy"].tolist() == [50, 75] and by_speaker["utterances"].tolist() == [2, 2]
     assert by_speaker["sd"].tolist() == pytest.approx([0, np.std([100, 50], ddof=1)])
     assert error_analysis.share_right(predictions).to_dict() == {"a": 1.0, "b": 0.0, "c": 0.5, "d": 1.0}
-    sure = error_analysis.confidence(predictions, n_bins=2)
+    sure = error_analysis.measure_reliability(predictions, n_bins=2)
     assert sure["predictions"].tolist() == [4, 4] and sure["accuracy"].tolist()[1] >= sure["accuracy"].tolist()[0]
     lengths = error_analysis.group_lengths(pd.Series([0.5, 1.5, 10.0]))
     assert lengths.astype(str).tolist() == ["< 1.5 s", "1.5–2 s", "≥ 4 s"]

@@ -17,7 +17,7 @@ from began.sound_hashes import SoundHashes
 from classifiers import head_parameters
 from experiments import robustness
 from experiments.corpora import open_corpus, synthetic
-from experiments.corpora.equal_sounds import read_sounds
+from experiments.corpora.duplicates import read_sounds
 from experiments.corpora.record import Corpus
 from experiments.evaluation import alterations
 from experiments.evaluation.alterations import ALTERATIONS
@@ -216,7 +216,7 @@ def test_a_head_is_adapted_as_predict_does(done, tiny_encoder, number, n_drawn):
     data, _ = prepare(on_altered("utterance_head", UNALTERED), corpus, settings)
     speakers = corpus.utterances["speaker"].to_numpy()
     first = np.flatnonzero(speakers == speakers[0])
-    others = data.chunks_of(np.flatnonzero(speakers != speakers[0]), copies=True)
+    others = data.chunks_of(np.flatnonzero(speakers != speakers[0]), augmented=True)
     job = head_job(data, "categorical", settings)
     parameters = head_parameters.resolve_parameters("categorical", kind=job.kind) | {"n_steps": 1}
     head = train_head(replace(job, parameters=parameters, seed=0, rows=others))
@@ -336,7 +336,7 @@ def test_no_classifier_has_heard_its_test_speaker(done, monkeypatch, tmp_path):
 
         return score
 
-    def number(*arguments):  # hand-made features bear the number of their utterance
+    def number(*arguments):  # hand-crafted features bear the number of their utterance
         data, trainer = real_prepare(*arguments)
         if data.features.ndim == 2:
             data.features[:, 0] = data.utterance

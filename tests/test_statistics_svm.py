@@ -53,8 +53,8 @@ def make_data() -> Data:
     utterance, number = np.divmod(np.arange(len(table) * N_COPIES), N_COPIES)
     noise = np.random.default_rng(0).standard_normal((len(utterance), 40, 1, len(NAMES)))
     shift = 0.2 * (table["label"] == "anger").to_numpy(np.float32)[utterance]
-    features, is_copy = (noise + shift[:, None, None, None]).astype(np.float16), number > 0
-    return Data(Corpus("noise", table, LABELS), features, utterance, is_copy, NAMES, np.zeros(len(utterance), bool))
+    features, is_augmented = (noise + shift[:, None, None, None]).astype(np.float16), number > 0
+    return Data(Corpus("noise", table, LABELS), features, utterance, is_augmented, NAMES, np.zeros(len(utterance), bool))
 
 
 def first_split(data: Data) -> Split:

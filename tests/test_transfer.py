@@ -128,8 +128,8 @@ def parts(corpora) -> dict[str, Data]:
         n = len(one.utterances)
         features = random.normal(mean, deviation, (n, 2)).astype(np.float32)
         copies = np.stack([features, features + 100], axis=1).reshape(2 * n, 2)
-        is_copy = np.arange(2 * n) % 2 == 1
-        made[name] = Data(one, copies, np.arange(2 * n) // 2, is_copy, is_altered=is_copy)
+        is_augmented = np.arange(2 * n) % 2 == 1
+        made[name] = Data(one, copies, np.arange(2 * n) // 2, is_augmented, is_altered=is_augmented)
     return made
 
 
@@ -139,11 +139,11 @@ def test_features_as_they_are_stay_as_they_are(corpora, parts, tmp_path):
     for name, row in together.utterances["utterance"].items():
         source = "emodb" if row.startswith("emodb") else "savee"
         before = parts[source]
-        wanted = before.features[before.chunks_of([before.corpus.utterances["utterance"].tolist().index(row)], copies=True)]
-        np.testing.assert_array_equal(plain.features[plain.chunks_of([name], copies=True)], wanted)
+        wanted = before.features[before.chunks_of([before.corpus.utterances["utterance"].tolist().index(row)], augmented=True)]
+        np.testing.assert_array_equal(plain.features[plain.chunks_of([name], augmented=True)], wanted)
         np.testing.assert_array_equal(plain.features[plain.scored_of([name])], wanted[:1])
         other = adapted["savee" if source == "emodb" else "emodb"]  # where this corpus is trained on
-        np.testing.assert_array_equal(other.features[other.chunks_of([name], copies=True)], wanted)
+        np.testing.assert_array_equal(other.features[other.chunks_of([name], augmented=True)], wanted)
 
 
 @pytest.mark.parametrize(("source", "target"), [("emodb", "savee"), ("savee", "emodb")])
@@ -159,7 +159,7 @@ def test_adapted_recordings_have_mean_and_spread_of_the_other_corpus(corpora, pa
     before = parts[target]
     shared = np.flatnonzero(before.corpus.utterances["label"].isin(LABELS))
     deviation = before.features[before.chunks_of(shared)].std(axis=0)
-    recording, copy = data.features[data.chunks_of(np.flatnonzero(together.utterances["corpus"] == target)[:1], copies=True)]
+    recording, copy = data.features[data.chunks_of(np.flatnonzero(together.utterances["corpus"] == target)[:1], augmented=True)]
     np.testing.assert_allclose((copy - recording) / moments[0][1], 100 / deviation, rtol=1e-4)
 
 
@@ -195,7 +195,7 @@ def test_without_labels_the_other_corpus_alone_is_trained_on(corpora, parts, tmp
     divided = divide(plain.corpus.utterances, "savee", [0, 1])
     for training, data in (("source", plain), ("adapted", adapted["savee"])):
         job = job_of(training, 0, data, divided)
-        np.testing.assert_array_equal(job.rows, data.chunks_of(divided.source, copies=True))
+        np.testing.assert_array_equal(job.rows, data.chunks_of(divided.source, augmented=True))
         assert [split.fold for split in job.splits] == ["savee0", "savee1", "savee2", "savee3"]
         np.testing.assert_array_equal(np.sort(data.utterance[np.concatenate(job.scored)]), divided.test)
         assert not data.is_altered[np.concatenate(job.scored)].any()
@@ -364,7 +364,7 @@ def test_recordings_that_have_changed_are_named(done, tmp_path, capsys):
 
 
 def test_recordings_that_change_meanwhile_are_named(done, tmp_path, capsys, monkeypatch):
-    """Hand-made features compare no hashes themselves: their scores would be of other sounds than those written down."""
+    """Hand-crafted features compare no hashes themselves: their scores would be of other sounds than those written down."""
     _, argv = done
     emodb, real = Path(shutil.copytree(argv[1], tmp_path / "EmoDB")), transfer_runs.prepare
     first, second = sorted((emodb / "wav").iterdir())[:2]

@@ -63,7 +63,7 @@ class Corpus:
         utterances: one row per utterance, sorted by `utterance`, with the columns `utterance` (unique), `path`, `speaker`
             and, where they apply, `label`, `arousal` in [0, 1], `valence` in [-1, 1], `split` (train, validation, test),
             `video`, `clip`, `subset`, `sex` (F, M), `text`; and `sound`, the hash of the samples, where they have been read
-            (`experiments.corpora.equal_sounds`).
+            (`experiments.corpora.duplicates`).
         labels: the classes, sorted.
         missing: utterances that the annotations name and the disk does not hold (`utterance`, `split`, `expected`), or None
             where a corpus cannot tell.

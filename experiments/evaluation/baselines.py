@@ -1,4 +1,4 @@
-"""What a frozen representation is compared with that needs no network: no learning, and hand-made features."""
+"""What a frozen representation is compared with that needs no network: no learning, and hand-crafted features."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -22,7 +22,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def prepare(condition: Condition, corpus: Corpus, settings: Settings) -> tuple[Data, Trainer]:
-    """Returns the data and the trainer of the method "majority", and of those with hand-made features."""
+    """Returns the data and the trainer of the method "majority", and of those with hand-crafted features."""
     if condition.method == "majority":
         return Data.of_utterances(corpus), predict_majority
     return compute_functionals(corpus, condition.front_end, condition.method), classify_functionals

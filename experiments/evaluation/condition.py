@@ -47,17 +47,19 @@ CORPUS_TITLES = {"savee": "SAVEE", "omg": "OMG-Emotion", "emodb": "EmoDB"}
 
 LEAKING = "LEAKING: chunks of one utterance lie in the training and in the test part"
 SPEAKERS_NORMALIZED = "all recordings of a speaker, the test speaker included, are standardised together, without their labels"
-SPACE_SEEN = "the ranges of the search were narrowed with a look at the test scores of four EmoDB speakers"
-DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen with a look at the test scores of four EmoDB speakers"
+SPACE_SEEN = "the ranges of the search were narrowed after seeing test scores of four EmoDB speakers"
+DEFAULT_HEAD_SEEN = "the parameters of the default head were chosen on test scores of four EmoDB speakers"
 SPEAKERS_ADAPTED = (
     "recordings of the test speaker, some or all of those that are tested on, were adapted to without their labels"
 )
-STATISTICS_SEEN = "the method was designed with the test scores of EmoDB in view"
-FRONT_END_SEEN = "the front end was designed with the test scores of EmoDB in view"
-LEVEL_SEEN = "keeping the level was chosen on the training parts of ten runs, which together hold every recording"
-FIRST_POINT_SEEN = "the search starts from settings that did well on one of the four speakers"
+STATISTICS_SEEN = "the method was designed after seeing test scores of EmoDB"
+FRONT_END_SEEN = "the front end was designed after seeing test scores of EmoDB"
+LEVEL_SEEN = (
+    "the front end that keeps the level was selected on the training parts of ten runs, which together contain every recording"
+)
+FIRST_POINT_SEEN = "one starting point of the search was tuned on one of the four speakers"
 UTTERANCE_SEEN = (
-    "pooling and front end were designed with the test scores of EmoDB in view, everything else was chosen on four of its ten "
+    "pooling and front end were designed after seeing test scores of EmoDB, everything else was chosen on four of its ten "
     "speakers"
 )
 
@@ -82,7 +84,7 @@ class Method:
 
 
 _CHUNKS, _WHOLE_UTTERANCES = ("chunk", "utterance"), ("recording", "utterance")  # levels
-_HAND_MADE = Method(options=("front_end",), needs_encoder=False, seen_on_emodb=FRONT_END_SEEN)
+_HAND_CRAFTED = Method(options=("front_end",), needs_encoder=False, seen_on_emodb=FRONT_END_SEEN)
 METHODS = {
     "utterance": Method(
         settings=("max_evals", "class_weight"),
@@ -105,9 +107,9 @@ METHODS = {
     "whole": Method(
         settings=("epochs", "tail", "pooling"), options=("learning_rate",), levels=_CHUNKS, seen_on_emodb=SPACE_SEEN
     ),
-    "functionals": _HAND_MADE,
-    "egemaps": _HAND_MADE,
-    "compare_2016": _HAND_MADE,
+    "functionals": _HAND_CRAFTED,
+    "egemaps": _HAND_CRAFTED,
+    "compare_2016": _HAND_CRAFTED,
     "majority": Method(needs_encoder=False),
 }
 """Name of a method -> what is known of it."""
@@ -145,7 +147,7 @@ class Condition:
         encoder: key of ENCODERS; empty: the file that the user names.
         initial_weights: take the encoder's architecture with its initial weights.
         features: what a head takes from the encoder, see `began.encoder.OUTPUTS`.
-        front_end: what the methods of ON_UTTERANCES, whatever their encoder was trained with, and those with hand-made
+        front_end: what the methods of ON_UTTERANCES, whatever their encoder was trained with, and those with hand-crafted
             features (`experiments.evaluation.functionals`) are fed with (`began.front_end`).
         hop_seconds: distance between the starts of two chunks.
         masked_copies: of every training chunk (SpecAugment), for a head.

@@ -40,7 +40,7 @@ class Data:
         corpus: labels, speakers and file names.
         features: float32, shape (n_chunks, *feature_shape).
         utterance: int64, shape (n_chunks,); row of the corpus' table that a chunk comes from.
-        is_copy: bool, shape (n_chunks,): altered copies of chunks, for training alone; None: there are none.
+        is_augmented: bool, shape (n_chunks,): altered copies of chunks, for training alone; None: there are none.
         statistics: where a "chunk" is a whole utterance, names of the columns of `features`
             (`began.utterance_encoder.name_statistics`); its copies are then scored with it, but for altered ones.
         is_altered: bool, shape (n_chunks,): which copies have noise; None where copies are not scored.
@@ -49,7 +49,7 @@ class Data:
     corpus: Corpus
     features: np.ndarray
     utterance: np.ndarray
-    is_copy: np.ndarray | None = None
+    is_augmented: np.ndarray | None = None
     statistics: np.ndarray | None = None
     is_altered: np.ndarray | None = None
 
@@ -76,10 +76,10 @@ class Data:
         """Which chunk, or which copy, of its utterance each one is, int, shape (n_chunks,), from 0."""
         return pd.Series(self.utterance).groupby(self.utterance).cumcount().to_numpy()
 
-    def chunks_of(self, utterances: np.ndarray, copies: bool = False) -> np.ndarray:
-        """Returns the positions of some utterances' chunks, and of their copies where they are asked for."""
+    def chunks_of(self, utterances: np.ndarray, augmented: bool = False) -> np.ndarray:
+        """Returns the positions of some utterances' chunks, and of their augmented copies where they are asked for."""
         chosen = np.isin(self.utterance, utterances)
-        return np.flatnonzero(chosen if copies or self.is_copy is None else chosen & ~self.is_copy)
+        return np.flatnonzero(chosen if augmented or self.is_augmented is None else chosen & ~self.is_augmented)
 
     def scored_of(self, utterances: np.ndarray) -> np.ndarray:
         """Returns the positions of what is scored of some utterances: their chunks, or they and their copies."""
@@ -156,7 +156,7 @@ def represent(condition: Condition, corpus: Corpus, settings: Settings) -> Data:
         return Data(corpus, first.features, first.utterance)  # mapped, not in memory
     utterance = np.concatenate([first.utterance, *(copy.utterance for copy in copies)])
     stacked = np.concatenate([first.features, *(copy.features for copy in copies)])
-    return Data(corpus, stacked, utterance, is_copy=np.arange(len(utterance)) >= len(first.utterance))
+    return Data(corpus, stacked, utterance, is_augmented=np.arange(len(utterance)) >= len(first.utterance))
 
 
 def open_encoder(condition: Condition, settings: Settings) -> FrozenEncoder | UtteranceEncoder:
@@ -199,7 +199,7 @@ def _represent_utterances(encoder: UtteranceEncoder, condition: Condition, corpu
     rows = features.reshape(-1, *features.shape[2:])  # a view: still mapped
     utterance, number = np.divmod(np.arange(len(rows)), features.shape[1])
     is_altered, names = number >= len(speeds), encoder.statistics
-    return Data(corpus, rows, utterance, is_copy=number > 0, is_altered=is_altered, statistics=names)
+    return Data(corpus, rows, utterance, is_augmented=number > 0, is_altered=is_altered, statistics=names)
 
 
 def show_embedding(files: Iterable, n_files: int | None = None) -> Iterable:

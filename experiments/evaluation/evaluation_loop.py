@@ -13,7 +13,7 @@ from began.errors import InputError, counted, printable
 from began.files import lock_folder
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, aggregate_chunks, evaluate_classification, evaluate_dimensions
-from experiments.corpora.equal_sounds import describe_copies, read_sounds, refuse_changed
+from experiments.corpora.duplicates import describe_duplicates, read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
@@ -44,9 +44,11 @@ def evaluate(conditions: Sequence[Condition], corpus: Corpus, settings: Settings
     """
     hashes = SoundHashes(settings.cache_dir)
     corpus = read_sounds(corpus, hashes)
-    if copies := describe_copies(corpus.utterances):
-        print("\n".join(f"note: {line}" for line in copies))
-        print("note: copies stay on one side of every split; what equals a test recording is not trained on")
+    if duplicates := describe_duplicates(corpus.utterances):
+        print("\n".join(f"note: {line}" for line in duplicates))
+        print(
+            "note: duplicates stay on one side of every split; training recordings identical to a test recording are left out"
+        )
     for condition in conditions:  # a split that cannot be made is refused before long work starts
         if not condition.chunk_split:
             for run in range(1, settings.runs + 1):
@@ -177,7 +179,7 @@ def _score_levels(data: Data, task: str, split: Split, chunk_scores: np.ndarray,
     scored = data.scored_of(split.test)
     rows = data.utterance[scored]
     if data.statistics is not None:
-        is_recording = ~data.is_copy[scored]
+        is_recording = ~data.is_augmented[scored]
         utterance_scores = aggregate_chunks(chunk_scores, rows, "mean", task)
         return {"recording": (rows[is_recording], chunk_scores[is_recording]), "utterance": (np.unique(rows), utterance_scores)}
     utterance_scores = aggregate_chunks(chunk_scores, rows, settings.pooling[task], task)

@@ -110,7 +110,7 @@ def _write(
         parameters=metadata["parameters"],
         epochs=metadata["best_epoch"] if data.statistics is None else 1,
         seed=seed,
-        rows=data.chunks_of(utterances, copies=True),
+        rows=data.chunks_of(utterances, augmented=True),
     )
     encoder = open_encoder(condition, settings)
     heads = [train_head(member).model for member in list_members(job, condition.ensemble_size)]
@@ -143,7 +143,7 @@ def _calibrate(
         return None
     parts = [(utterances[split.fitting], utterances[split.test]) for split in splits]
     jobs = [
-        replace(job, rows=data.chunks_of(fitting, copies=True), test_rows=data.scored_of(held_out))
+        replace(job, rows=data.chunks_of(fitting, augmented=True), test_rows=data.scored_of(held_out))
         for fitting, held_out in parts
     ]
     columns = choose_columns(job)

@@ -1,4 +1,4 @@
-"""Hand-made features of whole utterances: functionals, statistics over time of what phoneticians measure."""
+"""Hand-crafted features of whole utterances: functionals, statistics over time of what phoneticians measure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_missing_package(method: str) -> str | None:
 
 
 def compute_functionals(corpus: Corpus, front_end: str, method: str = "functionals") -> Data:
-    """Returns a corpus with hand-made features.
+    """Returns a corpus with hand-crafted features.
 
     Args:
         corpus: whose files are read.
@@ -42,7 +42,7 @@ def compute_functionals(corpus: Corpus, front_end: str, method: str = "functiona
 
     if find_missing_package(method):
         found, action = "no package opensmile", "install it: pip install opensmile"
-        raise InputError.about(f"hand-made features {method}", found, "it, for openSMILE's feature sets", action)
+        raise InputError.about(f"hand-crafted features {method}", found, "it, for openSMILE's feature sets", action)
     # openSMILE ends a process in which it has two threads, or TensorFlow beside it: it gets processes that have neither.
     kind, n_workers = ("processes", max(2, count_cores())) if method in OPENSMILE else ("threads", count_cores())
     paths = list(corpus.utterances["path"])

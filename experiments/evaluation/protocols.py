@@ -20,9 +20,9 @@ from experiments.evaluation.splits import (
     Split,
     check_split,
     complete_split,
-    find_copies,
     find_strata,
     first_of_each,
+    include_duplicates,
     require_members,
     require_two_speakers,
 )
@@ -174,7 +174,7 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
         if labels is not None:
             require_members(labels, n_folds, f"{n_folds} folds")
         folder = (KFold if labels is None else StratifiedKFold)(n_folds, **at_random)
-        folds = [find_copies(firsts[test], rows, utterances) for _, test in folder.split(firsts, labels)]
+        folds = [include_duplicates(firsts[test], rows, utterances) for _, test in folder.split(firsts, labels)]
     splits = []
     for number, test in enumerate(folds, start=1):
         random_state = int(np.random.default_rng([seed, number]).integers(2**31))
@@ -237,14 +237,16 @@ def _inner_folds(rows: np.ndarray, utterances: pd.DataFrame, random_state: int) 
     smallest = 0 if labels is None else int(np.unique(labels, return_counts=True)[1].min())
     fits = smallest >= 2
     splitter = StratifiedKFold(min(n_folds, smallest), **at_random) if fits else KFold(n_folds, **at_random)
-    held_out = [find_copies(firsts[part], rows, utterances) for _, part in splitter.split(firsts, labels if fits else None)]
+    held_out = [
+        include_duplicates(firsts[part], rows, utterances) for _, part in splitter.split(firsts, labels if fits else None)
+    ]
     return tuple(Inner(np.setdiff1d(rows, part), part) for part in held_out)
 
 
 def _stratified_pair(
     rows: np.ndarray, utterances: pd.DataFrame, random_state: int, fraction: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns some rows in two parts, copies of a sound together."""
+    """Returns some rows in two parts, duplicates together."""
     from sklearn.model_selection import train_test_split
 
     firsts = first_of_each(rows, utterances)
@@ -254,5 +256,5 @@ def _stratified_pair(
         if counts.min() < 2 or not len(counts) <= n_second <= len(firsts) - len(counts):
             strata = None  # too few utterances to have every class on both sides
     parts = train_test_split(firsts, test_size=fraction, random_state=random_state, stratify=strata)
-    first, second = (find_copies(part, rows, utterances) for part in parts)
+    first, second = (include_duplicates(part, rows, utterances) for part in parts)
     return first, second

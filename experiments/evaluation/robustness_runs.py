@@ -28,7 +28,7 @@ from began.startup import count_cores
 from classifiers.head_parameters import choose_statistics
 from classifiers.metrics import CATEGORICAL
 from classifiers.statistics_columns import ChosenColumns
-from experiments.corpora.equal_sounds import read_sounds, refuse_changed
+from experiments.corpora.duplicates import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED, Alteration
 from experiments.evaluation.baselines import make_classifier, score_classes
@@ -159,7 +159,7 @@ def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings
     job = head_job(own, CATEGORICAL, settings)
     job = replace(job, parameters=resolve_parameters(CATEGORICAL, kind=job.kind))
     jobs = [
-        replace(job, seed=draw_seed(settings.seed, run=1, fold=number), rows=own.chunks_of(split.fitting, copies=True))
+        replace(job, seed=draw_seed(settings.seed, run=1, fold=number), rows=own.chunks_of(split.fitting, augmented=True))
         for number, split in enumerate(splits)
     ]
     return [train_head(job) for job in tqdm(jobs, desc="training", unit="head")]

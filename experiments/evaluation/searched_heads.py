@@ -64,13 +64,13 @@ def search_and_train(
     losses, jobs = {}, []
     for number, split in enumerate(splits):
         seed = draw_seed(settings.seed, run_number, number)
-        rows, test_rows = data.chunks_of(split.fitting, copies=True), data.scored_of(split.test)
+        rows, test_rows = data.chunks_of(split.fitting, augmented=True), data.scored_of(split.test)
         final = replace(job, seed=seed, rows=rows, test_rows=test_rows)
         if not search and data.statistics is not None:  # the number of steps is a parameter
             jobs.append(replace(final, parameters=fixed))
             continue
         folds = [
-            replace(job, rows=data.chunks_of(inner.train, copies=True), validation_rows=data.scored_of(inner.validation))
+            replace(job, rows=data.chunks_of(inner.train, augmented=True), validation_rows=data.scored_of(inner.validation))
             for inner in split.inner
         ]
         result = search_head(

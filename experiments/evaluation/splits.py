@@ -1,8 +1,8 @@
 """What a split is, and the checks for leakage that each one passes before anything is trained.
 
 Recordings that hold the same sound (equal values in the column `sound`, where the table has it) stay on one side of a split.
-Where utterances are assigned at random, copies go where the first of them goes. Where the corpus decides, by speaker, video or
-an official split, and parts them, the test part stays whole, and what equals it is left out of the training part.
+Where utterances are assigned at random, duplicates go where the first of them goes. Where the corpus decides, by speaker, video
+or an official split, and parts them, the test part stays whole, and what equals it is left out of the training part.
 """
 
 import hashlib
@@ -62,8 +62,8 @@ def name_fold(fold: object) -> str:
 
 
 def complete_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
-    """Returns the split without copies on both sides, if it is sound (`check_split`)."""
-    return check_split(separate_copies(split, utterances), utterances, disjoint)
+    """Returns the split without duplicates on both sides, if it is sound (`check_split`)."""
+    return check_split(leave_out_duplicates(split, utterances), utterances, disjoint)
 
 
 def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = None) -> Split:
@@ -107,7 +107,7 @@ def check_split(split: Split, utterances: pd.DataFrame, disjoint: str | None = N
     return split
 
 
-def separate_copies(split: Split, utterances: pd.DataFrame) -> Split:
+def leave_out_duplicates(split: Split, utterances: pd.DataFrame) -> Split:
     """Returns the fold without training utterances that would bring a sound to both sides.
 
     Left out is what holds the sound of a test utterance; and of a sound on both sides of an inner fold, all but the first
@@ -127,7 +127,7 @@ def first_of_each(rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
     return rows[~utterances["sound"].iloc[rows].duplicated()] if "sound" in utterances else rows
 
 
-def find_copies(chosen: np.ndarray, rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
+def include_duplicates(chosen: np.ndarray, rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
     """Returns those of some rows that hold the sound of a chosen one."""
     sounds = utterances["sound"].to_numpy() if "sound" in utterances else np.arange(len(utterances))
     return rows[np.isin(sounds[rows], sounds[chosen])]

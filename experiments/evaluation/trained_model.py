@@ -148,7 +148,9 @@ def describe_warnings(
     is_same = description.get("corpus") in names
     n_known = int(corpus.utterances["sound"].str[:SHORT_HASH].isin(known).sum()) if isinstance(known, list) else 0
     if n_known:
-        lines.append(f"the model was trained on {n_known} of these {len(corpus.utterances)} recordings, and knows them")
+        lines.append(
+            f"the model was trained on {n_known} of these {len(corpus.utterances)} recordings, whose scores are optimistic"
+        )
     elif is_same and not (split == "test" and description.get("trained_on") == "training part"):
-        lines.append(f"the model was trained on {description['corpus']}: what it has been trained on it scores better on")
+        lines.append(f"the model was trained on {description['corpus']}: scores on its own training data are optimistic")
     return [printable(line) for line in lines]

@@ -25,7 +25,7 @@ from began.files import UNFINISHED, lock_folder
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL
 from classifiers.training import BLOCK
-from experiments.corpora.equal_sounds import read_sounds, refuse_changed
+from experiments.corpora.duplicates import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import make_classifier, score_classes
 from experiments.evaluation.condition import CORPUS_TITLES, SET_ASIDE, Condition
@@ -206,7 +206,7 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
         shared = np.flatnonzero(data.corpus.utterances["label"].isin(together.labels))
         position = np.full(len(data.corpus.utterances), -1)
         position[shared] = np.flatnonzero(together.utterances["corpus"] == name)
-        rows[name] = data.chunks_of(shared, copies=True)
+        rows[name] = data.chunks_of(shared, augmented=True)
         utterance[name] = position[data.utterance[rows[name]]]
         recordings = data.features[data.chunks_of(shared)].astype(np.float64)
         moments[name] = recordings.mean(axis=0), recordings.std(axis=0)
@@ -225,7 +225,7 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
         chosen = [of_corpus[rows[name]] for name, of_corpus in flags.items() if of_corpus is not None]
         return np.concatenate(chosen * 2) if chosen else None
 
-    is_copy = gather({name: data.is_copy for name, data in parts.items()})
+    is_augmented = gather({name: data.is_augmented for name, data in parts.items()})
     is_altered = gather({name: data.is_altered for name, data in parts.items()})
 
     def take(target: str) -> Data:
@@ -233,7 +233,7 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
         belongs = [
             np.where((name == target) == is_adapted, utterance[name], -1) for is_adapted in (False, True) for name in parts
         ]
-        return Data(together, features, np.concatenate(belongs), is_copy, first.statistics, is_altered)
+        return Data(together, features, np.concatenate(belongs), is_augmented, first.statistics, is_altered)
 
     return take(""), {name: take(name) for name in parts}
 
@@ -266,9 +266,9 @@ class Job(NamedTuple):
 
 def make_job(condition: Condition, data: Data, parts: Parts) -> Job:
     """Returns what a condition trains on and is tested on."""
-    rows = [] if condition.training == "alone" else [data.chunks_of(parts.source, copies=True)]
+    rows = [] if condition.training == "alone" else [data.chunks_of(parts.source, augmented=True)]
     if condition.shots:
-        labelled = data.chunks_of(parts.set_aside[: condition.shots], copies=True)
+        labelled = data.chunks_of(parts.set_aside[: condition.shots], augmented=True)
         rows.append(np.tile(labelled, max(1, round(len(parts.source) / condition.shots))))
     speakers = data.corpus.utterances["speaker"].to_numpy()[parts.test]
     splits = [Split(speaker, (), parts.test[speakers == speaker]) for speaker in np.unique(speakers)]

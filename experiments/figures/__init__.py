@@ -9,10 +9,10 @@ from experiments.figures.comparison import plot_ablations, plot_label_efficiency
 from experiments.figures.convergence import draw_pretraining, plot_convergence, plot_map, plot_spectrograms
 from experiments.figures.recognition import (
     plot_arousal_valence,
-    plot_confidence,
     plot_confusion,
     plot_groups,
     plot_recall,
+    plot_reliability,
     plot_speaker_emotions,
     plot_speakers,
 )

@@ -150,12 +150,14 @@ def plot_groups(groups: pd.DataFrame, column: str, xlabel: str = "", **options: 
     return figure
 
 
-def plot_confidence(table: pd.DataFrame, **options: Any) -> Figure:
+def plot_reliability(table: pd.DataFrame, **options: Any) -> Figure:
     """Draws accuracy by the probability that the head gave its answer; columns ``probability`` and ``accuracy`` in percent."""
     with make_figure((4.6, 4.4), **options) as (figure, axes):
-        axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
+        axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="perfect calibration")
         axes.plot(table["probability"], table["accuracy"], "o-", color=RED, label="measured")
-        axes.set(xlabel="probability of the prediction (%)", ylabel="right (%)", xlim=(0, 102), ylim=(0, 102), aspect="equal")
+        axes.set(
+            xlabel="probability of the prediction (%)", ylabel="accuracy (%)", xlim=(0, 102), ylim=(0, 102), aspect="equal"
+        )
         axes.legend(loc="upper left")
     return figure
 

@@ -40,7 +40,7 @@ def group_lengths(seconds: pd.Series) -> pd.Series:
     return pd.cut(seconds, [-np.inf, *edges, np.inf], right=False, labels=labels)
 
 
-def confidence(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
+def measure_reliability(predictions: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
     """Returns how often predictions, with one probability column per class, are right at which probability.
 
     One row for each of n_bins equally full bins: mean ``probability`` and ``accuracy`` in percent, number of ``predictions``.

@@ -1,4 +1,4 @@
-"""The table of altered recordings: accuracy, and in how many of them the answer changed."""
+"""The table of altered recordings: accuracy, and how many of them change the prediction."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from experiments.reporting.notes import join_notes
 from experiments.reporting.summary import RECALL, Results, select
 
 _ABOUT = (
-    "Accuracy of all utterances, and the share of them that get another answer than the recording as it is. One classifier per "
-    "speaker, with default parameters, was trained on the other speakers' recordings as they are; heads on whole utterances "
-    "average over speeds. The differences with their intervals over speakers are in robustness.csv."
+    "Accuracy of all utterances, and the share whose predicted class differs from that of the unaltered recording. One "
+    "classifier per speaker, with default parameters, was trained on the other speakers' recordings as they are; heads on "
+    "whole utterances average over speeds. The differences with their intervals over speakers are in robustness.csv."
 )
 _NUMBERS = [str(number) for number in ADAPTED_TO.values() if number]
 _DRAWN = f"{', '.join(_NUMBERS[:-1])} or {_NUMBERS[-1]}"

@@ -26,9 +26,9 @@ _SPREAD = (
     "Intervals are Student's t over speakers; they are not widened for the number of comparisons."
 )
 _READING = (
-    "A finding, not a claim about what the authors computed. With seven classes, binary accuracy is 85.7 % for predicting "
-    "nothing and 1 − 2(1 − a)/7 for confident predictions of accuracy a. Distance: the mean absolute difference to the paper's "
-    "numbers, in points."
+    "The paper does not define its accuracy; this shows which definition comes closest. Over seven one-vs-rest outputs, binary "
+    "accuracy is 85.7 % if no class is ever predicted, and 1 − 2(1 − a)/7 for one-hot predictions of accuracy a. Distance: the "
+    "mean absolute difference to the paper's numbers, in points."
 )
 _LEVELS_IN_WORDS = (
     "Levels: `chunk`, one second; `recording`, an utterance in a single pass; `utterance`, the scores of an utterance averaged "
@@ -39,8 +39,9 @@ COLUMNS = {
     "table1_savee": "Accuracy of each speaker's test utterances; each model is trained on one speaker.",
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
     "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the speakers' accuracies.",
-    "ablations": "EmoDB as in Table 3, SAVEE as in Table 1; runs averaged: the accuracy of the mean scores of all runs. Every "
-    "encoder was trained, or its initial weights were drawn, once: no interval here tells how others would differ.",
+    "ablations": "EmoDB as in Table 3, SAVEE as in Table 1; runs averaged: accuracy after averaging each utterance's "
+    "probabilities over runs. Intervals are over speakers, for one encoder each; encoder_seeds.md adds the variation between "
+    "encoders.",
 }
 """What the columns of a table are."""
 

@@ -15,11 +15,11 @@ from experiments.reporting.summary import RECALL, Results, select
 _ABOUT = (
     "Means over the speakers that are tested on, with their 95 % intervals, of accuracy and unweighted average recall (UAR), "
     "over the classes that both corpora have. Nothing is searched: parameters are the defaults, which were chosen on EmoDB. "
-    f"Every run sets {SET_ASIDE} utterances of the corpus that is tested on aside, from all of its speakers and as evenly "
-    "over the classes as possible. The labelled ones are the first of them; all rows are tested on the same others. Beside the "
-    "other corpus, labelled utterances are repeated until they weigh as much as it does. “Adapted”: the mean and the spread of "
-    "the recordings are brought to those of the other corpus, without their labels. Pooled scores, spreads over runs, and "
-    "differences paired over the speakers are in transfer.csv."
+    f"Every run sets {SET_ASIDE} utterances of the target corpus aside, from all of its speakers and as evenly over the "
+    "classes as possible. The labelled ones are the first of them; all rows are tested on the same others. Where both corpora "
+    "are trained on, the labelled target utterances are oversampled to the size of the source corpus. “Adapted”: features of "
+    "the target corpus are shifted and scaled to the mean and standard deviation of the source corpus, without labels. Pooled "
+    "scores, spreads over runs, and differences paired over the speakers are in transfer.csv."
 )
 _WORDS = {"source": "{source}", "adapted": "{source}, adapted", "alone": "{target} alone"}
 _SCORES = {"accuracy": "accuracy", "uar": RECALL}

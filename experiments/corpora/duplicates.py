@@ -1,4 +1,4 @@
-"""Recordings that hold the same sound, sample for sample: a copy on the other side of a split is known before it is tested.
+"""Recordings that hold the same sound, sample for sample: across a split, they would be known before they are tested.
 
 Published corpora have them, and a folder that was unpacked into itself. Containers do not count, see `began.audio.hash_sound`;
 what was cut, filtered or resampled is another sound.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COMPARED = ("speaker", "label", "split", "arousal", "valence")
-"""Columns in which a recording and its copy should agree."""
+"""Columns in which a recording and its duplicate should agree."""
 
 
 def read_sounds(corpus: Corpus, hashes: SoundHashes) -> Corpus:
@@ -46,17 +46,17 @@ def refuse_changed(corpus: Corpus, hashes: SoundHashes) -> None:
         )
 
 
-def find_copies(utterances: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
-    """Returns what is there more than once: columns in which the copies differ -> one text per sound, `FILE = FILE`.
+def find_duplicates(utterances: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
+    """Returns what is there more than once: columns in which the duplicates differ -> one text per sound, `FILE = FILE`.
 
     Args:
         utterances: a corpus' table with the column `sound`.
     """
     found: dict[tuple[str, ...], list[str]] = {}
     compared = [column for column in COMPARED if column in utterances]
-    for _, copies in utterances[utterances.duplicated("sound", keep=False)].groupby("sound", sort=False):
-        differing = tuple(column for column in compared if copies[column].nunique(dropna=False) > 1)
-        found.setdefault(differing, []).append(" = ".join(_name(row, differing) for row in copies.to_dict("records")))
+    for _, same in utterances[utterances.duplicated("sound", keep=False)].groupby("sound", sort=False):
+        differing = tuple(column for column in compared if same[column].nunique(dropna=False) > 1)
+        found.setdefault(differing, []).append(" = ".join(_name(row, differing) for row in same.to_dict("records")))
     return found
 
 
@@ -65,15 +65,15 @@ def _name(row: Mapping[str, Any], columns: tuple[str, ...]) -> str:
     return printable(row["path"]) + (f" ({values})" if values else "")
 
 
-def describe_copies(utterances: pd.DataFrame, list_differing: bool = False) -> list[str]:
-    """Returns one line per kind of copies: how many recordings are there more than once, and some of them.
+def describe_duplicates(utterances: pd.DataFrame, list_differing: bool = False) -> list[str]:
+    """Returns one line per kind of duplicates: how many recordings are there more than once, and some of them.
 
     Args:
         utterances: a corpus' table with the column `sound`.
-        list_differing: give each recording whose copies differ in something a line of its own.
+        list_differing: give each recording whose duplicates differ in something a line of its own.
     """
     lines = []
-    for differing, texts in sorted(find_copies(utterances).items()):
+    for differing, texts in sorted(find_duplicates(utterances).items()):
         kind = "there more than once" + (f", with different {' and '.join(differing)}" if differing else "")
         if differing and list_differing:
             lines += [f"the same sound is {kind}: {text}" for text in texts]
