@@ -66,6 +66,11 @@ class Recording:
     def __fspath__(self) -> str:
         return self._path
 
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return sum(map(len, self._mono)) / self._sample_rate
+
     def play(self, speed: float) -> list[np.ndarray]:
         """Returns the blocks that `stream_audio` yields."""
         if speed not in self._played:
@@ -92,6 +97,15 @@ def load_recording(path: StrPath) -> StrPath | Recording:
         return Recording(path, file, mono)
 
 
+def measure_seconds(path: StrPath) -> float:
+    """Returns how long a sound file is; it is read where neither header nor frames tell."""
+    if isinstance(path, Recording):
+        return path.seconds
+    with open_audio(path) as file:
+        n_samples = file.frames if file.frames < UNKNOWN else sum(map(len, read_blocks(file)))
+        return float(n_samples / file.samplerate)
+
+
 def hash_sound(path: StrPath, on_block: Callable[[int, np.ndarray], None] | None = None) -> str:
     """Returns the SHA-256, in hexadecimal, of what a sound file plays: its sample rate, and its samples mixed down to mono.
 
@@ -100,7 +114,8 @@ def hash_sound(path: StrPath, on_block: Callable[[int, np.ndarray], None] | None
 
     Args:
         path: see `stream_audio`, also for errors.
-        on_block: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels).
+        on_block: is given the file's rate in Hz, and each block as it lies in the file, float32, shape (n_samples, n_channels);
+            not of what is in memory.
     """
     if isinstance(path, Recording):
         return path.sound_hash

@@ -8,7 +8,7 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from began.arrays import open_npy, write_npy
-from began.audio import hash_sound, load_recording
+from began.audio import Recording, hash_sound, load_recording
 from began.errors import InputError, name_cause, printable, raise_resource_error
 from began.files import StrPath, is_file, is_there, lock_folder, shorten, write_text
 from began.find_sounds import list_files
@@ -152,13 +152,20 @@ def start_ahead(jobs: Iterator[Future], n_ahead: int) -> Iterator[Future]:
 
 def _read_spectrograms(path: StrPath, config: SpectrogramConfig, stop: threading.Event) -> tuple[np.ndarray, tuple[State, str]]:
     """Returns the chunks of a file, and which sound it holds."""
+
+    def go_on(*_: object) -> None:
+        if stop.is_set():
+            raise CancelledError
+
     state, held = read_file_state(path), load_recording(path)
-    sound = hash_sound(held)  # before the chunks are read: a change in between is found later
+    sound = hash_sound(held, go_on)
     blocks = [np.zeros((0, config.n_bins, config.n_frames), "<f2")]
     for chunks in stream_chunks(held, config.front_end, tail=TAIL):
-        if stop.is_set():
-            break
+        go_on()
         blocks.append(compute_spectrograms(chunks, config, dtype="<f2"))
+    if not isinstance(held, Recording) and read_file_state(path) != state:  # it was read twice
+        found, expected = "a recording that was changed since the start", "it to stay as it is meanwhile"
+        raise InputError.about(path, found, expected, "start again")
     return blocks[-1] if len(blocks) <= 2 else np.concatenate(blocks), (state, sound)
 
 

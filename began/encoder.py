@@ -178,9 +178,9 @@ def _pool(blocks: list[Any]) -> list[Any]:
 def mel_filters(n_bins: int) -> np.ndarray:
     """Returns triangular mel filters, each summing to 1: float32, shape (n_bins, N_MEL_BANDS), for bins from 0 to 8 kHz.
 
-    A band narrower than a bin takes the bin at its centre. Bins are placed at multiples of the block's stride; the true centre
-    of what they see lies up to 109 Hz higher (512 bins), for convolutions of stride 2 pad an even size at its end alone.
-    Training and use share this.
+    A band that no bin falls into takes the bin nearest its centre. Bins are placed at multiples of the block's stride; the true
+    centre of what they see lies up to 109 Hz higher (512 bins), for convolutions of stride 2 pad an even size at its end
+    alone. Training and use share this.
     """
     import librosa
 

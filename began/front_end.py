@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, Recording, stream_audio
+from began.audio import SAMPLE_RATE, Recording, measure_seconds, stream_audio
 from began.chunks import CHUNK_SAMPLES, chunk_blocks
 from began.errors import InputError
 from began.files import StrPath
 from began.media_fragments import describe_path
-from began.sound_file import measure_seconds
 
 FRONT_ENDS = ("literal", "trimmed", "normalized")
 

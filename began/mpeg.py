@@ -1,4 +1,4 @@
-"""MPEG audio (MP3 and its older layers): its frames by their headers, and a header for streams that lack their first frame."""
+"""MPEG audio (MP3 and its older layers): its frames by their headers, and the tag with their number where it is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _KILOBITS = (  # of MPEG 1: layers III, II, I; of MPEG 2 and 2.5: layers III and
 
 
 def complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None = None) -> tuple[bytes, int]:
-    """Counts the frames. Source: the tag that Xing and LAME write in place of the first frame holds that count.
+    """Returns a first frame that holds the number of frames, where the file has none, and where the rest starts.
+
+    It is the tag that Xing and LAME write.
 
     Args:
         at, end: where the frames, and tags in front of them, start and end; in a file of nothing else, at its end.

@@ -122,13 +122,6 @@ def open_audio(path: StrPath) -> Iterator[SoundFile]:
         raise InputError.about(path, found, "a readable sound file", "check its permissions") from error
 
 
-def measure_seconds(path: StrPath) -> float:
-    """Returns how long a sound file is; it is read where neither header nor frames tell."""
-    with open_audio(path) as file:
-        n_samples = file.frames if file.frames < UNKNOWN else sum(map(len, read_blocks(file)))
-        return float(n_samples / file.samplerate)
-
-
 def read_blocks(file: SoundFile, max_seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
     """Yields the samples of an open file, float32, shape (n_samples, n_channels), as long as there are any."""
     n_samples = min(count_block(file, max_seconds), max(1, file.frames))
@@ -137,4 +130,5 @@ def read_blocks(file: SoundFile, max_seconds: float = BLOCK_SECONDS) -> Iterator
 
 
 def count_block(file: SoundFile, max_seconds: float) -> int:
+    """Returns how many samples are read at once: at most so many seconds, and fewer of many channels."""
     return max(1, min(round(max_seconds * file.samplerate), BLOCK_VALUES // file.channels))

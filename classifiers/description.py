@@ -11,7 +11,6 @@ from began.keras_file import read_attached_json
 from began.spectrogram import SpectrogramConfig
 from classifiers.head_parameters import KINDS, SECOND, UTTERANCE, resolve_parameters
 from classifiers.metrics import AGGREGATIONS, CATEGORICAL, TASKS
-from classifiers.prediction import Prediction as Prediction
 
 EXPECTED = "model.keras as the tables write it"
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WARM_UP_STEPS = 50
 
-BLOCK = 256
+CHUNKS_AT_ONCE = 256
 """Chunks in memory at a time while they are measured."""
 
 VARIANCE_FLOOR = 1e-3
@@ -68,7 +68,7 @@ def measure_normalization(features: Any, rows: np.ndarray | None = None) -> tupl
     """
     shape = layered_shape(features.shape[1:])
     rows = np.arange(len(features)) if rows is None else np.asarray(rows)
-    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+    blocks = [rows[start : start + CHUNKS_AT_ONCE] for start in range(0, len(rows), CHUNKS_AT_ONCE)]
     count = max(len(rows) * shape[1], 1)
     total, squares = np.zeros((2, shape[0], shape[2]))
     for part in blocks:

@@ -71,7 +71,7 @@ def _check_lengths(name: str, target: np.ndarray, prediction: np.ndarray, unit: 
 def binary_accuracy(target: np.ndarray, scores: np.ndarray) -> float:
     """Mean over all class outputs of the agreement of "score above 0.5" with the one-hot target.
 
-    With K classes, predicting nothing scores 1 - 1/K (85.7 % for seven), and confident predictions of accuracy a
+    With K classes, never predicting a class scores 1 - 1/K (85.7 % for seven), and one-hot predictions of accuracy a
     score 1 - 2 (1 - a) / K.  Source: Keras' metric `accuracy` under binary cross-entropy.
 
     Args:

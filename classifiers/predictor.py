@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, load_recording
+from began.audio import SAMPLE_RATE, load_recording, measure_seconds
 from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import StrPath, write_atomically
@@ -26,7 +26,6 @@ from began.keras_file import attach_json
 from began.media_fragments import describe_path
 from began.network_file import load_network
 from began.representation import batch_chunks
-from began.sound_file import measure_seconds
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from began.utterance_encoder import UtteranceEncoder, pool_bands
 from classifiers.calibration import UNSURE_BELOW

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from began.audio import SAMPLE_RATE, load_recording
+from began.audio import SAMPLE_RATE, load_recording, measure_seconds
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError, counted
 from began.files import StrPath
 from began.front_end import Speech, locate_speech, measure_remaining_gain, measure_speech_seconds, stream_windows
 from began.media_fragments import describe_path
-from began.sound_file import measure_seconds
 from began.spectrogram import SpectrogramConfig, stream_spectrogram
 from began.utterance_encoder import UtteranceEncoder, run_on_any_length
 from classifiers.calibration import measure_distances
@@ -113,8 +112,8 @@ def predict_utterances(
     """
     for path in map(Path, paths):
         try:
-            seconds = measure_seconds(path)
             held = load_recording(path)
+            seconds = measure_seconds(held)
             speech = locate_speech(held, reader.config.front_end)
             scores, distance = reader.score_file(held)
             if not np.isfinite(scores).all():

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from began import published_networks
+from began.audio import measure_seconds
 from began.command_line import run_script
 from began.encoder import read_config
 from began.errors import InputError, counted, printable
 from began.files import check_writable, is_there, write_atomically
 from began.find_sounds import find_sounds
 from began.front_end import FRONT_ENDS
-from began.sound_file import measure_seconds
 from began.startup import start_backend
 from began.utterance_encoder import SPREAD
 from began.utterance_features import FEATURES, HOP_SECONDS, WINDOW_SECONDS, UtteranceFeatures, choose_windows, open_features

@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from began.audio import measure_seconds
 from began.command_line import run_script
 from began.distributed import Cluster
 from began.encoder import read_training
@@ -34,7 +35,6 @@ from began.errors import InputError, counted, printable
 from began.files import lock_folder
 from began.front_end import FRONT_ENDS
 from began.pretraining_settings import AUTO, FLOAT32, PRECISIONS, PretrainingSettings
-from began.sound_file import measure_seconds
 from began.spectrogram import MAGNITUDES, SpectrogramConfig
 from began.startup import BACKENDS, choose_backend
 from experiments.corpora import introduce, librispeech, unlabelled

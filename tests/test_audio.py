@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from began import audio
-from began.audio import hash_sound, load_recording, read_audio, stream_audio
+from began.audio import hash_sound, load_recording, measure_seconds, read_audio, stream_audio
 from began.chunks import CHUNK_SAMPLES, TAILS, chunk_blocks, cut_chunks
 from began.errors import InputError
 from began.front_end import stream_chunks
 from began.media_fragments import name_part
 from began.mpeg import measure_mpeg_frame
-from began.sound_file import measure_seconds
 from experiments.corpora.folders import probe, try_each
 
 

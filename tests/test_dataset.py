@@ -7,6 +7,8 @@ import itertools
 import json
 import os
 import shutil
+import threading
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +106,29 @@ def test_bad_file_stops_without_half_a_shard(tmp_path, speech_files, small_confi
     with pytest.raises(InputError, match="bad.flac"):
         prepare_chunk_store([*speech_files, bad], tmp_path / "store", small_config)
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [".lock", "store.json"]
+
+
+def test_a_long_recording_that_changes_between_its_hash_and_its_chunks_is_refused(tmp_path, small_config, monkeypatch):
+    path, real = tmp_path / "long.wav", dataset.hash_sound
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 61 * 16_000), 16_000)
+
+    def hash_and_change(*arguments: object) -> str:
+        sound = real(*arguments)
+        rewrite(path)
+        return sound
+
+    monkeypatch.setattr(dataset, "hash_sound", hash_and_change)
+    with pytest.raises(InputError, match=r"long\.wav: found a recording that was changed since the start"):
+        prepare_chunk_store([path], tmp_path / "store", small_config)
+    assert not list((tmp_path / "store").glob("shard*"))
+
+
+def test_where_another_file_is_bad_a_long_one_is_not_read_to_its_end(tmp_path, small_config):
+    path, stop = tmp_path / "long.wav", threading.Event()
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 61 * 16_000), 16_000)
+    stop.set()
+    with pytest.raises(CancelledError):
+        dataset._read_spectrograms(path, small_config, stop)
 
 
 def test_other_settings_or_files_are_refused(tmp_path, speech_files, small_config):

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from began.audio import hash_sound, read_audio
+from began.audio import hash_sound, measure_seconds, read_audio
 from began.command_line import run_script
 from began.errors import InputError
 from began.media_fragments import name_channel, name_part, split_channel
-from began.sound_file import measure_seconds
 from classifiers import predict
 from classifiers.grouping import choose_channels, group_by_speaker, name_source
 

@@ -60,7 +60,7 @@ def test_normalization_is_per_bin_and_channel_and_inside_the_model(features, mon
     rows = np.arange(5, 25)
     mean, variance = heads.measure_normalization(features, rows)
     with monkeypatch.context() as patch:
-        patch.setattr(heads, "BLOCK", 7)
+        patch.setattr(heads, "CHUNKS_AT_ONCE", 7)
         assert heads.measure_normalization(features, rows)[0] == pytest.approx(mean)
     assert mean == pytest.approx(features[rows].mean(axis=(0, 2)), abs=1e-4)
     assert variance == pytest.approx(features[rows].var(axis=(0, 2)), rel=1e-4)

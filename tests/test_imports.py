@@ -135,6 +135,11 @@ def test_onednn_is_on_unless_the_user_says_otherwise(given, expected):
     assert outcome.stdout.strip() == expected, outcome.stderr
 
 
+def test_no_module_of_a_forbidden_name():
+    """House style: a module is named after its role."""
+    assert not [path for path in FILES if path.stem in ("utils", "helpers", "misc", "common", "data2", "manager")]
+
+
 @pytest.mark.parametrize("script", ["experiments.table1_savee", "experiments.table2_omg", "experiments.table3_emodb"])
 def test_defaults_are_the_papers(script):
     module = importlib.import_module(script)

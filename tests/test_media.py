@@ -13,11 +13,10 @@ import soundfile
 from scipy.signal import stft
 
 from began import audio, media
-from began.audio import hash_sound, load_recording, read_audio, stream_audio
+from began.audio import hash_sound, load_recording, measure_seconds, read_audio, stream_audio
 from began.errors import InputError, printable
 from began.find_sounds import AUDIO_SUFFIXES
 from began.media_fragments import name_part
-from began.sound_file import measure_seconds
 
 SECONDS = 3
 KINDS = {

@@ -291,22 +291,25 @@ def test_the_processor_is_named_with_its_flags(monkeypatch, flag):
 
 
 @pytest.mark.parametrize(
-    ("flag", "n_steps", "gain", "expected", "reason"),
+    ("flag", "n_replicas", "n_steps", "gain", "expected", "reason"),
     [
-        ("amx_bf16", 9, 2.0, MIXED, "a step in mixed_bfloat16 is 2.00 times as fast as in float32"),
-        ("amx_bf16", 9, 1.05, FLOAT32, "a step in mixed_bfloat16 is 1.05 times as fast as in float32"),
-        ("amx_bf16", 8, None, FLOAT32, "measuring does not pay for 8 steps"),
-        ("", 9, None, FLOAT32, NONE),
+        ("amx_bf16", 1, 9, 2.0, MIXED, "a step in mixed_bfloat16 is 2.00 times as fast as in float32"),
+        ("amx_bf16", 1, 9, 1.05, FLOAT32, "a step in mixed_bfloat16 is 1.05 times as fast as in float32"),
+        ("amx_bf16", 1, 8, None, FLOAT32, "measuring does not pay for 8 steps"),
+        ("amx_bf16", 2, 9, None, FLOAT32, "on several devices, which could choose differently"),
+        ("", 1, 9, None, FLOAT32, NONE),
     ],
 )
-def test_auto_takes_the_faster_and_measures_only_where_it_may_pay(store, monkeypatch, flag, n_steps, gain, expected, reason):
+def test_auto_takes_the_faster_and_measures_only_where_it_may_pay(
+    store, monkeypatch, flag, n_replicas, n_steps, gain, expected, reason
+):
     monkeypatch.setattr(precision, "find_bfloat16", lambda: flag)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
     monkeypatch.setattr(precision, "MIN_STEPS", 9)
     monkeypatch.setattr(precision, "measure_gain", lambda build, batch: 1 / (1 / gain))
     settings = PretrainingSettings(**SMALL, precision=AUTO)
     measure = functools.partial(pretraining._measure_precision, settings, store, str)
-    assert precision.settle_precision(None, AUTO, 1, n_steps, measure) == (expected, reason)
+    assert precision.settle_precision(None, AUTO, n_replicas, n_steps, measure) == (expected, reason)
 
 
 def test_a_training_says_its_precision_and_goes_on_in_it(store, tmp_path, monkeypatch):

@@ -314,7 +314,7 @@ def test_the_test_part_stays_whole_and_its_copies_are_not_trained_on():
     assert set(range(60)) - set(split.fitting) == {0, 7}
 
 
-def test_copies_do_not_make_a_class_large_enough():
+def test_duplicates_do_not_make_a_class_large_enough():
     table = make_table(1, per_class=1)
     table = pd.concat([table.assign(utterance=table["utterance"] + copy, sound=table["utterance"]) for copy in "abc"])
     table = table.reset_index(drop=True)

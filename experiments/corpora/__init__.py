@@ -1,8 +1,7 @@
 """One module per corpus, each in the same order: description, citation, licence, how to obtain it, names, `load`."""
 
-import os
-
 from began.errors import InputError
+from began.files import StrPath
 from experiments.corpora import emodb, librispeech, manifest_file, omg, savee
 from experiments.corpora.folders import check_audio
 from experiments.corpora.record import Corpus
@@ -10,7 +9,7 @@ from experiments.corpora.record import Corpus
 CORPORA = {module.NAME: module for module in (librispeech, savee, omg, emodb, manifest_file)}
 
 
-def load(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corpus:
+def load(name: str, data_dir: StrPath, **options: object) -> Corpus:
     """Returns a corpus as it lies on the disk: paths and labels, no audio.
 
     Args:
@@ -32,7 +31,7 @@ def describe_corpus(name: str) -> str:
     return f"{corpus.DESCRIPTION}\nLicence: {corpus.LICENCE}{cite}"
 
 
-def open_corpus(name: str, data_dir: str | os.PathLike[str], **options: object) -> Corpus:
+def open_corpus(name: str, data_dir: StrPath, **options: object) -> Corpus:
     """Prints what a corpus holds, and what to know about it, then returns it with its sound files checked, which may take long.
 
     Raises:

@@ -1,9 +1,9 @@
 """The Berlin Database of Emotional Speech (EmoDB): ten German actors, seven emotions (paper, Table 3)."""
 
-import os
 import re
 from pathlib import Path
 
+from began.files import StrPath
 from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
 
@@ -64,7 +64,7 @@ def list_published() -> tuple[str, ...]:
 _FILE_NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFNT])([a-z])\.(?:wav|flac)", re.IGNORECASE)
 
 
-def load(data_dir: str | os.PathLike[str]) -> Corpus:
+def load(data_dir: StrPath) -> Corpus:
     """Returns EmoDB's utterances with speaker, sex, sentence and emotion, taken from the file names.
 
     Args:

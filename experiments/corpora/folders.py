@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 from began.audio import UNBOUNDED, hash_sound, is_silent
 from began.containers import UNKNOWN
 from began.errors import InputError, counted, printable, raise_resource_error
-from began.files import describe_no_file, is_file, shorten
+from began.files import StrPath, describe_no_file, is_file, shorten
 from began.find_sounds import walk_files
 from began.sound_file import open_audio, read_blocks
 from experiments.corpora.record import Corpus
@@ -35,7 +34,7 @@ def refuse_problems(headline: str, problems: Sequence[str]) -> None:
         raise InputError.listing(headline, problems)
 
 
-def open_folder(data_dir: str | os.PathLike[str], title: str, how_to_obtain: str = "") -> Path:
+def open_folder(data_dir: StrPath, title: str, how_to_obtain: str = "") -> Path:
     """Returns `data_dir` as a path, after checking that it is a readable folder with something in it.
 
     Raises:
@@ -58,9 +57,7 @@ def _unreadable(folder: object, error: OSError) -> InputError:
     return InputError.about(printable(folder), found, "a readable folder", "check its permissions")
 
 
-def find_corpus(
-    data_dir: str | os.PathLike[str], title: str, layout: str, how_to_obtain: str, find: Callable[[Path], Found]
-) -> Found:
+def find_corpus(data_dir: StrPath, title: str, layout: str, how_to_obtain: str, find: Callable[[Path], Found]) -> Found:
     """Returns what `find` finds in a folder.
 
     Args:

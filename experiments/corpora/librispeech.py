@@ -1,13 +1,12 @@
 """LibriSpeech: read English speech without emotion labels, on which the BEGAN is pre-trained (paper, section 3.1)."""
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from began.errors import InputError, counted, printable
-from began.files import shorten
+from began.files import StrPath, shorten
 from began.find_sounds import SUFFIXES
 from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus
@@ -41,7 +40,7 @@ _SPLIT = {"train": "train", "dev": "validation", "test": "test"}
 FILE_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(?:flac|wav)", re.IGNORECASE)
 
 
-def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None) -> Corpus:
+def load(data_dir: StrPath, subsets: Sequence[str] | None = None) -> Corpus:
     """Returns the utterances of one or more LibriSpeech subsets with speaker, subset, split and the speaker's sex.
 
     The speaker is taken from the file name, which stays right where folders were renamed; the sex from SPEAKERS.TXT, and

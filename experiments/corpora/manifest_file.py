@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from began.audio import measure_seconds
 from began.errors import InputError, counted, name_cause, printable, raise_resource_error
-from began.files import describe_no_file, is_file, is_folder, shorten
+from began.files import StrPath, describe_no_file, is_file, is_folder, shorten
 from began.media_fragments import name_part, split_part
-from began.sound_file import measure_seconds
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
 
@@ -47,7 +47,7 @@ Span = tuple[float, float]
 _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "text", "start", "end")
 
 
-def load(data_dir: str | os.PathLike[str], *, unlabelled: bool = False) -> Corpus:
+def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     """Returns the recordings that a CSV file names, or a Parquet file of the same columns.
 
     Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it; a column

@@ -1,6 +1,5 @@
 """The One-Minute-Gradual Emotion corpus (OMG-Emotion): monologues from videos, rated by utterance (paper, Table 2)."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from began.errors import InputError, printable
-from began.files import shorten
+from began.files import StrPath, shorten
 from experiments.corpora import folders
 from experiments.corpora.record import Corpus, build_corpus
 
@@ -41,9 +40,7 @@ _UTTERANCE = re.compile(r"(utterance_\d+)(?:\.mp4)?", re.IGNORECASE)
 _FLAT = re.compile(r"(.+)-(utterance_\d+)(?:\.mp4)?", re.IGNORECASE)
 
 
-def load(
-    data_dir: str | os.PathLike[str], annotations_dir: str | os.PathLike[str] | None = None, unlabelled: bool = False
-) -> Corpus:
+def load(data_dir: StrPath, annotations_dir: StrPath | None = None, unlabelled: bool = False) -> Corpus:
     """Returns OMG-Emotion's utterances with emotion, arousal, valence and the official split.
 
     `video` is the source link's identifier, which also stands for the speaker: one link can hold many of the CSV's own
@@ -125,7 +122,7 @@ def describe_neighbours(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def read_annotations(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_annotations(folder: StrPath) -> list[dict[str, Any]]:
     """Returns the official CSV files' rows: `utterance` (VIDEO/utterance_N), `split`, `video`, `clip`, `link`, `start`,
     `end` (seconds), `arousal`, `valence` and `label` (None without labels).
 

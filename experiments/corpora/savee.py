@@ -1,10 +1,10 @@
 """The Surrey Audio-Visual Expressed Emotion corpus (SAVEE): four English men, seven emotions (paper, Table 1)."""
 
 import functools
-import os
 import re
 from pathlib import Path
 
+from began.files import StrPath
 from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Corpus, build_corpus
 
@@ -33,7 +33,7 @@ def list_published() -> tuple[str, ...]:
     return tuple(sorted(f"{speaker}_{take}" for speaker in SPEAKERS for take in takes))
 
 
-def load(data_dir: str | os.PathLike[str]) -> Corpus:
+def load(data_dir: StrPath) -> Corpus:
     """Returns SAVEE's utterances with speaker and emotion, taken from the file names.
 
     Args:

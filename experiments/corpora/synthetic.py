@@ -6,7 +6,6 @@ tilt. It is meant for demonstrations and tests: scores on it say that the progra
 """
 
 import itertools
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from began.audio import SAMPLE_RATE
+from began.files import StrPath
 from experiments.corpora import emodb
 from experiments.corpora.record import SYNTHETIC_MARKER
 
@@ -174,7 +174,7 @@ def write_utterances(
 
 
 def write_librispeech(
-    folder: str | os.PathLike[str],
+    folder: StrPath,
     n_speakers: int = 8,
     n_utterances: int = 10,
     seconds: float = 6.0,
@@ -205,7 +205,7 @@ def write_librispeech(
 
 
 def write_emodb(
-    folder: str | os.PathLike[str],
+    folder: StrPath,
     speakers: int = 10,
     n_texts: int = 3,
     emotions: Iterable[str] = emodb.LABELS,

@@ -1,18 +1,17 @@
 """Speech without emotion labels, to be pre-trained on: LibriSpeech, another folder of sound, or a CSV file of recordings."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from began.files import is_file, is_folder
+from began.files import StrPath, is_file, is_folder
 from began.find_sounds import SUFFIXES
 from experiments.corpora import librispeech, manifest_file
 from experiments.corpora.folders import find_files
 from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus, build_corpus
 
 
-def load(data_dir: str | os.PathLike[str], subsets: Sequence[str] | None = None) -> Corpus:
+def load(data_dir: StrPath, subsets: Sequence[str] | None = None) -> Corpus:
     """Returns the utterances of LibriSpeech, of another folder of sound, or of a manifest, which needs no labels here.
 
     A folder with files named as LibriSpeech's is taken to be LibriSpeech.

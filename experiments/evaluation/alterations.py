@@ -5,7 +5,6 @@ All take float32, shape (n_samples,), at 16 kHz; what is random takes a generato
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from began.audio import SAMPLE_RATE
+from began.files import StrPath
 
 TELEPHONE_HZ = (300.0, 3400.0)
 """Band of narrowband telephony (ITU-T G.712)."""
@@ -98,7 +98,7 @@ class Alteration:
         """Of a file's name."""
         return f".{self.file['format'].lower()}"
 
-    def write(self, path: str | os.PathLike[str], waveform: np.ndarray, seed: int) -> None:
+    def write(self, path: StrPath, waveform: np.ndarray, seed: int) -> None:
         """Writes an altered waveform as a sound file."""
         import soundfile
 

@@ -57,7 +57,7 @@ FRONT_END_SEEN = "the front end was designed after seeing test scores of EmoDB"
 LEVEL_SEEN = (
     "the front end that keeps the level was selected on the training parts of ten runs, which together contain every recording"
 )
-FIRST_POINT_SEEN = "one starting point of the search was tuned on one of the four speakers"
+FIRST_POINT_SEEN = "one starting point of the search was chosen because it did well on one of the four speakers"
 UTTERANCE_SEEN = (
     "pooling and front end were designed after seeing test scores of EmoDB, everything else was chosen on four of its ten "
     "speakers"
@@ -73,7 +73,7 @@ class Method:
         options: fields of its conditions that do.
         levels: that are scored; "recording" and "utterance" of methods that read whole utterances.
         needs_encoder: False of those with features of their own.
-        seen_on_emodb: what was chosen with its test scores in view.
+        seen_on_emodb: what was chosen after seeing its test scores.
     """
 
     settings: tuple[str, ...] = ()

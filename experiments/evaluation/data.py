@@ -40,7 +40,7 @@ class Data:
         corpus: labels, speakers and file names.
         features: float32, shape (n_chunks, *feature_shape).
         utterance: int64, shape (n_chunks,); row of the corpus' table that a chunk comes from.
-        is_augmented: bool, shape (n_chunks,): altered copies of chunks, for training alone; None: there are none.
+        is_augmented: bool, shape (n_chunks,): copies at other speeds, with masks, or with noise; None: there are none.
         statistics: where a "chunk" is a whole utterance, names of the columns of `features`
             (`began.utterance_encoder.name_statistics`); its copies are then scored with it, but for altered ones.
         is_altered: bool, shape (n_chunks,): which copies have noise; None where copies are not scored.

@@ -179,7 +179,7 @@ def choose_method(condition: Condition, arguments: argparse.Namespace) -> Condit
             found = f"it with --method {arguments.method}"
             raise InputError.about(option, found, f"--method {method}, which alone takes it", "leave it out, or add that")
     if arguments.augment and arguments.front_end == "literal":
-        expected = "--front-end normalized or trimmed: it has no such copies"
+        expected = "--front-end normalized or trimmed: literal has no such copies"
         raise InputError.about("--augment", "it with --front-end literal", expected, "leave it out")
     if arguments.front_end and arguments.method == "head":
         expected = "a method on whole utterances: heads on one second hear what their encoder was trained on"

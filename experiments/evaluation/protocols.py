@@ -3,7 +3,7 @@
 All of them split utterances; chunks are cut afterwards, so that no chunk of a test utterance is ever trained on. (The one
 exception carries `leaking` in its name and exists to show what it does to a score.)
 
-Copies of a recording stay on one side of a split: `experiments.evaluation.splits`.
+Duplicates of a recording stay on one side of a split: `experiments.evaluation.splits`.
 """
 
 from dataclasses import replace

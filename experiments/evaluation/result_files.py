@@ -14,7 +14,6 @@ from began.errors import InputError, raise_resource_error
 from began.files import write_atomically, write_text
 from experiments.corpora.record import TEXT_COLUMNS
 
-PathLike = str | os.PathLike[str]
 RUN_AGAIN = "remove its folder and run the experiment again"
 SEARCH = "search"
 """Folder of a condition's searches."""

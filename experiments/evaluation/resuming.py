@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from began.errors import InputError, printable
-from began.files import shorten
+from began.files import StrPath, shorten
 from experiments.corpora.record import Corpus
-from experiments.evaluation.result_files import PathLike, read_json, refusing, write_table
+from experiments.evaluation.result_files import read_json, refusing, write_table
 
 OTHERWISE = "choose another --results-dir (or another --name, where the command has one), or remove that folder"
 
@@ -54,14 +54,14 @@ def _show(values: Mapping[str, Any], keys: Iterable[str]) -> str:
     return ", ".join(shown)
 
 
-def write_sounds(results_dir: PathLike, corpus: Corpus) -> None:
+def write_sounds(results_dir: StrPath, corpus: Corpus) -> None:
     """Writes the sounds of a corpus, so that a run that is bound to their hash can tell which have changed."""
     path = _sounds_path(results_dir, corpus.sounds_sha256)
     if not path.exists():
         write_table(path, corpus.utterances[["utterance", "sound"]])
 
 
-def refuse_other_sounds(results_dir: PathLike, folder: Path, corpus: Corpus) -> None:
+def refuse_other_sounds(results_dir: StrPath, folder: Path, corpus: Corpus) -> None:
     """Raises an InputError that names recordings which are no longer those that a run, or searches, were made on.
 
     A folder without the hash of its sounds was written before runs had one: nothing is known of them, and it is taken as it is.
@@ -84,5 +84,5 @@ def refuse_other_sounds(results_dir: PathLike, folder: Path, corpus: Corpus) -> 
     raise InputError.about(folder, found, "the recordings that it was made on", f"restore them, or {OTHERWISE}")
 
 
-def _sounds_path(results_dir: PathLike, sounds_sha256: str) -> Path:
+def _sounds_path(results_dir: StrPath, sounds_sha256: str) -> Path:
     return Path(results_dir) / "sounds" / f"{sounds_sha256[:16]}.csv"

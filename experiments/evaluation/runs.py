@@ -25,12 +25,12 @@ from typing import Any
 import pandas as pd
 
 from began.errors import InputError
+from began.files import StrPath
 from experiments.corpora.record import POOLED as POOLED
 from experiments.evaluation.environment import describe_environment
 from experiments.evaluation.result_files import (
     RUN_AGAIN,
     SEARCH,
-    PathLike,
     plain,
     put_in_front,
     read_json,
@@ -71,7 +71,7 @@ class RunFolder:
         InputError: a name that cannot be a folder's.
     """
 
-    def __init__(self, results_dir: PathLike, experiment: str, condition: str, run: int | None = None) -> None:
+    def __init__(self, results_dir: StrPath, experiment: str, condition: str, run: int | None = None) -> None:
         for what, name in (("experiment", experiment), ("condition", condition)):
             if not _NAME.fullmatch(str(name)):
                 expected = "letters, digits, '.', '_' and '-'"
@@ -165,7 +165,7 @@ def metrics_rows(
 
 
 def find_runs(
-    results_dir: PathLike, experiment: str | None = None, condition: str | None = None, complete: bool = True
+    results_dir: StrPath, experiment: str | None = None, condition: str | None = None, complete: bool = True
 ) -> list[RunFolder]:
     """Returns the complete run folders, or all that were begun, sorted by experiment, condition and number."""
     root, found = Path(results_dir), []
@@ -179,7 +179,7 @@ def find_runs(
     return sorted(found, key=lambda run: (run.experiment, run.condition, run.run))
 
 
-def read_metrics(results_dir: PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
+def read_metrics(results_dir: StrPath, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
     """Returns the scores of all complete runs, tidy: columns METRICS_COLUMNS, an empty table when there are none.
 
     Raises:
@@ -189,12 +189,12 @@ def read_metrics(results_dir: PathLike, experiment: str | None = None, condition
     return table if len(table) else pd.DataFrame(columns=list(METRICS_COLUMNS)).astype({"run": int, "value": float})
 
 
-def read_predictions(results_dir: PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
+def read_predictions(results_dir: StrPath, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
     """Returns the predictions of all complete runs, with ``experiment``, ``condition``, ``run`` in front."""
     return _read_all("predictions", find_runs(results_dir, experiment, condition))
 
 
-def read_configs(results_dir: PathLike) -> dict[tuple[str, str, int], dict]:
+def read_configs(results_dir: StrPath) -> dict[tuple[str, str, int], dict]:
     """Returns the settings of all complete runs: (experiment, condition, run) -> the content of config.json."""
     return {(run.experiment, run.condition, run.run): run.read_config() for run in find_runs(results_dir)}
 

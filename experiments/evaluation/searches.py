@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from began.errors import InputError, counted
+from began.files import StrPath
 from classifiers.metrics import TASKS
 from experiments.evaluation.result_files import (
     SEARCH,
-    PathLike,
     how_to_repair,
     plain,
     put_in_front,
@@ -115,7 +115,7 @@ def record_search(
     return trials.loc[trials["loss"].idxmin()]
 
 
-def read_trials(results_dir: PathLike, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
+def read_trials(results_dir: StrPath, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
     """Returns the trials of all searches, with ``experiment`` and ``condition`` in front; ``search`` names the file.
 
     Raises:

@@ -1,6 +1,5 @@
 """Pictures of a BEGAN: its convergence, spectrograms that it sees and makes, a map of its embedding."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from began.audio import SAMPLE_RATE
+from began.files import StrPath
 from experiments.figures.style import BLACK, BLUE, GREEN, MARKERS, PURPLE, RED, make_figure
 
 # Tol's muted palette: ten colours that stay apart with every common colour blindness.
@@ -133,7 +133,7 @@ def plot_map(points: np.ndarray, colourings: Mapping[str, pd.Series], **options:
 
 
 def draw_pretraining(
-    pictured: Mapping[str, np.ndarray], history: pd.DataFrame | Sequence[Mapping[str, float]], folder: str | os.PathLike
+    pictured: Mapping[str, np.ndarray], history: pd.DataFrame | Sequence[Mapping[str, float]], folder: StrPath
 ) -> list[Path]:
     """Draws how far a pre-training has come into its run folder, and returns the paths.
 

@@ -1,7 +1,6 @@
 """One style for every picture: size, title and file, heat maps, words. Made without pyplot, so that none needs a display."""
 
 import contextlib
-import os
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from began.files import write_atomically
+from began.files import StrPath, write_atomically
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -52,7 +51,7 @@ STYLE = {
 
 @contextlib.contextmanager
 def make_figure(
-    size: tuple[float, float], path: str | os.PathLike | None = None, title: str = "", note: str = "", **grid: Any
+    size: tuple[float, float], path: StrPath | None = None, title: str = "", note: str = "", **grid: Any
 ) -> Iterator[tuple[Figure, Any]]:
     """Yields a figure in the project's style and its axes; puts title and note around what was drawn, and saves it.
 

@@ -1,6 +1,5 @@
 """Pre-trained networks under a results folder: their history, what they make of speech, and maps of their embedding."""
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from began.encoder import load_frozen_encoder
 from began.errors import InputError
+from began.files import StrPath
 from began.keras_file import read_attached_json
 from began.network_file import load_network
 from began.published_networks import ENCODER
@@ -82,7 +82,7 @@ class Pretraining:
         return load_frozen_encoder(self.folder / "encoder.keras", output="embedding").embed(chunks)
 
 
-def find_pretrainings(results_dir: str | os.PathLike) -> list[Pretraining]:
+def find_pretrainings(results_dir: StrPath) -> list[Pretraining]:
     """Returns the pre-trainings under a results folder that have a history.
 
     Those with saved networks are first; of them, that of the published encoder, then other BEGANs, by name.

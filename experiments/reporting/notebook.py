@@ -15,10 +15,10 @@ import pandas as pd
 from IPython.display import HTML, Audio, Image, Markdown, display
 from matplotlib.figure import Figure
 
-from began.audio import SAMPLE_RATE, read_audio
+from began.audio import SAMPLE_RATE, measure_seconds, read_audio
 from began.chunks import cut_chunks
 from began.errors import InputError
-from began.sound_file import measure_seconds
+from began.files import StrPath
 from began.startup import set_environment
 from experiments.corpora import CORPORA, load
 from experiments.corpora.record import Corpus
@@ -36,7 +36,7 @@ FOLDERS = {"librispeech": "LibriSpeech", "emodb": "EmoDB", "savee": "SAVEE", "om
 set_environment()  # before Keras is imported
 
 
-def find_corpora(data_dir: str | os.PathLike = DATA_DIR) -> tuple[dict[str, Corpus], list[str]]:
+def find_corpora(data_dir: StrPath = DATA_DIR) -> tuple[dict[str, Corpus], list[str]]:
     """Returns the corpora that load, by the name of their folder, and a line for each that does not."""
     corpora, absent = {}, []
     for name, folder in FOLDERS.items():

@@ -14,7 +14,7 @@ from nbformat import NotebookNode, v4
 from traitlets.config import Config
 
 from began.errors import InputError, raise_resource_error
-from began.files import is_folder, sha256_of, write_text
+from began.files import StrPath, is_folder, sha256_of, write_text
 from began.published_networks import ENCODER_FILE
 
 SECONDS_PER_CELL = 300
@@ -38,10 +38,7 @@ _HOW = "To make it anew, have all that the README's table of corpora names, then
 
 
 def execute_notebooks(
-    notebooks_dir: str | os.PathLike,
-    results_dir: str | os.PathLike,
-    data_dir: str | os.PathLike = "data",
-    report: Callable[[str], None] = lambda line: None,
+    notebooks_dir: StrPath, results_dir: StrPath, data_dir: StrPath = "data", report: Callable[[str], None] = lambda line: None
 ) -> dict[Path, NotebookNode]:
     """Returns all notebooks of a folder by path, in the order of their names, executed; the files stay as they are.
 
@@ -81,7 +78,7 @@ def _without_note(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return [output for output in outputs if _KEPT not in "".join(output.get("data", {}).get("text/markdown", ""))]
 
 
-def read_notebooks(folder: str | os.PathLike) -> dict[Path, NotebookNode]:
+def read_notebooks(folder: StrPath) -> dict[Path, NotebookNode]:
     """Returns the notebooks of a folder by path, in the order of their names.
 
     Raises:
@@ -123,12 +120,12 @@ def _execute(notebook: NotebookNode, path: Path, settings: dict[str, str]) -> No
         cell.metadata = {}
 
 
-def save_notebook(notebook: NotebookNode, path: str | os.PathLike) -> None:
+def save_notebook(notebook: NotebookNode, path: StrPath) -> None:
     """Writes a notebook atomically."""
     write_text(path, nbformat.writes(notebook) + "\n")
 
 
-def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: str | os.PathLike, findings: Sequence[str] = ()) -> Path:
+def render_html(notebooks: Mapping[Path, NotebookNode], out_dir: StrPath, findings: Sequence[str] = ()) -> Path:
     """Writes executed notebooks as linked pages, one per notebook, and returns the path of their contents, ``index.html``.
 
     The contents begin with the findings, in Markdown (`experiments.reporting.tables_markdown.list_findings`).

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from began.errors import InputError
-from began.files import describe_no_file, is_file, write_text
+from began.files import StrPath, describe_no_file, is_file, write_text
 from experiments.evaluation import paper
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.reporting.markdown import NOT_RUN, Footnotes, markdown_table
@@ -19,7 +19,7 @@ README_BEGIN, README_END = "<!-- results:begin -->", "<!-- results:end -->"
 _MOST_ROWS = 5  # the paper and the main conditions; the rest is in the table
 
 
-def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.PathLike, readme: str | os.PathLike) -> str:
+def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: StrPath, readme: StrPath) -> str:
     """Returns the README's results, without what is from synthetic speech; links are relative to the README."""
     root = Path(os.path.relpath(Path(results_dir).resolve(), Path(readme).resolve().parent)).as_posix()
     lines = ["Test scores, rendered by `make tables`. ± is over runs, intervals over speakers.", ""]
@@ -44,7 +44,7 @@ def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: str | os.Pat
     return "\n".join(lines).strip()
 
 
-def update_readme(readme: str | os.PathLike, section: str) -> None:
+def update_readme(readme: StrPath, section: str) -> None:
     """Puts a section between the README's markers.
 
     Raises:

@@ -1,6 +1,5 @@
 """Checks all runs, then writes tables, figures and the README's results from their folders."""
 
-import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from began.errors import counted
-from began.files import lock_folder, write_text
+from began.files import StrPath, lock_folder, write_text
 from classifiers.metrics import TASKS
 from experiments.evaluation.condition import CORPUS_TITLES, HEADS
 from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, ROBUSTNESS, TRANSFER
@@ -42,7 +41,7 @@ _FIGURES = re.compile(
 """Names of all figures."""
 
 
-def render(results_dir: str | os.PathLike, readme: str | os.PathLike | None = None) -> list[Path]:
+def render(results_dir: StrPath, readme: StrPath | None = None) -> list[Path]:
     """Writes tables and figures, and the README's results where a README is named; returns the paths.
 
     All runs are checked first, for the tables hold all of them. That takes about as long as the writing itself.

@@ -5,7 +5,6 @@ Student's t over speakers, and tells how a score, or a difference between two co
 """
 
 import functools
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from began.files import StrPath
 from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
 from experiments.evaluation import runs
 from experiments.evaluation.condition import draws_test_part_per_run, has_speakers_as_folds
@@ -66,7 +66,7 @@ class TestPart(NamedTuple):
 class Results:
     """The complete runs under a results folder; each file is read when it is first needed. An absent folder holds none."""
 
-    def __init__(self, results_dir: str | os.PathLike) -> None:
+    def __init__(self, results_dir: StrPath) -> None:
         self.results_dir = Path(results_dir)
         self._tables: dict[tuple[str, ...], pd.DataFrame] = {}
 

@@ -26,9 +26,9 @@ _SPREAD = (
     "Intervals are Student's t over speakers; they are not widened for the number of comparisons."
 )
 _READING = (
-    "The paper does not define its accuracy; this shows which definition comes closest. Over seven one-vs-rest outputs, binary "
-    "accuracy is 85.7 % if no class is ever predicted, and 1 − 2(1 − a)/7 for one-hot predictions of accuracy a. Distance: the "
-    "mean absolute difference to the paper's numbers, in points."
+    "The paper does not define this measure; this shows which definition comes closest, and does not claim that the authors "
+    "used it. Over seven one-vs-rest outputs, binary accuracy is 85.7 % if no class is ever predicted, and 1 − 2(1 − a)/7 for "
+    "one-hot predictions of accuracy a. Distance: the mean absolute difference to the paper's numbers, in points."
 )
 _LEVELS_IN_WORDS = (
     "Levels: `chunk`, one second; `recording`, an utterance in a single pass; `utterance`, the scores of an utterance averaged "
@@ -40,8 +40,8 @@ COLUMNS = {
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
     "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the speakers' accuracies.",
     "ablations": "EmoDB as in Table 3, SAVEE as in Table 1; runs averaged: accuracy after averaging each utterance's "
-    "probabilities over runs. Intervals are over speakers, for one encoder each; encoder_seeds.md adds the variation between "
-    "encoders.",
+    "probabilities over runs. Intervals are over speakers, for one encoder, or one draw of initial weights, each. Where "
+    "several seeds were run, encoder_seeds.md has the variation between them.",
 }
 """What the columns of a table are."""
 
