@@ -77,9 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--window", type=float, metavar="SECONDS", help=window)
     hop = f"distance of two windows' starts (default: {HOP_SECONDS:g}, or the window where that is shorter)"
     add("--hop", type=float, metavar="SECONDS", help=hop)
-    single = (
-        "read each file once, in place of at all speeds that such a model was trained with: faster, and a little less right"
-    )
+    single = "score each file at its own speed alone, not averaged over seven: faster, less accurate (EmoDB: 72 %%, not 77 %%)"
     add("--single-pass", action="store_true", help=single)
     adapt = "recordings of the same speaker or the same room, at least ten, without labels: the model adapts to their mean"
     add("--adapt", type=Path, metavar="FOLDER", help=adapt)

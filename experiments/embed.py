@@ -6,7 +6,7 @@ writes the file's name, start and end in seconds, and the features: of whole fil
 window); windows without speech are left out. The suffix of --output says in which form:
 
     .npz      arrays files, start_seconds, end_seconds, features (n_rows, n_features) and names (n_features,), for NumPy
-    .csv      a table, for any program; four times as large
+    .csv      a table, for any program; about twice as large
     .parquet  the same table (needs pyarrow)
 
 A file that cannot be used is reported and left out, and the exit code is then 1.

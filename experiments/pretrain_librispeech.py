@@ -2,7 +2,7 @@
 
     python -m experiments.pretrain_librispeech --data-dir LibriSpeech --results-dir my-results
 
-writes results/pretrain_librispeech/<name>/encoder.keras, which every table takes as --encoder, and then components.npz beside
+writes my-results/pretrain_librispeech/<name>/encoder.keras, which every table takes as --encoder, then components.npz beside
 it, which methods on whole utterances need: principal components of what the encoder gives of up to 300 of the recordings, a few
 minutes' work. The defaults are the paper's settings (gamma 0.7, Adam, learning rate 0.00005, batch 16, 100 epochs); what it
 leaves open is as docs/choices.md says. Killed or interrupted, the same command goes on from the last checkpoint; more --epochs

@@ -1,4 +1,4 @@
-"""Table 1: how well does a head do that knows its speaker? SAVEE, each of the four speakers alone, 60 % train, 40 % test.
+"""Table 1: how well does a head do on the speaker that it was trained on? SAVEE, one model per speaker, 60 % train, 40 % test.
 
     python -m experiments.table1_savee --data-dir SAVEE --encoder ENCODER --results-dir my-results
 

@@ -3,9 +3,9 @@
     python -m experiments.table3_emodb --data-dir EmoDB --encoder ENCODER --results-dir my-results
 
 The paper reports 72 % accuracy (Deb & Dandapat: 83.8 and 85.1 %). Each of the ten speakers is the test part once; for every one
-the hyper-parameters of the head are searched on the other nine speakers (each third of them is validated on by a head trained
-on the others), and the head is then trained on all nine. Ten runs with other seeds. The paper does not say whether chunks or
-utterances were scored: both are reported.
+the hyper-parameters of the head are searched on the other nine speakers (three inner folds: heads trained on two thirds of them
+are validated on the other third), and the head is then trained on all nine. Ten runs with other seeds. The paper does not say
+whether chunks or utterances were scored: both are reported.
 """
 
 import argparse

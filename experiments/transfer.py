@@ -4,8 +4,8 @@
 
 The other corpus gives no labels, or 5, 10 or 20 labelled utterances, drawn anew for every run. Beside them stand these
 utterances alone; and "adapted": no labels, but mean and spread of the recordings brought to those of the corpus that was
-trained on. Nothing is searched: parameters are the defaults. results/tables/transfer.md has the scores. What was finished is
-not done again. Methods and numbers of labels can be chosen with --methods and --shots.
+trained on. Nothing is searched: parameters are the defaults. The scores are in my-results/tables/transfer.md. What was
+finished is not done again. Methods and numbers of labels can be chosen with --methods and --shots.
 """
 
 import argparse

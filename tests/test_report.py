@@ -30,7 +30,7 @@ from experiments.reporting.tables_markdown import to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 T_2 = 4.302652729911275  # Student's t, 97.5 %, two degrees of freedom
-PER_SECOND = "searched head on one second at a time"
+PER_SECOND = "searched head on one second"
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,7 @@ SPEAKERS_ADAPTED = (
 STATISTICS_SEEN = "the method was designed after seeing test scores of EmoDB"
 FRONT_END_SEEN = "the front end was designed after seeing test scores of EmoDB"
 LEVEL_SEEN = (
-    "the front end that keeps the level was selected on the training parts of ten runs, which together contain every recording"
+    "the front end, which keeps each recording's loudness, was selected on training parts that together contain every recording"
 )
 FIRST_POINT_SEEN = "one starting point of the search was chosen because it did well on one of the four speakers"
 UTTERANCE_SEEN = (

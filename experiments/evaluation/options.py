@@ -118,7 +118,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
 def add_training_options(parser: argparse.ArgumentParser, runs: int = 10) -> None:
     """Adds the options of chunking, training and scoring."""
     add = add_run_options(parser, runs)
-    add("--epochs", type=int, default=100, help="at most (paper, section 3.3: 100)")
+    add("--epochs", type=int, default=100, help="of heads on one second and whole networks, at most (default: 100)")
     tail = "the samples behind the last full second (default: overlap, loses no utterance)"
     add("--tail", choices=TAILS, default="overlap", help=tail)
     add("--class-pooling", choices=AGGREGATIONS, default="mean", help="from chunks to utterances")

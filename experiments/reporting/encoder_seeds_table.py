@@ -14,10 +14,10 @@ OVER_BOTH = "all"
 
 _EXPERIMENT = EXPERIMENTS["ablations"]
 _ABOUT = (
-    "Encoders pre-trained for 16 epochs with different seeds, each beside the same network with initial weights that were "
-    "drawn with that seed, or beside an autoencoder that was trained with that seed for as long, without a generator: how much "
-    "more accurate a classifier on the BEGAN's encoder is, averaged over the speakers, in points. The intervals of one seed "
-    "are Student's t over speakers. That of all seeds is over speakers and seeds: it says whether the gain would hold for "
+    "By how many points a classifier is more accurate on a BEGAN's encoder, pre-trained for 16 epochs, than on another network "
+    "of the same seed, averaged over the speakers. The other one is the same network with its initial weights, or an "
+    "autoencoder, trained for as long without a generator. The intervals of one seed are Student's t over speakers. The "
+    "interval of all seeds is over speakers and seeds: it says whether the gain would hold for "
     "another speaker and another pre-training (two-way random effects, Satterthwaite; or, where its variance is larger, "
     "Student's t over the means of seeds or speakers)."
 )

@@ -20,9 +20,9 @@ _ABOUT = (
 _NUMBERS = [str(number) for number in ADAPTED_TO.values() if number]
 _DRAWN = f"{', '.join(_NUMBERS[:-1])} or {_NUMBERS[-1]}"
 _ABOUT_ADAPTED = (
-    "Accuracy of the same heads where the mean of the statistics of each test speaker's recordings, heard with the same "
-    "alteration, is brought to that of the recordings that the head was trained on, as `classifiers.predict --adapt` does. The "
-    f"mean is that of {_DRAWN} recordings, drawn once, or of all; those that were drawn are scored, too."
+    "Accuracy of the same heads after the statistics of each test speaker's recordings, altered in the same way, were shifted "
+    "to the mean of the training recordings, as `classifiers.predict --adapt` does. The "
+    f"speaker's mean is that of {_DRAWN} recordings, drawn once, or of all; those that were drawn are scored, too."
 )
 
 

@@ -36,12 +36,12 @@ _LEVELS_IN_WORDS = (
 )
 
 COLUMNS = {
-    "table1_savee": "Accuracy of each speaker's test utterances; each model is trained on one speaker.",
+    "table1_savee": "Accuracy of each speaker's test utterances; one model per speaker.",
     "table2_omg": "The F-score is compared with micro F1, the challenge's; CCC is the concordance correlation coefficient.",
     "table3_emodb": "Accuracy and UAR of all utterances together, and the mean of the speakers' accuracies.",
     "ablations": "EmoDB as in Table 3, SAVEE as in Table 1; runs averaged: accuracy after averaging each utterance's "
-    "probabilities over runs. Intervals are over speakers, for one encoder, or one draw of initial weights, each. Where "
-    "several seeds were run, encoder_seeds.md has the variation between them.",
+    "probabilities over runs. Intervals are over speakers, each for one encoder or one draw of initial weights; "
+    "encoder_seeds.md compares several seeds.",
 }
 """What the columns of a table are."""
 
@@ -121,8 +121,8 @@ def compare_in_words(table: pd.DataFrame) -> str:
         for row in accuracies(table).itertuples():
             if row.condition in others and row.base == base and not math.isnan(row.difference_ci_low):
                 ends = -row.difference_to_base, -row.difference_ci_high, -row.difference_ci_low
-                found.append(f"{md.with_interval(*ends, sign='+', between=' points')} over `{row.condition}`")
-        said += [f"`{base}` lies {' and '.join(found)}"] if found else []
+                found.append(f"{md.with_interval(*ends, sign='+', between=' points')} above `{row.condition}`")
+        said += [f"`{base}` is {' and '.join(found)}"] if found else []
     return f"Default heads, 16 epochs, paired over speakers: {'; '.join(said)}." if said else ""
 
 
