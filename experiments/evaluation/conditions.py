@@ -25,6 +25,8 @@ ENCODERS = {
     "began-seed-1": "--epochs 16 --seed 1",
     "began-seed-2": "--epochs 16 --seed 2",
     "began-16-filters": "--epochs 16 --base-filters 16",
+    "began-32-filters": "--epochs 16 --base-filters 32",
+    "began-latent-256": "--epochs 16 --latent-size 256",
     "began-gamma-0.5": "--epochs 16 --gamma 0.5",
     "began-linear": "--epochs 16 --magnitude linear",
     "began-learning-rate-0.0001": "--epochs 16 --learning-rate 1e-4",
@@ -69,7 +71,7 @@ def _with_methods(*heads: Condition) -> dict[str, Condition]:
     return {condition.name: condition for condition in (*whole, *heads, *statistics)}
 
 
-_PER_SECOND = "searched head on one second at a time"
+_PER_SECOND = "searched head on one second"
 _UTTERANCES = Condition("table1_savee", "utterance_split", _PER_SECOND, corpus="savee", protocol="per_speaker")
 _LEAKING = replace(_UTTERANCES, name="chunk_split_leaking", description=f"{_PER_SECOND}, chunks split", chunk_split=True)
 _TABLE1 = Experiment(
@@ -171,6 +173,20 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
         {**_UTTERANCE, "encoder": "autoencoder"},
     ),
     **_at_other_seeds("utterance_head", _UTTERANCE),
+    "utterance_head_16_filters": ("… of 16 base filters in place of 8", {**_UTTERANCE, "encoder": "began-16-filters"}),
+    "utterance_head_16_filters_initial_weights": (
+        "… of 16 base filters, initial weights",
+        {**_UTTERANCE, "encoder": "began-16-filters", "initial_weights": True},
+    ),
+    "utterance_head_32_filters": ("… of 32 base filters", {**_UTTERANCE, "encoder": "began-32-filters"}),
+    "utterance_head_32_filters_initial_weights": (
+        "… of 32 base filters, initial weights",
+        {**_UTTERANCE, "encoder": "began-32-filters", "initial_weights": True},
+    ),
+    "utterance_head_latent_256": (
+        "… whose embedding has h = 256 in place of 64",
+        {**_UTTERANCE, "encoder": "began-latent-256"},
+    ),
     "utterance_head_without_correlations": ("… without correlations", {**_UTTERANCE, "correlations": False}),
     "utterance_head_without_correlations_initial_weights": (
         "… without correlations, initial weights",
