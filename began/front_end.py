@@ -9,6 +9,7 @@ level, which does tell of emotion where one speaker and one microphone are known
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,8 @@ LOUD_SECONDS = 0.1
 TRIM_DB = 30.0
 """Ends that lie so far below the loud level are cut off."""
 
+LONGEST_PAUSE_SECONDS, SHORTENED_PAUSE_SECONDS = 0.8, 0.2
+"""Pauses inside a recording that are longer become as short as the second."""
 
 ONSET_SAMPLES = 2 * HOP_SAMPLES
 """A window rises above its surroundings once this many of its samples are sound; speech is taken to begin there."""
@@ -107,14 +110,12 @@ def locate_speech(path: StrPath, front_end: str, speed: float = 1.0) -> Speech:
     return speech if front_end == "normalized" else replace(speech, gain=1.0)
 
 
-def measure_remaining_gain(path: StrPath, speech: Speech) -> float:
-    """Returns what brings the loud level of a file's speech to `LOUD_LEVEL_DB` behind its front end; 0.0 where only clicks are.
-
-    Args:
-        speech: what `locate_speech` returns.
-    """
+def measure_remaining_gain(path: StrPath, front_end: str) -> float:
+    """Returns what brings the loud level of a file to `LOUD_LEVEL_DB` behind a front end; 0.0 where only clicks are."""
+    if front_end == "normalized":
+        return 1.0
     found = search_speech(path)
-    return found.gain / speech.gain if found else 0.0
+    return found.gain if found else 0.0
 
 
 def stream_windows(
@@ -168,8 +169,8 @@ def measure_speech(blocks: Iterable[np.ndarray]) -> Speech | None:
     return Speech(start, max(end, start + 1), gain)
 
 
-def measure_speech_seconds(samples: np.ndarray, gain: float) -> float:
-    """Returns how long the speech in a window of a recording lasts, from its first sound to its last; 0.0 where there is none.
+def find_window_speech(samples: np.ndarray, gain: float) -> slice:
+    """Returns which samples of a window of a recording are speech, from its first sound to its last; none: an empty slice.
 
     By the rule for the ends of a recording: what lies `TRIM_DB` below the recording's loud level is no speech, nor is a click.
 
@@ -179,12 +180,46 @@ def measure_speech_seconds(samples: np.ndarray, gain: float) -> float:
     """
     sounds = np.flatnonzero(_measure_windows(np.float64(gain) * samples) > LOUD_LEVEL_DB - TRIM_DB)
     if not len(sounds) or (sounds[-1] - sounds[0]) * HOP_SAMPLES - WINDOW_SAMPLES + 2 * ONSET_SAMPLES < WINDOW_SAMPLES:
-        return 0.0
+        return slice(0, 0)
     # What rises in the first window or falls in the last one goes on beyond: nothing is known of where.
     start = int(sounds[0]) * HOP_SAMPLES + WINDOW_SAMPLES - ONSET_SAMPLES if sounds[0] else 0
     is_last = (sounds[-1] + 1) * HOP_SAMPLES + WINDOW_SAMPLES > len(samples)
     end = len(samples) if is_last else int(sounds[-1]) * HOP_SAMPLES + ONSET_SAMPLES
-    return (end - start) / SAMPLE_RATE
+    return slice(start, end)
+
+
+def shorten_pauses(blocks: Iterable[np.ndarray], gain: float) -> Iterator[np.ndarray]:
+    """Yields consecutive blocks, with pauses of more than `LONGEST_PAUSE_SECONDS` cut to `SHORTENED_PAUSE_SECONDS`.
+
+    A pause is what lies `TRIM_DB` below the loud level, as at the ends of a recording. What is kept of it are its ends.
+
+    Args:
+        blocks: float32, shape (n_samples,) each, at 16 kHz.
+        gain: see `find_window_speech`.
+    Yields:
+        float32, shape (n_samples,).
+    """
+    longest, shortened = (
+        round(seconds * SAMPLE_RATE / WINDOW_SAMPLES) for seconds in (LONGEST_PAUSE_SECONDS, SHORTENED_PAUSE_SECONDS)
+    )
+    begin, end = shortened // 2, shortened - shortened // 2
+    held = np.zeros(0, np.float32)
+    for block in itertools.chain(blocks, [None]):
+        held = held if block is None else np.concatenate([held, block])
+        windows = held[: len(held) // WINDOW_SAMPLES * WINDOW_SAMPLES].reshape(-1, WINDOW_SAMPLES)
+        held = held[windows.size :]
+        is_pause = 10.0 * np.log10(np.maximum(np.var(np.float64(gain) * windows, axis=1), 1e-12)) <= LOUD_LEVEL_DB - TRIM_DB
+        is_kept, n_done = np.ones(len(windows), bool), len(windows)
+        for first, last in np.flatnonzero(np.diff(is_pause, prepend=False, append=False)).reshape(-1, 2):
+            if last - first > longest:
+                is_kept[first + begin : last - end] = False
+            if last == len(windows) and block is not None:  # it may go on in the next block
+                pause, n_done = windows[first:], first
+                if len(pause) > longest:  # however long it is, no more is held than tells so
+                    pause = np.concatenate([pause[:begin], pause[begin - longest - 1 :]])
+                held = np.concatenate([pause.ravel(), held])
+        yield windows[:n_done][is_kept[:n_done]].ravel()
+    yield held
 
 
 def _surround(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:

@@ -14,7 +14,7 @@ from began.components import hash_components, read_components
 from began.encoder import N_MEL_BANDS, load_frozen_encoder, read_config
 from began.errors import InputError
 from began.files import StrPath, sha256_of
-from began.front_end import FRONT_ENDS, find_speech, locate_speech, measure_speech_seconds, stream_windows
+from began.front_end import FRONT_ENDS, find_speech, find_window_speech, locate_speech, stream_windows
 from began.published_networks import ENCODER
 from began.spectrogram import stream_spectrogram
 from began.utterance_encoder import SPREAD, STATISTICS, UtteranceEncoder
@@ -95,8 +95,8 @@ class UtteranceFeatures:
     ) -> Iterator[tuple[float, float, np.ndarray]]:
         """Yields start and end in seconds, and the features, of the windows of a file's speech, each an utterance of its own.
 
-        The last window ends with the speech; speech that is shorter than a window is one. Windows without speech are left out:
-        `began.front_end.measure_speech_seconds` says which.
+        The last window ends with the speech; speech that is shorter than a window is one. Pauses at the ends of a window are
+        not part of what its features describe, and windows without speech are left out (`began.front_end.find_window_speech`).
 
         Args:
             on_pause: is told start and end in seconds of each window that is left out.
@@ -105,10 +105,12 @@ class UtteranceFeatures:
         is_long = speech.end - speech.start > round(window_seconds * SAMPLE_RATE)
         gain = find_speech(path).gain / speech.gain if is_long else 1.0
         for start, end, window in stream_windows(path, speech, window_seconds, hop_seconds):
-            if is_long and not measure_speech_seconds(window, gain):
+            found = find_window_speech(window, gain) if is_long else slice(len(window))
+            if found.stop == 0:
                 on_pause(start, end)
             else:
-                yield start, end, self.embed_speech([window])
+                heard = window if self.encoder.config.front_end == "literal" else window[found]
+                yield start, end, self.embed_speech([heard])
 
 
 def open_features(

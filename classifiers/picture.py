@@ -48,6 +48,9 @@ MAX_COLUMNS = 1_600
 MAX_CELLS = 240
 """Steps of the emotion over time; chunks of longer files are averaged."""
 
+SHORTEST_SHOWN = 0.02
+"""Seconds of silence around the speech that a reader of a picture may look for."""
+
 N_NUMBERED = 14
 """Chunks up to which the probabilities are written into their cells."""
 
@@ -213,13 +216,12 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, handletextpad=0.1)
     axes.set_yticks(range(len(labels)), [labels[index] for index in order])
     axes.tick_params(axis="y", length=0)
-    seconds = len(prediction.chunk_scores) / len(scores)
-    each = "each second, the last ends with the file" if seconds == 1 else f"mean of {seconds * prediction.hop_seconds:.3g} s"
-    if prediction.hop_seconds != prediction.chunk_seconds:
-        each = f"windows of {prediction.chunk_seconds:g} s" + (f", {each}" if seconds > 1 else "")
-    elif len(prediction.chunk_scores) == 1:
-        each = "the whole file"
-    each += "" if has_speech.all() else "; grey: no speech"
+    n_averaged = len(prediction.chunk_scores) / len(scores)
+    each = "each second" if prediction.chunk_seconds == 1 else f"windows of {prediction.chunk_seconds:g} s"
+    each = "the whole file" if len(prediction.chunk_scores) == 1 else each
+    each += f", mean of {n_averaged * prediction.hop_seconds:.3g} s" if n_averaged > 1 else ""
+    is_covered = edges[0] < SHORTEST_SHOWN and prediction.seconds - edges[-1] < SHORTEST_SHOWN
+    each += "" if is_covered and has_speech.all() else "; grey: no speech"
     how = "probability in %" if len(scores) <= N_NUMBERED else "darker is more probable"
     axes.set(title=f"Emotion over time: {how}, {each}", ylim=(rows[0], rows[-1]))
 

@@ -24,7 +24,7 @@ class Prediction:
         chunk_seconds, hop_seconds: length of a chunk, and distance of two chunks' starts.
         speech_seconds: length of what the front end leaves of the file.
         chunk_speech_seconds: float64, shape (n_chunks,), how long the speech in each chunk lasts
-            (`began.front_end.measure_speech_seconds`); None where nobody asked for the emotion over time.
+            (`began.front_end.find_window_speech`); None where nobody asked for the emotion over time.
         distance: how far the recording lies from the training data (`classifiers.calibration.measure_distances`), where the
             head reads whole utterances.
         unrestricted: what was predicted before some answers were ruled out, where any were.
@@ -56,7 +56,7 @@ class Prediction:
 
     @property
     def edges_seconds(self) -> np.ndarray:
-        """Edges of the chunks on a time axis, without gaps or overlaps: float64, shape (n_chunks + 1,), from 0 to `seconds`."""
+        """Edges of the chunks on a time axis, without gaps or overlaps: float64, shape (n_chunks + 1,)."""
         shown = self.start_seconds[0] + np.arange(len(self.chunk_scores)) * self.hop_seconds
         shown = shown + (self.chunk_seconds - self.hop_seconds) / 2
-        return np.concatenate([[0.0], shown[1:], [self.seconds]])
+        return np.concatenate([self.start_seconds[:1], shown[1:], self.end_seconds[-1:]])

@@ -21,7 +21,7 @@ from began.encoder import N_MEL_BANDS, FrozenEncoder, run_network
 from began.errors import InputError, name_cause, printable
 from began.files import StrPath, write_atomically
 from began.find_sounds import list_files
-from began.front_end import locate_speech, measure_remaining_gain, measure_speech_seconds, stream_chunks
+from began.front_end import find_window_speech, locate_speech, measure_remaining_gain, stream_chunks
 from began.keras_file import attach_json
 from began.media_fragments import describe_path
 from began.network_file import load_network
@@ -38,6 +38,9 @@ from classifiers.utterance_predictor import UtteranceReader, predict_utterances
 UNSURE, FAR = "unsure", "unlike the training recordings"
 """Notes on predictions: the answer is more likely wrong than right; and the recording lies farther from the training data than
 95 % of the corpus' own recordings do when their speakers are held out."""
+
+HEARD_SHARE = 0.25
+"""Where less of a recording is left by the front end, a note says so: one loud sound makes silence of softer speech."""
 
 SHORT_SECONDS = 0.3
 """Speech that is shorter, about a syllable, gets an answer that nobody should rely on, however certain it looks."""
@@ -117,6 +120,8 @@ class Predictor:
         """Returns what to beware of in a prediction; how sure it is, only models that were calibrated know."""
         before = None if prediction.unrestricted is None else prediction.unrestricted.scores
         notes = self._notes_on(prediction.scores, before, prediction.speech_seconds)
+        if prediction.speech_seconds is not None and prediction.speech_seconds < HEARD_SHARE * prediction.seconds:
+            notes.append(f"heard: {prediction.speech_seconds:.2g} of {prediction.seconds:.2g} s")
         calibration = self.metadata.get("calibration")
         if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:
             notes.append(FAR)
@@ -255,10 +260,11 @@ class _File:
         try:
             held = load_recording(self.path)
             speech = locate_speech(held, front_end)
-            gain = measure_remaining_gain(held, speech) if over_time else 0.0
+            gain = measure_remaining_gain(held, front_end) if over_time else 0.0
             for chunks in stream_chunks(held, front_end, tail=tail):
                 self.n_chunks += len(chunks)
-                self.chunk_speech += [measure_speech_seconds(chunk, gain) for chunk in chunks] if over_time else []
+                for chunk in chunks if over_time else ():
+                    self.chunk_speech.append(len(chunk[find_window_speech(chunk, gain)]) / SAMPLE_RATE)
                 yield chunks
             seconds = measure_seconds(held)
             if self.n_chunks == 0:

@@ -16,7 +16,15 @@ from began.audio import SAMPLE_RATE, load_recording, measure_seconds
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError, counted
 from began.files import StrPath
-from began.front_end import Speech, locate_speech, measure_remaining_gain, measure_speech_seconds, stream_windows
+from began.front_end import (
+    Speech,
+    find_window_speech,
+    locate_speech,
+    measure_remaining_gain,
+    shorten_pauses,
+    stream_speech,
+    stream_windows,
+)
 from began.media_fragments import describe_path
 from began.spectrogram import SpectrogramConfig, stream_spectrogram
 from began.utterance_encoder import UtteranceEncoder, run_on_any_length
@@ -64,7 +72,15 @@ class UtteranceReader:
         return trained - sum(self._embed(load_recording(path)) for path in paths) / np.float32(len(paths))
 
     def _embed(self, path: StrPath) -> np.ndarray:
-        return np.stack([self._encoder.embed_file(path, speed) for speed in self._speeds])[..., self._columns]
+        """Returns the statistics of a file at each speed: float32, (n_speeds, 40, 1, n)."""
+        front_end = self.config.front_end
+        gain = measure_remaining_gain(path, front_end)
+        return np.stack([self._hear(stream_speech(path, front_end, speed), gain) for speed in self._speeds])
+
+    def _hear(self, blocks: Iterable[np.ndarray], gain: float) -> np.ndarray:
+        """Returns the statistics of speech, float32 (40, 1, n): the head has hardly ever met a long pause in an utterance."""
+        heard = blocks if self.config.front_end == "literal" else shorten_pauses(blocks, gain)
+        return self._encoder.embed(stream_spectrogram(heard, self.config))[..., self._columns]
 
     def score_file(self, path: StrPath) -> tuple[np.ndarray, float]:
         """Returns the mean scores over the speeds, float64 (d,), and the distance of the file as recorded.
@@ -83,14 +99,18 @@ class UtteranceReader:
         Args:
             speech, window, hop: see `began.front_end.stream_windows`.
         Returns:
-            Seconds, float64 (n_windows,); float32 (n_windows, d); seconds, float64 (n_windows,), see `measure_speech_seconds`.
+            Seconds, float64 (n_windows,); float32 (n_windows, d), of no meaning where there is no speech; seconds, float64
+            (n_windows,), see `find_window_speech`.
         """
-        starts, scores, seconds, gain = [], [], [], measure_remaining_gain(path, speech)
+        starts, scores, seconds, gain = [], [], [], measure_remaining_gain(path, self.config.front_end)
         for start, _, samples in stream_windows(path, speech, window, hop):
-            statistics = self._encoder.embed(stream_spectrogram([samples], self.config))[..., self._columns] + self._shifts[0]
+            found = find_window_speech(samples, gain)
+            seconds.append((found.stop - found.start) / SAMPLE_RATE)
+            # An utterance of its own: pauses at its ends are cut off as those of a file are.
+            speech_samples = samples if self.config.front_end == "literal" or not seconds[-1] else samples[found]
+            statistics = self._hear([speech_samples], gain) + self._shifts[0]
             starts.append(start)
             scores.append(as_columns(run_on_any_length(self._head, statistics[np.newaxis])))
-            seconds.append(measure_speech_seconds(samples, gain))
         return np.array(starts), np.concatenate(scores), np.array(seconds)
 
 

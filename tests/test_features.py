@@ -154,6 +154,18 @@ def test_a_window_is_an_utterance_of_its_own(tiny_encoder, tmp_path):
     np.testing.assert_array_equal(row, features.embed_file(tmp_path / "a.wav"))
 
 
+def test_pauses_at_the_ends_of_a_window_do_not_count(tiny_encoder, tmp_path):
+    """Features of a window that is half a pause are those of its speech alone."""
+    speech, pause = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 32_000)) * [[1.0], [1e-4]]
+    soundfile.write(tmp_path / "a.wav", speech, 16_000)
+    soundfile.write(tmp_path / "b.wav", np.concatenate([speech, pause, speech]), 16_000)
+    features = open_features(tiny_encoder)
+    (start, end, row), _ = features.embed_windows(tmp_path / "b.wav", 4.0, 4.0)
+    assert (round(start, 1), round(end, 1)) == (0.0, 4.0)
+    np.testing.assert_allclose(row, features.embed_file(tmp_path / "a.wav"), atol=0.05)
+    assert np.abs(row - features.embed_speech([np.concatenate([speech, pause])])).max() > 0.2  # what it would be with the pause
+
+
 def test_the_published_encoder_is_the_default(sounds):
     assert published_networks.ENCODER.is_file() and published_networks.MODEL.is_file()
     np.testing.assert_array_equal(embed(sounds[:1]), embed(sounds[:1], published_networks.ENCODER))

@@ -12,9 +12,10 @@ from began.front_end import (
     FRONT_ENDS,
     LOUD_LEVEL_DB,
     find_speech,
+    find_window_speech,
     locate_speech,
     measure_speech,
-    measure_speech_seconds,
+    shorten_pauses,
     stream_chunks,
     stream_speech,
 )
@@ -43,16 +44,20 @@ def test_windows_of_pauses_hold_no_speech(speech, front_end_gain):
     """Silence, noise that would be cut off at the ends, and a click; quiet speech is speech."""
     noise = np.random.default_rng(1).standard_normal(48_000).astype(np.float32)
     gain = measure_speech([front_end_gain * np.concatenate([speech, 1e-4 * noise, speech])]).gain
+
+    def measure(window):
+        return len(window[find_window_speech(front_end_gain * window, gain)]) / 16_000
+
     click, begins = np.zeros((2, 48_000), np.float32)
     click[20_000:20_005], begins[-1600:] = 0.5, speech[:1600]
     for window, seconds in ((0 * noise, 0), (0.01 + 0 * noise, 0), (1e-4 * noise, 0), (click, 0), (begins, 0.09)):
-        assert measure_speech_seconds(front_end_gain * window, gain) == pytest.approx(seconds, abs=0.02)
-    assert measure_speech_seconds(front_end_gain * 0.06 * speech, gain) > 1
-    assert measure_speech_seconds(speech[:100], gain) == 0  # shorter than what a level is measured over
+        assert measure(window) == pytest.approx(seconds, abs=0.02)
+    assert measure(0.06 * speech) > 1
+    assert measure(speech[:100]) == 0  # shorter than what a level is measured over
     for n in (8_000, 16_000, 16_017):  # speech from end to end
-        assert measure_speech_seconds(front_end_gain * speech[:n], gain) == n / 16_000
+        assert measure(speech[:n]) == n / 16_000
     for place in (0, 100, 319, 47_685, 47_995):  # clicks at the ends are none either
-        assert measure_speech_seconds(front_end_gain * np.roll(click, place - 20_000), gain) == 0
+        assert measure(np.roll(click, place - 20_000)) == 0
 
 
 @pytest.mark.parametrize("gain_db", [-40, -12, 6])
@@ -235,3 +240,23 @@ def test_a_held_recording_is_heard_as_its_file(speech, tmp_path, front_end):
         assert locate_speech(held, front_end) == locate_speech(path, front_end)
         blocks = [np.concatenate(list(stream_speech(one, front_end))) for one in (held, path)]
         assert (blocks[0] == blocks[1]).all()
+
+
+@pytest.mark.parametrize("n_block", [500, 16_000, 400_000])
+def test_long_pauses_are_shortened(speech, n_block):
+    """Whatever blocks they come in: what is kept are their ends, and shorter pauses and all speech stay as they are."""
+    gain = measure_speech([speech]).gain
+    short, long = 1e-4 * np.random.default_rng(1).standard_normal((2, 160_000)).astype(np.float32)
+    recording = np.concatenate([speech, short[:9_600], speech, long, speech])
+    blocks = [recording[start : start + n_block] for start in range(0, len(recording), n_block)]
+    heard = np.concatenate(list(shorten_pauses(blocks, gain)))
+    n_cut = len(recording) - len(heard)
+    assert len(long) - n_cut == pytest.approx(0.2 * 16_000, abs=1_280)  # levels are measured in windows of 20 ms
+    kept = len(speech) + 9_600 + len(speech)
+    np.testing.assert_array_equal(heard[: kept + 800], recording[: kept + 800])
+    np.testing.assert_array_equal(heard[-len(speech) - 800 :], recording[-len(speech) - 800 :])
+
+
+def test_where_no_pause_is_long_nothing_changes(speech):
+    gain = measure_speech([speech]).gain
+    np.testing.assert_array_equal(np.concatenate(list(shorten_pauses(np.array_split(speech, 7), gain))), speech)

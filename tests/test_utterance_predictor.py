@@ -112,7 +112,7 @@ def test_windows_show_the_speech_over_time(model, sound):
     ((_, found),) = load_predictor(model).predict_files([sound], windows=(3.0, 1.0))
     assert len(found.chunk_scores) == 3 and found.chunk_seconds == 3.0
     np.testing.assert_allclose(found.start_seconds, [1, 2, 3], atol=0.02)  # where the speech begins, to 3 s before it ends
-    np.testing.assert_allclose(found.edges_seconds, [0, 3, 4, 7], atol=0.02)
+    np.testing.assert_allclose(found.edges_seconds, [1, 3, 4, 6], atol=0.02)
     np.testing.assert_allclose(found.chunk_scores.sum(axis=1), 1, atol=1e-5)
 
 
@@ -188,6 +188,36 @@ def test_nothing_is_claimed_for_windows_without_speech(encoder, broken_off, tmp_
             assert (row[-1] == "no speech", not any(row[-3:-1])) == (is_pause, is_pause)
     assert run(*words, "text", "--plot", tmp_path) == 0
     assert (tmp_path / "pause.png").stat().st_size > 10_000
+
+
+def test_pauses_at_the_ends_of_a_window_do_not_count(model, broken_off, tmp_path):
+    predictor, waveform = load_predictor(model), soundfile.read(broken_off, dtype="float32")[0]
+    soundfile.write(tmp_path / "b.wav", waveform[:48_000], 16_000, subtype="FLOAT")
+    ((_, alone),) = predictor.predict_files([tmp_path / "b.wav"], average_speeds=False)
+    ((_, found),) = predictor.predict_files([broken_off], windows=(6.0, 6.0))
+    np.testing.assert_allclose(found.chunk_speech_seconds, [3, 3], atol=0.02)
+    np.testing.assert_allclose(found.chunk_scores[0], alone.scores, atol=0.01)
+
+
+def test_a_long_pause_inside_a_recording_hardly_changes_its_answer(model, broken_off, tmp_path):
+    """Speech, 6 s of next to nothing, speech: heard as if the pause had 0.2 s."""
+    predictor, waveform = load_predictor(model), soundfile.read(broken_off, dtype="float32")[0]
+    shortened = np.concatenate([waveform[: 48_000 + 1_600], waveform[-48_000 - 1_600 :]])
+    soundfile.write(tmp_path / "b.wav", shortened, 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(
+        predictor.predict_file(broken_off).scores, predictor.predict_file(tmp_path / "b.wav").scores, atol=0.01
+    )
+
+
+def test_speech_that_a_beep_makes_silent_is_noted(model, tmp_path):
+    """The loud sound is all that is heard."""
+    speech = np.random.default_rng(0).standard_normal(48_000) / 1_000
+    beep = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(4_800) / 16_000)
+    for name, waveform in (("a.wav", speech), ("b.wav", np.concatenate([beep, speech]))):
+        soundfile.write(tmp_path / name, waveform, 16_000, subtype="FLOAT")
+    predictor = load_predictor(model)
+    notes = [predictor.notes_on(predictor.predict_file(tmp_path / name)) for name in ("a.wav", "b.wav")]
+    assert notes[0] == [] and notes[1] == ["heard: 0.3 of 3.3 s"]
 
 
 def test_windows_that_the_model_is_not_sure_of_are_noted(model, sound):
