@@ -55,7 +55,8 @@ def main(arguments: argparse.Namespace) -> None:
     condition = describe_condition(arguments, corpus)
     check_conditions([condition], settings)
     introduce(corpus)
-    if arguments.protocol == "official" and "test" not in set(corpus.utterances.get("split", ["test"])):
+    parts = set(corpus.utterances.get("split", []))
+    if arguments.protocol == "official" and "test" not in parts and "validation" in parts:
         print("note: no part test, so the part validation is tested on, and nothing is selected on it", flush=True)
     check_audio(corpus)  # which may take long
     models = evaluate([condition], corpus, settings)

@@ -3,8 +3,8 @@
     python -m experiments.manifest ravdess data/RAVDESS
 
 writes data/RAVDESS/manifest.csv. Emotions get this project's names (anger, happiness, sadness, …). Files that are not named as
-the corpus names its own are listed and left out, and the exit code is then 1. Whether files are sound, and which hold the same
-sound, is for `python -m experiments.check manifest` to say.
+the corpus names its own, or whose label is missing, are listed and left out, and the exit code is then 1. Whether files are
+sound, and which hold the same sound, is for `python -m experiments.check manifest` to say.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from began.command_line import run_script
 from began.errors import InputError, counted, printable
 from began.files import is_there, shorten, write_text
 from experiments.corpora import load
-from experiments.corpora.file_names import NAMINGS, list_recordings
+from experiments.corpora.file_names import NAMINGS, UNANNOTATED, list_recordings
 from experiments.corpora.record import refuse_other_encodings
 
 COLUMNS = ("file", "label", "speaker", "sex", "split")
@@ -48,7 +48,12 @@ def main(arguments: argparse.Namespace) -> int:
         action = "remove it, or choose another --output"
         raise InputError.about(output, "another file there", "none, so that no manifest of yours is lost", action)
     write_text(output, text)
-    print(load("manifest", output).describe())
+    try:
+        corpus = load("manifest", output)
+    except InputError:
+        output.unlink()
+        raise
+    print(corpus.describe())
     for reason, names in sorted(left_out.items()):
         print(printable(f"note: {counted(len(names), 'recording')} left out, {reason}: {shorten(names)}"))
     without = [Path(row["file"]).name for row in rows if "split" not in row]
@@ -59,7 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(printable(f"note: {counted(len(others), 'file')} left out, not named as {naming.example}: {shorten(names)}"))
     print(printable(f"wrote {output}"))
     print(printable(f"check it: python -m experiments.check manifest {quote(str(output))}"))
-    return 1 if others else 0
+    return 1 if others or UNANNOTATED in left_out else 0
 
 
 def to_csv(rows: Sequence[dict[str, str]], folder: Path) -> str:

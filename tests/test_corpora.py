@@ -523,7 +523,7 @@ def test_manifest_with_dimensions_and_without_speakers(recordings, tmp_path):
     assert corpus.describe() == "my: 2 utterances; speakers unknown"
 
 
-@pytest.mark.parametrize("column", ["speaker_id", "SpkrID", "spkr_id"])
+@pytest.mark.parametrize("column", ["speaker_id", "SpkrID", "spkr_id", "Speaker ID", "actor"])
 def test_other_names_of_the_column_speaker(recordings, column):
     corpus = recordings(f"file,label,{column}\na.wav,x,ann\nb.wav,y,Unknown\n")
     assert list(corpus.utterances["speaker"]) == ["ann", "unknown"]
@@ -656,7 +656,8 @@ def test_overlaps_are_those_of_every_line_with_every_earlier_one(seed):
                 expected[line] = f"{line} is already in line {earlier}, wholly or in part"
                 break
         known.append((file, span, line))
-    assert dict(manifest_file._find_overlaps(rows)) == expected and expected
+    found = {line: fault.partition(";")[0] for line, fault in manifest_file._find_overlaps(rows)}
+    assert found == expected and expected
 
 
 def test_many_parts_of_a_file_take_no_square_of_time():
@@ -785,7 +786,7 @@ def test_any_bytes_give_a_corpus_or_an_input_error(tmp_path, content):
 )
 def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
     labels = {label for label, *_ in rows}
-    assume(len({manifest_file.normalize_name(label) for label in labels}) == len(labels))
+    assume(len({manifest_file.find_meaning(label) for label in labels}) == len(labels))
     with open(tmp_path / "all.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "label", "arousal", "valence"])
@@ -797,18 +798,59 @@ def test_manifest_keeps_every_row_as_it_was_written(tmp_path, rows):
 
 
 @pytest.mark.parametrize("column", ["label", "speaker"])
-@pytest.mark.parametrize("names", [["Anger", "anger"], ["a\u0308rger", "\u00e4rger"], ["very  sad", "very sad"], ["01", "1"]])
+@pytest.mark.parametrize(
+    "names", [["Anger", "anger"], ["a\u0308rger", "\u00e4rger"], ["very  sad", "very sad"], ["01", "1"], ["1", "1.0"]]
+)
 def test_names_that_look_alike_are_one_mistake(recordings, column, names):
     """They would be two classes, or one speaker on both sides of a split."""
     lines = {"label": "{file},{name},s\n", "speaker": "{file},x,{name}\n"}[column]
     rows = [lines.format(file=file, name=name) for file, name in zip(("a.wav", "b.wav"), names, strict=True)]
     found = f"names in the column {column} that differ in upper and lower case, .*: {'.*, '.join(sorted(names))}; expected one"
-    text = "file,label,speaker\n" + "".join(rows)
-    if column == "label" and names == ["01", "1"]:  # spreadsheets take zeros from numbers, and nobody's labels are such
-        assert recordings(text).labels == ("01", "1")
-        return
     with pytest.raises(InputError, match=found):
-        recordings(text)
+        recordings("file,label,speaker\n" + "".join(rows))
+
+
+def test_numbers_that_differ_are_names_that_differ(recordings):
+    corpus = recordings("file,label,speaker\na.wav,1,0\nb.wav,10,00.5\n")
+    assert corpus.labels == ("1", "10") and list(corpus.utterances["speaker"]) == ["0", "00.5"]
+
+
+def test_quotes_behind_a_blank_are_quotes(recordings):
+    corpus = recordings('file, label, speaker\na.wav, "joy, great", "anna"\nb.wav, anger, anna\n')
+    assert corpus.labels == ("anger", "joy, great") and list(corpus.utterances["speaker"]) == ["anna", "anna"]
+
+
+@pytest.mark.parametrize("written", ["nan", "None", "N/A", "Unknown"])
+def test_speakers_that_programs_do_not_know_are_unknown(recordings, written):
+    corpus = recordings(f"file,label,speaker\na.wav,x,anna\nb.wav,y,{written}\n")
+    assert list(corpus.utterances["speaker"]) == ["anna", "unknown"]
+    assert (f"1 recording of the speaker {written}: taken for unknown" in corpus.notes) == (written != "Unknown")
+
+
+@pytest.mark.parametrize("pair", [("begin", "end"), ("start", "stop"), ("Onset", "Offset"), ("Start Time", "end_time")])
+def test_other_names_of_start_and_end(recordings, tmp_path, pair):
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)
+    corpus = recordings(f"file,label,{','.join(pair)}\na.wav,x,0.5,1\n")
+    assert list(corpus.utterances["utterance"]) == ["a.wav#t=0.5,1.0"]
+    others = [(name, meaning) for name, meaning in zip(pair, ("start", "end"), strict=True) if name != meaning]
+    assert corpus.notes == tuple(f"the column {name} is taken for {meaning}" for name, meaning in others)
+
+
+def test_one_time_alone_is_not_used(recordings):
+    assert recordings("file,label,onset\na.wav,x,0.5\n").notes == ("columns that are not used: onset",)
+
+
+def test_valence_from_0_to_1_is_noted(recordings):
+    low, high = (recordings(f"file,arousal,valence\na.wav,0.5,{value}\n").notes for value in (-0.1, 0.4))
+    assert not low and high == ("no valence is below 0, the middle of its scale, -1 to 1: is it on another one?",)
+
+
+def test_letters_composed_in_another_way_are_told(recordings, tmp_path):
+    (tmp_path / "cafe\u0301.wav").write_bytes((tmp_path / "a.wav").read_bytes())
+    with pytest.raises(
+        InputError, match=r"no such file; a file of that name is there, its letters composed in another way \(NFD\)"
+    ):
+        recordings("file,label\ncaf\u00e9.wav,x\n")
 
 
 def test_paths_of_windows_get_the_right_hint(recordings):

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from began.command_line import run_script
+from began.errors import InputError
 from experiments import check, manifest
 from experiments.corpora import emodb, load, savee
 from experiments.corpora.file_names import NAMINGS
@@ -258,6 +259,31 @@ def test_iemocap_is_found_in_any_depth_and_its_whole_dialogues_are_no_utterances
     assert run("iemocap", folder) == 1
     assert "note: 1 file left out, not named as" in (said := capsys.readouterr().out) and "F_impro01/notes.wav" in said
     assert len(load("manifest", folder / "manifest.csv").utterances) == len(CASES["iemocap"])
+
+
+def test_recordings_without_an_annotation_are_missing_something(write, capsys):
+    """Not one that its raters did not agree on: the file with the labels is not there."""
+    folder = write(*CASES["iemocap"], "Session1/sentences/wav/Ses01F_impro09/Ses01F_impro09_F000.wav")
+    annotate(folder)
+    assert run("iemocap", folder) == 1
+    assert "1 recording left out, whose label is in no file of annotations: Ses01F_impro09_F000" in capsys.readouterr().out
+
+
+def test_one_speaker_has_one_name(write):
+    folder = write("OAF_back_angry.wav", "oaf_bar_fear.wav")
+    assert run("tess", folder) == 0
+    assert set(load("manifest", folder / "manifest.csv").utterances["speaker"]) == {"OAF"}
+
+
+def test_a_manifest_that_cannot_be_used_is_not_left_behind(write, monkeypatch):
+    folder = write("OAF_back_angry.wav")
+
+    def refuse(*_):
+        raise InputError("not usable")
+
+    monkeypatch.setattr(manifest, "load", refuse)
+    assert run("tess", folder) == 2
+    assert not (folder / "manifest.csv").exists()
 
 
 def test_iemocap_without_its_annotations_is_refused(write, capsys):

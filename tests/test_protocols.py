@@ -181,6 +181,12 @@ def test_a_class_that_is_not_trained_on_is_named():
         protocols.official(table, 0)
 
 
+def test_official_says_which_parts_there_are():
+    table = make_table(2).assign(split="validation")
+    with pytest.raises(InputError, match=r"found 0 training and 24 test utterances \(column split: validation 24\)"):
+        protocols.official(table, 0)
+
+
 def test_official_needs_the_column_split():
     with pytest.raises(InputError, match="no column split"):
         protocols.official(make_table(), 0)

@@ -169,6 +169,9 @@ NAMINGS = {
 }
 """Name on the command line -> how the corpus names its files."""
 
+UNANNOTATED = "whose label is in no file of annotations"
+"""Reason to leave out a recording: the corpus is not complete."""
+
 _ANNOTATION = re.compile(r"^\[[0-9.]+ - [0-9.]+\]\t(?P<utterance>\w+)\t(?P<label>\w+)\t", re.MULTILINE)
 """A line of IEMOCAP's EmoEvaluation: [start - end], utterance, emotion and [valence, activation, dominance], behind tabs."""
 
@@ -198,8 +201,10 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
         if match is None:
             others.append(path)
             continue
-        code = annotated.get(path.stem, "none") if naming.annotations else match["label"].lower()
-        if code in naming.labels:
+        code = annotated.get(path.stem) if naming.annotations else match["label"].lower()
+        if code is None:
+            left_out.setdefault(UNANNOTATED, []).append(path.stem)
+        elif code in naming.labels:
             rows.append({"file": str(path), "label": naming.labels[code], **_describe_speaker(naming, match)})
             names[str(path)] = match[0].rpartition(".")[0].lower()
         else:
@@ -212,6 +217,10 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
     if copies := [file for file, name in names.items() if name in lossless and not _is_lossless(file)]:
         left_out["in a lossless format there, too"] = [Path(file).name for file in copies]
     rows = [row for row in rows if row["file"] not in set(copies)]
+    spellings: dict[str, str] = {}  # patterns match in any case, and one speaker has one name
+    for row in rows:
+        if "speaker" in row:
+            row["speaker"] = spellings.setdefault(row["speaker"].casefold(), row["speaker"])
     return rows, others, left_out
 
 

@@ -155,7 +155,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
         raise refuse(f"a file that cannot be read ({error.strerror})", "check its permissions") from error
     if "\0" in text:
         raise refuse("null characters, so not a text file", "save it as UTF-8 CSV")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:

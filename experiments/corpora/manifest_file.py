@@ -4,7 +4,8 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,19 @@ tables that audformat saves are such files, as CSV or as Parquet"""
 ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
 ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transcript": "text"}
 """Names that audformat and its neighbours use for the same columns."""
-SPEAKER_ALIASES = {"speaker_id", "spkrid", "spkr_id"}
-"""Names, in lower case, of a column that is taken for `speaker` where there is none."""
+SPEAKER_ALIASES = {"speaker_id", "speakerid", "spkrid", "spkr_id", "actor"}
+"""Names, as `_simplify` gives them, of a column that is taken for `speaker` where there is none."""
+TIME_ALIASES = {"begin": "start", "onset": "start", "start_time": "start"}
+TIME_ALIASES |= {"stop": "end", "offset": "end", "end_time": "end"}
+"""Names that are taken for `start` and `end`, as `_simplify` gives them, where both are there in one way or the other."""
 _VALIDATION = ("validation", "valid", "val", "dev", "devel", "development")
 SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 NO_TIME = {"", "nat", "nan", "none"}
-NO_LABEL = {"nan", "none", "null", "na", "n/a"}
-"""What programs write in place of a label that is not known, in any case. Speakers may have such initials."""
+NO_SPEAKER = {"nan", "none", "null", "n/a"}
+"""What programs write in place of a speaker who is not known, in any case. NA may be somebody's initials."""
+NO_LABEL = {*NO_SPEAKER, "na"}
+"""What they write in place of a label."""
 LIMITS = {"arousal": (0.0, 1.0), "valence": (-1.0, 1.0)}
 """Lowest and highest value of each dimension."""
 ROUNDING_SECONDS = 0.001
@@ -68,9 +74,7 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
         raise InputError.about(printable(path), found, expected, "give the CSV file")
     lines = _read_parquet(path, expected) if path.suffix.lower() == ".parquet" else read_table(path)
     header = list(lines[0][1])
-    meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
-    renamed = [] if "speaker" in meanings else [column for column in header if column.lower() in SPEAKER_ALIASES]
-    meanings = ["speaker" if column in renamed else meaning for column, meaning in zip(header, meanings, strict=True)]
+    meanings, renamed = _find_meanings(header)
     names = dict(zip(header, meanings, strict=True))
     needed = [{"file", "label"}, {"file", "arousal", "valence"}, *([{"file"}] if unlabelled else [])]
     if not any(columns <= set(meanings) for columns in needed):
@@ -94,14 +98,41 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     if not {"arousal", "valence"} <= {*meanings}:
         used -= {"arousal", "valence"}
     other = [printable(column) or "one without a name" for column in header if names[column] not in used]
-    notes = [f"the column {column} is taken for speaker" for column in renamed]
+    notes = [f"the column {printable(column)} is taken for {meaning}" for column, meaning in renamed.items()]
     notes += [f"columns that are not used: {', '.join(other)}"] if other else []
     sexes = {cells[column] for _, cells in lines for column in cells if names[column] == "sex" and cells[column]}
     if unknown := sorted(word for word in sexes if word.lower() not in _SEXES):
         notes.append(f"values of sex other than {', '.join(_SEXES)} are not used: {shorten(unknown)}")
+    written = Counter(cells[column] for _, cells in lines for column in cells if names[column] == "speaker")
+    if nameless := {name: n for name, n in written.items() if name.lower() in NO_SPEAKER}:
+        notes.append(f"{counted(sum(nameless.values()), 'recording')} of the speaker {', '.join(nameless)}: taken for unknown")
+    if all("valence" in row for row in rows) and min(row["valence"] for row in rows) >= 0:
+        notes.append("no valence is below 0, the middle of its scale, -1 to 1: is it on another one?")
     # `experiments.manifest` calls the files of all corpora alike; they lie in folders of their own.
-    name = path.absolute().parent.name if path.stem == NAME else ""
+    name = Path(os.path.normpath(path.absolute())).parent.name if path.stem == NAME else ""
     return build_corpus(name or path.stem, rows, sorted({row["label"] for row in rows if "label" in row}), notes=notes)
+
+
+def _simplify(column: str) -> str:
+    return "_".join(column.lower().replace("-", " ").split())
+
+
+def _find_meanings(header: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Returns the meaning of each column, and those that are taken for another, which a note should say, with their meaning."""
+    meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
+    simple = [_simplify(column) for column in header]
+    of_times = [TIME_ALIASES.get(name, meaning) for name, meaning in zip(simple, meanings, strict=True)]
+    if of_times.count("start") == of_times.count("end") == 1:
+        meanings = of_times
+    if "speaker" not in meanings:
+        meanings = ["speaker" if name in SPEAKER_ALIASES else meaning for name, meaning in zip(simple, meanings, strict=True)]
+    noted = {"speaker", "start", "end"}
+    renamed = {
+        column: meaning
+        for column, meaning in zip(header, meanings, strict=True)
+        if meaning in noted and column.lower() != meaning
+    }
+    return meanings, renamed
 
 
 def _find_other_scales(rows: Mapping[int, Mapping[str, Any]]) -> list[str]:
@@ -130,7 +161,8 @@ def _find_overlaps(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[tuple[int,
     for number, (name, span) in parts.items():
         first = min(spans[name][span], overlapping[name].get(span, number))
         if first < number:
-            yield number, f"{printable(rows[number]['utterance'])} is already in line {first}, wholly or in part"
+            name = printable(rows[number]["utterance"])
+            yield number, f"{name} is already in line {first}, wholly or in part; keep one, or choose parts that do not overlap"
 
 
 def _first_overlapping(lines: Mapping[Span, int]) -> dict[Span, int]:
@@ -176,14 +208,17 @@ def _refuse_spellings(path: Path, column: str, names: list[str]) -> None:
     """Refuses names that look alike, as "Anger" and "anger": they would count as two classes, or one speaker as two."""
     spellings: dict[str, set[str]] = {}
     for name in names:
-        normalized = normalize_name(name)
-        # Spreadsheets make 1 of 01.
-        alike = normalized.lstrip("0") if column == "speaker" and normalized.isdigit() else normalized
-        spellings.setdefault(alike, set()).add(name)
+        spellings.setdefault(find_meaning(name), set()).add(name)
     if several := [", ".join(sorted(alike)) for alike in spellings.values() if len(alike) > 1]:
-        what = "in upper and lower case, in spaces" + (" or in leading zeros only" if column == "speaker" else " only")
-        found = f"names in the column {column} that differ {what}: {'; '.join(several)}"
+        found = f"names in the column {column} that differ in upper and lower case, in spaces, in leading zeros or in .0 only: "
+        found += "; ".join(several)
         raise InputError.about(printable(path), found, "one spelling of each", "write them alike")
+
+
+def find_meaning(name: str) -> str:
+    """Returns what names that look alike have in common: of a whole number the number, else the normalised name."""
+    number = re.fullmatch(r"0*([0-9]+?)(?:\.0+)?", name)  # spreadsheets make 1 of 01, and pandas 1.0 of 1
+    return number[1] if number else normalize_name(name)
 
 
 def normalize_name(name: str) -> str:
@@ -196,6 +231,9 @@ def _say_no_file(folder: Path, file: str) -> str:
     found = f"{printable(folder / file)}: {describe_no_file(folder / file)}"
     if "\\" in file and (folder / file.replace("\\", "/")).is_file():
         return f"{found}; write / between folders, not \\: {printable(file.replace(chr(92), '/'))}"
+    for form in ("NFC", "NFD"):
+        if is_file(folder / unicodedata.normalize(form, file)):
+            return f"{found}; a file of that name is there, its letters composed in another way ({form}): write its name so"
     if "\\" in file:
         return f"{found}; expected a path of this machine, relative to the CSV file, with / between folders"
     return found
@@ -217,12 +255,12 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
         row[column] = cells[column]
         # A line feed or a no-break space in a name would only show in a table, or when a trained model is opened.
         if not cells[column]:
-            faults.append(f"{column} is empty; expected a name")
+            faults.append(f"{column} is empty; expected a name" + (", or unknown" if column == "speaker" else ""))
         elif column == "label" and cells[column].lower() in NO_LABEL:
             faults.append(f"label is {cells[column]!r}, as programs write an empty cell; expected a name")
         elif not cells[column].isprintable():
             faults.append(f"{column} is {cells[column][:40]!r}; expected a name of printable characters")
-    if row["speaker"].lower() == UNKNOWN_SPEAKER:
+    if row["speaker"].lower() in {UNKNOWN_SPEAKER, *NO_SPEAKER}:
         row["speaker"] = UNKNOWN_SPEAKER  # MSP-Podcast has "Unknown"
     if cells.get("speaker") in SCOPES:
         faults.append(f"speaker is {cells['speaker']!r}, which is how tables name scores of many; expected another name")

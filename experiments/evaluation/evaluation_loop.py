@@ -14,7 +14,7 @@ from began.files import lock_folder
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, aggregate_chunks, evaluate_classification, evaluate_dimensions
 from experiments.corpora.duplicates import describe_duplicates, read_sounds, refuse_changed
-from experiments.corpora.record import Corpus
+from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
 from experiments.evaluation.final_model import write_final_models
@@ -80,6 +80,9 @@ def _run_condition(
     config = describe_run(condition, corpus, settings)
     if isinstance(n_shared := config.get("n_shared_speakers"), int):
         print(f"note: trained and tested on {counted(n_shared, 'speaker')}: of unknown ones, expect lower scores")
+    n_unknown = list(corpus.utterances["speaker"]).count(UNKNOWN_SPEAKER)
+    if n_unknown and condition.protocol == "k_fold":
+        print(f"note: {counted(n_unknown, 'recording')} of unknown speakers: one may be trained and tested on, unnoticed")
     settings = replace(settings, class_weight=condition.class_weight or settings.class_weight)
     # No other tail leaves an utterance without a chunk.
     data = prepare_data()[0] if config.get("tail") == "drop" else Data.of_utterances(corpus)

@@ -118,7 +118,9 @@ def leave_one_speaker_out(utterances: pd.DataFrame, seed: int = 0) -> list[Split
     speakers = sorted(utterances["speaker"].unique())
     if len(speakers) < INNER_FOLDS + 1:
         expected = f"at least {INNER_FOLDS + 1}: one for the test, the others for the search"
-        raise InputError.about("leave one speaker out", counted(len(speakers), "speaker"), expected, "use the protocol kfold")
+        # With more folds than speakers, kfold would split by utterances.
+        action = f"use the protocol kfold with {len(speakers)} folds" if len(speakers) > 1 else "add speakers"
+        raise InputError.about("leave one speaker out", counted(len(speakers), "speaker"), expected, action)
     require_two_speakers(utterances, "leave one speaker out")
     speaker_of = utterances["speaker"].to_numpy()
     sexes = utterances.groupby("speaker")["sex"].first() if "sex" in utterances else pd.Series("", index=speakers)
@@ -209,7 +211,9 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
         values = utterances[column].to_numpy()
         fitting, held_out = (rows[~np.isin(values[rows], values[test])] for rows in (fitting, held_out))
     if len(fitting) < 2 or len(test) == 0:
-        found, action = f"{len(fitting)} training and {len(test)} test utterances", "check the column split, and the audio"
+        parts = ", ".join(f"{name} {(part == name).sum()}" for name in sorted(set(part)))
+        found = f"{len(fitting)} training and {len(test)} test utterances (column split: {parts})"
+        action = "check the column split, and the audio"
         raise InputError.about("protocol official", found, "at least two and one", action)
     inner: tuple[Inner, ...] = (Inner(fitting, held_out),)
     if len(held_out) == 0:

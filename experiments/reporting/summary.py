@@ -45,7 +45,7 @@ def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
 
 
 class TestPart(NamedTuple):
-    """What classes were tested on: utterances of each fold, the share of each class, the most frequent one first.
+    """What was tested on: utterances of each fold, and the share of each class, the most frequent one first.
 
     `n_answers` is the number of classes that could be answered: the test part may lack some of them.
     """
@@ -170,12 +170,15 @@ class Results:
         return chosen[chosen["fold"] != POOLED].pivot(index="run", columns="fold", values="value")
 
     def test_part(self, experiment: str, condition: str) -> TestPart:
-        """Returns what the first run of a condition of classes was tested on."""
+        """Returns what the first run of a condition was tested on; of arousal and valence, it has no classes."""
         predictions = self.predictions(experiment, condition)
-        if "target" not in predictions:
+        if predictions.empty:
             return TestPart({}, pd.Series(dtype=float), 0)
         first = predictions[predictions["run"] == predictions["run"].min()]
-        sizes, shares = first["fold"].value_counts(sort=False).to_dict(), first["target"].value_counts(normalize=True)
+        sizes = first["fold"].value_counts(sort=False).to_dict()
+        if "target" not in first:
+            return TestPart(sizes, pd.Series(dtype=float), 0)
+        shares = first["target"].value_counts(normalize=True)
         return TestPart(sizes, shares, len(class_columns(predictions)) or len(shares))
 
     def compare(
