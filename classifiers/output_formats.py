@@ -28,9 +28,10 @@ def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
         yield f"{printable(source)}  {said}\n"
         rows = list(_seconds(prediction, predictor)) if timeline else []
         times = [f"{start:.1f}–{end:.1f} s" for start, end, _, _ in rows]
+        width = max(map(len, times), default=0)
         for time, (_, _, scores, notes) in zip(times, rows, strict=True):
             said = NO_SPEECH if scores is None else "  — ".join([_describe(predictor, scores), *notes])
-            yield f"    {time:>{max(map(len, times))}}  {said}\n"
+            yield f"    {time:>{width}}  {said}\n"
 
 
 def _describe(predictor: Predictor, scores: np.ndarray) -> str:
