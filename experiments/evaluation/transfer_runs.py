@@ -36,8 +36,8 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
 from experiments.evaluation.robustness_runs import PENALTY
 from experiments.evaluation.runs import RunFolder
-from experiments.evaluation.searched_heads import draw_seed, head_job
-from experiments.evaluation.splits import Split, first_of_each
+from experiments.evaluation.searched_heads import head_job
+from experiments.evaluation.splits import Split, draw_seed, first_of_each
 
 
 def measure_transfer(conditions: Sequence[Condition], corpora: Mapping[str, Corpus], settings: Settings) -> None:
@@ -289,7 +289,7 @@ def train_heads(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[
     from classifiers import workers
     from classifiers.head_parameters import resolve_parameters
 
-    seed, head_jobs = draw_seed(settings.seed, run, fold=0), []
+    seed, head_jobs = draw_seed(settings.seed, run, 0), []
     for data, rows, _, scored in jobs:
         job = head_job(data, CATEGORICAL, settings)
         parameters = resolve_parameters(CATEGORICAL, kind=job.kind)
