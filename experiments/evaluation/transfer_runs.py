@@ -218,7 +218,7 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
             for name, data in parts.items():
                 for start in range(0, len(rows[name]), BLOCK):
                     block = data.features[rows[name][start : start + BLOCK]]
-                    append(adapt(block, moments[name], moments[other_of[name]]) if is_adapted else block)
+                    append(match_moments(block, moments[name], moments[other_of[name]]) if is_adapted else block)
     features, _ = open_npy(path, *form)
 
     def gather(flags: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
@@ -238,7 +238,9 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
     return take(""), {name: take(name) for name in parts}
 
 
-def adapt(features: np.ndarray, moments: tuple[np.ndarray, np.ndarray], wanted: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def match_moments(
+    features: np.ndarray, moments: tuple[np.ndarray, np.ndarray], wanted: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
     """Returns features, (n, ...), with mean and standard deviation, (...) each, brought to others; constants to the mean."""
     (mean, deviation), (wanted_mean, wanted_deviation) = moments, wanted
     factor = np.divide(wanted_deviation, deviation, out=np.zeros_like(deviation), where=deviation > 0)
