@@ -18,8 +18,8 @@ import numpy as np
 
 from began.arrays import open_npy, write_npy
 from began.audio import Recording, hash_sound, load_recording
-from began.errors import InputError, name_cause, printable, raise_resource_error
-from began.files import StrPath, is_file, is_there, lock_folder, shorten, write_text
+from began.errors import InputError, name_cause, printable, raise_resource_error, shorten
+from began.files import StrPath, is_file, is_there, lock_folder, write_text
 from began.find_sounds import list_files
 from began.front_end import stream_chunks
 from began.media_fragments import name_part, split_part

@@ -109,10 +109,10 @@ class Cluster:
                 )
         return notes
 
-    def connect(self, devices: Sequence[str] | None = None) -> Any:
+    def connect(self) -> Any:
         """Returns the `tf.distribute` strategy of this cluster, once all workers are there; None for one device alone.
 
-        Must come before anything else that TensorFlow does. `devices` are names to use in place of the machine's first GPUs.
+        Must come before anything else that TensorFlow does.
 
         Raises:
             InputError: the machine has fewer devices, the port is taken, or a worker cannot be reached.
@@ -122,13 +122,13 @@ class Cluster:
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
-        if self.devices > 1 and devices is None and len(gpus) < self.devices:
+        if self.devices > 1 and len(gpus) < self.devices:
             action = "give fewer devices, or install the GPU's TensorFlow"
             raise InputError.about("--devices", f"{len(gpus)} GPUs that TensorFlow can use", self.devices, action)
         if gpus:
             tf.config.set_visible_devices(gpus[: self.devices], "GPU")
         if not self.workers:
-            return tf.distribute.MirroredStrategy(devices or [f"GPU:{number}" for number in range(self.devices)])
+            return tf.distribute.MirroredStrategy([f"GPU:{number}" for number in range(self.devices)])
         task = {"type": "worker", "index": self.index}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": self.workers}, "task": task})
         self.check_network()  # a port may have been taken since

@@ -29,6 +29,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def shorten(items: Sequence[str], limit: int = 5) -> str:
+    """Returns the first items, and how many more there are."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
+
+
 def is_full(error: OSError) -> bool:
     """Tells whether an error is about space on a disk, or the limit of a file's size, that of temporary files included."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No usable temporary directory" in str(error)

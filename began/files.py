@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,12 +124,6 @@ def describe_no_file(path: Path) -> str:
     except OSError as error:
         raise_resource_error(error)
         return f"a path that cannot be looked at ({error.strerror})"
-
-
-def shorten(items: Sequence[str], limit: int = 5) -> str:
-    """Returns the first items, and how many more there are."""
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
 
 
 def sha256_of(path: StrPath) -> str:

@@ -16,7 +16,7 @@ from began.arrays import check_npy, open_npy, write_npy
 from began.audio import hash_sound, load_recording
 from began.chunks import CHUNK_SAMPLES
 from began.dataset import start_ahead
-from began.encoder import CHUNKS_PER_STEP, FrozenEncoder, load_frozen_encoder
+from began.encoder import CHUNKS_PER_STEP, FrozenEncoder
 from began.errors import InputError, counted, raise_resource_error
 from began.files import StrPath, lock_folder
 from began.find_sounds import list_files
@@ -25,8 +25,6 @@ from began.sound_hashes import RECORD, SoundHashes
 from began.startup import count_cores
 from began.utterance_encoder import SPREAD, UtteranceEncoder
 from began.utterance_features import open_features
-
-__all__ = ["Representation", "batch_chunks", "embed", "load_frozen_encoder", "represent_corpus", "represent_utterances"]
 
 Owner = TypeVar("Owner")
 

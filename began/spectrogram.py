@@ -1,4 +1,4 @@
-"""1-s chunks to spectrograms and back: the one implementation for pre-training, heads and prediction."""
+"""Sound of any length to spectrograms, and chunks back: the one implementation for pre-training, heads and prediction."""
 
 from __future__ import annotations
 

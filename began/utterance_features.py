@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,14 @@ FEATURES = (*STATISTICS, CORRELATIONS)
 
 WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
 """Windows of a recording, by default: about the length of the utterances that heads are trained on."""
+
+
+def add_window_options(parser: argparse.ArgumentParser, which: str) -> None:
+    """Adds --window and --hop to a command's options; `which` says of which windows they are."""
+    window = f"length of windows, {which} (default: {WINDOW_SECONDS:g})"
+    parser.add_argument("--window", type=float, metavar="SECONDS", help=window)
+    hop = f"distance of two windows' starts (default: {HOP_SECONDS:g}, or the window where that is shorter)"
+    parser.add_argument("--hop", type=float, metavar="SECONDS", help=hop)
 
 
 def choose_windows(window_seconds: float | None, hop_seconds: float | None) -> tuple[float, float]:

@@ -22,7 +22,7 @@ def read_description(path: StrPath) -> dict[str, Any]:
         InputError: no such file, damaged, or not a predictor of this project.
     """
     found = read_attached_json(path, "head")
-    kind = found.get("kind", SECOND)  # files of version 0.1 name none
+    kind = found.get("kind", SECOND)  # heads on one second name none
     allowed = {"task": TASKS, "tail": TAILS, "aggregation": AGGREGATIONS}
     problems = [f"the {name} {str(found.get(name))[:40]!r}" for name in allowed if found.get(name) not in allowed[name]]
     problems += [] if kind in KINDS else [f"the kind {str(kind)[:40]!r}"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from began.errors import InputError, counted, printable
-from began.files import shorten
+from began.errors import InputError, counted, printable, shorten
 from began.front_end import find_speech
 from began.media_fragments import CHANNELS, name_channel, split_channel
 from began.sound_file import open_audio

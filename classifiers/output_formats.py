@@ -21,16 +21,17 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_text(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
-    """Yields lines for people: one per file, and with `timeline` an indented one for each second."""
+    """Yields lines for people: one per file, and with `timeline` an indented one per window."""
     for prediction in predictions:
         source = ", ".join(filter(None, name_source(prediction.path, channels)))
         said = "  — ".join([_describe(predictor, prediction.scores), *predictor.notes_on(prediction)])
         yield f"{printable(source)}  {said}\n"
-        rows = list(_seconds(prediction, predictor)) if timeline else []
+        rows = list(_windows(prediction, predictor)) if timeline else []
         times = [f"{start:.1f}–{end:.1f} s" for start, end, _, _ in rows]
+        width = max(map(len, times), default=0)
         for time, (_, _, scores, notes) in zip(times, rows, strict=True):
             said = NO_SPEECH if scores is None else "  — ".join([_describe(predictor, scores), *notes])
-            yield f"    {time:>{max(map(len, times))}}  {said}\n"
+            yield f"    {time:>{width}}  {said}\n"
 
 
 def _describe(predictor: Predictor, scores: np.ndarray) -> str:
@@ -42,8 +43,8 @@ def _describe(predictor: Predictor, scores: np.ndarray) -> str:
     return f"{first:<{width}}  ({', '.join(others)})"
 
 
-def _seconds(prediction: Prediction, predictor: Predictor) -> Iterator[tuple[float, float, np.ndarray | None, list[str]]]:
-    """Yields start, end, scores (None where there is no speech) and notes of each chunk."""
+def _windows(prediction: Prediction, predictor: Predictor) -> Iterator[tuple[float, float, np.ndarray | None, list[str]]]:
+    """Yields start, end, scores (None where there is no speech) and notes of each window."""
     rows = zip(prediction.start_seconds, prediction.end_seconds, prediction.chunk_scores, prediction.has_speech, strict=True)
     for number, (start, end, scores, has_speech) in enumerate(rows):
         yield start, end, scores if has_speech else None, predictor.notes_on_chunk(prediction, number)
@@ -67,7 +68,7 @@ def as_csv(predictions: Iterator[Prediction], predictor: Predictor, timeline: bo
     yield line([*where, *classes, *map(_without_formula, predictor.columns), "notes"])
     for prediction in predictions:
         rows = [("utterance", 0.0, prediction.seconds, prediction.scores, predictor.notes_on(prediction))]
-        rows += [("chunk", *row) for row in _seconds(prediction, predictor)] if timeline else []
+        rows += [("chunk", *row) for row in _windows(prediction, predictor)] if timeline else []
         for level, start, end, scores, notes in rows:
             label, numbers = _cells(predictor, scores)
             times = round(float(start), 3), round(float(end), 3)
@@ -82,7 +83,7 @@ def _without_formula(name: str, mark: str = "'") -> str:
 
 
 def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
-    """Yields a segmented table as audformat reads it: one row per file, or with `timeline` one per second or window of it.
+    """Yields a segmented table as audformat reads it: one row per file, or with `timeline` one per window of it.
 
     Where a channel was chosen, it has a column of its own.
     """
@@ -94,7 +95,7 @@ def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeli
     for prediction in predictions:
         file, *channel = filter(None, name_source(prediction.path, channels))
         of_file = predictor.notes_on(prediction)
-        rows = _seconds(prediction, predictor) if timeline else [(0.0, prediction.seconds, prediction.scores, of_file)]
+        rows = _windows(prediction, predictor) if timeline else [(0.0, prediction.seconds, prediction.scores, of_file)]
         for start, end, scores, notes in rows:
             label, numbers = _cells(predictor, scores)
             times = [Timedelta(round(float(time) * 1e6), "us") for time in (start, end)]
@@ -103,7 +104,7 @@ def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeli
 
 
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
-    """Yields a list with one object per file (and channel); with `timeline` it holds a list of seconds."""
+    """Yields a list with one object per file (and channel); with `timeline` it holds a list with one per window."""
 
     def describe(scores: np.ndarray | None) -> dict[str, Any]:
         label, numbers = _cells(predictor, scores)
@@ -123,7 +124,7 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
                     **describe(scores),
                     "notes": notes,
                 }
-                for start, end, scores, notes in _seconds(prediction, predictor)
+                for start, end, scores, notes in _windows(prediction, predictor)
             ]
         yield separator + json.dumps(entry)
         separator = ",\n"

@@ -1,4 +1,4 @@
-"""One picture per sound file: waveform, spectrogram, and the predicted emotion second by second."""
+"""One picture per sound file: waveform, spectrogram, and the predicted emotions, one per window."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _steps(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple[str, ...]) -> None:
-    """Draws one row per class and one column per second, darker where it is more probable; beside it the file as bars."""
+    """Draws one row per class and one column per window, darker where it is more probable; beside it the file as bars."""
     edges, scores = _steps(prediction)
     centres, has_speech = (edges[:-1] + edges[1:]) / 2, np.isfinite(scores[:, 0])
     order = np.argsort(-prediction.scores, kind="stable")[::-1]  # most probable on top: the picture is read from there

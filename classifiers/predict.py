@@ -33,7 +33,7 @@ from began.media_fragments import describe_path, split_channel
 from began.network_file import UnknownLayer
 from began.onnx_network import load_onnx_network
 from began.startup import BACKENDS, start_backend
-from began.utterance_features import HOP_SECONDS, WINDOW_SECONDS, choose_windows
+from began.utterance_features import add_window_options, choose_windows
 from classifiers.description import read_description
 from classifiers.grouping import (
     BOTH,
@@ -73,10 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     model = "model.keras or model-dimensional.keras, as every table writes them (default: the published one)"
     add("--model", type=Path, default=published_networks.MODEL, help=model)
     add("--timeline", action="store_true", help="add the emotion over time")
-    window = f"length of its windows, of models that read whole utterances (default: {WINDOW_SECONDS:g})"
-    add("--window", type=float, metavar="SECONDS", help=window)
-    hop = f"distance of two windows' starts (default: {HOP_SECONDS:g}, or the window where that is shorter)"
-    add("--hop", type=float, metavar="SECONDS", help=hop)
+    add_window_options(parser, "of models that read whole utterances")
     single = "score each file at its own speed alone, not averaged over seven: faster, less accurate (EmoDB: 72 %%, not 77 %%)"
     add("--single-pass", action="store_true", help=single)
     adapt = "recordings of the same speaker or the same room, at least ten, without labels: the model adapts to their mean"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ class Prediction:
     distance: float | None = None
     unrestricted: Prediction | None = None
 
-    @property
+    @cached_property
     def has_speech(self) -> np.ndarray:
         """Whether each chunk holds speech, bool, shape (n_chunks,): a single one is the file, which would be refused."""
         if self.chunk_speech_seconds is None or len(self.chunk_scores) == 1:

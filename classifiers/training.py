@@ -37,8 +37,8 @@ class HeadJob:
     """One head to train. Jobs that share `features` share them in memory.
 
     Attributes:
-        features: float32, shape (n_chunks, n_bins, n_frames, n_channels) or (n_chunks, h), of the whole corpus; may be
-            memory-mapped.
+        features: float32, or float16 where rows are statistics of whole utterances, shape (n_chunks, n_bins, n_frames,
+            n_channels) or (n_chunks, h), of the whole corpus; may be memory-mapped.
         targets: of every chunk: class indices, int (n_chunks,), or arousal in [0, 1] and valence in [-1, 1], (n_chunks, 2).
         utterance: int (n_chunks,), the utterance of each chunk.
         task, n_outputs, parameters: see `heads.build_head`.

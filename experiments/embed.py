@@ -30,7 +30,7 @@ from began.find_sounds import find_sounds
 from began.front_end import FRONT_ENDS
 from began.startup import start_backend
 from began.utterance_encoder import SPREAD
-from began.utterance_features import FEATURES, HOP_SECONDS, WINDOW_SECONDS, UtteranceFeatures, choose_windows, open_features
+from began.utterance_features import FEATURES, UtteranceFeatures, add_window_options, choose_windows, open_features
 
 Row = tuple[str, float, float, np.ndarray]
 """File, start and end in seconds, and features."""
@@ -49,9 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="encoder.keras of a pre-training (default: the published one)",
     )
     add("--per", choices=("file", "second", "window"), default="file", help="what a row is about (default: file)")
-    add("--window", type=float, metavar="SECONDS", help=f"length of windows (default: {WINDOW_SECONDS:g})")
-    hop = f"distance of two windows' starts (default: {HOP_SECONDS:g}, or the window where that is shorter)"
-    add("--hop", type=float, metavar="SECONDS", help=hop)
+    add_window_options(parser, "with --per window")
     add("--front-end", choices=FRONT_ENDS, default="normalized", help="see docs/method.md (default: normalized)")
     statistics = f"of every band and channel over time, or between principal components (default: {' '.join(SPREAD)})"
     add("--statistics", nargs="+", choices=FEATURES, default=SPREAD, help=statistics)

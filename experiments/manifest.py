@@ -18,8 +18,8 @@ from pathlib import Path
 from shlex import quote
 
 from began.command_line import run_script
-from began.errors import InputError, counted, printable
-from began.files import is_there, shorten, write_text
+from began.errors import InputError, counted, printable, shorten
+from began.files import is_there, write_text
 from experiments.corpora import load
 from experiments.corpora.file_names import NAMINGS, UNANNOTATED, list_recordings
 from experiments.corpora.record import refuse_other_encodings

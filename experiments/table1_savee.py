@@ -21,20 +21,20 @@ from experiments.evaluation.options import choose_method, make_table_parser, rea
 from experiments.reporting.render import render
 
 EXPERIMENT = EXPERIMENTS["table1_savee"]
-HEADS = ("utterance_split", "chunk_split_leaking")
+CONDITIONS = ("utterance_split", "chunk_split_leaking")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = make_table_parser("experiments.table1_savee", __doc__, "SAVEE (holds AudioData/, or DC_a01.wav …)")
     help_text = "default: utterance_split, and with --method head both"
-    parser.add_argument("--conditions", nargs="+", choices=HEADS, help=help_text)
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, help=help_text)
     return parser
 
 
 def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
-    names = arguments.conditions or (HEADS if arguments.method == "head" else HEADS[:1])
+    names = arguments.conditions or (CONDITIONS if arguments.method == "head" else CONDITIONS[:1])
     conditions = [choose_method(EXPERIMENT.conditions[name], arguments) for name in names]
     check_conditions(conditions, settings)
     evaluate(conditions, open_corpus("savee", arguments.data_dir), settings)

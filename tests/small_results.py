@@ -32,7 +32,7 @@ def read_results(folder: Path) -> dict[str, object]:
             continue
         if path.suffix == ".csv":
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
-            found[name] = table.drop(columns=["seconds", "chunks_per_second"], errors="ignore").to_csv()
+            found[name] = table.drop(columns=UNREPEATABLE, errors="ignore").to_csv()
         elif path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as weights, h5py.File(weights) as file:
                 arrays: list[bytes] = []

@@ -111,8 +111,7 @@ def main(arguments):
     if arguments.devices > 1:  # logical processors in place of GPUs
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * arguments.devices)
-        connect = Cluster.connect
-        Cluster.connect = lambda self: connect(self, [f"CPU:{number}" for number in range(self.devices)])
+        Cluster.connect = lambda self: tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(self.devices)])
     settings = PretrainingSettings(**{**SMALL, "noise": arguments.noise, "learning_rate": arguments.rate},
                                    epochs=arguments.epochs)
     cluster = Cluster.from_options(arguments.workers, arguments.worker_index, arguments.devices)

@@ -305,7 +305,8 @@ def save_pickled(path: Path, sprung: Path) -> None:
 
 @pytest.mark.parametrize("member", ["counts.npy", "features.npy"])
 def test_a_pickle_in_the_cache_is_not_opened(member, tiny_encoder, speech_files, tmp_path):
-    from began.representation import load_frozen_encoder, represent_corpus
+    from began.encoder import load_frozen_encoder
+    from began.representation import represent_corpus
 
     encoder = load_frozen_encoder(tiny_encoder)
     represent_corpus(encoder, speech_files[:2], tmp_path / "cache")

@@ -166,7 +166,7 @@ def test_adapted_recordings_have_mean_and_spread_of_the_other_corpus(corpora, pa
 def test_a_constant_becomes_the_other_mean():
     zero, one, half = np.zeros(2), np.ones(2), np.full(2, 0.5)
     np.testing.assert_array_equal(
-        transfer_runs.adapt(np.full((3, 2), 7.0), (np.full(2, 7.0), zero), (half, one)), [[0.5, 0.5]] * 3
+        transfer_runs.match_moments(np.full((3, 2), 7.0), (np.full(2, 7.0), zero), (half, one)), [[0.5, 0.5]] * 3
     )
 
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from began.errors import InputError, printable
-from began.files import shorten
+from began.errors import InputError, printable, shorten
 from began.sound_hashes import SoundHashes
 from experiments.corpora.folders import read_each
 from experiments.corpora.record import Corpus

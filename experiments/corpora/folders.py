@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from began.audio import UNBOUNDED, hash_sound, is_silent
 from began.containers import UNKNOWN
-from began.errors import InputError, counted, printable, raise_resource_error
-from began.files import StrPath, describe_no_file, is_file, shorten
+from began.errors import InputError, counted, printable, raise_resource_error, shorten
+from began.files import StrPath, describe_no_file, is_file
 from began.find_sounds import walk_files
 from began.sound_file import open_audio, read_blocks
 from experiments.corpora.record import Corpus

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from began.errors import InputError, counted, printable
-from began.files import StrPath, shorten
+from began.errors import InputError, counted, printable, shorten
+from began.files import StrPath
 from began.find_sounds import SUFFIXES
 from experiments.corpora.folders import LOSSLESS, find_corpus, find_files, parse_names
 from experiments.corpora.record import Archive, Corpus, build_corpus

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from began.audio import measure_seconds
-from began.errors import InputError, counted, name_cause, printable, raise_resource_error
-from began.files import StrPath, describe_no_file, is_file, is_folder, shorten
+from began.errors import InputError, counted, name_cause, printable, raise_resource_error, shorten
+from began.files import StrPath, describe_no_file, is_file, is_folder
 from began.media_fragments import name_part, split_part
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus

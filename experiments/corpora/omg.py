@@ -7,8 +7,8 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
-from began.errors import InputError, printable
-from began.files import StrPath, shorten
+from began.errors import InputError, printable, shorten
+from began.files import StrPath
 from experiments.corpora import folders
 from experiments.corpora.record import Corpus, build_corpus
 

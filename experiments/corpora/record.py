@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from began.errors import InputError, counted, printable
-from began.files import shorten
+from began.errors import InputError, counted, printable, shorten
 from began.sound_hashes import hash_together
 
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from began.audio import SILENCE
-from began.errors import counted, printable
-from began.files import shorten
+from began.errors import counted, printable, shorten
 from experiments.corpora.record import UNKNOWN_SPEAKER
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ class Data:
 
     Attributes:
         corpus: labels, speakers and file names.
-        features: float32, shape (n_chunks, *feature_shape).
+        features: float32, or float16 where rows are statistics of whole utterances, shape (n_chunks, *feature_shape).
         utterance: int64, shape (n_chunks,); row of the corpus' table that a chunk comes from.
         is_augmented: bool, shape (n_chunks,): copies at other speeds, with masks, or with noise; None: there are none.
         statistics: where a "chunk" is a whole utterance, names of the columns of `features`

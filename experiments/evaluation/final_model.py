@@ -30,8 +30,9 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
 from experiments.evaluation.result_files import SEARCH, plain
 from experiments.evaluation.runs import POOLED, read_metrics
-from experiments.evaluation.searched_heads import draw_seed, head_job, list_members, train_ensembles
+from experiments.evaluation.searched_heads import head_job, list_members, train_ensembles
 from experiments.evaluation.searches import read_trials
+from experiments.evaluation.splits import draw_seed
 
 if TYPE_CHECKING:
     from classifiers.training import HeadJob
@@ -78,7 +79,7 @@ def write_final_models(
             metadata |= {"n_utterances": len(split.fitting), "trained_on": "training part"}
             metadata["sounds"] = _name_sounds(data, split.fitting)
             part = path.with_stem(path.stem + OF_TRAINING_PART)
-            _write(part, split.fitting, prepare, condition, settings, metadata, draw_seed(settings.seed, run=1, fold=0))
+            _write(part, split.fitting, prepare, condition, settings, metadata, draw_seed(settings.seed, 1, 0))
     return written
 
 

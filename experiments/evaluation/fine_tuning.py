@@ -19,9 +19,8 @@ from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer
 from experiments.evaluation.options import Settings
 from experiments.evaluation.result_files import read_table, write_table
-from experiments.evaluation.searched_heads import draw_seed
 from experiments.evaluation.searches import search_path
-from experiments.evaluation.splits import Split
+from experiments.evaluation.splits import Split, draw_seed
 
 LEARNING_RATE = 5e-4
 """Of Adam, for all weights. Assumption: 0.001 and 0.002 had higher losses on an inner fold of EmoDB."""

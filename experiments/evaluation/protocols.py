@@ -20,6 +20,7 @@ from experiments.evaluation.splits import (
     Split,
     check_split,
     complete_split,
+    draw_seed,
     find_strata,
     first_of_each,
     include_duplicates,
@@ -179,7 +180,7 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
         folds = [include_duplicates(firsts[test], rows, utterances) for _, test in folder.split(firsts, labels)]
     splits = []
     for number, test in enumerate(folds, start=1):
-        random_state = int(np.random.default_rng([seed, number]).integers(2**31))
+        random_state = draw_seed(seed, number)
         split = Split(f"fold{number}", _inner_folds(np.setdiff1d(rows, test), utterances, random_state), test)
         splits.append(complete_split(split, utterances, disjoint="speaker" if by_speaker else None))
     return splits
@@ -217,7 +218,7 @@ def official(utterances: pd.DataFrame, seed: int, disjoint: str | None = None, t
         raise InputError.about("protocol official", found, "at least two and one", action)
     inner: tuple[Inner, ...] = (Inner(fitting, held_out),)
     if len(held_out) == 0:
-        inner = _inner_folds(fitting, utterances, int(np.random.default_rng([seed]).integers(2**31)))
+        inner = _inner_folds(fitting, utterances, draw_seed(seed))
     return [complete_split(Split(POOLED, inner, test), utterances, disjoint)]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from began.errors import InputError, printable
-from began.files import StrPath, shorten
+from began.errors import InputError, printable, shorten
+from began.files import StrPath
 from experiments.corpora.record import Corpus
 from experiments.evaluation.result_files import read_json, refusing, write_table
 

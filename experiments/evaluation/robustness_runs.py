@@ -41,8 +41,8 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import make_splits
 from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
 from experiments.evaluation.runs import RunFolder
-from experiments.evaluation.searched_heads import draw_seed, head_job
-from experiments.evaluation.splits import Split
+from experiments.evaluation.searched_heads import head_job
+from experiments.evaluation.splits import Split, draw_seed
 
 if TYPE_CHECKING:
     from classifiers.training import TrainedHead
@@ -159,7 +159,7 @@ def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings
     job = head_job(own, CATEGORICAL, settings)
     job = replace(job, parameters=resolve_parameters(CATEGORICAL, kind=job.kind))
     jobs = [
-        replace(job, seed=draw_seed(settings.seed, run=1, fold=number), rows=own.chunks_of(split.fitting, augmented=True))
+        replace(job, seed=draw_seed(settings.seed, 1, number), rows=own.chunks_of(split.fitting, augmented=True))
         for number, split in enumerate(splits)
     ]
     return [train_head(job) for job in tqdm(jobs, desc="training", unit="head")]

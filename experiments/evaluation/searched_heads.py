@@ -22,7 +22,7 @@ from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Trainer, represent
 from experiments.evaluation.options import Settings
 from experiments.evaluation.searches import search_path
-from experiments.evaluation.splits import Split
+from experiments.evaluation.splits import Split, draw_seed
 
 if TYPE_CHECKING:
     from classifiers.training import HeadJob
@@ -92,7 +92,7 @@ def search_and_train(
 
 def list_members(job: HeadJob, ensemble_size: int) -> list[HeadJob]:
     """Returns a head to train, and the same with other seeds: what `classifiers.heads.merge_heads` makes one of."""
-    seeds = [job.seed, *(int(np.random.default_rng([job.seed, number]).integers(2**31)) for number in range(1, ensemble_size))]
+    seeds = [job.seed, *(draw_seed(job.seed, number) for number in range(1, ensemble_size))]
     return [replace(job, seed=seed) for seed in seeds]
 
 
@@ -113,11 +113,6 @@ def train_ensembles(
     scores = [merge_scores(jobs[0].task, np.stack([head.scores for head in group])) for group in groups]
     histories = [pd.concat([head.history for head in group]).groupby("epoch", as_index=False).mean() for group in groups]
     return scores, histories
-
-
-def draw_seed(seed: int, run: int, fold: int) -> int:
-    """Returns the seed of the head of a run and a fold, both by their number."""
-    return int(np.random.default_rng([seed, run, fold]).integers(2**31))
 
 
 def head_job(data: Data, task: str, settings: Settings) -> HeadJob:

@@ -122,6 +122,11 @@ def leave_out_duplicates(split: Split, utterances: pd.DataFrame) -> Split:
     return replace(split, inner=tuple(Inner(*(rows[~np.isin(rows, left_out)] for rows in inner)) for inner in split.inner))
 
 
+def draw_seed(*numbers: int) -> int:
+    """Returns a seed of its own for some numbers, such as a seed, a run and a fold: at least 0 and below 2³¹."""
+    return int(np.random.default_rng(numbers).integers(2**31))
+
+
 def first_of_each(rows: np.ndarray, utterances: pd.DataFrame) -> np.ndarray:
     """Returns some rows without those that hold the sound of an earlier one."""
     return rows[~utterances["sound"].iloc[rows].duplicated()] if "sound" in utterances else rows

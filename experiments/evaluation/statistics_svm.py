@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from began.errors import InputError
-from began.files import shorten
+from began.errors import InputError, shorten
 from classifiers.head_parameters import choose_statistics
 from classifiers.metrics import CATEGORICAL, score_utterances
 from classifiers.statistics_columns import BLOCK

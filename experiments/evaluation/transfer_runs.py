@@ -36,8 +36,8 @@ from experiments.evaluation.options import Settings
 from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
 from experiments.evaluation.robustness_runs import PENALTY
 from experiments.evaluation.runs import RunFolder
-from experiments.evaluation.searched_heads import draw_seed, head_job
-from experiments.evaluation.splits import Split, first_of_each
+from experiments.evaluation.searched_heads import head_job
+from experiments.evaluation.splits import Split, draw_seed, first_of_each
 
 
 def measure_transfer(conditions: Sequence[Condition], corpora: Mapping[str, Corpus], settings: Settings) -> None:
@@ -218,7 +218,7 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
             for name, data in parts.items():
                 for start in range(0, len(rows[name]), BLOCK):
                     block = data.features[rows[name][start : start + BLOCK]]
-                    append(adapt(block, moments[name], moments[other_of[name]]) if is_adapted else block)
+                    append(match_moments(block, moments[name], moments[other_of[name]]) if is_adapted else block)
     features, _ = open_npy(path, *form)
 
     def gather(flags: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
@@ -238,7 +238,9 @@ def join(parts: Mapping[str, Data], together: Corpus, path: Path) -> tuple[Data,
     return take(""), {name: take(name) for name in parts}
 
 
-def adapt(features: np.ndarray, moments: tuple[np.ndarray, np.ndarray], wanted: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def match_moments(
+    features: np.ndarray, moments: tuple[np.ndarray, np.ndarray], wanted: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
     """Returns features, (n, ...), with mean and standard deviation, (...) each, brought to others; constants to the mean."""
     (mean, deviation), (wanted_mean, wanted_deviation) = moments, wanted
     factor = np.divide(wanted_deviation, deviation, out=np.zeros_like(deviation), where=deviation > 0)
@@ -289,7 +291,7 @@ def train_heads(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[
     from classifiers import workers
     from classifiers.head_parameters import resolve_parameters
 
-    seed, head_jobs = draw_seed(settings.seed, run, fold=0), []
+    seed, head_jobs = draw_seed(settings.seed, run, 0), []
     for data, rows, _, scored in jobs:
         job = head_job(data, CATEGORICAL, settings)
         parameters = resolve_parameters(CATEGORICAL, kind=job.kind)

@@ -107,6 +107,5 @@ def shorten_name(name: object, limit: int = 24) -> str:
 
 def words(name: str) -> str:
     """Returns a name of the code as words."""
-    proper = {"began": "BEGAN", "svc": "SVC", "omg": "OMG", "cnn": "CNN", "egemaps": "eGeMAPS", "compare": "ComParE"}
-    proper |= {"emodb": "EmoDB", "savee": "SAVEE"}
+    proper = {"began": "BEGAN", "egemaps": "eGeMAPS", "compare": "ComParE", "emodb": "EmoDB", "savee": "SAVEE"}
     return " ".join(proper.get(word, word) for word in str(name).split("_"))

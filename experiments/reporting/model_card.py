@@ -27,7 +27,7 @@ The encoder of {model} trained without labels on {corpus} spectrograms, to be us
 | `components.npz` | principal components of its blocks, measured on {n_heard} of these recordings |
 
 ```python
-from began.representation import load_frozen_encoder
+from began.encoder import load_frozen_encoder
 
 encoder = load_frozen_encoder("encoder.keras")  # or keras.models.load_model("encoder.keras"): stock layers only
 ```

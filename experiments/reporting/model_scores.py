@@ -42,7 +42,7 @@ def _describe_classes(metrics: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> 
                 "answers (%)": ANSWERS[prefix],
                 "accuracy": _percent(found[f"{prefix}accuracy"]),
                 "UAR": _percent(found[f"{prefix}{RECALL}"]),
-                **_over_speakers(metrics, {"UAR": f"{prefix}{RECALL}"}, "%"),
+                **_over_speakers(metrics, "UAR", f"{prefix}{RECALL}", "%"),
                 "calibration error": _percent(found[f"{prefix}expected_calibration_error"]),
             }
         )
@@ -63,15 +63,14 @@ def _describe_classes(metrics: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> 
 def _describe_dimensions(metrics: pd.DataFrame, predictions: pd.DataFrame) -> list[str]:
     found, rows = select(metrics, fold=POOLED).set_index("metric")["value"], []
     for name, metric in zip(DIMENSIONS, CONCORDANCE, strict=True):
-        row = {"": name, "CCC": md.number(found[metric], ""), **_over_speakers(metrics, {"CCC": metric}, "")}
+        row = {"": name, "CCC": md.number(found[metric], ""), **_over_speakers(metrics, "CCC", metric, "")}
         rows.append(row | {"mean squared error": md.number(found[f"mean_squared_error_{name}"], "")})
     columns = {f"CCC, {name}": metric for name, metric in zip(DIMENSIONS, CONCORDANCE, strict=True)}
     return [_align(pd.DataFrame(rows)), *_describe_speakers(metrics, predictions, columns, "")]
 
 
-def _over_speakers(metrics: pd.DataFrame, column: Mapping[str, str], unit: str) -> dict[str, str]:
+def _over_speakers(metrics: pd.DataFrame, name: str, metric: str, unit: str) -> dict[str, str]:
     """Returns the mean over the speakers with its 95 % interval; nothing where they are not known."""
-    ((name, metric),) = column.items()
     values = select(metrics[metrics["fold"] != POOLED], metric=metric)["value"]
     if values.empty:
         return {}
