@@ -126,11 +126,12 @@ def main(arguments: argparse.Namespace) -> int:
     n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
     if n_bad:
-        print(f"{n_bad} of {len(files)} files could not be used and were skipped.", file=sys.stderr)
-    could_adapt = description.get("kind") == UTTERANCE and arguments.channel != BOTH and len(files) - n_bad >= ENOUGH_TO_ADAPT
+        what = "channels" if len(paths) > len(files) else "files"
+        print(f"{n_bad} of {len(paths)} {what} could not be used and were skipped.", file=sys.stderr)
+    could_adapt = description.get("kind") == UTTERANCE and arguments.channel != BOTH and len(paths) - n_bad >= ENOUGH_TO_ADAPT
     if could_adapt and not arguments.adapt and not arguments.speakers_from_folders:
         print(f"note: {ADAPT_HINT}", file=sys.stderr)
-    if pictures and n_bad < len(files):
+    if pictures and n_bad < len(paths):
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
     return 1 if n_bad else 0
 
@@ -200,7 +201,7 @@ def _predict(
         else:
             sys.stdout.write(text)
 
-    n_seconds, bad, long = 0, set(), []
+    n_seconds, n_bad, long = 0, 0, []
     with tqdm(total=len(paths), unit="file", desc="predicting", file=sys.stderr, delay=1.0, leave=False, disable=None) as bar:
 
         def count(n_chunks: int) -> None:
@@ -215,11 +216,12 @@ def _predict(
                 groups = adapt_by_speaker(group_by_speaker(arguments.sounds, paths))
             for group, adapting, note in groups:
                 if note:
+            nonlocal n_bad
                     tqdm.write(f"note: {note}", file=sys.stderr)
                 for path, outcome in predictor.predict_files(group, count, windows, not arguments.single_pass, adapting):
                     bar.update()
                     if isinstance(outcome, InputError):
-                        bad.add(split_channel(path)[0])
+                        n_bad += 1
                         tqdm.write(f"skipped: {outcome}", file=sys.stderr)
                         continue
                     if path in pictures:
@@ -234,7 +236,7 @@ def _predict(
         what = f"{printable(describe_path(long[0].path))} lasts" if len(long) == 1 else f"{len(long)} recordings last"
         answers = "a single answer" if len(long) == 1 else "a single answer each"
         print(f"note: {what} over {LONG_SECONDS:.0f} s, and got {answers}; --timeline tells how it goes on", file=sys.stderr)
-    return len(bad)
+    return n_bad
 
 
 def _split_labels(text: str) -> list[str]:
