@@ -54,6 +54,9 @@ from classifiers.utterance_predictor import ENOUGH_TO_ADAPT, check_enough
 MOST_LISTED = 50
 """Of a list in `--about`; of longer ones, such as the hashes of recordings, the first three and the number."""
 
+MAX_NAME_BYTES = 240
+"""Of a picture's name without number and ending: file systems take 255 in all."""
+
 LONG_SECONDS = 30.0
 """A single answer for a recording that is longer than this says little: emotions change."""
 
@@ -306,7 +309,7 @@ def describe(description: dict[str, Any]) -> Iterator[str]:
 
 
 def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
-    """Returns a PNG file for each sound file, named after it; equal names get a number. Makes the folder.
+    """Returns a PNG file for each sound file, named after it; equal names get a number, long ones are cut. Makes the folder.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -317,7 +320,10 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     numbers: dict[str, int] = {}  # the last one of each name, so that the search for a free one goes on from there
     for path in paths:
         file, channel = split_channel(path)
-        stem = f"{file.stem}-{channel}" if channel else file.stem
+        stem, end = file.stem, f"-{channel}" if channel else ""
+        while len(os.fsencode(stem + end)) > MAX_NAME_BYTES:
+            stem = stem[:-1]
+        stem += end
         number, name = numbers.get(stem.lower(), 1), stem
         while name.lower() in taken:
             number += 1

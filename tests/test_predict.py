@@ -24,6 +24,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.find_sounds import FOREIGN_SUFFIXES, find_sounds
 from began.keras_file import attach_json, read_attached_json
+from began.media_fragments import CHANNELS, name_channel
 from began.spectrogram import SpectrogramConfig, compute_spectrograms
 from classifiers import export, picture, predict, predictor
 from classifiers.metrics import aggregate_chunks
@@ -546,6 +547,17 @@ def test_pictures_of_equal_names_get_a_number(tmp_path):
 def test_pictures_of_thousands_of_equal_names_are_named_at_once(tmp_path):
     paths = [Path("audio-3.wav"), *(Path(f"{number}/{'Audio' if number % 2 else 'audio'}.wav") for number in range(5_000))]
     started = time.monotonic()
+def test_pictures_of_long_names_can_be_written(tmp_path):
+    longest = "é" * 125  # in UTF-8, 250 bytes
+    paths = [Path(name_channel(f"{longest}{end}", channel)) for end in ("b.wav", "a.wav") for channel in CHANNELS]
+    names = predict.name_pictures([*paths, Path("caf\udce9" + "x" * 240 + ".wav")], tmp_path)
+    for name in names.values():
+        name.touch()
+    assert len(list(tmp_path.iterdir())) == 5 and all(
+        name.name.startswith(("é" * 100, "caf\udce9x")) for name in names.values()
+    )
+
+
     names = [picture.name for picture in predict.name_pictures(paths, tmp_path).values()]
     assert names[:5] == ["audio-3.png", "audio.png", "Audio-2.png", "audio-4.png", "Audio-5.png"]
     assert len({name.lower() for name in names}) == len(paths)
