@@ -344,6 +344,7 @@ def test_what_is_no_batch_of_sounds_for_hear(tiny_encoder, audio, found):
     from began import hear
 
     model = hear.load_model(str(tiny_encoder))
+        (np.array([[0, 1], [9, -32768]], np.int16), r"values up to 32768 in row 1; expected .* \(16 bits: 32768\)"),
     for embed_audio in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(InputError, match=found):
             embed_audio(audio, model)
