@@ -294,6 +294,13 @@ def test_a_part_of_librispeech_is_told_where_it_lies_and_why(copy, part):
         unlabelled.load(folder)
 
 
+def test_of_a_table_without_labels_only_the_file_is_asked_for(tmp_path):
+    (tmp_path / "a.csv").write_text("name,take\n1,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.csv: found .*expected a CSV file: file\[,start\]\[,end\], one row") as error:
+        unlabelled.load(tmp_path / "a.csv")
+    assert "label" not in str(error.value).partition("expected")[2]
+
+
 def test_corpus_names(corpora):
     with pytest.raises(InputError, match="found 'ravdess'; expected one of librispeech, savee, omg, emodb, manifest"):
         load("ravdess", corpora)
