@@ -48,7 +48,7 @@ def list_files(files: StrPath | Iterable[StrPath]) -> list[StrPath]:
 
 
 def find_sounds(sounds: Sequence[Path]) -> list[Path]:
-    """Returns the files themselves and the sound files below the folders, each once, hidden ones left out.
+    """Returns the files themselves and the sound files below the folders, each once by its first name, hidden ones left out.
 
     Raises:
         InputError: lists every path that does not exist, folder without sound, and folder that cannot be read.
@@ -66,7 +66,10 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
         found += inside
     if problems:
         raise InputError.listing("recordings that cannot be found", problems)
-    return list(dict.fromkeys(found))
+    first: dict[str, Path] = {}
+    for path in found:
+        first.setdefault(os.path.realpath(path), path)
+    return list(first.values())
 
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:

@@ -403,7 +403,7 @@ def test_names_that_a_spreadsheet_would_run_are_marked(made, tmp_path, monkeypat
     assert not [cell for row in table for cell in row if cell.startswith(("=", "@", "+", "-"))]
 
 
-def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
+def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path, monkeypatch):
     (tmp_path / ".hidden").mkdir()
     for name in ("x.WAV", "._x.wav", ".hidden/y.wav", "z.txt"):
         (tmp_path / name).touch()
@@ -416,6 +416,8 @@ def test_folders_are_searched_once_and_hidden_files_left_out(sounds, tmp_path):
         (tmp_path / name).unlink()
     assert len(find_sounds([sounds, sounds / "a.wav", sounds])) == 6
 
+    monkeypatch.chdir(sounds)
+    assert find_sounds([sounds / "a.wav", sounds / "deeper" / ".." / "a.wav", Path("a.wav")]) == [sounds / "a.wav"]
 
 @pytest.mark.parametrize("suffix", [".wave", ".mp2", ".aifc", ".sph", ".NIST", ".m4v", ".mkv", ".weba"])
 def test_folders_are_searched_for_all_that_is_read(tmp_path, suffix):
