@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from began import published_networks
-from began.command_line import run_script
+from began.command_line import KEEP_BYTES, run_script
 from began.errors import InputError, printable
 from began.files import check_writable
 from began.find_sounds import find_sounds
@@ -59,6 +59,9 @@ MAX_NAME_BYTES = 240
 
 LONG_SECONDS = 30.0
 """A single answer for a recording that is longer than this says little: emotions change."""
+
+TABLES = ("csv", "audformat")
+"""Outputs that name files as they lie on the disk; the others escape what is not UTF-8."""
 
 RUNTIMES = ("auto", "onnx", "tensorflow")
 
@@ -193,7 +196,7 @@ def _predict(
     adapt_to: list[Path] | None,
     arguments: argparse.Namespace,
 ) -> int:
-    """Writes and draws the predictions as they come, and returns how many files could not be used, in whole or in part."""
+    """Writes and draws the predictions as they come, and returns how many of the paths could not be used."""
     from tqdm import tqdm
 
     from classifiers.picture import plot_prediction
@@ -213,13 +216,13 @@ def _predict(
             bar.set_postfix_str(f"{n_seconds} s of sound")
 
         def good_ones() -> Iterator[Prediction]:
+            nonlocal n_bad
             windows = choose_windows(arguments.window, arguments.hop) if arguments.timeline or pictures else None
             groups: Iterable[tuple[list[Path], list[Path] | None, str]] = [(paths, adapt_to, "")]
             if arguments.speakers_from_folders:
                 groups = adapt_by_speaker(group_by_speaker(arguments.sounds, paths))
             for group, adapting, note in groups:
                 if note:
-            nonlocal n_bad
                     tqdm.write(f"note: {note}", file=sys.stderr)
                 for path, outcome in predictor.predict_files(group, count, windows, not arguments.single_pass, adapting):
                     bar.update()
@@ -233,6 +236,8 @@ def _predict(
                         long.append(outcome)
                     yield outcome
 
+        if arguments.output in TABLES:
+            getattr(sys.stdout, "reconfigure", lambda **options: None)(errors=KEEP_BYTES)
         for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline, arguments.channel):
             write(text)
     if long:
