@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import codecs
 import errno
 import os
 import signal
@@ -15,6 +16,18 @@ from began.startup import set_environment
 
 GOES_ON = "What was finished is kept: the same command goes on from there."
 INTERRUPTED = f"\nInterrupted. {GOES_ON}"
+
+
+def _keep_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.backslashreplace_errors(error)
+
+
+KEEP_BYTES = "keep_bytes"
+"""How a stream takes names of files that are not UTF-8: as their own bytes. What else its encoding lacks is escaped."""
+codecs.register_error(KEEP_BYTES, _keep_bytes)
 
 
 def run_script(

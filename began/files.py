@@ -81,8 +81,10 @@ def _is_part_of_writing(name: str | bytes, path: Path, unfinished: Path) -> bool
 def _cannot_write(path: Path, error: OSError) -> InputError:
     if not is_full(error):
         raise_resource_error(error)
-    found, action = f"that it cannot be written ({error.strerror or error})", "free some space, or choose another folder"
-    return InputError.about(path, found, "a writable folder with free space", action)
+    found = f"that it cannot be written ({error.strerror or error})"
+    if error.errno == errno.ENAMETOOLONG:
+        return InputError.about(path, found, "a name that the file system takes", "choose a shorter one")
+    return InputError.about(path, found, "a writable folder with free space", "free some space, or choose another folder")
 
 
 def _sync(path: Path) -> None:

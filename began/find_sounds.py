@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from began.errors import InputError, printable
 from began.files import StrPath, describe_no_file, is_folder, is_there
@@ -21,18 +22,33 @@ SUFFIXES = (*AUDIO_SUFFIXES, *FOREIGN_SUFFIXES)
 def list_files(files: StrPath | Iterable[StrPath]) -> list[StrPath]:
     """Returns the paths of sound files as a list; a single one is a list of one, in place of its letters.
 
+    Args:
+        files: paths: a list, an array of one axis or one column, or a column of a table.
     Raises:
-        InputError: something else among them.
+        InputError: something else, or among them.
     """
-    files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
-    for file in files:
+
+    def refuse(found: object) -> InputError:
+        return InputError.about("files", f"{found!r:.60} ({type(found).__name__})", "paths of sound files", "give paths")
+
+    if isinstance(files, (str, os.PathLike)):
+        return [files]
+    array: Any = getattr(files, "to_numpy", lambda: files)()  # tables would give the names of their columns
+    if getattr(array, "ndim", 1) == 2 and array.shape[1] == 1:
+        array = array.ravel()
+    try:
+        paths = iter(array)
+    except TypeError as error:
+        raise refuse(files) from error
+    listed = list(paths)
+    for file in listed:
         if not isinstance(file, (str, os.PathLike)):
-            raise InputError.about("files", f"{file!r:.60} ({type(file).__name__})", "paths of sound files", "give paths")
-    return files
+            raise refuse(file)
+    return listed
 
 
 def find_sounds(sounds: Sequence[Path]) -> list[Path]:
-    """Returns the files themselves and the sound files below the folders, each once, hidden ones left out.
+    """Returns the files themselves and the sound files below the folders, each once by its first name, hidden ones left out.
 
     Raises:
         InputError: lists every path that does not exist, folder without sound, and folder that cannot be read.
@@ -50,7 +66,10 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
         found += inside
     if problems:
         raise InputError.listing("recordings that cannot be found", problems)
-    return list(dict.fromkeys(found))
+    first: dict[str, Path] = {}
+    for path in found:
+        first.setdefault(os.path.realpath(path), path)
+    return list(first.values())
 
 
 def _search_folder(folder: Path, problems: list[str]) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from began.audio import SAMPLE_RATE
+from began.audio import MAX_AMPLITUDE, SAMPLE_RATE
 from began.encoder import N_MEL_BANDS
 from began.errors import InputError
 from began.front_end import Speech, cut_speech, measure_speech
@@ -50,7 +50,7 @@ def get_scene_embeddings(audio: tf.Tensor, model: HearModel) -> tf.Tensor:
         audio: float32, shape (n_sounds, n_samples), in [-1, 1], at `model.sample_rate`.
         model: what `load_model` returns.
     Raises:
-        InputError: something of another shape, or values that are not finite.
+        InputError: something of another shape, or values that no sound has, such as integers.
     """
     rows = [model.features.embed_speech(cut_speech([sound], _find(sound))) for sound in _read(audio)]
     return tf.constant(np.reshape(rows, (len(rows), model.scene_embedding_size)), tf.float32)
@@ -86,9 +86,13 @@ def _read(audio: tf.Tensor) -> np.ndarray:
     if len(found) != 2 or not found[1]:
         raise InputError.about("audio", f"the shape {found}", expected, "give one row per sound")
     sounds = np.asarray(audio, np.float32)
-    if not np.isfinite(sounds).all():
-        row = int(np.flatnonzero(~np.isfinite(sounds).all(axis=1))[0])
-        raise InputError.about("audio", f"values in row {row} that are no finite numbers", "samples in [-1, 1]", "correct them")
+    for row, peak in enumerate(np.abs(sounds).max(axis=1)):
+        if not np.isfinite(peak):
+            found, action = f"values in row {row} that are no finite numbers", "correct them"
+            raise InputError.about("audio", found, "samples in [-1, 1]", action)
+        if peak > MAX_AMPLITUDE:
+            action = "divide integers by their full scale (16 bits: 32768)"
+            raise InputError.about("audio", f"values up to {peak:g} in row {row}", "samples in [-1, 1]", action)
     return sounds
 
 

@@ -57,9 +57,12 @@ def complete_mpeg(path: Path, content: mmap.mmap, at: int = 0, end: int | None =
     tag = re.search(rb"(?:Xing|Info)...[\1\3\5\7\t\v\r\17](.{4})|VBRI.{10}(.{4})", tag_frame, re.DOTALL)
     named = int.from_bytes(tag[1] or tag[2], "big") if tag else 0
     n_frames -= tag is not None
-    if n_frames < named - 1:
+    if n_frames == named - 1:
+        found = f"{n_frames} frames of {named} that its header names: the last one is missing, or the header is counted as one"
+        raise InputError.about(path, found, UNDAMAGED, f"{AGAIN}; if it is whole: ffmpeg -i IN -c copy OUT")
+    if n_frames < named:
         raise truncated(path, f"{n_frames} frames", named)
-    if named and n_frames <= named + 1:
+    if named and n_frames == named:
         return b"", 0
     # A frame without a checksum, at a rate that leaves room for the tag.
     header = bytes([tag_frame[0], tag_frame[1] | 1, tag_frame[2] & 15 | 0x90, tag_frame[3]])

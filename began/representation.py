@@ -202,7 +202,7 @@ def embed(
     """Returns features of whole sound files, one row per file: statistics over time of all blocks of the frozen encoder.
 
     Args:
-        files: sound files, or one.
+        files: sound files, or one; also as an array, or a column of a table.
         encoder, front_end, statistics: see `began.utterance_features.open_features`, whose `names` are those of the columns.
         cache_dir: where the features of every file are kept; None keeps none.
         progress: see `represent_corpus`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,11 +41,11 @@ class _Channel:
 
     channels = 1
 
-    def __init__(self, file: SoundFile, name: str, channel: str) -> None:
+    def __init__(self, file: SoundFile, path: Path, channel: str) -> None:
         if file.channels != len(CHANNELS):
             found = counted(file.channels, "channel")
             action = "leave out --channel, or give a stereo recording"
-            raise InputError.about(name, found, "two, a left and a right one", action)
+            raise InputError.about(path, found, "two, a left and a right one", action)
         self.samplerate, self.frames, self.subtype = file.samplerate, file.frames, file.subtype
         self._file, self._index = file, CHANNELS.index(channel)
 
@@ -111,7 +112,7 @@ def open_audio(path: StrPath) -> Iterator[SoundFile]:
                 expected = f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
                 raise InputError.about(path, f"a sample rate of {file.samplerate} Hz", expected, AGAIN)
             chosen: SoundFile = file if end_seconds is None else _Part(file, named, start_seconds, end_seconds)
-            yield _Channel(chosen, named, channel) if channel else chosen
+            yield _Channel(chosen, whole, channel) if channel else chosen
     except soundfile.LibsndfileError as error:
         found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
         action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN

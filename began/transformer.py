@@ -44,13 +44,7 @@ class SpeechFeatures(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, files: StrPath | Iterable[StrPath]) -> np.ndarray:
-        """Returns the features of sound files, float32 (n_files, n_features), in their order; raises as `embed` does.
-
-        Args:
-            files: paths: a list, an array of one axis or one column, or a column of a table.
-        """
-        files = getattr(files, "to_numpy", lambda: files)()
-        files = files.ravel() if isinstance(files, np.ndarray) and files.ndim == 2 and files.shape[1] == 1 else files
+        """Returns the features of sound files, float32 (n_files, n_features), in their order, as `embed` does."""
         return embed(files, self.encoder, front_end=self.front_end, statistics=self.statistics, cache_dir=self.cache_dir)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -41,7 +41,8 @@ def _list_channels(path: Path) -> list[Path]:
         return [path]
     if n_channels == 1:
         return [path]
-    return [Path(name_channel(path, channel)) for channel in CHANNELS]
+    channels = CHANNELS if n_channels == len(CHANNELS) else CHANNELS[:1]  # which is refused, once, where there are more
+    return [Path(name_channel(path, channel)) for channel in channels]
 
 
 def name_source(path: Path, choice: str) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from began import published_networks
-from began.command_line import run_script
+from began.command_line import KEEP_BYTES, run_script
 from began.errors import InputError, printable
 from began.files import check_writable
 from began.find_sounds import find_sounds
@@ -54,8 +54,14 @@ from classifiers.utterance_predictor import ENOUGH_TO_ADAPT, check_enough
 MOST_LISTED = 50
 """Of a list in `--about`; of longer ones, such as the hashes of recordings, the first three and the number."""
 
+MAX_NAME_BYTES = 240
+"""Of a picture's name without number and ending: file systems take 255 in all."""
+
 LONG_SECONDS = 30.0
 """A single answer for a recording that is longer than this says little: emotions change."""
+
+TABLES = ("csv", "audformat")
+"""Outputs that name files as they lie on the disk; the others escape what is not UTF-8."""
 
 RUNTIMES = ("auto", "onnx", "tensorflow")
 
@@ -123,11 +129,12 @@ def main(arguments: argparse.Namespace) -> int:
     n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
     if n_bad:
-        print(f"{n_bad} of {len(files)} files could not be used and were skipped.", file=sys.stderr)
-    could_adapt = description.get("kind") == UTTERANCE and arguments.channel != BOTH and len(files) - n_bad >= ENOUGH_TO_ADAPT
+        what = "channels" if len(paths) > len(files) else "files"
+        print(f"{n_bad} of {len(paths)} {what} could not be used and were skipped.", file=sys.stderr)
+    could_adapt = description.get("kind") == UTTERANCE and arguments.channel != BOTH and len(paths) - n_bad >= ENOUGH_TO_ADAPT
     if could_adapt and not arguments.adapt and not arguments.speakers_from_folders:
         print(f"note: {ADAPT_HINT}", file=sys.stderr)
-    if pictures and n_bad < len(files):
+    if pictures and n_bad < len(paths):
         print(f"pictures are in {printable(arguments.plot)}", file=sys.stderr)
     return 1 if n_bad else 0
 
@@ -186,7 +193,7 @@ def _predict(
     adapt_to: list[Path] | None,
     arguments: argparse.Namespace,
 ) -> int:
-    """Writes and draws the predictions as they come, and returns how many files could not be used, in whole or in part."""
+    """Writes and draws the predictions as they come, and returns how many of the paths could not be used."""
     from tqdm import tqdm
 
     from classifiers.picture import plot_prediction
@@ -197,7 +204,7 @@ def _predict(
         else:
             sys.stdout.write(text)
 
-    n_seconds, bad, long = 0, set(), []
+    n_seconds, n_bad, long = 0, 0, []
     with tqdm(total=len(paths), unit="file", desc="predicting", file=sys.stderr, delay=1.0, leave=False, disable=None) as bar:
 
         def count(n_chunks: int) -> None:
@@ -206,6 +213,7 @@ def _predict(
             bar.set_postfix_str(f"{n_seconds} s of sound")
 
         def good_ones() -> Iterator[Prediction]:
+            nonlocal n_bad
             windows = choose_windows(arguments.window, arguments.hop) if arguments.timeline or pictures else None
             groups: Iterable[tuple[list[Path], list[Path] | None, str]] = [(paths, adapt_to, "")]
             if arguments.speakers_from_folders:
@@ -216,7 +224,7 @@ def _predict(
                 for path, outcome in predictor.predict_files(group, count, windows, not arguments.single_pass, adapting):
                     bar.update()
                     if isinstance(outcome, InputError):
-                        bad.add(split_channel(path)[0])
+                        n_bad += 1
                         tqdm.write(f"skipped: {outcome}", file=sys.stderr)
                         continue
                     if path in pictures:
@@ -225,13 +233,15 @@ def _predict(
                         long.append(outcome)
                     yield outcome
 
+        if arguments.output in TABLES:
+            getattr(sys.stdout, "reconfigure", lambda **options: None)(errors=KEEP_BYTES)
         for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline, arguments.channel):
             write(text)
     if long:
         what = f"{printable(describe_path(long[0].path))} lasts" if len(long) == 1 else f"{len(long)} recordings last"
         answers = "a single answer" if len(long) == 1 else "a single answer each"
         print(f"note: {what} over {LONG_SECONDS:.0f} s, and got {answers}; --timeline tells how it goes on", file=sys.stderr)
-    return len(bad)
+    return n_bad
 
 
 def _split_labels(text: str) -> list[str]:
@@ -301,7 +311,7 @@ def describe(description: dict[str, Any]) -> Iterator[str]:
 
 
 def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
-    """Returns a PNG file for each sound file, named after it; equal names get a number. Makes the folder.
+    """Returns a PNG file for each sound file, named after it; equal names get a number, long ones are cut. Makes the folder.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -312,7 +322,10 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     numbers: dict[str, int] = {}  # the last one of each name, so that the search for a free one goes on from there
     for path in paths:
         file, channel = split_channel(path)
-        stem = f"{file.stem}-{channel}" if channel else file.stem
+        stem, end = file.stem, f"-{channel}" if channel else ""
+        while len(os.fsencode(stem + end)) > MAX_NAME_BYTES:
+            stem = stem[:-1]
+        stem += end
         number, name = numbers.get(stem.lower(), 1), stem
         while name.lower() in taken:
             number += 1

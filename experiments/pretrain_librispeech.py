@@ -113,8 +113,12 @@ def main(arguments: argparse.Namespace) -> None:
     run = RunFolder(arguments.results_dir, EXPERIMENT, arguments.name)
     corpus = unlabelled.load(arguments.data_dir, arguments.subsets)
     introduce(corpus)
+    name = config.magnitude if config.front_end == "literal" else f"{config.magnitude}-{config.front_end}"
+    folder = run.results_dir / "cache" / f"{corpus.name}-{name}"
+    if not (folder / "store.json").exists():  # else the files have been read before
+        _check_recordings(corpus)  # before anything is written: refused recordings leave no folder behind
     with lock_folder(run.path) if cluster.is_chief else nullcontext():
-        _pretrain(settings, cluster, corpus, _prepare(corpus, config, run, cluster), run)
+        _pretrain(settings, cluster, corpus, _prepare(corpus, config, folder, cluster), run)
 
 
 def _check_numbers(settings: PretrainingSettings) -> None:
@@ -130,17 +134,22 @@ def _check_numbers(settings: PretrainingSettings) -> None:
             raise InputError.about(_option(name), value, expected, "give another number")
 
 
-def _prepare(corpus: Corpus, config: SpectrogramConfig, run: RunFolder, cluster: Cluster) -> ChunkStore:
+def _check_recordings(corpus: Corpus) -> None:
+    """Raises an InputError where recordings cannot be used, or all are too short to be trained on."""
+    check_audio(corpus)
+    n_short = sum(measure_seconds(path) < 1 for path in corpus.utterances["path"])
+    if n_short == len(corpus.utterances):
+        found = "no recording of a second or more"
+        raise InputError.about(corpus.name, found, "at least one second of speech", "give longer recordings")
+    if n_short:
+        print(f"note: {n_short} of {counted(len(corpus.utterances), 'recording')} last less than a second and are left out")
+
+
+def _prepare(corpus: Corpus, config: SpectrogramConfig, folder: Path, cluster: Cluster) -> ChunkStore:
     from tqdm import tqdm
 
     from began.dataset import prepare_chunk_store
 
-    name = config.magnitude if config.front_end == "literal" else f"{config.magnitude}-{config.front_end}"
-    folder = run.results_dir / "cache" / f"{corpus.name}-{name}"
-    if not (folder / "store.json").exists():  # else the files have been read before
-        check_audio(corpus)
-        if n_short := sum(measure_seconds(path) < 1 for path in corpus.utterances["path"]):
-            print(f"note: {n_short} of {counted(len(corpus.utterances), 'recording')} last less than a second and are left out")
     paths = list(corpus.utterances["path"])
     progress = partial(tqdm, total=len(paths), desc="preparing", unit="file", disable=None)
     # Workers that share a disk wait for the first of them, and find its store.

@@ -397,6 +397,24 @@ def test_mp3_without_its_first_frame_is_whole(tmp_path, mode, rate_hz, channels)
             read_audio(path)
 
 
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_mp3_with_another_number_of_frames_in_its_header(tmp_path, mode):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, SOUND, 16_000, bitrate_mode=mode, compression_level=0.5)
+    content, whole = path.read_bytes(), read_audio(path)
+    at = next(content.index(tag) for tag in (b"Xing", b"Info") if tag in content) + 8
+    (n_frames,) = struct.unpack(">I", content[at : at + 4])
+    for fewer in (1, 2):
+        path.write_bytes(edited(content, {at: struct.pack(">I", n_frames - fewer)}))
+        assert 0 <= len(read_audio(path)) - len(whole) < 0.15 * 16_000
+    path.write_bytes(edited(content, {at: struct.pack(">I", n_frames + 1)}))
+    with pytest.raises(InputError, match=f"found {n_frames} frames of {n_frames + 1} .* or the header is counted.* -c copy"):
+        read_audio(path)
+    path.write_bytes(edited(content, {at: struct.pack(">I", n_frames + 2)}))
+    with pytest.raises(InputError, match=f"a truncated file: {n_frames} frames of the {n_frames + 2}"):
+        read_audio(path)
+
+
 def make_layer_2(kilobits: int, rate: int = 1, padding: int = 0) -> bytes:
     """Returns a frame of MPEG 1 layer II, mono, with noise in three bands (ISO 11172-3, section 2.4.1).
 

@@ -23,7 +23,7 @@ from began.errors import InputError
 from began.media_fragments import name_part
 from began.sound_hashes import SoundHashes
 from experiments import check
-from experiments.corpora import CORPORA, emodb, load, manifest_file, omg, open_corpus, savee, synthetic
+from experiments.corpora import CORPORA, emodb, load, manifest_file, omg, open_corpus, savee, synthetic, unlabelled
 from experiments.corpora.duplicates import read_sounds
 from experiments.corpora.folders import check_audio, find_files, printable, read_each, read_table
 from experiments.corpora.record import RESERVED_LABELS, build_corpus
@@ -257,6 +257,48 @@ def test_names_of_a_corpus_reach_no_terminal_as_they_are():
 def test_two_levels_down(corpora):
     with pytest.raises(InputError, match="Give .*, where it lies"):
         load("librispeech", corpora / "LibriSpeech/train-clean-100/19/1000")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("2024-05-01.wav", "2024-05-02.wav", "interview.wav"),
+        ("anna/s1/2024-05-01.wav", "anna/s1/2024-05-02.wav", "ben/talk one.wav"),
+        ("2024/05/2024-05-01.wav", "2024/05/interview.wav"),
+        ("anna/s1/01-05-2024.wav", "interview.wav"),
+    ],
+)
+def test_recordings_named_by_their_date_are_not_librispeech(tmp_path, names):
+    touch(tmp_path / "a" / "b", *names)
+    assert sorted(unlabelled.load(tmp_path / "a" / "b").utterances["utterance"]) == sorted(names)
+    touch(tmp_path / "a" / "b" / "other", "notes.txt")
+    with pytest.raises(InputError, match=r"found notes\.txt; expected LibriSpeech: .* Check the path\."):
+        unlabelled.load(tmp_path / "a" / "b" / "other")
+
+
+@pytest.mark.parametrize("given", [".", "train-clean-100", "renamed"])
+def test_librispeech_is_known_by_its_folders(copy, given):
+    (folder := copy("LibriSpeech")).joinpath("renamed").symlink_to("train-clean-100")
+    corpus = unlabelled.load(folder / given)
+    assert corpus.name == "librispeech" and corpus.utterances["speaker"].nunique() == 3
+
+
+@pytest.mark.parametrize("part", ["19", "19/1000", ".."])
+def test_a_part_of_librispeech_is_told_where_it_lies_and_why(copy, part):
+    folder = copy("LibriSpeech") / "train-clean-100"
+    reason, hint = r"taken for LibriSpeech because of .*19-1000-0000\.flac", "Give .*, where it lies"
+    with pytest.raises(InputError, match=f"{reason}.*: found .*{hint}"):
+        unlabelled.load(folder / part if part != ".." else folder.parent.parent)
+    touch(folder, "20/1000/talk.wav")
+    with pytest.raises(InputError, match=rf"(?s){reason}.*files that LibriSpeech does not have \(1\)"):
+        unlabelled.load(folder)
+
+
+def test_of_a_table_without_labels_only_the_file_is_asked_for(tmp_path):
+    (tmp_path / "a.csv").write_text("name,take\n1,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.csv: found .*expected a CSV file: file\[,start\]\[,end\], one row") as error:
+        unlabelled.load(tmp_path / "a.csv")
+    assert "label" not in str(error.value).partition("expected")[2]
 
 
 def test_corpus_names(corpora):

@@ -26,7 +26,7 @@ import pytest
 from small_results import SMALL_RUN, read_results
 
 from began.errors import InputError
-from began.files import lock_folder, sha256_of, write_atomically
+from began.files import lock_folder, sha256_of, write_atomically, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("CRASH_KILLS", "3"))
@@ -312,6 +312,11 @@ def test_an_error_about_another_file_is_no_fault_of_the_folder(tmp_path, name, k
         where = (str(tmp_path / name.format(folder=temporary.parent)),) if name else ()
         raise PermissionError(errno.EACCES, "Permission denied", *where)
     assert not list((tmp_path / "a").iterdir())
+
+
+def test_a_name_that_is_too_long_is_no_lack_of_space(tmp_path):
+    with pytest.raises(InputError, match=r"\(File name too long\); expected a name that .* Choose a shorter one\."):
+        write_text(tmp_path / f"{'a' * 300}.csv", "")
 
 
 def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import sys
 import types
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from documents import ROOT, find_blocks
@@ -119,9 +120,16 @@ def test_one_path_in_place_of_a_list(tiny_encoder, sounds, tmp_path, convert):
     assert list_files(one) == [one]
 
 
-def test_what_is_no_path_is_refused():
-    with pytest.raises(InputError, match=r"files: found 3 \(int\); expected paths of sound files"):
-        list_files(["a.wav", 3])
+@pytest.mark.parametrize("files", [["a.wav", 3], None, 3, np.array("a.wav"), pd.DataFrame({"a": ["a.wav"], "b": ["b.wav"]})])
+def test_what_is_no_path_is_refused(files):
+    with pytest.raises(InputError, match=r"(?s)files: found .+ \(\w+\); expected paths of sound files"):
+        list_files(files)
+
+
+def test_paths_may_be_a_column():
+    table = pd.DataFrame({"path": ["a.wav", "b.wav"]})
+    for column in (table, table["path"], table.to_numpy(), table["path"].to_numpy()):
+        assert list_files(column) == ["a.wav", "b.wav"]
 
 
 @pytest.mark.parametrize(
@@ -185,8 +193,6 @@ def test_a_pipeline_is_cross_validated_on_paths(tiny_encoder, sounds, tmp_path):
 
 
 def test_the_transformer_is_one(tiny_encoder, sounds):
-    import pandas as pd
-
     transformer = SpeechFeatures(tiny_encoder, statistics=("mean",), front_end="literal")
     again = pickle.loads(pickle.dumps(clone(transformer)))
     assert again.get_params() == transformer.get_params()
@@ -350,6 +356,7 @@ def test_sounds_without_speech_have_embeddings_too(tiny_encoder):
         (np.zeros(16_000), r"audio: found the shape \(16000,\); expected \(n_sounds, n_samples\)"),
         (np.zeros((2, 0)), r"the shape \(2, 0\)"),
         (np.array([[0.1, 0.2], [np.nan, 0.1]]), "values in row 1 that are no finite numbers"),
+        (np.array([[0, 1], [9, -32768]], np.int16), r"values up to 32768 in row 1; expected .* \(16 bits: 32768\)"),
     ],
 )
 def test_what_is_no_batch_of_sounds_for_hear(tiny_encoder, audio, found):
@@ -396,8 +403,6 @@ def test_the_validator_of_hear(tiny_encoder, monkeypatch, capsys):
 @pytest.mark.extras
 def test_the_command_writes_parquet(tiny_encoder, sounds, tmp_path):
     pytest.importorskip("pyarrow")
-    import pandas as pd
-
     assert run(*sounds[:2], "--encoder", tiny_encoder, "--output", tmp_path / "a.parquet") == 0
     table = pd.read_parquet(tmp_path / "a.parquet")
     assert list(table["file"]) == [str(path) for path in sounds[:2]] and list(table["end_seconds"]) == [2.5, 2.5]

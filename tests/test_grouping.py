@@ -89,9 +89,7 @@ def test_a_channel_is_read_like_a_file_of_its_own(calls, channel):
 @pytest.mark.parametrize("n_channels", [1, 3])
 def test_a_channel_of_what_is_not_stereo_is_refused(tmp_path, n_channels):
     soundfile.write(tmp_path / "a.wav", np.tile(make_noise(0, 1)[:, np.newaxis], (1, n_channels)), 16_000)
-    with pytest.raises(
-        InputError, match=f"a.wav, left channel: found {n_channels} channels?; expected two.*Leave out --channel"
-    ):
+    with pytest.raises(InputError, match=f"a.wav: found {n_channels} channels?; expected two.*Leave out --channel"):
         read_audio(name_channel(tmp_path / "a.wav", "left"))
 
 
@@ -155,7 +153,22 @@ def test_a_silent_channel_and_a_broken_file_are_told_once(model, calls, tmp_path
     assert run("--model", model, tmp_path, "--channel", "both", "--output", "csv") == 1
     out, err = capsys.readouterr()
     assert [row["channel"] for row in read_rows(out)] == ["left"]
-    assert err.count("skipped: ") == 2 and "half.wav, right channel: found silence" in err and "2 of 2 files" in err
+    assert err.count("skipped: ") == 2 and "half.wav, right channel: found silence" in err and "2 of 3 channels" in err
+
+
+def test_of_a_call_with_a_silent_channel_the_other_one_has_an_answer_and_a_picture(model, calls, tmp_path, capsys):
+    soundfile.write(tmp_path / "half.wav", soundfile.read(calls / "call.wav")[0] * [0, 1], 16_000)
+    assert run("--model", model, tmp_path / "half.wav", "--channel", "both", "--plot", tmp_path / "p") == 1
+    err = capsys.readouterr().err
+    assert "1 of 2 channels could not be used" in err and f"pictures are in {tmp_path / 'p'}" in err
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["half-right.png"]
+
+
+def test_more_channels_than_two_are_refused_once(model, calls, tmp_path, capsys):
+    soundfile.write(tmp_path / "six.wav", np.tile(make_noise(0, 1)[:, np.newaxis], (1, 6)), 16_000)
+    assert run("--model", model, tmp_path, "--channel", "both", "--output", "csv") == 1
+    err = capsys.readouterr().err
+    assert err.count("skipped: ") == err.count("six.wav: found 6 channels") == 1 and "1 of 1 files could not be used" in err
 
 
 def test_every_channel_has_a_picture(model, calls, tmp_path):

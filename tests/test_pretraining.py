@@ -562,6 +562,14 @@ def test_speech_of_ones_own(librispeech, tmp_path, capsys, given):
         assert "voice.m4a" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("samples", "found"), [(9_000, "no recording of a second or more"), (0, "without samples")])
+def test_recordings_that_are_refused_leave_no_folder_behind(tmp_path, capsys, samples, found):
+    (tmp_path / "mine").mkdir()
+    soundfile.write(tmp_path / "mine" / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(samples), 16_000)
+    assert run_script(*in_process(tmp_path / "mine", tmp_path / "results")) == 2
+    assert found in capsys.readouterr().err and not (tmp_path / "results").exists()
+
+
 def test_the_published_card_is_what_is_written_today(tmp_path):
     from experiments.reporting.model_card import write_model_card
 

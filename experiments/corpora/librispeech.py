@@ -37,7 +37,7 @@ ARCHIVES = {
     for subset, (_, _, gigabytes, md5) in _PUBLISHED.items()
 }
 _SPLIT = {"train": "train", "dev": "validation", "test": "test"}
-FILE_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(?:flac|wav)", re.IGNORECASE)
+_FILE_NAME = re.compile(r"(\d+)-(\d+)-(\d{4})\.(?:flac|wav)", re.IGNORECASE)
 
 
 def load(data_dir: StrPath, subsets: Sequence[str] | None = None) -> Corpus:
@@ -64,7 +64,7 @@ def load(data_dir: StrPath, subsets: Sequence[str] | None = None) -> Corpus:
     paths = {path: subset for subset, folder in folders.items() for path in find_files(folder, LOSSLESS)}
 
     def parse_name(path: Path) -> dict[str, str] | None:
-        if (match := FILE_NAME.fullmatch(path.name)) is None:
+        if (match := _FILE_NAME.fullmatch(path.name)) is None:
             return None
         row = {"utterance": path.stem, "speaker": match[1], "subset": paths[path], "sex": sexes.get(match[1], "")}
         return row | {"split": _SPLIT[paths[path].split("-")[0]]}
@@ -96,8 +96,16 @@ def _find_subsets(data_dir: Path) -> dict[str, Path]:
 
 
 def _holds_utterances(folder: Path) -> bool:
-    """Tells whether FOLDER/SPEAKER/CHAPTER/UTTERANCE lies there, by looking until the first such file."""
-    return any(FILE_NAME.fullmatch(path.name) for path in folder.glob("[!.]*/[!.]*/*"))
+    """Tells whether FOLDER/SPEAKER/CHAPTER/UTTERANCE lies there, by looking until the first published one."""
+    return any(map(is_published, folder.glob("[!.]*/[!.]*/*")))
+
+
+def is_published(path: Path) -> bool:
+    """Tells whether a path is one of LibriSpeech, by its folders, too: a recording may be named by its date."""
+    if (match := _FILE_NAME.fullmatch(path.name)) is None:
+        return False
+    subset, *folders = ["", *path.absolute().parts][-4:-1]
+    return subset in SUBSETS or folders == [match[1], match[2]]
 
 
 def _read_sexes(data_dir: Path) -> dict[str, str]:

@@ -67,7 +67,8 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     Raises:
         InputError: columns missing, or lines that cannot be used; all of them are listed.
     """
-    path, expected = Path(data_dir), f"a CSV file: {LAYOUT}"
+    layout = "file[,start][,end], one row per sound file" if unlabelled else LAYOUT
+    path, expected = Path(data_dir), f"a CSV file: {layout}"
     if is_folder(path):
         tables = ", ".join(sorted(printable(file.name) for file in path.glob("*.csv"))[:5])
         found = f"a folder with {tables}" if tables else "a folder"
@@ -78,7 +79,7 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     names = dict(zip(header, meanings, strict=True))
     needed = [{"file", "label"}, {"file", "arousal", "valence"}, *([{"file"}] if unlabelled else [])]
     if not any(columns <= set(meanings) for columns in needed):
-        raise wrong_columns(path, header, expected, "add the missing columns")
+        raise wrong_columns(path, header, expected, "add the column file" if unlabelled else "add the missing columns")
     if twice := [column for column, name in names.items() if name and meanings.count(name) > 1]:
         found = f"the columns {', '.join(twice)}, which mean the same"
         raise InputError.about(printable(path), found, expected, "keep one of them")
