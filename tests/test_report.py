@@ -455,7 +455,7 @@ def test_ablations_are_compared_with_the_base_speaker_by_speaker(results):
     text = text_of(results, "ablations")
     assert "| 72.0 ± 2.0 | 72.0 (67.0 to 77.0) | base | 67.0 ± 2.0 | 62.0 ± 2.0 |  | 3 |" in text
     assert "−9.0 (−9.0 to −9.0)" in text and "nan" not in text
-    assert "`began_16_epochs` lies +9.0 points (+9.0 to +9.0) over `initial_weights`." in text
+    assert "`began_16_epochs` is +9.0 points (+9.0 to +9.0) above `initial_weights`." in text
     assert text.count(DEFAULT_HEAD_SEEN[1:]) == 1 and "default parameters; at most 100 epochs" in text
     assert "Not run: `utterance_head`, `utterance_head_initial_weights`," in text
 
