@@ -202,6 +202,10 @@ def test_the_accuracies_of_the_readme(condition, shown):
     assert f"{mean:.1f} %" == shown and shown in TEXT
 
 
+WIDTH = ("utterance_head_16_filters", "utterance_head")
+"""Ablations that README compares: twice the filters, and the base."""
+
+
 def test_what_pre_training_gains_over_encoders():
     """In README and docs, as `make tables` writes it; the seeds' differences follow from the predictions."""
     rendered = (ROOT / "results" / "tables" / "encoder_seeds.md").read_text(encoding="utf-8")
@@ -219,6 +223,7 @@ def test_what_pre_training_gains_over_encoders():
         ("encoders of 16 epochs gain ", of_head["utterance_head", "initial_weights"][-1]),
         (" and ", of_head["savee_utterance_head", "initial_weights"][-1]),
         ("BEGANs gain ", of_head["utterance_head", "autoencoder"][-1]),
+        ("twice the filters gain ", "{} ({})".format(*difference(*(f"ablations/{name}" for name in WIDTH)))),
     ):
         assert said + cell.removeprefix("+").replace(")", "") in shown, said
 
@@ -352,7 +357,7 @@ def test_the_scores_of_the_method():
     section = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").split("## What it scores")[1]
     scores = re.findall(r"\d\d\.\d ± \d\.\d", section)
     assert len(scores) >= 3 and all(score in rendered for score in scores)
-    difference, low, high = re.search(r"is (\S+) points above .* speakers (\S+) to (\S+)\)", section, re.DOTALL).groups()
+    difference, low, high = re.search(r"is (\S+) points above .* speakers\s(\S+) to (\S+)\)", section, re.DOTALL).groups()
     assert f"+{difference} (+{low} to +{high})" in rendered
 
 
