@@ -121,7 +121,7 @@ class Predictor:
         before = None if prediction.unrestricted is None else prediction.unrestricted.scores
         notes = self._notes_on(prediction.scores, before, prediction.speech_seconds)
         if prediction.speech_seconds is not None and prediction.speech_seconds < HEARD_SHARE * prediction.seconds:
-            notes.append(f"heard: {prediction.speech_seconds:.2g} of {prediction.seconds:.2g} s")
+            notes.append(f"heard: {prediction.speech_seconds:.1f} of {prediction.seconds:.1f} s")
         calibration = self.metadata.get("calibration")
         if calibration and prediction.distance is not None and prediction.distance > calibration["far_distance"]:
             notes.append(FAR)
