@@ -68,7 +68,7 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
         raise InputError.listing("recordings that cannot be found", problems)
     first: dict[str, Path] = {}
     for path in found:
-        first.setdefault(os.path.realpath(path), path)
+        first.setdefault(str(path.parent.resolve() / path.name), path)  # a link is a file of its own
     return list(first.values())
 
 

@@ -188,7 +188,7 @@ def find_window_speech(samples: np.ndarray, gain: float) -> slice:
     return slice(start, end)
 
 
-def shorten_pauses(blocks: Iterable[np.ndarray], gain: float) -> Iterator[np.ndarray]:
+def shorten_pauses(blocks: Iterable[np.ndarray], gain: float, speed: float = 1.0) -> Iterator[np.ndarray]:
     """Yields consecutive blocks, with pauses of more than `LONGEST_PAUSE_SECONDS` cut to `SHORTENED_PAUSE_SECONDS`.
 
     A pause is what lies `TRIM_DB` below the loud level, as at the ends of a recording. What is kept of it are its ends.
@@ -196,11 +196,12 @@ def shorten_pauses(blocks: Iterable[np.ndarray], gain: float) -> Iterator[np.nda
     Args:
         blocks: float32, shape (n_samples,) each, at 16 kHz.
         gain: see `find_window_speech`.
+        speed: that the recording is played at; pauses count at its own.
     Yields:
         float32, shape (n_samples,).
     """
     longest, shortened = (
-        round(seconds * SAMPLE_RATE / WINDOW_SAMPLES) for seconds in (LONGEST_PAUSE_SECONDS, SHORTENED_PAUSE_SECONDS)
+        round(seconds / speed * SAMPLE_RATE / WINDOW_SAMPLES) for seconds in (LONGEST_PAUSE_SECONDS, SHORTENED_PAUSE_SECONDS)
     )
     begin, end = shortened // 2, shortened - shortened // 2
     held = np.zeros(0, np.float32)

@@ -104,8 +104,9 @@ class UtteranceFeatures:
     ) -> Iterator[tuple[float, float, np.ndarray]]:
         """Yields start and end in seconds, and the features, of the windows of a file's speech, each an utterance of its own.
 
-        The last window ends with the speech; speech that is shorter than a window is one. Pauses at the ends of a window are
-        not part of what its features describe, and windows without speech are left out (`began.front_end.find_window_speech`).
+        The last window ends with the speech; speech that is shorter than a window is one. But for the front end "literal",
+        pauses at the ends of a window are cut off; windows without speech are left out
+        (`began.front_end.find_window_speech`).
 
         Args:
             on_pause: is told start and end in seconds of each window that is left out.

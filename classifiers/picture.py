@@ -221,7 +221,7 @@ def _draw_classes(axes: Axes, whole: Axes, prediction: Prediction, labels: tuple
     each = "the whole file" if len(prediction.chunk_scores) == 1 else each
     each += f", mean of {n_averaged * prediction.hop_seconds:.3g} s" if n_averaged > 1 else ""
     is_covered = edges[0] < SHORTEST_SHOWN and prediction.seconds - edges[-1] < SHORTEST_SHOWN
-    each += "" if is_covered and has_speech.all() else "; grey: no speech"
+    each += "" if is_covered and has_speech.all() else "; grey: no answer"
     how = "probability in %" if len(scores) <= N_NUMBERED else "darker is more probable"
     axes.set(title=f"Emotion over time: {how}, {each}", ylim=(rows[0], rows[-1]))
 

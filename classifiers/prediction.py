@@ -23,7 +23,7 @@ class Prediction:
         chunk_scores: float32, shape (n_chunks, d), probabilities, or arousal in [0, 1] and valence in [-1, 1].
         scores: float64, shape (d,), of the file from beginning to end.
         chunk_seconds, hop_seconds: length of a chunk, and distance of two chunks' starts.
-        speech_seconds: length of what the front end leaves of the file.
+        speech_seconds: length of what is heard of the file, behind the front end and without long pauses.
         chunk_speech_seconds: float64, shape (n_chunks,), how long the speech in each chunk lasts
             (`began.front_end.find_window_speech`); None where nobody asked for the emotion over time.
         distance: how far the recording lies from the training data (`classifiers.calibration.measure_distances`), where the

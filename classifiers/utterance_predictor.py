@@ -69,48 +69,62 @@ class UtteranceReader:
         """Returns what brings the statistics of recordings to those of the training part: float32, (n_speeds, 40, 1, n)."""
         check_enough(paths)
         trained = self._normalization[0].reshape(N_MEL_BANDS, 1, len(self._columns))
-        return trained - sum(self._embed(load_recording(path)) for path in paths) / np.float32(len(paths))
+        return trained - sum(self._embed(load_recording(path))[0] for path in paths) / np.float32(len(paths))
 
-    def _embed(self, path: StrPath) -> np.ndarray:
-        """Returns the statistics of a file at each speed: float32, (n_speeds, 40, 1, n)."""
+    def _embed(self, path: StrPath) -> tuple[np.ndarray, float]:
+        """Returns a file's statistics at each speed, float32 (n_speeds, 40, 1, n), and how many seconds of it are heard."""
         front_end = self.config.front_end
-        gain = measure_remaining_gain(path, front_end)
-        return np.stack([self._hear(stream_speech(path, front_end, speed), gain) for speed in self._speeds])
+        gain = 1.0 if front_end == "literal" else measure_remaining_gain(path, front_end)
+        heard = [self._hear(stream_speech(path, front_end, speed), gain, speed) for speed in self._speeds]
+        return np.stack([statistics for statistics, _ in heard]), heard[0][1]
 
-    def _hear(self, blocks: Iterable[np.ndarray], gain: float) -> np.ndarray:
-        """Returns the statistics of speech, float32 (40, 1, n): the head has hardly ever met a long pause in an utterance."""
-        heard = blocks if self.config.front_end == "literal" else shorten_pauses(blocks, gain)
-        return self._encoder.embed(stream_spectrogram(heard, self.config))[..., self._columns]
+    def _hear(self, blocks: Iterable[np.ndarray], gain: float, speed: float = 1.0) -> tuple[np.ndarray, float]:
+        """Returns the statistics of speech, float32 (40, 1, n), and the seconds that are heard of it, long pauses shortened.
 
-    def score_file(self, path: StrPath) -> tuple[np.ndarray, float]:
-        """Returns the mean scores over the speeds, float64 (d,), and the distance of the file as recorded.
+        The head has hardly met any in its training.
+        """
+        n_samples = 0
+
+        def count(heard: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+            nonlocal n_samples
+            for block in heard:
+                n_samples += len(block)
+                yield block
+
+        heard = blocks if self.config.front_end == "literal" else shorten_pauses(blocks, gain, speed)
+        statistics = self._encoder.embed(stream_spectrogram(count(heard), self.config))[..., self._columns]
+        return statistics, n_samples / SAMPLE_RATE
+
+    def score_file(self, path: StrPath) -> tuple[np.ndarray, float, float]:
+        """Returns the mean scores over the speeds, float64 (d,), the distance of the file as recorded, and the seconds heard.
 
         For errors see `began.audio.stream_audio`; for the distance, `classifiers.calibration.measure_distances`.
         """
-        statistics = self._embed(path) + self._shifts
+        embedded, seconds = self._embed(path)
+        statistics = embedded + self._shifts
         scores = as_columns(run_on_any_length(self._head, statistics)).mean(axis=0, dtype=np.float64)
-        return scores, float(measure_distances(statistics[:1], *self._normalization)[0])
+        return scores, float(measure_distances(statistics[:1], *self._normalization)[0]), seconds
 
     def score_windows(
         self, path: StrPath, speech: Speech, window: float, hop: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns where the windows of a file's speech start, their scores, and how long each one's speech lasts.
+        """Returns where the windows of a file's speech start, their scores, and how many seconds of speech each one holds.
 
         Args:
             speech, window, hop: see `began.front_end.stream_windows`.
         Returns:
             Seconds, float64 (n_windows,); float32 (n_windows, d), of no meaning where there is no speech; seconds, float64
-            (n_windows,), see `find_window_speech`.
+            (n_windows,), 0 where `find_window_speech` finds none.
         """
         starts, scores, seconds, gain = [], [], [], measure_remaining_gain(path, self.config.front_end)
         for start, _, samples in stream_windows(path, speech, window, hop):
             found = find_window_speech(samples, gain)
-            seconds.append((found.stop - found.start) / SAMPLE_RATE)
             # An utterance of its own: pauses at its ends are cut off as those of a file are.
-            speech_samples = samples if self.config.front_end == "literal" or not seconds[-1] else samples[found]
-            statistics = self._hear([speech_samples], gain) + self._shifts[0]
+            is_cut = self.config.front_end != "literal" and found.stop > 0
+            statistics, heard = self._hear([samples[found] if is_cut else samples], gain)
             starts.append(start)
-            scores.append(as_columns(run_on_any_length(self._head, statistics[np.newaxis])))
+            scores.append(as_columns(run_on_any_length(self._head, (statistics + self._shifts[0])[np.newaxis])))
+            seconds.append(heard if is_cut else (found.stop - found.start) / SAMPLE_RATE)
         return np.array(starts), np.concatenate(scores), np.array(seconds)
 
 
@@ -135,12 +149,12 @@ def predict_utterances(
             held = load_recording(path)
             seconds = measure_seconds(held)
             speech = locate_speech(held, reader.config.front_end)
-            scores, distance = reader.score_file(held)
+            scores, distance, heard_seconds = reader.score_file(held)
             if not np.isfinite(scores).all():
                 raise InputError.about(describe_path(path), "scores that are not finite", "numbers", "check the model")
             length = (speech.end - speech.start) / SAMPLE_RATE
             timeline, start, window, hop = scores[np.newaxis].astype(np.float32), np.zeros(1), seconds, seconds
-            heard = np.array([length])
+            heard = np.array([heard_seconds])
             if windows is not None and length > windows[0]:
                 window, hop = windows
                 start, timeline, heard = reader.score_windows(held, speech, window, hop)
@@ -148,4 +162,4 @@ def predict_utterances(
             yield path, error
             continue
         on_seconds(round(seconds))
-        yield path, Prediction(path, seconds, start, timeline, scores, window, hop, length, heard, distance)
+        yield path, Prediction(path, seconds, start, timeline, scores, window, hop, heard_seconds, heard, distance)

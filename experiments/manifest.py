@@ -47,11 +47,13 @@ def main(arguments: argparse.Namespace) -> int:
     if is_there(output) and (not output.is_file() or output.read_text(encoding="utf-8", errors="replace") != text):
         action = "remove it, or choose another --output"
         raise InputError.about(output, "another file there", "none, so that no manifest of yours is lost", action)
+    is_new = not is_there(output)
     write_text(output, text)
     try:
         corpus = load("manifest", output)
     except InputError:
-        output.unlink()
+        if is_new:
+            output.unlink()
         raise
     print(corpus.describe())
     for reason, names in sorted(left_out.items()):

@@ -869,6 +869,15 @@ def test_speakers_that_programs_do_not_know_are_unknown(recordings, written):
     assert (f"1 recording of the speaker {written}: taken for unknown" in corpus.notes) == (written != "Unknown")
 
 
+def test_onset_and_duration_mark_a_part_and_an_actor_beside_a_speaker_is_not_used(recordings, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)
+    corpus = recordings("file,label,onset,duration,speaker_id,actor\na.wav,x,0.5,1,s1,a1\n")
+    assert list(corpus.utterances["utterance"]) == ["a.wav#t=0.5,1.5"] and list(corpus.utterances["speaker"]) == ["s1"]
+    assert "columns that are not used: actor" in corpus.notes
+    corpus = recordings("file,label,start,duration,offset\na.wav,x,0.5,1,9\n")
+    assert list(corpus.utterances["utterance"]) == ["a.wav#t=0.5,1.5"]
+
+
 @pytest.mark.parametrize("pair", [("begin", "end"), ("start", "stop"), ("Onset", "Offset"), ("Start Time", "end_time")])
 def test_other_names_of_start_and_end(recordings, tmp_path, pair):
     soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)

@@ -199,25 +199,35 @@ def test_pauses_at_the_ends_of_a_window_do_not_count(model, broken_off, tmp_path
     np.testing.assert_allclose(found.chunk_scores[0], alone.scores, atol=0.01)
 
 
-def test_a_long_pause_inside_a_recording_hardly_changes_its_answer(model, broken_off, tmp_path):
+def test_behind_the_literal_front_end_all_of_a_window_is_heard(model, broken_off):
+    predictor, samples = load_predictor(model), soundfile.read(broken_off, dtype="float32")[0]
+    for front_end, seconds in (("literal", 12.0), ("normalized", 6.2)):
+        reader = UtteranceReader(predictor.model, SpectrogramConfig.of(front_end), predictor.metadata["parameters"])
+        assert reader._hear([samples], 1.0)[1] == pytest.approx(seconds, abs=0.05)
+
+
+def test_a_long_pause_inside_a_recording_hardly_changes_its_answer(model, broken_off, tmp_path, monkeypatch):
     """Speech, 6 s of next to nothing, speech: heard as if the pause had 0.2 s."""
     predictor, waveform = load_predictor(model), soundfile.read(broken_off, dtype="float32")[0]
     shortened = np.concatenate([waveform[: 48_000 + 1_600], waveform[-48_000 - 1_600 :]])
     soundfile.write(tmp_path / "b.wav", shortened, 16_000, subtype="FLOAT")
-    np.testing.assert_allclose(
-        predictor.predict_file(broken_off).scores, predictor.predict_file(tmp_path / "b.wav").scores, atol=0.01
-    )
+    expected = predictor.predict_file(tmp_path / "b.wav")
+    found = predictor.predict_file(broken_off)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=0.01)
+    assert found.distance == pytest.approx(expected.distance, rel=0.01)
+    monkeypatch.setattr(utterance_predictor, "shorten_pauses", lambda blocks, gain, speed: blocks)
+    assert predictor.predict_file(broken_off).distance != pytest.approx(expected.distance, rel=0.05)
 
 
 def test_speech_that_a_beep_makes_silent_is_noted(model, tmp_path):
     """The loud sound is all that is heard."""
     speech = np.random.default_rng(0).standard_normal(48_000) / 1_000
     beep = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(4_800) / 16_000)
-    for name, waveform in (("a.wav", speech), ("b.wav", np.concatenate([beep, speech]))):
-        soundfile.write(tmp_path / name, waveform, 16_000, subtype="FLOAT")
-    predictor = load_predictor(model)
-    notes = [predictor.notes_on(predictor.predict_file(tmp_path / name)) for name in ("a.wav", "b.wav")]
-    assert notes[0] == [] and notes[1] == ["heard: 0.3 of 3.3 s"]
+    predictor, notes = load_predictor(model), []
+    for parts in ([speech], [beep, speech], [beep, speech, beep]):
+        soundfile.write(tmp_path / "a.wav", np.concatenate(parts), 16_000, subtype="FLOAT")
+        notes.append(predictor.notes_on(predictor.predict_file(tmp_path / "a.wav")))
+    assert notes == [[], ["heard: 0.3 of 3.3 s"], ["heard: 0.8 of 3.6 s"]]
 
 
 def test_windows_that_the_model_is_not_sure_of_are_noted(model, sound):

@@ -30,11 +30,11 @@ tables that audformat saves are such files, as CSV or as Parquet"""
 ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
 ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transcript": "text"}
 """Names that audformat and its neighbours use for the same columns."""
-SPEAKER_ALIASES = {"speaker_id", "speakerid", "spkrid", "spkr_id", "actor"}
+SPEAKER_ALIASES = {"speaker_id", "speakerid", "spkrid", "spkr_id"}
 """Names, as `_simplify` gives them, of a column that is taken for `speaker` where there is none."""
 TIME_ALIASES = {"begin": "start", "onset": "start", "start_time": "start"}
 TIME_ALIASES |= {"stop": "end", "offset": "end", "end_time": "end"}
-"""Names that are taken for `start` and `end`, as `_simplify` gives them, where both are there in one way or the other."""
+"""Names that are taken for `start` and `end`, as `_simplify` gives them, where both are there, or a start and a duration."""
 _VALIDATION = ("validation", "valid", "val", "dev", "devel", "development")
 SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
@@ -56,8 +56,9 @@ _COLUMNS = ("file", "label", "speaker", "split", "arousal", "valence", "sex", "t
 def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     """Returns the recordings that a CSV file names, or a Parquet file of the same columns.
 
-    Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it; a column
-    `speaker_id` (`SpkrID`, `spkr_id`) is taken in its place, and noted. Columns of other names are left out and noted.
+    Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it; a column of
+    SPEAKER_ALIASES is taken in its place, and columns of TIME_ALIASES for `start` and `end`; both are noted. Columns of other
+    names are left out and noted.
     Columns of audformat tables are taken where they mean the same: `emotion`, `gender`, `transcription`, and `start` and
     `end`, which may mark a part of the file. The corpus is called as the file is; manifest.csv, as its folder is.
 
@@ -123,10 +124,12 @@ def _find_meanings(header: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
     simple = [_simplify(column) for column in header]
     of_times = [TIME_ALIASES.get(name, meaning) for name, meaning in zip(simple, meanings, strict=True)]
-    if of_times.count("start") == of_times.count("end") == 1:
+    is_known = "start" in meanings and ("end" in meanings or "duration" in meanings)
+    if not is_known and of_times.count("start") == (of_times.count("end") or of_times.count("duration")) == 1:
         meanings = of_times
     if "speaker" not in meanings:
-        meanings = ["speaker" if name in SPEAKER_ALIASES else meaning for name, meaning in zip(simple, meanings, strict=True)]
+        aliases = SPEAKER_ALIASES if SPEAKER_ALIASES & {*simple} else {"actor"}
+        meanings = ["speaker" if name in aliases else meaning for name, meaning in zip(simple, meanings, strict=True)]
     noted = {"speaker", "start", "end"}
     renamed = {
         column: meaning
