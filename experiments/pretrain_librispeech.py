@@ -6,8 +6,8 @@ writes my-results/pretrain_librispeech/<name>/encoder.keras, which every table t
 it, which methods on whole utterances need: principal components of what the encoder gives of up to 300 of the recordings, a few
 minutes' work. The defaults are the paper's settings (gamma 0.7, Adam, learning rate 0.00005, batch 16, 100 epochs); what it
 leaves open is as docs/choices.md says. Killed or interrupted, the same command goes on from the last checkpoint; more --epochs
-go on with a finished training. On two CPU cores it handles 65 (AVX2) to 100 (AVX-512) chunks, seconds of speech, a second: 100
-epochs of one hour of speech take one to one and a half hours.
+go on with a finished training. On two CPU cores it handles 65 (AVX2) to 180 (AVX-512 BF16) chunks, seconds of speech, a second:
+100 epochs of one hour of speech take half an hour to one and a half hours.
 
 --data-dir also takes any other folder of sound, or a CSV file with a column `file`: speech of your own.
 
