@@ -103,11 +103,14 @@ _TABLE2 = Experiment(
 )
 
 _ACCURACY_AND_UAR = {"accuracy": "accuracy", "UAR": "unweighted_average_recall"}
+_ON_EMODB = _with_methods(Condition("table3_emodb", "head_per_second", _PER_SECOND))
+_NARROW = _ON_EMODB["utterance_head"]
+_WIDE = replace(_NARROW, name="utterance_head_16_filters", description=f"{_NARROW.description}, encoder of 16 base filters")
 _TABLE3 = Experiment(
     "table3_emodb",
     "Table 3: EmoDB, leave one speaker out",
     _ACCURACY_AND_UAR,
-    _with_methods(Condition("table3_emodb", "head_per_second", _PER_SECOND)),
+    {_NARROW.name: _NARROW, _WIDE.name: _WIDE, **_ON_EMODB},
     bases=("head_per_second",),
 )
 
@@ -228,6 +231,11 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     "savee_utterance_head": ("default head on the whole utterance, BEGAN, 16 epochs, frozen (base)", _SAVEE_HEAD),
     "savee_utterance_head_initial_weights": ("… of initial weights", {**_SAVEE_HEAD, "initial_weights": True}),
     **_at_other_seeds("savee_utterance_head", _SAVEE_HEAD),
+    "savee_utterance_head_16_filters": ("… of 16 base filters in place of 8", {**_SAVEE_HEAD, "encoder": "began-16-filters"}),
+    "savee_utterance_head_16_filters_initial_weights": (
+        "… of 16 base filters, initial weights",
+        {**_SAVEE_HEAD, "encoder": "began-16-filters", "initial_weights": True},
+    ),
     "savee_utterance_statistics": ("statistics over the utterance, linear SVM", _SAVEE_STATISTICS),
     "savee_utterance_statistics_initial_weights": ("… of initial weights", {**_SAVEE_STATISTICS, "initial_weights": True}),
     **_at_other_seeds("savee_utterance_statistics", _SAVEE_STATISTICS),
