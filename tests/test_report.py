@@ -90,15 +90,23 @@ def test_interval_over_rows_and_columns_holds_the_truth_as_often_as_it_says():
         assert 925 <= n_held <= 985
 
 
-def test_interval_over_rows_and_columns():
-    table = pd.DataFrame([[0.0, 0.0], [2.0, 2.0 + 2 / 3], [4.0, 4.0 + 4 / 3]])
-    values = table.to_numpy()
+@pytest.mark.parametrize(("step", "widest"), [(0.0, 0), (2.0, 1), (0.5, 2)])
+def test_interval_over_rows_and_columns(step, widest):
+    """Of ten rows and three columns: that of the row means, of the column means, or of both (Satterthwaite): the widest."""
+    residuals = 0.1 * np.random.default_rng(0).standard_normal((10, 3))
+    values = np.add.outer(np.arange(10.0), step * np.arange(3)) + residuals
     rows, columns = values.mean(axis=1), values.mean(axis=0)
-    residual = np.square(values - rows[:, None] - columns + values.mean()).sum() / 2
-    parts = np.array([2 * rows.var(ddof=1), 3 * columns.var(ddof=1), residual])
-    variance, df = parts @ [1, 1, -1], (parts @ [1, 1, -1]) ** 2 / (parts**2 / [2, 1, 2]).sum()
-    half = scipy.stats.t.ppf(0.975, df) * math.sqrt(variance / 6)
-    assert crossed_interval(table) == pytest.approx((values.mean(), values.mean() - half, values.mean() + half, 3))
+    residual = np.square(values - rows[:, None] - columns + values.mean()).sum() / 18
+    parts = np.array([3 * rows.var(ddof=1), 10 * columns.var(ddof=1), residual])
+    variances = [parts[0], parts[1], parts @ [1, 1, -1]]
+    df = [9, 2, variances[2] ** 2 / (parts**2 / [9, 2, 18]).sum()]
+    halves = [scipy.stats.t.ppf(0.975, one) * math.sqrt(variance / 30) for variance, one in zip(variances, df, strict=True)]
+    assert np.argmax(halves) == widest
+    half, mean = max(halves), values.mean()
+    assert crossed_interval(pd.DataFrame(values)) == pytest.approx((mean, mean - half, mean + half, 10))
+
+
+def test_interval_over_rows_and_columns_that_are_alike_few_or_bounded():
     # Columns that are alike: the interval of the rows' means alone. A bound cuts it.
     rows = [0.1, 0.5, 0.9]
     assert crossed_interval(pd.DataFrame({"a": rows, "b": rows})) == pytest.approx(t_interval(rows))

@@ -140,13 +140,24 @@ _COMPARED_WITH = {
 }
 """Ablation on a pre-trained encoder -> keys of _COUNTERPARTS."""
 
-PAIRS_OVER_SEEDS = tuple((name, f"{name}_{other}") for name, others in _COMPARED_WITH.items() for other in others)
-"""Ablation on a pre-trained encoder, and what it is compared with; both with encoders of all ENCODER_SEEDS."""
+_BOTH_OF_ALL_SEEDS = tuple((name, f"{name}_{other}") for name, others in _COMPARED_WITH.items() for other in others)
+_ONE_AGAINST_ALL_SEEDS = {
+    "utterance_head_100_epochs": "utterance_head_initial_weights",
+    "utterance_head_16_filters": "utterance_head",
+    "utterance_head_16_filters_initial_weights": "utterance_head_initial_weights",
+}
+"""Ablation on an encoder of which there is one -> what it is compared with, on encoders of all ENCODER_SEEDS."""
+
+PAIRS_OVER_SEEDS = (*_BOTH_OF_ALL_SEEDS, *_ONE_AGAINST_ALL_SEEDS.items())
+"""Ablation, and what it is compared with over encoders of all ENCODER_SEEDS."""
 
 
 def at_encoder_seed(condition: str, seed: int) -> str:
-    """Returns the name of an ablation with an encoder of another seed, trained, or drawn where its weights are initial."""
-    return f"{condition}_seed_{seed}" if seed else condition
+    """Returns the name of an ablation with an encoder of another seed, trained, or drawn where its weights are initial.
+
+    An encoder of which there is one stands for all seeds.
+    """
+    return condition if condition in _ONE_AGAINST_ALL_SEEDS or not seed else f"{condition}_seed_{seed}"
 
 
 def _at_other_seeds(name: str, settings: dict) -> dict[str, tuple[str, dict]]:
@@ -176,6 +187,7 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
         {**_UTTERANCE, "encoder": "autoencoder"},
     ),
     **_at_other_seeds("utterance_head", _UTTERANCE),
+    "utterance_head_100_epochs": ("… trained for 100 epochs (the published encoder)", {**_UTTERANCE, "encoder": "began"}),
     "utterance_head_16_filters": ("… of 16 base filters in place of 8", {**_UTTERANCE, "encoder": "began-16-filters"}),
     "utterance_head_16_filters_initial_weights": (
         "… of 16 base filters, initial weights",
@@ -256,7 +268,7 @@ _ABLATIONS = Experiment(
 )
 
 OF_OTHER_SEEDS = tuple(
-    dict.fromkeys(at_encoder_seed(name, seed) for pair in PAIRS_OVER_SEEDS for name in pair for seed in ENCODER_SEEDS[1:])
+    dict.fromkeys(at_encoder_seed(name, seed) for pair in _BOTH_OF_ALL_SEEDS for name in pair for seed in ENCODER_SEEDS[1:])
 )
 """Ablations on encoders of other seeds."""
 

@@ -37,8 +37,8 @@ def crossed_interval(table: pd.DataFrame, lowest: float = -math.inf, highest: fl
     """Returns the mean of a table with its 95 % interval over other rows and other columns, both drawn at random.
 
     The variance of the mean is that of the two-way random-effects model without replication: with mean squares of rows,
-    columns and residuals, (MS_rows + MS_columns − MS_residual) / n, its degrees of freedom by Satterthwaite (1946). Where
-    columns differ by less than the residuals do, the interval is that of the row means; and the reverse.
+    columns and residuals, (MS_rows + MS_columns − MS_residual) / n, its degrees of freedom by Satterthwaite (1946). The
+    interval of the row means, or of the column means, is taken where it is wider: one over both must not be narrower.
 
     Args:
         table: at least three rows and two columns, such as one per speaker and one per encoder; otherwise there is no interval.
@@ -59,8 +59,7 @@ def crossed_interval(table: pd.DataFrame, lowest: float = -math.inf, highest: fl
     if rows + columns > residual:
         both = rows + columns - residual
         candidates.append((both, both**2 / (np.array([rows, columns, residual]) ** 2 / df).sum()))
-    variance, freedom = max(candidates)
-    half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance / values.size)
+    half = max(float(stdtrit(freedom, 0.975)) * math.sqrt(variance / values.size) for variance, freedom in candidates)
     return Interval(mean, max(mean - half, lowest), min(mean + half, highest), n_rows)
 
 
