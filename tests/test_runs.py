@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -268,3 +269,23 @@ def test_environment():
 def test_environment_without_git(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert describe_environment()["commit"] is None
+
+
+def test_changes_that_are_on_record_are_those_of_the_code(tmp_path, monkeypatch):
+    """Results and what is rendered from them change with every run that is written."""
+
+    def git(*arguments):
+        author = ("-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True, capture_output=True)
+
+    git("init")
+    for name in ("began/audio.py", "results/tables/table1.md"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    git("add", ".")
+    git("commit", "-m", "first")
+    monkeypatch.setattr("experiments.evaluation.environment._PROJECT", tmp_path)
+    (tmp_path / "results/tables/table1.md").write_text("77.2", encoding="utf-8")
+    assert describe_environment()["uncommitted_changes"] is False
+    (tmp_path / "began/new.py").write_text("", encoding="utf-8")
+    assert describe_environment()["uncommitted_changes"] is True

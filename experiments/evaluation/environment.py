@@ -22,6 +22,10 @@ _FLAGS = (
 ).split()
 
 
+_CODE = ("began", "classifiers", "experiments", "requirements.txt")
+"""What decides a result, beside data and settings: results/ changes with every run."""
+
+
 def describe_environment() -> dict[str, Any]:
     """Returns what this process runs on; devices are listed only where Keras' backend is loaded already."""
     commit, uncommitted = _git_state()
@@ -53,7 +57,7 @@ def _git_state() -> tuple[str | None, bool | None]:
         # A copy of the project unpacked inside some other repository has no commit of its own.
         if Path(git("rev-parse", "--show-toplevel")).resolve() != _PROJECT:
             return None, None
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *_CODE))
     except (OSError, subprocess.SubprocessError):
         return None, None
 
