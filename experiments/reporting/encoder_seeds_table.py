@@ -14,12 +14,13 @@ OVER_BOTH = "all"
 
 _EXPERIMENT = EXPERIMENTS["ablations"]
 _ABOUT = (
-    "By how many points a classifier is more accurate on one encoder than on another, averaged over the speakers. First, a BEGAN "
-    "pre-trained for 16 epochs is compared with a network of the same seed: one with random weights, or an autoencoder, trained "
-    "for as long without a generator. In the last rows, one encoder is compared with those of all seeds. The intervals of one "
-    "seed are Student's t over speakers. The interval of all seeds is over speakers and seeds: it says whether the gain would "
-    "hold for other speakers and other seeds (two-way random effects, Satterthwaite; or, where it is wider, Student's t over "
-    "the means of seeds or speakers). Of an encoder of which there is one, it says nothing about other seeds."
+    "By how many points a classifier is more accurate on one encoder than on another, averaged over the speakers. First, a "
+    "BEGAN pre-trained for 16 epochs is compared with a network of the same seed: one with random weights, or an "
+    "autoencoder, trained for as long without a generator. In the last rows, one encoder is compared with those of all "
+    "seeds. The intervals of one seed are Student's t over speakers. The interval of all seeds is over speakers and seeds: "
+    "it says whether the gain would hold for other speakers and other seeds (two-way random effects, Satterthwaite; or, "
+    "where it is wider, Student's t over the means of seeds or speakers). Of an encoder of which there is one, it says "
+    "nothing about other seeds."
 )
 
 
