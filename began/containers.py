@@ -30,6 +30,9 @@ UNKNOWN = 1 << 62
 MIN_RATE_HZ, MAX_RATE_HZ = 2_000, 1_000_000
 """Sample rates of files that are taken: others come from damaged headers, and would stretch a second to hours."""
 
+LEAD_SECONDS = 60
+"""A page of Ogg has at most 255 packets: 16 s of speech at 16 kHz. Frames of MPEG reach back by less than a second."""
+
 CHECKED = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "NIST")
 """libsndfile's names of the containers that tell how much they should hold: of others, such as VOC, half passes as whole."""
 
@@ -48,6 +51,19 @@ def open_sound(path: Path) -> soundfile.SoundFile:
 
         def seekable(self) -> bool:
             return False
+
+        def seek(self, frame: int, whence: int = os.SEEK_SET) -> int:
+            """Goes to a sample; in a lossy stream by reading what lies before it, for a jump ends beside it.
+
+            libsndfile is late by up to a block in Vorbis' last page, and decodes MPEG without the bits that its frames keep in
+            earlier ones. What lies LEAD_SECONDS back is before both.
+            """
+            if not self.subtype.startswith(("VORBIS", "OPUS", "MPEG_LAYER")) or whence != os.SEEK_SET:
+                return super().seek(frame, whence)
+            at = super().seek(max(0, frame - LEAD_SECONDS * self.samplerate))
+            while at < frame and (n_skipped := len(self.read(min(frame - at, 1 << 16), dtype="float32"))):
+                at += n_skipped
+            return at
 
         @property
         def frames(self) -> int:
