@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ from began.utterance_encoder import SPREAD, UtteranceEncoder
 from began.utterance_features import open_features
 
 Owner = TypeVar("Owner")
+
+FEATURES_VERSION = 1
+"""Part of a cache's key. To be raised when a change of code, not of a constant in MODULES, gives a sound other features."""
+
+MODULES = ("audio", "chunks", "front_end", "augmentation", "spectrogram", "encoder", "utterance_encoder")
+"""Of `began`, from sound to features: all constants there are part of a cache's key, those that may be added, too."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,9 @@ def represent_corpus(
 ) -> Representation:
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
-    The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, and the sound of every file:
-    whatever changes, the features are computed afresh. What the cache holds is compared with its checksums. Memory stays flat
-    however many files there are.
+    The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, the sound of every file, and
+    version and constants of the code: whatever changes, the features are computed afresh. What the cache holds is compared with
+    its checksums. Memory stays flat however many files there are.
 
     Args:
         paths: sound files, or one.
@@ -100,6 +107,7 @@ def represent_corpus(
     if sound_hashes is None:
         sound_hashes = _hash_sounds(paths, cache_dir)
     identity = {
+        "code": _list_constants(),
         "encoder": encoder.sha256,
         "output": encoder.output,
         "spectrogram": encoder.config.to_dict(),
@@ -149,6 +157,7 @@ def represent_utterances(
     if sound_hashes is None:
         sound_hashes = _hash_sounds(paths, cache_dir)
     identity = {
+        "code": _list_constants(),
         "encoder": encoder.sha256,
         "components": encoder.components_sha256,
         "output": ["utterance", *encoder.feature_shape],
@@ -220,6 +229,17 @@ def embed(
         kept = (represent_utterances(features.encoder, [file], cache_dir, sound_hashes=[sound]) for file, sound in pairs)
         rows = [features.select(np.asarray(statistics[0, 0])) for statistics in kept]
     return np.array(rows, np.float32).reshape(len(files), len(features.names))
+
+
+def _list_constants() -> dict[str, Any]:
+    """Returns what decides on features and is in no file or setting: FEATURES_VERSION, and the constants of MODULES by name."""
+    constants = {
+        f"{module}.{name}": value
+        for module in MODULES
+        for name, value in vars(sys.modules[f"began.{module}"]).items()
+        if name.isupper() and isinstance(value, (int, float, tuple))  # a lock is neither, nor is a message
+    }
+    return {"version": FEATURES_VERSION, **constants}
 
 
 def _cache_folder(cache_dir: StrPath, identity: dict[str, Any]) -> Path:

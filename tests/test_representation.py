@@ -1,6 +1,7 @@
 """The frozen encoder: refused when it does not fit, cached by everything that decides its output, and never changed."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ keras = pytest.importorskip("keras")
 from began import representation  # noqa: E402
 from began.encoder import freeze, load_frozen_encoder  # noqa: E402
 from began.networks import build_encoder  # noqa: E402
-from began.representation import batch_chunks, represent_corpus  # noqa: E402
+from began.representation import batch_chunks, represent_corpus, represent_utterances  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder  # noqa: E402
 
 CONFIG = SpectrogramConfig()
 
@@ -90,6 +92,35 @@ def test_the_cache_is_used_and_is_keyed_by_audio_encoder_and_chunking(encoder_fi
     soundfile.write(sounds[0], np.tile([0.1, -0.1], 4_000), 16_000)
     represent_corpus(encoder, sounds, cache)
     assert len(set(cache.iterdir()) - entries) == 3
+
+
+CONSTANTS = {"spectrogram.FLOOR_DB": -40.0, "front_end.LOUD_LEVEL_DB": -30.0, "augmentation.NOISE_DB": (0.0, 1.0)}
+
+
+def test_features_are_computed_afresh_where_constants_of_the_code_change(encoder_file, sounds, tmp_path, monkeypatch):
+    encoder = replace(load_frozen_encoder(encoder_file), config=SpectrogramConfig.of("normalized"))
+    over_utterances, paths = UtteranceEncoder.of(encoder), sounds[1:2]
+
+    def represent():
+        of_utterances = represent_utterances(over_utterances, paths, tmp_path, noisy_speeds=[1.0])
+        return represent_corpus(encoder, paths, tmp_path).features, np.asarray(of_utterances)
+
+    def list_caches():
+        return set(tmp_path.rglob("features.npy"))
+
+    before, caches = represent(), list_caches()
+    for name, value in CONSTANTS.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(f"began.{name}", value)
+            after = represent()
+        assert not np.array_equal(after[1], before[1]), name
+        assert np.array_equal(after[0], before[0]) == name.startswith("augmentation"), name
+    monkeypatch.setattr(representation, "FEATURES_VERSION", 0)
+    represent()
+    assert len(list_caches() - caches) == 2 * (len(CONSTANTS) + 1)
+    monkeypatch.undo()
+    for first, again in zip(before, represent(), strict=True):
+        np.testing.assert_array_equal(first, again)
 
 
 def test_files_are_read_once_for_their_hash_and_again_when_anything_changed(sounds, tmp_path, monkeypatch):
