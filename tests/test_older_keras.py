@@ -19,6 +19,8 @@ from began.keras_file import NEW_IN_KERAS
 from classifiers.description import read_description
 from classifiers.heads import build_head
 from classifiers.predictor import build_predictor, save_predictor
+from experiments.evaluation.conditions import find_condition
+from experiments.evaluation.runs import find_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = sorted((ROOT / "results").rglob("*.keras"))
@@ -108,16 +110,15 @@ def test_older_versions_open_them_and_give_the_same(saved, request, version, tmp
 
 def test_runs_and_models_name_the_encoders_that_are_published():
     """A file that is written anew gets another hash, and would leave its runs behind."""
-    folder = ROOT / "results"
-    hashes = {
-        name: sha256_of(folder / "pretrain_librispeech" / name / "encoder.keras") for name in ("began", "began-16-epochs")
-    }
-    of_condition = {"table3_emodb/*": "began", "ablations/began": "began", "ablations/began_16_epochs": "began-16-epochs"}
-    for pattern, name in of_condition.items():
-        configs = list(folder.glob(f"{pattern}/run*/config.json"))
-        assert configs, pattern
-        for path in configs:
-            assert json.loads(path.read_text(encoding="utf-8"))["encoder_sha256"] == hashes[name], path
+    folder, bound = ROOT / "results", set()
+    hashes = {path.parent.name: sha256_of(path) for path in (folder / "pretrain_librispeech").glob("*/encoder.keras")}
+    for run in find_runs(folder):
+        named = "began-16-filters" if run.condition.endswith("_16_filters") else "began"  # by the user
+        name = find_condition(run.experiment, run.condition).encoder or named
+        if name in hashes and (sha256 := run.read_config().get("encoder_sha256")):
+            assert sha256 == hashes[name], run.path
+            bound.add(name)
+    assert bound == hashes.keys() and len(hashes) >= 5
     assert read_description(folder / "table3_emodb/utterance_head/model.keras")["encoder_sha256"] == hashes["began"]
     for name, sha256 in hashes.items():
         assert sha256 in (folder / "pretrain_librispeech" / name / "README.md").read_text(encoding="utf-8")
