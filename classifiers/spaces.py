@@ -132,8 +132,15 @@ SPACES = {
 """(Kind, task) of a head -> its space."""
 
 _UNKNOWN_SPEAKERS = {
-    **{"statistics": 0, "reads": 0, "layer": 0, "filters": 1, "kernel_frequency": 0},
-    **{"input_dropout": 0.2, "dropout": 0.5, "weight_decay": 0, "n_steps": 1},
+    "statistics": 0,
+    "reads": 0,
+    "layer": 0,
+    "filters": 1,
+    "kernel_frequency": 0,
+    "input_dropout": 0.2,
+    "dropout": 0.5,
+    "weight_decay": 0,
+    "n_steps": 1,
 }
 _ONE_SPEAKER = {**_UNKNOWN_SPEAKERS, "statistics": 1, "reads": 1}
 FIRST_POINTS: dict[tuple[str, str], list[dict[str, float]]] = {
