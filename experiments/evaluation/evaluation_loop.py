@@ -14,7 +14,7 @@ from began.files import lock_folder
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, aggregate_chunks, evaluate_classification, evaluate_dimensions
 from experiments.corpora.duplicates import describe_duplicates, read_sounds, refuse_changed
-from experiments.corpora.record import UNKNOWN_SPEAKER, Corpus
+from experiments.corpora.record import POOLED, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import Condition
 from experiments.evaluation.data import Data, Outcome, Prepare, Trainer
 from experiments.evaluation.final_model import write_final_models
@@ -24,7 +24,7 @@ from experiments.evaluation.predictions import list_predictions
 from experiments.evaluation.protocols import make_splits
 from experiments.evaluation.result_files import SEARCH
 from experiments.evaluation.resuming import refuse_other_sounds, write_sounds
-from experiments.evaluation.runs import POOLED, RunFolder, find_runs, metrics_rows
+from experiments.evaluation.runs import RunFolder, find_runs, metrics_rows
 from experiments.evaluation.searches import start_searches
 from experiments.evaluation.splits import Split
 

@@ -23,13 +23,13 @@ from began.keras_file import read_attached_json
 from began.spectrogram import SpectrogramConfig
 from classifiers.calibration import FAR_SHARE, calibrate, measure_distances, scale_logits
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONAL
-from experiments.corpora.record import SHORT_HASH
+from experiments.corpora.record import POOLED, SHORT_HASH
 from experiments.evaluation.condition import HEADS, Condition
 from experiments.evaluation.data import SPEEDS, open_encoder
 from experiments.evaluation.options import Settings
 from experiments.evaluation.protocols import INNER_FOLDS, k_fold, make_splits
 from experiments.evaluation.result_files import SEARCH, plain
-from experiments.evaluation.runs import POOLED, read_metrics
+from experiments.evaluation.runs import read_metrics
 from experiments.evaluation.searched_heads import head_job, list_members, train_ensembles
 from experiments.evaluation.searches import read_trials
 from experiments.evaluation.splits import draw_seed

@@ -26,7 +26,6 @@ import pandas as pd
 
 from began.errors import InputError
 from began.files import StrPath
-from experiments.corpora.record import POOLED as POOLED
 from experiments.evaluation.environment import describe_environment
 from experiments.evaluation.result_files import (
     RUN_AGAIN,

@@ -21,10 +21,10 @@ from classifiers.metrics import (
 )
 from experiments.corpora.folders import refuse_problems
 from experiments.corpora.manifest_file import normalize_name
-from experiments.corpora.record import SHORT_HASH, UNKNOWN_SPEAKER, Corpus
+from experiments.corpora.record import POOLED, SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.predictions import OF_DIMENSIONS, list_predictions
-from experiments.evaluation.runs import POOLED, metrics_rows
+from experiments.evaluation.runs import metrics_rows
 
 if TYPE_CHECKING:
     from classifiers.predictor import Predictor

@@ -24,7 +24,7 @@ from began.errors import InputError, printable
 from began.files import UNFINISHED, lock_folder
 from began.sound_hashes import SoundHashes
 from classifiers.metrics import CATEGORICAL
-from classifiers.training import BLOCK
+from classifiers.statistics_columns import BLOCK
 from experiments.corpora.duplicates import read_sounds, refuse_changed
 from experiments.corpora.record import Corpus
 from experiments.evaluation.baselines import make_classifier, score_classes

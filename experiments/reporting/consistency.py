@@ -13,11 +13,11 @@ import pandas as pd
 
 from began.errors import InputError, counted
 from classifiers.metrics import evaluate_classification, evaluate_dimensions
-from experiments.corpora.record import Corpus
+from experiments.corpora.record import POOLED, Corpus
 from experiments.evaluation.condition import PROTOCOLS, Condition, draws_test_part_per_run, has_speakers_as_folds, splits_chunks
 from experiments.evaluation.predictions import CLASSES, KEYS, OF_DIMENSIONS, class_columns
 from experiments.evaluation.result_files import RUN_AGAIN, SEARCH, how_to_repair, read_table
-from experiments.evaluation.runs import POOLED, RunFolder, find_runs, read_metrics_file
+from experiments.evaluation.runs import RunFolder, find_runs, read_metrics_file
 from experiments.evaluation.searches import read_trials
 from experiments.evaluation.splits import name_fold
 from experiments.reporting.intervals import range_of

@@ -6,7 +6,7 @@ import pandas as pd
 
 from began.errors import counted
 from classifiers.metrics import CATEGORICAL, CONCORDANCE, DIMENSIONS
-from experiments.evaluation.runs import POOLED
+from experiments.corpora.record import POOLED
 from experiments.evaluation.trained_model import RESTRICTED
 from experiments.reporting import markdown as md
 from experiments.reporting.intervals import t_interval

@@ -10,10 +10,10 @@ import pandas as pd
 from began.errors import counted
 from began.files import StrPath, lock_folder, write_text
 from classifiers.metrics import TASKS
+from experiments.corpora.record import POOLED
 from experiments.evaluation.condition import CORPUS_TITLES, HEADS
 from experiments.evaluation.conditions import EXPERIMENTS, LABEL_EFFICIENCY, ROBUSTNESS, TRANSFER
 from experiments.evaluation.result_files import write_table
-from experiments.evaluation.runs import POOLED
 from experiments.reporting import encoder_seeds_table, robustness_table, transfer_table
 from experiments.reporting.consistency import check_results
 from experiments.reporting.error_analysis import count_confusions

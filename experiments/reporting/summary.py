@@ -13,12 +13,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from began.files import StrPath
-from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS
+from experiments.corpora.record import MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, POOLED
 from experiments.evaluation import runs
 from experiments.evaluation.condition import draws_test_part_per_run, has_speakers_as_folds
 from experiments.evaluation.conditions import BEYOND_THE_PAPER, EXPERIMENTS, Experiment
 from experiments.evaluation.predictions import class_columns
-from experiments.evaluation.runs import POOLED
 from experiments.evaluation.searches import read_trials
 from experiments.reporting.intervals import Interval, range_of, t_interval
 

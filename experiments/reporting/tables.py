@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from classifiers.metrics import DIMENSIONS
-from experiments.corpora.record import AVERAGED, MEAN_OVER_SPEAKERS, SCOPES
+from experiments.corpora.record import AVERAGED, MEAN_OVER_SPEAKERS, POOLED, SCOPES
 from experiments.evaluation import paper
 from experiments.evaluation.condition import CORPUS_TITLES, HEADS
 from experiments.evaluation.conditions import LABEL_EFFICIENCY, OF_OTHER_SEEDS
-from experiments.evaluation.runs import LEVELS, POOLED
+from experiments.evaluation.runs import LEVELS
 from experiments.reporting.error_analysis import average_runs
 from experiments.reporting.notes import OTHER_RECORDINGS, SYNTHETIC_NOTICE, describe_protocol, join_notes
 from experiments.reporting.summary import RECALL, RECORDS, Results, find_base, select

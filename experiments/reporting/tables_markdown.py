@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 
 from classifiers.metrics import CONCORDANCE
-from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, SCOPES
+from experiments.corpora.record import AVERAGED, MEAN_OVER_FOLDS, MEAN_OVER_SPEAKERS, POOLED, SCOPES
 from experiments.evaluation.conditions import EXPERIMENTS, find_condition
 from experiments.evaluation.data import SPEEDS
-from experiments.evaluation.runs import POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.notes import SYNTHETIC_NOTICE
 from experiments.reporting.summary import RECALL, RECORDS, Results, TestPart, find_base, select

@@ -3,10 +3,9 @@
 import pandas as pd
 
 from began.errors import counted
-from experiments.corpora.record import MEAN_OVER_SPEAKERS
+from experiments.corpora.record import MEAN_OVER_SPEAKERS, POOLED
 from experiments.evaluation.condition import CORPUS_TITLES, SET_ASIDE, Condition
 from experiments.evaluation.conditions import DIRECTIONS, ROBUST_METHODS, TRANSFER, TRANSFER_METHODS, carried_over
-from experiments.evaluation.runs import POOLED
 from experiments.reporting import markdown as md
 from experiments.reporting.intervals import Interval
 from experiments.reporting.notes import join_notes
