@@ -19,6 +19,7 @@ from classifiers.description import read_description
 from experiments.evaluation.conditions import EXPERIMENTS
 
 TEXT = README.read_text(encoding="utf-8")
+OPENING = " ".join(TEXT.split("```bash")[0].split())
 
 
 # ------------------------------------------------------------------------------------------------------------- lengths
@@ -164,6 +165,14 @@ def accuracy_by_speaker(condition: str) -> pd.Series:
     return 100 * pd.concat(runs, axis=1).mean(axis=1)
 
 
+def mean_score(condition: str, metric: str = "accuracy", level: str = "utterance", fold: str = "pooled") -> float:
+    """Returns a test score in percent, averaged over the runs that are committed."""
+    runs = pd.concat(map(pd.read_csv, (ROOT / "results" / condition).glob("run*/metrics.csv")))
+    scores = runs.query("split == 'test' and metric == @metric and level == @level and fold == @fold")["value"]
+    assert len(scores) == runs["run"].nunique(), (condition, metric, level, fold)
+    return 100 * scores.mean()
+
+
 def difference(one: str, other: str) -> tuple[str, str]:
     """Returns a difference over the speakers and its 95 % interval, as the documents print them."""
     from scipy import stats
@@ -176,34 +185,66 @@ def difference(one: str, other: str) -> tuple[str, str]:
     return mean, f"{low} to {high}"
 
 
-def test_the_differences_of_the_readme():
-    opening = " ".join(TEXT.split("```bash")[0].split())
-    pairs = [("table3_emodb/utterance_head", "ablations/compare_2016")]
-    for corpus in ("emodb", "savee"):
-        pairs.append((f"label_efficiency/{corpus}_utterance_head_100", f"label_efficiency/{corpus}_initial_weights_100"))
-    for one, other in pairs:
-        mean, interval = difference(one, other)
-        assert mean[1:] in opening and interval in opening, (other, mean, interval)
+def assert_opening_says(words: str, mean: str, interval: str) -> None:
+    """The first number behind some words (a pattern) of README's opening is a difference, with its interval behind it.
+
+    A difference has its sign, but for the plus in front, which may be left out.
+    """
+    shown = rf"{words}\D*(?<![+−])\+?{re.escape(mean.removeprefix('+'))}(?: points)? \({re.escape(interval)}[,)]"
+    assert re.search(shown, OPENING), (words, mean, interval)
+
+
+OPENING_DIFFERENCES = {
+    "minus ComParE": ("table3_emodb/utterance_head", "ablations/compare_2016"),
+    "On EmoDB, the published": ("label_efficiency/emodb_utterance_head_100", "label_efficiency/emodb_initial_weights_100"),
+    "on SAVEE": ("label_efficiency/savee_utterance_head_100", "label_efficiency/savee_initial_weights_100"),
+    "twice the filters": ("ablations/utterance_head_16_filters", "ablations/utterance_head"),
+    "random ones": ("ablations/utterance_head_16_filters_initial_weights", "ablations/utterance_head_initial_weights"),
+}
+
+
+@pytest.mark.parametrize("words", OPENING_DIFFERENCES)
+def test_the_differences_of_the_readme(words):
+    assert_opening_says(words, *difference(*OPENING_DIFFERENCES[words]))
+
+
+def test_another_sign_is_noticed(monkeypatch):
+    for said, is_right in (("A 4.4", True), ("A gains +4.4 points", True), ("A −4.4", False), ("A 14.4", False)):
+        monkeypatch.setitem(globals(), "OPENING", f"{said} (−0.3 to +9.1)")
+        with contextlib.nullcontext() if is_right else pytest.raises(AssertionError):
+            assert_opening_says("A", "+4.4", "−0.3 to +9.1")
+    monkeypatch.setitem(globals(), "OPENING", "A 4.4 (−9.1 to +0.3)")
+    with pytest.raises(AssertionError):
+        assert_opening_says("A", "−4.4", "−9.1 to +0.3")
 
 
 @pytest.mark.parametrize(
-    ("condition", "shown"),
+    ("condition", "level", "shown"),
     [
-        ("table3_emodb/utterance_head", "77.2 %"),
-        ("table3_emodb/head_per_second", "54.4 %"),
-        ("ablations/functionals", "70.8 %"),
-        ("ablations/compare_2016", "82.2 %"),
+        ("table3_emodb/utterance_head", "utterance", r"(\S+) % over seven speeds"),
+        ("table3_emodb/utterance_head", "recording", r"(\S+) % at one"),
+        ("table3_emodb/utterance_head", "utterance", r"(\S+) % is optimistic"),
+        ("table3_emodb/head_per_second", "utterance", r"a head on one second: (\S+) %"),
+        ("ablations/functionals", "utterance", r"(\S+) % \(librosa\)"),
+        ("ablations/compare_2016", "utterance", r"(\S+) % \(ComParE 2016\)"),
     ],
 )
-def test_the_accuracies_of_the_readme(condition, shown):
+def test_the_accuracies_of_the_readme(condition, level, shown):
     """Over all utterances, averaged over the runs."""
-    tables = [pd.read_csv(path) for path in (ROOT / "results" / condition).glob("run*/predictions.csv")]
-    mean = 100 * sum((table["target"] == table["prediction"]).mean() for table in tables) / len(tables)
-    assert f"{mean:.1f} %" == shown and shown in TEXT
+    assert re.findall(shown, OPENING) == [f"{mean_score(condition, level=level):.1f}"]
 
 
-WIDTH = ("utterance_head_16_filters", "utterance_head")
-"""Ablations that README compares: twice the filters, and the base."""
+SPEAKERS = ("DC", "JE", "JK", "KL")
+"""Of SAVEE, in the order of Table 1."""
+
+
+def test_the_accuracies_by_speaker_of_the_readme():
+    """Ours and the paper's."""
+    ours = [f"{mean_score('table1_savee/utterance_split_utterance_head', fold=speaker):.0f}" for speaker in SPEAKERS]
+    table = pd.read_csv(ROOT / "results" / "tables" / "table1.csv")
+    papers = table[table["system"].str.startswith("Pereira et al. 2018")].set_index("column")["mean"]
+    shown = [", ".join(ours), ", ".join(f"{papers[speaker]:.0f}" for speaker in SPEAKERS)]
+    assert re.findall(r"(\d+, \d+, \d+, \d+) %", OPENING.split("SAVEE, one model per speaker")[1]) == shown
 
 
 def test_what_pre_training_gains_over_encoders():
@@ -217,15 +258,13 @@ def test_what_pre_training_gains_over_encoders():
         for seed, cell in enumerate(filter(None, (cell.strip() for cell in cells.split("|")[:3]))):
             mean, interval = difference(*(f"ablations/{name}" + f"_seed_{seed}" * (seed > 0) for name in (one, other)))
             assert cell == f"{mean.replace('−0.0', '0.0')} ({interval})"
-    shown = " ".join(TEXT.split("```bash")[0].split())
     of_head = {(name, other.removeprefix(f"{name}_")): cells.split(" | ") for _, name, other, cells in rows}
-    for said, cell in (
-        ("encoders of 16 epochs gain ", of_head["utterance_head", "initial_weights"][-1]),
-        (" and ", of_head["savee_utterance_head", "initial_weights"][-1]),
-        ("BEGANs gain ", of_head["utterance_head", "autoencoder"][-1]),
-        ("twice the filters gain ", "{} ({})".format(*difference(*(f"ablations/{name}" for name in WIDTH)))),
+    for words, cell in (
+        ("encoders of 16 epochs", of_head["utterance_head", "initial_weights"][-1]),
+        (r"on SAVEE \S+ \([^)]*\)", of_head["savee_utterance_head", "initial_weights"][-1]),
+        ("BEGANs", of_head["utterance_head", "autoencoder"][-1]),
     ):
-        assert said + cell.removeprefix("+").replace(")", "") in shown, said
+        assert_opening_says(words, *re.fullmatch(r"(\S+) \((.*)\)", cell).groups())
 
 
 _OF_SHARES = [f"label_efficiency/{{}}{name}_{{:03d}}" for name in ("utterance_head", "initial_weights", "functionals")]
@@ -290,10 +329,13 @@ def test_the_count_on_savee_of_the_readme(shared_data, capsys):
 
 
 def test_the_scores_of_the_choices():
-    rendered = (ROOT / "results" / "tables" / "table3.md").read_text(encoding="utf-8")
+    """Binary accuracy of utterances and of chunks, then accuracy of both."""
     section = (ROOT / "docs" / "choices.md").read_text(encoding="utf-8").split("## Beside the paper's numbers")[1]
-    scores = re.findall(r"\d\d\.\d(?= %)", section)
-    assert len(scores) == 4 and all(f"{score} ±" in rendered for score in scores)
+    said = re.search(
+        r"binary accuracy of (\S+) % over utterances and (\S+) % over chunks,\s+where accuracy is (\S+) % and (\S+) %", section
+    )
+    kinds = itertools.product(("binary_accuracy", "accuracy"), ("utterance", "chunk"))
+    assert list(said.groups()) == [f"{mean_score('table3_emodb/head_per_second', *kind):.1f}" for kind in kinds]
 
 
 def test_the_picture_of_the_readme_is_small():
@@ -338,7 +380,7 @@ def test_the_readings_of_table_1():
     )
     assert len(rows) >= 4
     for name, metric, level, scores, n_runs in rows:
-        for speaker, score in zip(("DC", "JE", "JK", "KL"), scores.split(" | "), strict=True):
+        for speaker, score in zip(SPEAKERS, scores.split(" | "), strict=True):
             found = table.loc[(conditions[name], metric.replace(" ", "_"), level, speaker)]
             assert abs(found["mean"] - float(score)) < 0.51 and found["n_runs"] == int(n_runs), (name, metric, level, speaker)
 
