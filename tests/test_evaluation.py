@@ -21,6 +21,7 @@ from began.command_line import run_script
 from began.errors import InputError
 from began.keras_file import read_attached_json
 from began.utterance_encoder import name_statistics
+from classifiers.head_parameters import SECOND, UTTERANCE
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments import table2_omg
 from experiments.corpora import load, omg
@@ -33,7 +34,7 @@ from experiments.evaluation.predictions import list_predictions
 from experiments.evaluation.protocols import k_fold, leave_one_speaker_out, make_splits, official, per_speaker
 from experiments.evaluation.result_files import read_table
 from experiments.evaluation.runs import read_metrics, read_predictions
-from experiments.evaluation.searched_heads import search_and_train
+from experiments.evaluation.searched_heads import head_job, search_and_train
 from experiments.evaluation.searches import read_trials
 from experiments.evaluation.splits import Split
 from experiments.reporting.consistency import check_results
@@ -69,16 +70,28 @@ def make_data(n_chunks: int = 2, n_speakers: int = 5, per_class: int = 4) -> Dat
     return Data(Corpus("noise", table, LABELS), features, utterance)
 
 
-def poison(data: Data, test: np.ndarray) -> Data:
-    """Returns the data with other features and other labels in some utterances."""
+def make_copies() -> Data:
+    """The same corpus as the default method has it: an utterance, a copy at another speed and one with noise, as statistics."""
+    data, names = make_data(n_chunks=3), name_statistics((1, 1, 1, 1))
+    features = np.random.default_rng(3).standard_normal((len(data.features), 40, 1, len(names))).astype(np.float16)
+    return replace(data, features=features, statistics=names, is_augmented=data.number > 0, is_altered=data.number > 1)
+
+
+def poison(data: Data, utterances: np.ndarray) -> Data:
+    """Returns the data with other features and other labels in some utterances, and features in their copies."""
     features = data.features.copy()
-    features[data.chunks_of(test)] = 1e6
+    features[data.chunks_of(utterances, augmented=True)] = 1e4
     table = data.corpus.utterances.copy()
     following = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
-    table.loc[test, "label"] = table.loc[test, "label"].map(following)
-    table.loc[test, "arousal"] = 1.0 - table.loc[test, "arousal"]
-    table.loc[test, "valence"] = -table.loc[test, "valence"]
-    return Data(replace(data.corpus, utterances=table), features, data.utterance)
+    table.loc[utterances, "label"] = table.loc[utterances, "label"].map(following)
+    table.loc[utterances, "arousal"] = 1.0 - table.loc[utterances, "arousal"]
+    table.loc[utterances, "valence"] = -table.loc[utterances, "valence"]
+    return replace(data, corpus=replace(data.corpus, utterances=table), features=features)
+
+
+MAKE_DATA = {SECOND: make_data, UTTERANCE: make_copies}
+GIVEN: dict[str, dict] = {SECOND: {}, UTTERANCE: {"statistics": "spread", "n_steps": 5}}
+"""Kind of the heads -> the parameters that are not searched."""
 
 
 PROTOCOLS = {
@@ -108,14 +121,15 @@ def train(data: Data, task: str, split: Split, folder: Path, monkeypatch: pytest
     return trials.drop(columns="seconds"), heads[-1].model.get_weights(), outcome.scores[0]
 
 
+@pytest.mark.parametrize("kind", MAKE_DATA)
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_poisoned_test_part_changes_nothing_before_the_final_scores(name, tmp_path, monkeypatch):
-    data = make_data()
+def test_a_poisoned_test_part_changes_nothing_before_the_final_scores(name, kind, tmp_path, monkeypatch):
+    data, trainer = MAKE_DATA[kind](), partial(search_and_train, given=GIVEN[kind])
     split = PROTOCOLS[name](data)
     task = DIMENSIONAL if name.startswith("official") else CATEGORICAL
     poisoned = poison(data, split.test)
-    trials, weights, scores = train(data, task, split, tmp_path / "clean", monkeypatch)
-    trials_after, weights_after, scores_after = train(poisoned, task, split, tmp_path / "poisoned", monkeypatch)
+    trials, weights, scores = train(data, task, split, tmp_path / "clean", monkeypatch, trainer)
+    trials_after, weights_after, scores_after = train(poisoned, task, split, tmp_path / "poisoned", monkeypatch, trainer)
     pd.testing.assert_frame_equal(trials, trials_after)
     assert len(weights) == len(weights_after) > 4
     for before, after in zip(weights, weights_after, strict=True):
@@ -123,30 +137,34 @@ def test_a_poisoned_test_part_changes_nothing_before_the_final_scores(name, tmp_
     assert not np.array_equal(scores, scores_after)  # the poison does arrive in the scores
 
 
-def test_a_poisoned_training_part_is_noticed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", MAKE_DATA)
+def test_a_poisoned_training_part_is_noticed(kind, tmp_path, monkeypatch):
     """The test above could see a leak: the same poison elsewhere changes statistics, trials and weights."""
-    data = make_data()
+    data, trainer = MAKE_DATA[kind](), partial(search_and_train, given=GIVEN[kind])
     split = PROTOCOLS["leave one speaker out"](data)
-    trials, weights, _ = train(data, CATEGORICAL, split, tmp_path / "clean", monkeypatch)
-    trials_after, weights_after, _ = train(
-        poison(data, split.fitting[:3]), CATEGORICAL, split, tmp_path / "poisoned", monkeypatch
-    )
+    poisoned = poison(data, split.fitting[:3])
+    trials, weights, _ = train(data, CATEGORICAL, split, tmp_path / "clean", monkeypatch, trainer)
+    trials_after, weights_after, _ = train(poisoned, CATEGORICAL, split, tmp_path / "poisoned", monkeypatch, trainer)
     assert not trials.equals(trials_after)
     assert any(not np.array_equal(before, after) for before, after in zip(weights, weights_after, strict=True))
 
 
-def test_validation_is_outside_the_statistics_that_the_search_uses():
-    from classifiers.heads import measure_normalization
+@pytest.mark.parametrize("kind", MAKE_DATA)
+def test_a_poisoned_validation_part_changes_no_weights(kind):
+    """Normalisation statistics are among them. It may choose the epoch, but not where there is one, or the last is taken."""
+    from classifiers.training import train_head
 
-    data = make_data()
-    split = PROTOCOLS["leave one speaker out"](data)
-    inner = split.inner[0]
-    rows = data.chunks_of(inner.train)
-    poisoned = poison(data, np.concatenate([inner.validation, split.test]))
-    for clean, after in zip(
-        measure_normalization(data.features, rows), measure_normalization(poisoned.features, rows), strict=True
-    ):
-        np.testing.assert_array_equal(clean, after)
+    clean = MAKE_DATA[kind]()
+    (inner, *_) = PROTOCOLS["leave one speaker out"](clean).inner
+    heads = []
+    for data in (clean, poison(clean, inner.validation)):
+        rows, validation_rows = data.chunks_of(inner.train, augmented=True), data.scored_of(inner.validation)
+        job = replace(head_job(data, CATEGORICAL, SETTINGS), parameters=GIVEN[kind], epochs=1, rows=rows)
+        heads.append(train_head(replace(job, validation_rows=validation_rows)))
+    first, second = (head.history["validation_loss"].iloc[-1] for head in heads)
+    assert first != second  # the poison does arrive
+    for before, after in zip(*(head.model.get_weights() for head in heads), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
@@ -159,7 +177,6 @@ def test_fixed_parameters_search_nothing(tmp_path, monkeypatch):
 
 def test_a_default_head_on_utterances_is_trained_once(tmp_path, monkeypatch):
     """Its steps are a parameter: there is nothing that inner folds could choose."""
-    from began.utterance_encoder import name_statistics
     from classifiers import head_parameters, workers
 
     data, names, trained, plain = make_data(n_chunks=1), name_statistics((1, 1, 1, 1), True), [], workers.train_head
