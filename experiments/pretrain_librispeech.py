@@ -185,12 +185,13 @@ def _pretrain(settings: PretrainingSettings, cluster: Cluster, corpus: Corpus, s
     }
     if corpus.name != librispeech.NAME:  # which config.json without a corpus means
         data |= {"corpus": corpus.name}
-    # The precision is kept with the checkpoint and the networks.
+    # The precision, settled in the training, is kept with the checkpoint and the networks, and in environment.json.
     config = replace(settings, precision=FLOAT32).to_dict()
     _start(run, {**config, "spectrogram": store.config.to_dict(), **data}, corpus)
     encoder = run.path / "encoder.keras"
     if cluster.n_workers > 1 or not _is_complete(run, settings):
         train(draw=partial(draw_pretraining, folder=run.path))
+        run.add_to_environment(precision=read_training(encoder).get("precision", FLOAT32))
         write_model_card(run.path)
         print(printable(f"wrote {encoder}"))
     if not has_components(encoder):

@@ -509,9 +509,19 @@ def test_script_runs_without_a_warning(librispeech, tmp_path, capsys):
         "pictures",
         "logs",
     } <= written
-    assert json.loads((folder / "environment.json").read_text())["flags"]["TF_DETERMINISTIC_OPS"] == "1"
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["flags"]["TF_DETERMINISTIC_OPS"] == "1" and environment["precision"] == "float32"
     assert run_script(*in_process(librispeech, tmp_path, "--epochs", 2, "--gamma", 0.5)) == 2
     assert "gamma" in capsys.readouterr().err
+
+
+def test_the_environment_tells_the_precision(librispeech, tmp_path):
+    """The one that was settled, which the settings need not name: of a training that goes on, the one that it began with."""
+    path = tmp_path / "pretrain_librispeech" / "began" / "environment.json"
+    for epochs, options in ((1, ("--precision", MIXED)), (2, ())):
+        assert run_script(*in_process(librispeech, tmp_path, "--epochs", epochs, *options)) == 0
+        environment = json.loads(path.read_text(encoding="utf-8"))
+        assert environment["precision"] == MIXED and len(environment.get("resumed", [])) == epochs - 1
 
 
 def test_a_refused_run_binds_nobody_and_a_finished_encoder_without_checkpoint_is_complete(librispeech, tmp_path, capsys):

@@ -121,6 +121,11 @@ class RunFolder:
             environment["resumed"] = [*(before if isinstance(before, list) else []), now]
         write_json(path, environment)
 
+    def add_to_environment(self, **known: Any) -> None:
+        """Writes into the environment.json of a run that was started what is known only later."""
+        path = self.path / "environment.json"
+        write_json(path, {**read_json(path), **known})
+
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Writes ``<name>.csv``, whole or not at all, without the index."""
         write_table(self.path / f"{name}.csv", table)
