@@ -36,12 +36,14 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
     condition = choose_method(EXPERIMENT.conditions["head_per_second"], arguments)
-    if name := arguments.condition:
-        known = find_condition(EXPERIMENT.name, name)
-        if known and replace(known, name=condition.name, description=condition.description) != condition:
+    if arguments.condition not in (None, condition.name):
+        known = find_condition(EXPERIMENT.name, arguments.condition)
+        if known and replace(known, name=condition.name, description=condition.description, encoder="") != condition:
             found, action = "the name of runs with another method", "choose another name"
-            raise InputError.about(f"--condition {name}", found, f"{condition.name}, or a name of your own", action)
-        condition = known or replace(condition, name=name)
+            raise InputError.about(
+                f"--condition {arguments.condition}", found, f"{condition.name}, or a name of your own", action
+            )
+        condition = replace(condition, name=arguments.condition)
     check_conditions([condition], settings)
     folder = RunFolder(settings.results_dir, EXPERIMENT.name, condition.name).path
     evaluate([condition], open_corpus("emodb", arguments.data_dir), settings)

@@ -23,13 +23,13 @@ from began.keras_file import read_attached_json
 from began.utterance_encoder import name_statistics
 from classifiers.head_parameters import SECOND, UTTERANCE
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
-from experiments import table2_omg
+from experiments import table2_omg, table3_emodb
 from experiments.corpora import load, omg
 from experiments.corpora.record import Corpus
 from experiments.evaluation.condition import ON_UTTERANCES
 from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.evaluation.data import Data
-from experiments.evaluation.options import Settings
+from experiments.evaluation.options import Settings, read_settings
 from experiments.evaluation.predictions import list_predictions
 from experiments.evaluation.protocols import k_fold, leave_one_speaker_out, make_splits, official, per_speaker
 from experiments.evaluation.result_files import read_table
@@ -375,8 +375,6 @@ def test_copies_are_named_and_stay_on_one_side(tiny_corpora, tiny_encoder, tmp_p
 
 
 def test_a_run_goes_on_with_its_own_recordings_only(tiny_corpora, tiny_encoder, tmp_path, capsys):
-    from experiments import table3_emodb
-
     corpus, results = tmp_path / "EmoDB", tmp_path / "results"
     shutil.copytree(tiny_corpora / "EmoDB", corpus)
 
@@ -451,8 +449,6 @@ def test_utterances_without_a_chunk_are_counted(tiny_corpora, tiny_encoder, tmp_
 
 
 def test_parts_without_a_chunk_are_refused_before_anything_is_trained(tiny_corpora, tiny_encoder, tmp_path, capsys):
-    from experiments import table3_emodb
-
     corpus = tmp_path / "EmoDB"
     shutil.copytree(tiny_corpora / "EmoDB", corpus)
     for path in sorted((corpus / "wav").glob("*.wav")):
@@ -705,3 +701,18 @@ def test_utterance_heads_learn_arousal_and_valence(tiny_corpora, tiny_encoder, t
     assert {"arousal_prediction", "valence_prediction", "prediction"} <= set(predictions)
     assert describe_copies_of(tmp_path / "cache") == [21]
     assert (tmp_path / "table2_omg" / "official_utterance_head" / "model-dimensional.keras").is_file()
+
+
+@pytest.mark.parametrize("name", ["utterance_head", "utterance_head_16_filters", "mine"])
+def test_a_condition_of_table_3_runs_on_the_encoder_that_the_user_names(name, tmp_path, monkeypatch):
+    """Also where the record names one: it is for reports."""
+    ran = []
+    monkeypatch.setattr(table3_emodb, "open_corpus", lambda *_: None)
+    monkeypatch.setattr(table3_emodb, "evaluate", lambda conditions, *_: ran.extend(conditions))
+    for step in ("check_conditions", "render"):
+        monkeypatch.setattr(table3_emodb, step, lambda *_: None)
+    arguments = ["--data-dir", "EmoDB", "--encoder", "mine.keras", "--results-dir", str(tmp_path), "--condition", name]
+    parsed = table3_emodb.make_parser().parse_args(arguments)
+    table3_emodb.main(parsed)
+    assert [condition.name for condition in ran] == [name]
+    assert read_settings(parsed).find_encoder(ran[0]) == Path("mine.keras")

@@ -113,8 +113,7 @@ def test_runs_and_models_name_the_encoders_that_are_published():
     folder, bound = ROOT / "results", set()
     hashes = {path.parent.name: sha256_of(path) for path in (folder / "pretrain_librispeech").glob("*/encoder.keras")}
     for run in find_runs(folder):
-        named = "began-16-filters" if run.condition.endswith("_16_filters") else "began"  # by the user
-        name = find_condition(run.experiment, run.condition).encoder or named
+        name = find_condition(run.experiment, run.condition).encoder or "began"  # the latter by the user
         if name in hashes and (sha256 := run.read_config().get("encoder_sha256")):
             assert sha256 == hashes[name], run.path
             bound.add(name)

@@ -106,6 +106,13 @@ def test_interval_over_rows_and_columns(step, widest):
     assert crossed_interval(pd.DataFrame(values)) == pytest.approx((mean, mean - half, mean + half, 10))
 
 
+def test_interval_over_rows_and_columns_that_differ_by_less_than_the_residuals():
+    """The estimate of the variance is all noise then, and would leave less than one degree of freedom."""
+    values = np.array([[0.0, 1.0, -1.0], [1.1, -1.0, 0.0], [-1.0, 0.1, 1.0]])
+    halves = [T_2 * means.std(ddof=1) / math.sqrt(3) for means in (values.mean(axis=0), values.mean(axis=1))]
+    assert crossed_interval(pd.DataFrame(values)).high == pytest.approx(values.mean() + max(halves))
+
+
 def test_interval_over_rows_and_columns_that_are_alike_few_or_bounded():
     # Columns that are alike: the interval of the rows' means alone. A bound cuts it.
     rows = [0.1, 0.5, 0.9]

@@ -105,7 +105,12 @@ _TABLE2 = Experiment(
 _ACCURACY_AND_UAR = {"accuracy": "accuracy", "UAR": "unweighted_average_recall"}
 _ON_EMODB = _with_methods(Condition("table3_emodb", "head_per_second", _PER_SECOND))
 _NARROW = _ON_EMODB["utterance_head"]
-_WIDE = replace(_NARROW, name="utterance_head_16_filters", description=f"{_NARROW.description}, encoder of 16 base filters")
+_WIDE = replace(
+    _NARROW,
+    name="utterance_head_16_filters",
+    description=f"{_NARROW.description}, encoder of 16 base filters",
+    encoder="began-16-filters",
+)
 _TABLE3 = Experiment(
     "table3_emodb",
     "Table 3: EmoDB, leave one speaker out",

@@ -38,7 +38,8 @@ def crossed_interval(table: pd.DataFrame, lowest: float = -math.inf, highest: fl
 
     The variance of the mean is that of the two-way random-effects model without replication: with mean squares of rows,
     columns and residuals, (MS_rows + MS_columns − MS_residual) / n, its degrees of freedom by Satterthwaite (1946). The
-    interval of the row means, or of the column means, is taken where it is wider: one over both must not be narrower.
+    interval of the row means, or of the column means, is taken where it is wider: one over both must not be narrower. It is
+    also taken where rows or columns differ by less than the residuals do, for the sum then says little.
 
     Args:
         table: at least three rows and two columns, such as one per speaker and one per encoder; otherwise there is no interval.
@@ -56,7 +57,7 @@ def crossed_interval(table: pd.DataFrame, lowest: float = -math.inf, highest: fl
     )
     rows, columns, residual = squares * [n_columns, n_rows, 1] / df
     candidates = [(rows, df[0]), (columns, df[1])]
-    if rows + columns > residual:
+    if residual < min(rows, columns):  # else little is left to tell the variance by, and of its degrees of freedom
         both = rows + columns - residual
         candidates.append((both, both**2 / (np.array([rows, columns, residual]) ** 2 / df).sum()))
     half = max(float(stdtrit(freedom, 0.975)) * math.sqrt(variance / values.size) for variance, freedom in candidates)

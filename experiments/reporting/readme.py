@@ -13,10 +13,10 @@ from experiments.evaluation.conditions import EXPERIMENTS
 from experiments.reporting.markdown import NOT_RUN, Footnotes, markdown_table
 from experiments.reporting.notes import SYNTHETIC_NOTICE
 from experiments.reporting.tables import FILES, OURS, split_ablations
-from experiments.reporting.tables_markdown import COLUMNS, beside_the_paper, compare_in_words, name_unit
+from experiments.reporting.tables_markdown import COLUMNS, beside_the_paper, name_unit
 
 README_BEGIN, README_END = "<!-- results:begin -->", "<!-- results:end -->"
-_MOST_ROWS = 5  # the paper and the main conditions; the rest is in the table
+_MOST_ROWS = 6  # the paper and the main conditions; the rest is in the table
 
 
 def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: StrPath, readme: StrPath) -> str:
@@ -38,7 +38,7 @@ def readme_section(tables: Mapping[str, pd.DataFrame], results_dir: StrPath, rea
             lines += [f"{link}{name_unit(table)}. {COLUMNS[experiment]}", "", beside, "", *footnotes.lines()]
             lines += [f"{NOT_RUN.capitalize()}: {absent}.", ""] if absent else []
         elif experiment == "ablations" and len(table):
-            lines += [f"{link} (%). {compare_in_words(table)}", ""]
+            lines += [f"{link}:", ""]
             for base in [*split_ablations(table)][:1]:
                 lines += [f"![Ablations, with intervals]({root}/figures/ablations_{base}.png)", ""]
     return "\n".join(lines).strip()
