@@ -74,7 +74,9 @@ def _walk(arguments: Any) -> Iterator[Any]:
 class _Graph:
     """A graph in the making: nodes and constants, whose results have names."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        """Takes what all names begin with, where the nodes stand beside those of another graph."""
+        self.prefix = prefix
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -83,7 +85,7 @@ class _Graph:
         from onnx import helper
 
         names = [given if isinstance(given, str) else self._constant(given) for given in inputs]
-        result = f"{operator.lower()}_{len(self.nodes)}"
+        result = f"{self.prefix}{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, names, [result], **attributes))
         return result
 
@@ -91,7 +93,7 @@ class _Graph:
         from onnx import numpy_helper
 
         array = value if isinstance(value, np.ndarray) else np.array(value, np.float32)
-        name = f"constant_{len(self.constants)}"
+        name = f"{self.prefix}constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
@@ -139,6 +141,26 @@ def make_model(layer: Layer, weights: Weights, group: str) -> tuple[Any, list[tu
     )
     shapes = [tuple(a if a == b else None for a, b in zip(*pair, strict=True)) for pair in zip(once, twice, strict=True)]
     return make([size or f"axis{axis}" for axis, size in enumerate(shape)]), shapes
+
+
+def fill_up_input(model: Any, multiple: int, value: float) -> None:
+    """Puts nodes in front of a graph of spectrograms that fill these up behind their last frame, in place.
+
+    Args:
+        model: what `make_model` returns, of an input (n, n_bins, n_frames, 1).
+        multiple, value: of how many frames there must be a multiple, and what those hold that are added.
+    """
+    graph, front = model.graph, _Graph("fill_up_")
+    given = graph.input[0].name
+    n_missing = front.add("Mod", front.add("Neg", front.add("Shape", given, start=2, end=3)), np.array([multiple]))
+    behind_frames = front.add("Concat", np.zeros(6, np.int64), n_missing, np.zeros(1, np.int64), axis=0)
+    filled = front.add("Pad", given, behind_frames, value)
+    for node in graph.node:
+        node.input[:] = [filled if name == given else name for name in node.input]
+    nodes = [*front.nodes, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(front.constants)
 
 
 def _infer_shapes(model: Any, outputs: Sequence[str]) -> list[list[int]]:

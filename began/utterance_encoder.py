@@ -169,13 +169,13 @@ def run_on_any_length(model: Any, inputs: np.ndarray) -> Any:
 
 def fill_up(spectrogram: np.ndarray, config: SpectrogramConfig) -> np.ndarray:
     """Returns a spectrogram, float32 (n_bins, n_frames), with silence behind it up to a multiple of STEP frames."""
-    silence = _silence(config)
     n_frames = max(STEP, -(-spectrogram.shape[1] // STEP) * STEP)
-    return np.pad(spectrogram, ((0, 0), (0, n_frames - spectrogram.shape[1])), constant_values=silence)
+    return np.pad(spectrogram, ((0, 0), (0, n_frames - spectrogram.shape[1])), constant_values=find_silence(config))
 
 
 @functools.cache
-def _silence(config: SpectrogramConfig) -> float:
+def find_silence(config: SpectrogramConfig) -> float:
+    """Returns what a spectrogram holds where nothing sounds."""
     return compute_spectrograms(np.zeros((1, 1), np.float32), config).max()
 
 

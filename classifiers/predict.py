@@ -13,7 +13,8 @@ exist stops the command before the first prediction.
 
     python -m classifiers.predict --model model.keras --export onnx
 
-writes model.onnx, for programs without Python. Without --model the published model is used, trained on EmoDB.
+writes model.onnx, for programs without Python: from spectrograms to emotions (docs/recordings.md has an example). Without
+--model the published model is used, trained on EmoDB.
 """
 
 import argparse
@@ -156,7 +157,8 @@ def _export(arguments: argparse.Namespace) -> None:
     if to is None and arguments.model == published_networks.MODEL:  # which may lie where nobody writes or looks
         to = Path(published_networks.MODEL.stem + SUFFIXES[arguments.export])
     exported = export_model(arguments.model, arguments.export, to)
-    print(f"wrote {printable(exported)}, which gives the same numbers", file=sys.stderr)
+    same = "which gives the same numbers for the same spectrograms; docs/recordings.md says how to make these"
+    print(f"wrote {printable(exported)}, {same}", file=sys.stderr)
 
 
 def _find_adapting(arguments: argparse.Namespace) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from documents import ROOT, find_blocks
 from fabricated import draw_components
 
 pytest.importorskip("onnx")
@@ -26,14 +27,13 @@ from began.network_file import UnknownLayer, load_network  # noqa: E402
 from began.networks import build_decoder, build_encoder  # noqa: E402
 from began.onnx_network import OnnxNetwork, load_onnx_network  # noqa: E402
 from began.spectrogram import SpectrogramConfig  # noqa: E402
-from began.utterance_encoder import UtteranceEncoder, run_on_any_length  # noqa: E402
-from classifiers import predict  # noqa: E402
+from began.utterance_encoder import UtteranceEncoder, fill_up, run_on_any_length  # noqa: E402
+from classifiers import export, predict  # noqa: E402
 from classifiers.head_parameters import KINDS, SECOND, UTTERANCE, choose_statistics, resolve_parameters  # noqa: E402
 from classifiers.heads import build_head  # noqa: E402
 from classifiers.predictor import build_predictor, load_predictor, save_predictor  # noqa: E402
 from classifiers.utterance_predictor import UtteranceReader  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "results" / "table3_emodb" / "utterance_head" / "model.keras"
 HEADS = {
     SECOND: [
@@ -221,6 +221,46 @@ def test_auto_takes_keras_where_its_backend_is_chosen(model, sounds, monkeypatch
     monkeypatch.setattr(predict, "load_onnx_network", None)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     assert run("--model", model, sounds / "1.wav") == 0
+
+
+# -------------------------------------------------------------------------------------------------------------- export
+
+
+@pytest.fixture(scope="module", params=["onnx", "saved_model"])
+def exported(request, model, tmp_path_factory):
+    """How an exported model is run."""
+    path = export.export_model(model, request.param, tmp_path_factory.mktemp("exported") / "model.onnx")
+    run_exported = export._run_onnx if request.param == "onnx" else export._run_saved_model
+    return lambda spectrograms: run_exported(path, spectrograms)
+
+
+@pytest.mark.parametrize("n_frames", [8, 62, 51, 59, 1])
+def test_an_export_takes_any_number_of_frames(model, exported, n_frames):
+    """It fills them up as the commands do."""
+    predictor = load_predictor(model)
+    x = np.random.default_rng(n_frames).uniform(-1, 1, (2, 512, n_frames)).astype(np.float32)
+    filled = np.stack([fill_up(spectrogram, predictor.spectrogram) for spectrogram in x])
+    expected = predictor.model.predict_on_batch(filled[..., np.newaxis])
+    np.testing.assert_allclose(exported(x[..., np.newaxis])[0], expected, atol=1e-5)
+
+
+def test_an_export_that_answers_some_lengths_otherwise_is_not_kept(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "fill_up_input", lambda graph, multiple, value: None)
+    with pytest.raises(InputError, match="for spectrograms of 62 frames"):
+        export.export_model(model, "onnx", tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_documented_use_of_an_export_gives_what_predict_gives(model, sounds, tmp_path, monkeypatch):
+    (snippet,) = (found for found in find_blocks(ROOT / "docs" / "recordings.md", "python") if "onnxruntime" in found)
+    export.export_model(model, "onnx", tmp_path / "model.onnx")
+    predictor = load_predictor(model, load_onnx_network)
+    monkeypatch.chdir(tmp_path)
+    for path in sorted(sounds.iterdir())[:5]:
+        (tmp_path / "one.wav").write_bytes(path.read_bytes())
+        names: dict = {}
+        exec(compile(snippet, "recordings.md", "exec"), names)
+        np.testing.assert_allclose(np.mean(names["scores"], axis=0), predictor.predict_file(path).scores, atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------------- strangers' files

@@ -40,7 +40,9 @@ from packaging.requirements import Requirement
 from smaller import draw_nothing, make_few_copies, shorten_heads
 from synthetic_corpora import write_omg, write_savee
 
+from began import published_networks
 from began.command_line import run_script
+from classifiers.export import export_model
 from experiments import demo
 from experiments.corpora import emodb, librispeech, omg, synthetic
 from experiments.corpora.record import Archive
@@ -423,6 +425,8 @@ def test_every_snippet_works(folder, monkeypatch, subtests):
     monkeypatch.chdir(folder)
     if not Path("data/EmoDB").exists():
         synthetic.write_emodb("data/EmoDB", speakers=4, n_texts=1, seconds=0.3)
+    if not Path("model.onnx").exists():
+        export_model(published_networks.MODEL, "onnx", "model.onnx")
     snippets = [(path.name, snippet) for path in DOCUMENTS for snippet in find_blocks(path, "python")]
     assert len(snippets) > 2
     for document, snippet in snippets:
