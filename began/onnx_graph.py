@@ -129,9 +129,12 @@ def make_model(layer: Layer, weights: Weights, group: str) -> tuple[Any, list[tu
     outputs = [f"output_{number}" for number in range(len(results))]
     identities = [helper.make_node("Identity", [result], [output]) for result, output in zip(results, outputs, strict=True)]
 
-    def make(sizes: Sequence[int | str]) -> Any:
+    def make(sizes: Sequence[int | str], shapes: Sequence[Sequence[int | None] | None] = (None,) * len(outputs)) -> Any:
         given = helper.make_tensor_value_info(inputs["name"], TensorProto.FLOAT, sizes)
-        returned = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in outputs]
+        returned = [
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)
+            for output, shape in zip(outputs, shapes, strict=True)
+        ]
         content = helper.make_graph([*graph.nodes, *identities], layer["config"]["name"], [given], returned, graph.constants)
         return helper.make_model(content, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
@@ -140,7 +143,7 @@ def make_model(layer: Layer, weights: Weights, group: str) -> tuple[Any, list[tu
         _infer_shapes(make([size or times * n for size, n in zip(shape, longest, strict=True)]), outputs) for times in (1, 2)
     )
     shapes = [tuple(a if a == b else None for a, b in zip(*pair, strict=True)) for pair in zip(once, twice, strict=True)]
-    return make([size or f"axis{axis}" for axis, size in enumerate(shape)]), shapes
+    return make([size or f"axis{axis}" for axis, size in enumerate(shape)], shapes), shapes
 
 
 def fill_up_input(model: Any, multiple: int, value: float) -> None:

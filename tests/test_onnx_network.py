@@ -14,7 +14,7 @@ import soundfile
 from documents import ROOT, find_blocks
 from fabricated import draw_components
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 import keras  # noqa: E402
@@ -249,6 +249,13 @@ def test_an_export_that_answers_some_lengths_otherwise_is_not_kept(model, tmp_pa
     with pytest.raises(InputError, match="for spectrograms of 62 frames"):
         export.export_model(model, "onnx", tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_exported_graph_is_valid(model, tmp_path):
+    path = export.export_model(model, "onnx", tmp_path / "m.onnx")
+    onnx.checker.check_model(path, full_check=True)
+    (output,) = onnx.load(path).graph.output
+    assert [size.dim_value for size in output.type.tensor_type.shape.dim] == [0, 3]  # 0: not known
 
 
 def test_the_documented_use_of_an_export_gives_what_predict_gives(model, sounds, tmp_path, monkeypatch):
