@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from began.spectrogram import SpectrogramConfig, stream_spectrogram, to_decibels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from classifiers.prediction import Prediction
     from classifiers.predictor import Predictor
@@ -87,10 +88,16 @@ def plot_prediction(prediction: Prediction, predictor: Predictor, path: StrPath)
             axes.tick_params(labelbottom=False, length=0)
         waveform.set_xlim(0, prediction.seconds)
         _label_time(timeline, prediction.seconds)
-        with write_atomically(path) as temporary, warnings.catch_warnings():
-            # Names in letters that the font lacks have boxes in their place, which whoever looks at the picture sees.
-            warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
-            figure.savefig(temporary)
+        with write_atomically(path) as temporary:
+            save_figure(figure, temporary)
+
+
+def save_figure(figure: Figure, to: StrPath | BinaryIO, **options: Any) -> None:
+    """Saves a figure of any kind; the options are those of Matplotlib."""
+    with warnings.catch_warnings():
+        # Names in letters that the font lacks have boxes in their place, which whoever looks at the picture sees.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+        figure.savefig(to, **options)
 
 
 def _label_time(axes: Axes, seconds: float) -> None:

@@ -14,8 +14,11 @@ results keeps config.json, predictions.csv (predictions_restricted.csv), picture
 """
 
 import argparse
+import hashlib
+import os
 import re
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +50,8 @@ from experiments.reporting.model_scores import ANSWERS, describe_scores
 
 EXPERIMENT = "evaluate"
 FILES = ("predictions", "predictions_restricted")
-MAX_NAME = 200
-"""Letters of a folder's name that is made here; file systems take 255."""
+MAX_NAME_BYTES = 200
+"""Of a folder's name that is made here, but for its hash; file systems take 255."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -145,11 +148,18 @@ def _open(arguments: argparse.Namespace) -> Corpus:
 
 
 def _name(arguments: argparse.Namespace, description: dict[str, Any], corpus: Corpus, renamed: Mapping[str, str]) -> str:
-    """Returns the name of a folder: what the model is called, the corpus, its part, and which label is which class."""
+    """Returns the name of a folder: what the model is called, the corpus, its part, and which label is which class.
+
+    Letters of any script are kept. Where nothing of the corpus' name is, or other signs of a script are lost, such as marks for
+    vowels, a hash tells corpora apart.
+    """
     parts = [*(str(description.get(name, "")) for name in ("experiment", "condition")), arguments.model.stem]
     words = [*(part for part in parts if part and part != "model"), "on", corpus.name, arguments.split or ""]
     words += [f"{label}_as_{renamed[label]}" for label in sorted(renamed)]
-    return re.sub(r"[^A-Za-z0-9.]+", "_", "_".join(words))[:MAX_NAME].strip("_.")
+    text = unicodedata.normalize("NFC", "_".join(words))
+    plain = re.sub(r"(?:[^\w.]|_)+", "_", text).encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip("_.")
+    is_told = re.search(r"[^\W_]", corpus.name) and not re.search(r"[^\w\x00-\x7f]", text)
+    return plain if is_told else f"{plain}_{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
 
 
 def _describe(

@@ -8,6 +8,7 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -153,19 +154,36 @@ def test_a_second_call_predicts_nothing_and_says_the_same(models, manifest, tmp_
 
 
 @pytest.mark.usefixtures("without_pictures")
-def test_each_corpus_and_each_map_has_its_folder(models, recordings, tmp_path, capsys):
+@pytest.mark.parametrize(("one", "other"), [("ravdess", "tess"), ("日本語", "русский")])
+def test_each_corpus_and_each_map_has_its_folder(models, recordings, tmp_path, capsys, one, other):
     """Manifests that the project writes all have one name; and the hint at --map is followed where a first call has ended."""
     argv, manifests = ["--model", models["utterance", "categorical"], "--results-dir", tmp_path], []
-    for corpus, rows in (("ravdess", recordings[:16]), ("tess", recordings[8:])):
+    for corpus, rows in ((one, recordings[:16]), (other, recordings[8:])):
         manifests.append(tmp_path / corpus / "manifest.csv")
         manifests[-1].parent.mkdir()
         rows[["file", "label", "speaker"]].to_csv(manifests[-1], index=False)
     assert run(*argv, "--manifest", manifests[0], *MAP) == 0 == run(*argv, "--manifest", manifests[1], *MAP)
-    assert ", trained on toy (5 utterances), on tess:" in capsys.readouterr().out
+    assert f", trained on toy (5 utterances), on {other}:" in capsys.readouterr().out
     assert run(*argv, "--manifest", manifests[1], *MAP, "amused=happiness") == 0
-    names = ("ravdess_angry_as_anger", "tess_amused_as_happiness_angry_as_anger", "tess_angry_as_anger")
+    names = (f"{one}_angry_as_anger", f"{other}_amused_as_happiness_angry_as_anger", f"{other}_angry_as_anger")
     folders = sorted(path.name for path in (tmp_path / "evaluate").iterdir())
-    assert folders == [f"custom_toy_on_{name}_sad_as_sadness" for name in names]
+    assert folders == sorted(f"custom_toy_on_{name}_sad_as_sadness" for name in names)
+
+
+def test_names_of_folders_tell_corpora_apart():
+    def name(corpus, **renamed):
+        model = {"experiment": "table3_emodb", "condition": "utterance_head"}
+        arguments = SimpleNamespace(model=Path("model.keras"), split=None)
+        made = evaluate._name(arguments, model, SimpleNamespace(name=corpus), renamed)
+        assert RunFolder("results", "evaluate", made).condition == made and len(made.encode()) < 255
+        return made.removeprefix("table3_emodb_utterance_head_on_")
+
+    assert name("my  corpus-2__b") == "my_corpus_2_b" and name("müller", wütend="anger") == "müller_wütend_as_anger"
+    assert name("mu\u0308ller") == "müller"
+    alike = [name(corpus) for corpus in ("हिन्दी", "हान्दा", "---", "??", "\udcff", "\udcfe", "日" * 100)]
+    assert len(set(alike)) == 7
+    long = "anger" * 60
+    assert name(long) == long[: evaluate.MAX_NAME_BYTES - len("table3_emodb_utterance_head_on_")]
 
 
 def change(**columns):

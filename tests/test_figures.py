@@ -10,6 +10,7 @@ from fabricated import classes, search
 from matplotlib.text import Text
 
 from experiments import figures
+from experiments.reporting import notebook
 
 COUNTS = pd.DataFrame([[3, 1], [1, 2]], index=["$a$", "b"], columns=["$a$", "b"])
 ONE_SEARCH = {"fold": "03", "task": "categorical", "search": "1a2b"}
@@ -91,6 +92,15 @@ def test_spectrogram_grid_and_pictures_of_a_pre_training(tmp_path):
     assert all(path.stat().st_size > 5000 for path in drawn)
     drawn = figures.draw_pretraining(rows, pd.concat([HISTORY] * 3), tmp_path)
     assert [path.name for path in drawn] == ["latest.png", "convergence.png"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_in_letters_that_the_font_lacks_are_boxes_without_warnings(tmp_path):
+    names = ["喜び", "怒り"]
+    counts = pd.DataFrame([[3, 1], [1, 2]], index=names, columns=names)
+    figure = figures.plot_confusion(counts, path=tmp_path / "a.png", title="日本語")
+    notebook.show_figure(figure, "confusions")
+    assert (tmp_path / "a.png").stat().st_size > 5000
 
 
 @pytest.mark.filterwarnings("error")

@@ -181,7 +181,7 @@ def test_a_results_folder_that_is_a_file_is_an_input_error(tmp_path):
         RunFolder(tmp_path / "results", "custom", "a", 1).start(CONFIG)
 
 
-@pytest.mark.parametrize("names", [("", "a"), ("a", "b/c"), ("..", "a"), ("a", ".hidden"), ("a", "b c")])
+@pytest.mark.parametrize("names", [("", "a"), ("a", "b/c"), ("..", "a"), ("a", ".hidden"), ("a", "b c"), ("a", "_b")])
 def test_names_that_are_not_folders_are_refused(tmp_path, names):
     with pytest.raises(InputError, match="name of the"):
         RunFolder(tmp_path, *names, 1)

@@ -44,7 +44,7 @@ SPLITS = ("validation", "test")
 LEVELS = ("chunk", "recording", "utterance")
 """Of scores: chunks of a second; whole utterances as recorded; whole utterances as the method reads them, with its copies."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[^\W_][\w.-]*")
 _RUN_FOLDER = re.compile(r"run(0|[1-9]\d*)")
 
 _CONFIG_TYPES: dict[str, tuple[type, ...]] = {

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from began.files import StrPath, write_atomically
+from classifiers.picture import save_figure
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -71,7 +72,7 @@ def make_figure(
         if path is not None:
             with write_atomically(path) as temporary:
                 # Without the version of Matplotlib inside, the same data give the same file.
-                figure.savefig(temporary, metadata={"Software": None} if str(path).endswith(".png") else None)
+                save_figure(figure, temporary, metadata={"Software": None} if str(path).endswith(".png") else None)
 
 
 def _wrap(text: str, width: float) -> str:

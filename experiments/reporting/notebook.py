@@ -20,6 +20,7 @@ from began.chunks import cut_chunks
 from began.errors import InputError
 from began.files import StrPath
 from began.startup import set_environment
+from classifiers.picture import save_figure
 from experiments.corpora import CORPORA, load
 from experiments.corpora.record import Corpus
 from experiments.reporting.markdown import MADE
@@ -148,7 +149,7 @@ def show_figure(figure: Figure | None, description: str) -> None:
     """Shows a figure with a description for those who cannot see it."""
     if figure is not None:
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+        save_figure(figure, file, format="png", dpi=110, metadata={"Software": None})
         display(Image(file.getvalue(), width=round(92 * figure.get_figwidth()), alt=description))
 
 
