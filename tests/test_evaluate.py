@@ -364,6 +364,7 @@ def test_recordings_of_unknown_speakers_count_in_pooled_scores_alone(models, rec
         ("categorical", ["label"], ["--map", "cross=anger"], "a label of the corpus: amused, angry, neutral, sad"),
         ("categorical", ["label"], ["--map", "angry=rage"], "a class of the model: anger, boredom"),
         ("categorical", ["label"], [], "at least two classes of the model"),
+        ("categorical", ["label"], ["--map", "amused=neutral"], "found the labels angry, neutral, sad after --map; expected"),
         ("categorical", ["arousal", "valence"], [], "no column label"),
         ("categorical", ["label"], [*MAP, "--split", "test"], "no column split"),
         ("categorical", ["label"], [*MAP, "--data-dir", "data"], "--data-dir"),

@@ -67,7 +67,8 @@ def match_classes(
     if len(shared) < 2:
         expected = f"at least two classes of the model: {', '.join(labels)}"
         action = "say which label is which class: --map CORPUS_LABEL=MODEL_CLASS"
-        raise InputError.about(corpus.name, f"the labels {', '.join(sorted(set(found)))}", expected, action)
+        had = f"the labels {', '.join(sorted(set(named)))}" + " after --map" * bool(renamed)
+        raise InputError.about(corpus.name, had, expected, action)
     is_known = named.isin(shared)
     matched = table.assign(label=named)[is_known].reset_index(drop=True)
     return replace(corpus, utterances=matched, labels=shared), Counter(found[~is_known]), by_case
