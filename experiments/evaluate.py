@@ -75,6 +75,9 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     if (arguments.corpus is None) != (arguments.data_dir is None):
         raise InputError.about("--data-dir", "one of it and --corpus", "both, or --manifest alone", "add or leave out one")
+    results_dir = arguments.results_dir or (OWN_RESULTS if arguments.manifest else RESULTS)
+    if arguments.name is not None:
+        RunFolder(results_dir, EXPERIMENT, arguments.name)  # refused before the corpus is read, not after it
     renamed = _read_map(arguments.map)
     description = read_description(arguments.model)
     corpus = _open(arguments)
@@ -86,7 +89,7 @@ def main(arguments: argparse.Namespace) -> None:
         expected = "no --map" if renamed else "these columns"
         action = "leave out --map" if renamed else "give another corpus or model"
         raise InputError.about(arguments.model, found, f"{expected}, for the model predicts arousal and valence", action)
-    settings = Settings(arguments.results_dir or (OWN_RESULTS if arguments.manifest else RESULTS))
+    settings = Settings(results_dir)
     hashes = SoundHashes(settings.cache_dir)
     corpus = read_sounds(corpus, hashes)
     for line in trained_model.describe_warnings(corpus, description, left_out, arguments.split):

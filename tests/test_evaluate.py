@@ -387,6 +387,14 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(models, manifes
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize("name", ["../x", ""])
+def test_names_that_no_folder_can_have_are_refused_before_the_corpus_is_read(models, manifest, tmp_path, capsys, name):
+    argv = ["--model", models["utterance", "categorical"], "--manifest", manifest("label"), *MAP, "--results-dir", tmp_path]
+    assert run(*argv, "--name", name) == 2
+    out, err = capsys.readouterr()
+    assert not out and f"name of the condition: found {name!r}; expected" in err
+
+
 def test_a_model_on_what_it_was_trained_on_says_so(models, tmp_path, capsys):
     from experiments.corpora import load
     from experiments.evaluation.trained_model import describe_warnings
