@@ -106,13 +106,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     choose_windows(arguments.window, arguments.hop)
+    check_export(arguments)
     if arguments.about:
         print("\n".join(describe(read_description(arguments.model))))
         return 0
     if not arguments.sounds and not arguments.export:
         expected = "at least one sound file or folder"
         raise InputError.about("FILE_OR_FOLDER", "nothing", expected, "name your recordings, or use --export")
-    check_export(arguments)
     description = read_description(arguments.model)
     check_labels(arguments.labels, description)
     check_options(arguments, description)
@@ -144,10 +144,11 @@ def check_export(arguments: argparse.Namespace) -> None:
     """Raises an InputError where options do not go with --export, or without it."""
     if arguments.export_to and not arguments.export:
         raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
-    for option in ("labels", "adapt", "single_pass") if arguments.export else ():
-        if getattr(arguments, option):
+    whole, nothing = "the whole model is exported", "it prints what the model is, and stops"
+    for option, reason in {"labels": whole, "adapt": whole, "single_pass": whole, "about": nothing}.items():
+        if arguments.export and getattr(arguments, option):
             name = f"--{option.replace('_', '-')}"
-            raise InputError.about(name, "it with --export", "one of both: the whole model is exported", f"leave out {name}")
+            raise InputError.about(name, "it with --export", f"one of both: {reason}", f"leave out {name}")
 
 
 def _export(arguments: argparse.Namespace) -> None:

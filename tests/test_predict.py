@@ -430,7 +430,7 @@ def test_folders_are_searched_for_all_that_is_read(tmp_path, suffix):
     ("argv", "said"),
     [
         ([], "at least one sound file or folder"),
-        (["--export-to", "x"], "at least one sound file or folder"),
+        (["--export-to", "x"], "--export onnx"),
         (["a.wav", "--export-to", "x"], "--export onnx"),
         (["a.wav", "b.wav"], r"cannot be found \(2\)"),
         (["{folder}"], "without sound files"),
@@ -616,7 +616,7 @@ def test_a_saved_model_gives_the_same_numbers(made, tmp_path, capsys, task):
 
 
 @pytest.mark.parametrize(
-    "option", [("--labels", "anger,neutral"), ("--adapt", "."), ("--single-pass",)], ids=lambda words: words[0]
+    "option", [("--labels", "anger,neutral"), ("--adapt", "."), ("--single-pass",), ("--about",)], ids=lambda words: words[0]
 )
 def test_what_an_export_would_ignore_is_refused(tmp_path, capsys, option):
     assert run("--export", "saved_model", "--export-to", tmp_path / "exported", *option) == 2
