@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 
 from began.command_line import run_script
-from began.errors import InputError, counted, printable
+from began.errors import InputError, counted, printable, shorten
 from began.files import is_folder
+from experiments.evaluation.runs import list_left_out
 from experiments.reporting.consistency import check_results
 from experiments.reporting.render import render
 from experiments.reporting.summary import Results
@@ -45,6 +46,10 @@ def main(arguments: argparse.Namespace) -> None:
     if not is_folder(results_dir):
         action = "give --results-dir the folder that the experiments wrote"
         raise InputError.about(results_dir, "no such folder", "a results folder", action)
+    if left_out := list_left_out(results_dir):
+        why = "A run that is in progress has no metrics.csv yet; its command, started again, completes one that was cut off"
+        what = f"{counted(len(left_out), 'folder')} of runs left out: {shorten(left_out)}"
+        print(printable(f"note: {what}. {why}."), file=sys.stderr)
     if arguments.what == "tables":
         written = render(results_dir, arguments.readme)
         print(

@@ -411,6 +411,23 @@ def test_partial_runs_are_left_out_and_counted(results):
     assert row["n_runs"] == 3 and row["notes"].endswith("; 1 unfinished run left out")
 
 
+def run_report(monkeypatch, *argv):
+    monkeypatch.setattr(report, "render", lambda results_dir, readme: [])
+    return run_script(report.main, report.make_parser(), [str(word) for word in argv])
+
+
+def test_folders_of_runs_that_no_table_reads_are_named(results, monkeypatch, capsys):
+    emodb(results)
+    assert run_report(monkeypatch, "--results-dir", results) == 0
+    assert not capsys.readouterr().err
+    condition = write_run(results, "table3_emodb", "head_per_second", 4, {}, predictions=classes(), finish=False).path.parent
+    shutil.copytree(condition / "run1", condition / "run01")
+    assert run_report(monkeypatch, "--results-dir", results) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("note: 2 folders of runs left out: table3_emodb/head_per_second/run01 (not named run1, run2, …), ")
+    assert "/run4 (no metrics.csv). A run that is in progress has no metrics.csv yet; " in said
+
+
 def test_another_corpus_under_the_name_is_not_compared_with_the_paper(results):
     emodb(results, config={"n_unpublished": 3})
     row = row_of(

@@ -183,6 +183,16 @@ def find_runs(
     return sorted(found, key=lambda run: (run.experiment, run.condition, run.run))
 
 
+def list_left_out(results_dir: StrPath) -> list[str]:
+    """Returns which folders of runs no table reads, under the results folder, and why."""
+    root, complete = Path(results_dir), {run.path for run in find_runs(results_dir)}
+    others = sorted(path for path in root.glob("*/*/run*") if path.is_dir() and path not in complete)
+    return [
+        f"{path.relative_to(root)} ({'no metrics.csv' if _RUN_FOLDER.fullmatch(path.name) else 'not named run1, run2, …'})"
+        for path in others
+    ]
+
+
 def read_metrics(results_dir: StrPath, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
     """Returns the scores of all complete runs, tidy: columns METRICS_COLUMNS, an empty table when there are none.
 
