@@ -24,6 +24,14 @@ from experiments.reporting.render import render
 from experiments.reporting.summary import Results
 from experiments.reporting.tables_markdown import list_findings
 
+_USERS = {
+    "readme": ("tables",),
+    "data_dir": ("notebooks", "html"),
+    "notebooks_dir": ("notebooks", "html"),
+    "out_dir": ("html",),
+}
+"""Options that not all of them read."""
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
@@ -31,11 +39,14 @@ def make_parser() -> argparse.ArgumentParser:
     what = "tables, figures and README; notebooks, executed in place; or both in one HTML report (default: tables)"
     parser.add_argument("what", nargs="?", choices=("tables", "notebooks", "html"), default="tables", help=what)
     parser.add_argument("--results-dir", default="results", type=Path, help="folder of run folders (default: %(default)s)")
-    parser.add_argument("--readme", type=Path, help="README to put the results into, between its markers (default: none)")
+    parser.add_argument(
+        "--readme", type=Path, help="README to put the results into, between its markers (tables only; default: none)"
+    )
     notebooks = parser.add_argument_group("notebooks and html")
-    data_dir = os.environ.get("DATA_DIR", "data")
-    notebooks.add_argument("--data-dir", default=data_dir, type=Path, help="folder of the corpora (default: %(default)s)")
-    notebooks.add_argument("--notebooks-dir", default="notebooks", type=Path, help="default: %(default)s")
+    notebooks.add_argument(
+        "--data-dir", type=Path, help="folder of the corpora (default: DATA_DIR of the environment, or data)"
+    )
+    notebooks.add_argument("--notebooks-dir", type=Path, help="default: notebooks")
     notebooks.add_argument("--out-dir", type=Path, help="of html (default: RESULTS_DIR/html)")
     return parser
 
@@ -43,6 +54,12 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Renders what the command line asks for."""
     results_dir = arguments.results_dir
+    for name, users in _USERS.items():
+        if getattr(arguments, name) is not None and arguments.what not in users:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError.about(
+                option, f"it with {arguments.what}", f"it with {' or '.join(users)} alone", f"leave out {option}"
+            )
     if not is_folder(results_dir):
         action = "give --results-dir the folder that the experiments wrote"
         raise InputError.about(results_dir, "no such folder", "a results folder", action)
@@ -63,13 +80,13 @@ def main(arguments: argparse.Namespace) -> None:
 
     from experiments.reporting.pages import execute_notebooks, render_html, save_notebook
 
-    executed = execute_notebooks(
-        arguments.notebooks_dir, results_dir, arguments.data_dir, report=lambda line: print(printable(line), flush=True)
-    )
+    notebooks_dir = arguments.notebooks_dir or Path("notebooks")
+    data_dir = arguments.data_dir or Path(os.environ.get("DATA_DIR", "data"))
+    executed = execute_notebooks(notebooks_dir, results_dir, data_dir, report=lambda line: print(printable(line), flush=True))
     if arguments.what == "notebooks":
         for path, notebook in executed.items():
             save_notebook(notebook, path)
-        print(printable(f"Wrote {len(executed)} notebooks: {arguments.notebooks_dir}"))
+        print(printable(f"Wrote {len(executed)} notebooks: {notebooks_dir}"))
     else:
         out_dir = arguments.out_dir or results_dir / "html"
         print(printable(f"Wrote {render_html(executed, out_dir, list_findings(Results(results_dir)))}"))

@@ -428,6 +428,22 @@ def test_folders_of_runs_that_no_table_reads_are_named(results, monkeypatch, cap
     assert "/run4 (no metrics.csv). A run that is in progress has no metrics.csv yet; " in said
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tables", "--out-dir"),
+        ("tables", "--notebooks-dir"),
+        ("tables", "--data-dir"),
+        ("notebooks", "--out-dir"),
+        ("notebooks", "--readme"),
+        ("html", "--readme"),
+    ],
+)
+def test_options_that_nothing_would_read_are_refused(results, monkeypatch, capsys, words):
+    assert run_report(monkeypatch, *words, "x", "--results-dir", results) == 2
+    assert f"{words[1]}: found it with {words[0]}; expected it with " in capsys.readouterr().err
+
+
 def test_another_corpus_under_the_name_is_not_compared_with_the_paper(results):
     emodb(results, config={"n_unpublished": 3})
     row = row_of(
