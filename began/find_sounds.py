@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from began.errors import InputError, printable
+from began.errors import InputError, counted, printable, shorten
 from began.files import StrPath, describe_no_file, is_folder, is_there
 
 AUDIO_SUFFIXES = tuple(".wav .wave .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .caf .w64 .rf64 .sph .nist".split())
@@ -45,6 +45,19 @@ def list_files(files: StrPath | Iterable[StrPath]) -> list[StrPath]:
         if not isinstance(file, (str, os.PathLike)):
             raise refuse(file)
     return listed
+
+
+def list_other_encodings(names: Iterable[StrPath]) -> list[str]:
+    """Returns the names of files that are not UTF-8, in which Python has surrogates in the place of bytes."""
+    return [str(name) for name in names if any("\udc80" <= letter <= "\udcff" for letter in str(name))]
+
+
+def describe_other_encodings(names: Iterable[StrPath]) -> str:
+    """Returns how a table is read that holds the bytes of names that are not UTF-8; "" where all are."""
+    if not (others := list_other_encodings(names)):
+        return ""
+    found = f"{counted(len(others), 'file name')} in another encoding than UTF-8 ({shorten(others, 3)})"
+    return printable(f'{found}: kept as on the disk; pandas reads the table with encoding_errors="surrogateescape"')
 
 
 def find_sounds(sounds: Sequence[Path]) -> list[Path]:

@@ -29,7 +29,7 @@ from began import published_networks
 from began.command_line import KEEP_BYTES, run_script
 from began.errors import InputError, printable
 from began.files import check_writable
-from began.find_sounds import find_sounds
+from began.find_sounds import describe_other_encodings, find_sounds
 from began.media_fragments import describe_path, split_channel
 from began.network_file import UnknownLayer
 from began.onnx_network import load_onnx_network
@@ -238,6 +238,8 @@ def _predict(
 
         if arguments.output in TABLES:
             getattr(sys.stdout, "reconfigure", lambda **options: None)(errors=KEEP_BYTES)
+            if (note := describe_other_encodings(paths)) and not sys.stdout.isatty():  # there, nothing is kept
+                print(f"note: {note}", file=sys.stderr)
         for text in FORMATS[arguments.output](good_ones(), predictor, arguments.timeline, arguments.channel):
             write(text)
     if long:

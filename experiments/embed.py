@@ -26,11 +26,12 @@ from began.command_line import run_script
 from began.encoder import read_config
 from began.errors import InputError, counted, printable
 from began.files import check_writable, is_there, write_atomically
-from began.find_sounds import find_sounds
+from began.find_sounds import describe_other_encodings, find_sounds
 from began.front_end import FRONT_ENDS
 from began.startup import start_backend
 from began.utterance_encoder import SPREAD
 from began.utterance_features import FEATURES, UtteranceFeatures, add_window_options, choose_windows, open_features
+from experiments.corpora.record import refuse_other_encodings
 
 Row = tuple[str, float, float, np.ndarray]
 """File, start and end in seconds, and features."""
@@ -74,6 +75,8 @@ def main(arguments: argparse.Namespace) -> int:
         expected, action = "a file that is not there yet", "choose another name, or remove it"
         raise InputError.about("--output", f"{printable(arguments.output)}, which is there", expected, action)
     paths = find_sounds(arguments.sounds)
+    if write is write_parquet:
+        refuse_other_encodings(map(str, paths))
     check_writable(arguments.output.parent, "--output")
     start_backend()
     features = open_features(arguments.encoder, front_end=arguments.front_end, statistics=arguments.statistics)
@@ -84,6 +87,8 @@ def main(arguments: argparse.Namespace) -> int:
             write(temporary, rows, features.names)
         found = f"{counted(len(rows), 'row')} of {len(features.names)} features of {len(paths) - n_bad} files"
         print(f"wrote {found} to {printable(arguments.output)}", file=sys.stderr)
+        if write is write_csv and (note := describe_other_encodings(dict.fromkeys(name for name, *_ in rows))):
+            print(f"note: {note}", file=sys.stderr)
     if n_bad:
         print(f"{n_bad} of {len(paths)} files could not be used and were skipped.", file=sys.stderr)
     return 1 if n_bad else 0

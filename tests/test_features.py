@@ -1,6 +1,7 @@
 """Features of sound files in other people's hands: as an array, in a scikit-learn pipeline, as a file, and through HEAR."""
 
 import csv
+import importlib.util
 import pickle
 import re
 import shutil
@@ -248,6 +249,22 @@ def test_the_command_writes_parts(tiny_encoder, sounds, tmp_path):
         with np.load(tmp_path / f"{per}.npz") as found:
             np.testing.assert_allclose(np.stack([found["start_seconds"], found["end_seconds"]], 1), times, atol=0.02)
             assert found["features"].shape == (len(times), 120 * N_CHANNELS)
+
+
+def test_names_that_are_not_utf_8(tiny_encoder, sounds, tmp_path, capsys, monkeypatch):
+    """A CSV file holds their bytes, and it is said how it is read; Parquet has text alone, which is said before the work."""
+    path = tmp_path / "caf\udce9.wav"
+    shutil.copy(sounds[0], path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    for suffix, code in ((".csv", 0), (".npz", 0), (".parquet", 2)):
+        assert run(path, "--output", tmp_path / f"a{suffix}", "--encoder", tiny_encoder) == code
+        said = capsys.readouterr().err
+        assert ("note: 1 file name in another encoding than UTF-8 (" in said) == (suffix == ".csv")
+    assert "caf\\udce9.wav: found 1 name in another encoding; expected names in UTF-8" in said
+    with pytest.raises(UnicodeDecodeError):
+        pd.read_csv(tmp_path / "a.csv")
+    assert pd.read_csv(tmp_path / "a.csv", encoding_errors="surrogateescape")["file"].tolist() == [str(path)]
+    assert np.load(tmp_path / "a.npz")["files"].tolist() == [str(path)]
 
 
 def test_windows_shorter_than_the_default_hop_follow_each_other():

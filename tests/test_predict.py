@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -378,9 +379,15 @@ def test_strange_names_are_printable(made, tmp_path, monkeypatch, capfdbinary):
     soundfile.write(os.fsencode(tmp_path / name), 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
     for output in ("text", "csv", "json"):
         assert run("--model", made["categorical"][2], tmp_path, "--output", output, "--plot", tmp_path / "p") == 0
-        written = capfdbinary.readouterr().out
+        written, said = capfdbinary.readouterr()
         # A table here is a file, with names as they lie on the disk, to be joined with others.
         assert b"caf\xe9 \x1b" in written if output == "csv" else b"\x1b" not in written
+        if output == "csv":
+            with pytest.raises(UnicodeDecodeError):
+                pd.read_csv(io.BytesIO(written))
+            (found,) = pd.read_csv(io.BytesIO(written), encoding_errors="surrogateescape")["file"]
+            assert found == str(tmp_path / name)
+        assert (b"note: 1 file name in another encoding than UTF-8 (" in said) == (output == "csv")
     assert len(list((tmp_path / "p").iterdir())) == 1
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert run("--model", made["categorical"][2], tmp_path, "--output", "csv") == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from began.errors import InputError, counted, printable, shorten
+from began.find_sounds import list_other_encodings
 from began.sound_hashes import hash_together
 
 if TYPE_CHECKING:  # pandas is imported when the first corpus is built, so that `--help` stays quick
@@ -121,7 +122,7 @@ def refuse_other_encodings(names: Iterable[str]) -> None:
     Raises:
         InputError: names them.
     """
-    if wrong := [name for name in names if any("\udc80" <= letter <= "\udcff" for letter in name)]:
+    if wrong := list_other_encodings(names):
         found, action = f"{counted(len(wrong), 'name')} in another encoding", "rename, for instance with convmv"
         raise InputError.about(printable(shorten(wrong)), found, "names in UTF-8", action)
 
