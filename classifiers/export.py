@@ -100,7 +100,7 @@ def _export_onnx(model_path: Path, predictor: Predictor, path: Path) -> None:
     if predictor.kind == UTTERANCE:
         fill_up_input(graph, STEP, find_silence(predictor.spectrogram))
     onnx.helper.set_model_props(graph, {"head": json.dumps(predictor.metadata, sort_keys=True)})
-    onnx.save(graph, path)
+    onnx.save(graph, path, format="protobuf")  # whatever the name ends in
 
 
 def _run_onnx(path: Path, spectrograms: np.ndarray) -> list[Any]:

@@ -133,7 +133,8 @@ def write_npz(path: Path, rows: list[Row], names: list[str]) -> None:
     """Writes arrays: str, float64 and float32, none of which needs pickle. `savez` knows a name `file` of its own."""
     files, starts, ends, features = zip(*rows, strict=True)
     where = {"files": np.array(files), "start_seconds": np.array(starts), "end_seconds": np.array(ends)}
-    np.savez_compressed(path, allow_pickle=False, **where, features=np.stack(features), names=np.array(names))
+    with open(path, "wb") as file:  # to a name that does not end in .npz, such as a.NPZ, NumPy would add it
+        np.savez_compressed(file, allow_pickle=False, **where, features=np.stack(features), names=np.array(names))
 
 
 def write_csv(path: Path, rows: list[Row], names: list[str]) -> None:

@@ -221,13 +221,13 @@ def run(*argv):
     return run_script(command.main, command.make_parser(), [str(word) for word in argv])
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".csv"])
+@pytest.mark.parametrize("suffix", [".npz", ".NPZ", ".csv"])
 def test_the_command_writes_what_the_function_gives(tiny_encoder, sounds, tmp_path, capsys, suffix):
     output = tmp_path / "new" / f"features{suffix}"
     assert run(*sounds[:2], "--encoder", tiny_encoder, "--output", output) == 0
     assert f"wrote 2 rows of {120 * N_CHANNELS} features of 2 files" in capsys.readouterr().err
     expected, names = embed(sounds[:2], tiny_encoder), open_features(tiny_encoder).names
-    if suffix == ".npz":
+    if suffix.lower() == ".npz":
         with np.load(output, allow_pickle=False) as found:
             np.testing.assert_array_equal(found["features"], expected)
             assert list(found["names"]) == names and list(found["files"]) == [str(path) for path in sounds[:2]]
