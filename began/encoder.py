@@ -93,7 +93,7 @@ def load_frozen_encoder(path: StrPath, output: str = "map") -> FrozenEncoder:
         InputError: no such file, damaged, or not an encoder of this project.
     """
     config = read_config(path)
-    return freeze(load_network(path), config, sha256_of(path), output)
+    return freeze(load_network(path), config, sha256_of(path), output, path)
 
 
 def load_initial_encoder(path: StrPath, output: str = "map") -> FrozenEncoder:
@@ -102,7 +102,7 @@ def load_initial_encoder(path: StrPath, output: str = "map") -> FrozenEncoder:
     They are drawn with the seed of the encoder's own training: encoders of several seeds have baselines of several draws.
     """
     config, seed = read_config(path), read_seed(path)
-    return freeze(reset_weights(load_network(path), seed), config, f"{sha256_of(path)}-random-{seed}", output)
+    return freeze(reset_weights(load_network(path), seed), config, f"{sha256_of(path)}-random-{seed}", output, path)
 
 
 def reset_weights(model: Any, seed: int) -> Any:
@@ -141,8 +141,10 @@ def read_seed(path: StrPath) -> int:
     return read_training(path).get("seed", 0)
 
 
-def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map") -> FrozenEncoder:
-    """Returns an encoder model, as `began.networks.build_encoder` makes it, as a frozen one.
+def freeze(
+    encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "map", subject: object = "encoder"
+) -> FrozenEncoder:
+    """Returns an encoder model, as `began.networks.build_encoder` makes it, as a frozen one; messages are about `subject`.
 
     Raises:
         InputError: the model does not fit the spectrogram settings, or has no layer named "map".
@@ -156,7 +158,7 @@ def freeze(encoder: Any, config: SpectrogramConfig, sha256: str, output: str = "
     if tuple(encoder.input_shape) != expected or "map" not in names:
         found = f"a model with input {encoder.input_shape} and layers {', '.join(sorted(names))}"
         wanted = f"input {expected} and a layer named map"
-        raise InputError.about("encoder", found, wanted, "give an encoder of this project")
+        raise InputError.about(subject, found, wanted, "give an encoder of this project")
     encoder.trainable = False
     if output == "blocks":
         blocks = [encoder.get_layer(names[-1]).output for names in LAYERS]

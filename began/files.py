@@ -68,7 +68,7 @@ def check_writable(folder: StrPath, subject: str) -> None:
     except OSError as error:
         if not is_full(error):
             raise_resource_error(error)
-        found = f"a folder that cannot be written to ({error.strerror})"
+        found = f"{printable(folder)}, a folder that cannot be written to ({error.strerror})"
         raise InputError.about(subject, found, "a writable folder", "choose another one") from error
 
 

@@ -321,7 +321,7 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
     Raises:
         InputError: the folder cannot be written to.
     """
-    check_writable(folder, f"--plot {printable(folder)}")
+    check_writable(folder, "--plot")
     pictures: dict[Path, Path] = {}
     taken: set[str] = set()
     numbers: dict[str, int] = {}  # the last one of each name, so that the search for a free one goes on from there

@@ -16,7 +16,7 @@ import argparse
 import sys
 
 from began.command_line import run_script
-from began.components import has_components
+from began.components import components_path, has_components
 from began.errors import InputError, printable
 from began.files import is_file
 from experiments.corpora import open_corpus
@@ -72,8 +72,10 @@ def _find_missing(condition: Condition, settings: Settings) -> str | None:
     if package := find_missing_package(condition.method):
         return f"pip install {package}"
     encoder = settings.find_encoder(condition)
-    is_whole = encoder is None or is_file(encoder) and (condition.method not in ON_UTTERANCES or has_components(encoder))
-    return None if is_whole else f"run {_how_to_make(condition.encoder)}"
+    if encoder is None or (is_file(encoder) and (condition.method not in ON_UTTERANCES or has_components(encoder))):
+        return None
+    what = f"{components_path(encoder) if is_file(encoder) else encoder}, which is missing"
+    return f"copy {what}, from a clone that has it (docs/ablations.md), or run {_how_to_make(condition.encoder)}"
 
 
 def _how_to_make(encoder: str) -> str:

@@ -303,7 +303,7 @@ def test_bad_files_are_left_out_and_named(tiny_encoder, sounds, tmp_path, capsys
         (["--output", "a.npz", "--per", "window", "--window", "0.4"], "found --window 0.4 --hop 0.4"),
         (["--output", "a.npz", "--hop", "1"], "--hop: found it with --per file; expected --per window. Add --per window"),
         (["--output", "a.npz", "--window", "2", "--per", "second"], "--window: found it with --per second"),
-        (["--output", "/proc/no/a.npz"], "--output: found a folder that cannot be written to"),
+        (["--output", "/proc/no/a.npz"], "--output: found /proc/no, a folder that cannot be written to"),
         (["no.wav", "--output", "a.npz"], "no.wav: no such file or folder"),
         (["--output", "{sound}.csv"], ".csv, which is there; expected a file that is not there yet"),
     ],

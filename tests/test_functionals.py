@@ -98,3 +98,12 @@ def test_without_opensmile_its_conditions_are_left_out_and_named(corpus, tiny_co
     assert run("majority", "compare_2016") == 0
     assert "left out: compare_2016; first pip install opensmile" in capsys.readouterr().out
     assert not (tmp_path / "results" / "ablations" / "compare_2016").exists()
+
+
+def test_an_encoder_that_is_missing_is_named(tmp_path, capsys):
+    from experiments import ablations
+
+    words = ["--data-dir", str(tmp_path), "--results-dir", str(tmp_path), "--conditions", "began"]
+    path = tmp_path / "pretrain_librispeech" / "began" / "encoder.keras"
+    assert run_script(ablations.main, ablations.make_parser(), words) == 2
+    assert f"First copy {path}, which is missing, from a clone that has it (docs/ablations.md), or " in capsys.readouterr().err

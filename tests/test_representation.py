@@ -245,7 +245,7 @@ def test_an_encoder_of_another_size_is_refused():
         freeze(build_encoder((64, 16, 1), base_filters=2), CONFIG, "hash")
 
 
-@pytest.mark.parametrize("damage", ["missing", "text", "cut", "foreign"])
+@pytest.mark.parametrize("damage", ["missing", "text", "cut", "foreign", "another network"])
 def test_damaged_and_foreign_files_are_named(encoder_file, tmp_path, damage):
     path = tmp_path / "encoder.keras"
     if damage == "text":
@@ -254,5 +254,8 @@ def test_damaged_and_foreign_files_are_named(encoder_file, tmp_path, damage):
         path.write_bytes(encoder_file.read_bytes()[:-2000])
     elif damage == "foreign":
         keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)]).save(path)
+    elif damage == "another network":
+        build_encoder((64, 16, 1), base_filters=2).save(path)
+        attach_json(path, "spectrogram", CONFIG.to_dict())
     with pytest.raises(InputError, match="encoder.keras: found"):
         load_frozen_encoder(path)
