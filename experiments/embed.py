@@ -6,7 +6,7 @@ writes the file's name, start and end in seconds, and the features: of whole fil
 window); windows without speech are left out. The suffix of --output says in which form:
 
     .npz      arrays files, start_seconds, end_seconds, features (n_rows, n_features) and names (n_features,), for NumPy
-    .csv      a table, for any program; about twice as large
+    .csv      a table, for any program; features to 4 significant digits, seconds to 3 decimals; about twice as large
     .parquet  the same table (needs pyarrow)
 
 A file that cannot be used is reported and left out, and the exit code is then 1.
@@ -32,6 +32,9 @@ from began.startup import start_backend
 from began.utterance_encoder import SPREAD
 from began.utterance_features import FEATURES, UtteranceFeatures, add_window_options, choose_windows, open_features
 from experiments.corpora.record import refuse_other_encodings
+
+SIGNIFICANT_DIGITS, DECIMALS = 4, 3
+"""Of features and of seconds in CSV files; docs/features.md says so."""
 
 Row = tuple[str, float, float, np.ndarray]
 """File, start and end in seconds, and features."""
@@ -138,14 +141,18 @@ def write_npz(path: Path, rows: list[Row], names: list[str]) -> None:
 
 
 def write_csv(path: Path, rows: list[Row], names: list[str]) -> None:
-    """Writes a table of file, start_seconds, end_seconds and the features; row by row, for it is wide."""
+    """Writes a table of file, start_seconds, end_seconds and the features; row by row, for it is wide.
+
+    Features are rounded to SIGNIFICANT_DIGITS, seconds to DECIMALS: with six digits, rows would be a quarter larger.
+    """
     import csv
 
     with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         write = csv.writer(file, lineterminator="\n").writerow
         write(["file", "start_seconds", "end_seconds", *names])
         for name, start, end, features in rows:
-            write([name, round(start, 3), round(end, 3), *(f"{value:.4g}" for value in features)])
+            times = (round(time, DECIMALS) for time in (start, end))
+            write([name, *times, *(f"{value:.{SIGNIFICANT_DIGITS}g}" for value in features)])
 
 
 def write_parquet(path: Path, rows: list[Row], names: list[str]) -> None:

@@ -237,7 +237,9 @@ def test_the_command_writes_what_the_function_gives(tiny_encoder, sounds, tmp_pa
             header, *rows = csv.reader(file)
         assert header == ["file", "start_seconds", "end_seconds", *names]
         assert [row[:3] for row in rows] == [[str(path), "0.0", "2.5"] for path in sounds[:2]]
-        np.testing.assert_allclose(np.array([row[3:] for row in rows], np.float32), expected, rtol=1e-3)
+        np.testing.assert_allclose(np.array([row[3:] for row in rows], np.float32), expected, rtol=5.1e-4)
+        said = f"features to {command.SIGNIFICANT_DIGITS} significant digits, seconds to {command.DECIMALS} decimals"
+        assert said in command.__doc__ and said in (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
 
 
 def test_the_command_writes_parts(tiny_encoder, sounds, tmp_path):
