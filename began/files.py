@@ -69,6 +69,8 @@ def check_writable(folder: StrPath, subject: str) -> None:
         if not is_full(error):
             raise_resource_error(error)
         found = f"{printable(folder)}, a folder that cannot be written to ({error.strerror})"
+        if file := _find_file_on_the_way(Path(folder)):
+            found = f"{printable(file)}, a file"
         raise InputError.about(subject, found, "a writable folder", "choose another one") from error
 
 
@@ -81,10 +83,17 @@ def _is_part_of_writing(name: str | bytes, path: Path, unfinished: Path) -> bool
 def _cannot_write(path: Path, error: OSError) -> InputError:
     if not is_full(error):
         raise_resource_error(error)
+    if isinstance(error, (NotADirectoryError, FileExistsError)) and (file := _find_file_on_the_way(path)):
+        return InputError.about(file, "a file", "a folder", "choose another folder, or move the file away")
     found = f"that it cannot be written ({error.strerror or error})"
     if error.errno == errno.ENAMETOOLONG:
         return InputError.about(path, found, "a name that the file system takes", "choose a shorter one")
     return InputError.about(path, found, "a writable folder with free space", "free some space, or choose another folder")
+
+
+def _find_file_on_the_way(folder: Path) -> Path | None:
+    """Returns what lies in the place of a folder, or of one above it, and is none."""
+    return next((path for path in (folder, *folder.parents) if is_there(path) and not is_folder(path)), None)
 
 
 def _sync(path: Path) -> None:

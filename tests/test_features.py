@@ -94,6 +94,13 @@ def test_the_cache_gives_the_same_and_is_used(tiny_encoder, sounds, tmp_path, mo
     np.testing.assert_array_equal(embed(sounds[::-1], tiny_encoder, cache_dir=tmp_path), direct[::-1])
 
 
+def test_a_file_in_the_place_of_the_cache_is_named(tiny_encoder, sounds, tmp_path):
+    (tmp_path / "x.wav").touch()
+    for cache_dir in (tmp_path / "x.wav", tmp_path / "x.wav" / "cache"):
+        with pytest.raises(InputError, match=r"/x\.wav: found a file; expected a folder\."):
+            SpeechFeatures(tiny_encoder, cache_dir=cache_dir).transform(sounds[:1])
+
+
 def test_another_encoder_under_the_same_name_is_opened(tiny_encoder, sounds, tmp_path):
     path = tmp_path / "encoder.keras"
     path.write_bytes(tiny_encoder.read_bytes())
@@ -306,6 +313,7 @@ def test_bad_files_are_left_out_and_named(tiny_encoder, sounds, tmp_path, capsys
         (["--output", "a.npz", "--hop", "1"], "--hop: found it with --per file; expected --per window. Add --per window"),
         (["--output", "a.npz", "--window", "2", "--per", "second"], "--window: found it with --per second"),
         (["--output", "/proc/no/a.npz"], "--output: found /proc/no, a folder that cannot be written to"),
+        (["--output", "{sound}/a.npz"], "--output: found {sound}, a file; expected a writable folder"),
         (["no.wav", "--output", "a.npz"], "no.wav: no such file or folder"),
         (["--output", "{sound}.csv"], ".csv, which is there; expected a file that is not there yet"),
     ],
@@ -316,7 +324,7 @@ def test_arguments_are_checked_first(sounds, monkeypatch, capsys, options, found
     options = [option.replace("{sound}", str(sounds[0])) for option in options]
     assert run(*([] if "no.wav" in options else [sounds[0]]), *options) == 2
     sounds[0].with_suffix(".wav.csv").unlink()
-    assert found in capsys.readouterr().err
+    assert found.replace("{sound}", str(sounds[0])) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("statistics", [["deviation"], ["correlations"]])
