@@ -48,6 +48,10 @@ def run_script(
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # Options may stand before, between and behind files; but only `parse_args` knows what "--" means.
     words = sys.argv[1:] if argv is None else argv
+    if empty := _find_empty(words):
+        action = "give one; a variable that the shell does not know is empty"
+        _say(f"error: {InputError.about(empty, 'an empty argument', 'a value', action)}")
+        return 2
     arguments = (parser.parse_args if "--" in words else parser.parse_intermixed_args)(words)
     set_environment()
     if arguments.debug:
@@ -83,6 +87,18 @@ def run_script(
         if argv is None:
             _leave(code)
         return code
+
+
+def _find_empty(words: Sequence[str]) -> str:
+    """Returns which argument is empty, which as a path would be the current folder; "" where none is."""
+    for number, word in enumerate(words):
+        option, sign, value = word.partition("=")
+        if option.startswith("--") and sign and not value:
+            return option
+        if not word:
+            before = words[number - 1] if number else ""
+            return before if before.startswith("--") and before != "--" else f"argument {number + 1}"
+    return ""
 
 
 def _describe_passing(error: Exception) -> str:

@@ -81,7 +81,7 @@ def main(arguments: argparse.Namespace) -> None:
     from experiments.reporting.pages import execute_notebooks, render_html, save_notebook
 
     notebooks_dir = arguments.notebooks_dir or Path("notebooks")
-    data_dir = arguments.data_dir or Path(os.environ.get("DATA_DIR", "data"))
+    data_dir = arguments.data_dir or Path(os.environ.get("DATA_DIR") or "data")
     executed = execute_notebooks(notebooks_dir, results_dir, data_dir, report=lambda line: print(printable(line), flush=True))
     if arguments.what == "notebooks":
         for path, notebook in executed.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pwd
@@ -228,3 +229,26 @@ def test_a_cause_is_named_on_one_line(fail, cause):
 
 def test_an_error_without_a_message_is_named_after_its_kind():
     assert name_cause(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "about"),
+    [
+        ("classifiers.predict", ["--plot", "p", ""], "argument 3"),
+        ("classifiers.predict", [""], "argument 1"),
+        ("classifiers.predict", ["--export", "onnx", "--export-to", ""], "--export-to"),
+        ("classifiers.predict", ["a.wav", "--model="], "--model"),
+        ("classifiers.predict", ["--", "", "a.wav"], "argument 2"),
+        ("experiments.embed", ["", "--output", "a.npz"], "argument 1"),
+        ("experiments.evaluate", ["--manifest", "a.csv", "--name", ""], "--name"),
+        ("experiments.report", ["--results-dir", ""], "--results-dir"),
+    ],
+)
+def test_empty_arguments_are_refused(module, words, about, tmp_path, monkeypatch, capsys):
+    """As a path, one is the current folder, which nobody named: a variable of the shell was not set."""
+    monkeypatch.chdir(tmp_path)
+    command = importlib.import_module(module)
+    assert run_script(command.main, command.make_parser(), words) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.startswith(f"error: {about}: found an empty argument; expected a value. ")
+    assert not list(tmp_path.iterdir())

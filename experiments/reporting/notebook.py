@@ -30,8 +30,8 @@ from experiments.reporting.summary import Results
 from experiments.reporting.tables import make_table
 from experiments.reporting.tables_markdown import to_markdown
 
-RESULTS_DIR = Path(os.environ.get("RESULTS_DIR", "../results"))
-DATA_DIR = Path(os.environ.get("DATA_DIR", "../data"))
+RESULTS_DIR = Path(os.environ.get("RESULTS_DIR") or "../results")
+DATA_DIR = Path(os.environ.get("DATA_DIR") or "../data")
 FOLDERS = {"librispeech": "LibriSpeech", "emodb": "EmoDB", "savee": "SAVEE", "omg": "OMG"}
 """Corpus -> its folder under DATA_DIR, as in the README."""
 set_environment()  # before Keras is imported
