@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from began.audio import MAX_AMPLITUDE, SAMPLE_RATE
 from began.encoder import N_MEL_BANDS
-from began.errors import InputError
+from began.errors import InputError, name_cause
 from began.front_end import Speech, cut_speech, measure_speech
 from began.spectrogram import stream_spectrogram
 from began.utterance_features import UtteranceFeatures, open_features
@@ -82,10 +82,14 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
 
 def _read(audio: tf.Tensor) -> np.ndarray:
     """Returns sounds as float32, shape (n_sounds, n_samples)."""
-    found, expected = np.shape(audio), "(n_sounds, n_samples), with at least one sample"
-    if len(found) != 2 or not found[1]:
-        raise InputError.about("audio", f"the shape {found}", expected, "give one row per sound")
-    sounds = np.asarray(audio, np.float32)
+    expected = "(n_sounds, n_samples), with at least one sample"
+    try:
+        sounds = np.asarray(audio, np.float32)
+    except (ValueError, TypeError) as error:
+        found, action = f"no array of numbers ({name_cause(error)})", "give one row per sound, all of the same length"
+        raise InputError.about("audio", found, expected, action) from error
+    if sounds.ndim != 2 or not sounds.shape[1]:
+        raise InputError.about("audio", f"the shape {sounds.shape}", expected, "give one row per sound")
     for row, peak in enumerate(np.abs(sounds).max(axis=1)):
         if not np.isfinite(peak):
             found, action = f"values in row {row} that are no finite numbers", "correct them"

@@ -382,6 +382,8 @@ def test_sounds_without_speech_have_embeddings_too(tiny_encoder):
     [
         (np.zeros(16_000), r"audio: found the shape \(16000,\); expected \(n_sounds, n_samples\)"),
         (np.zeros((2, 0)), r"the shape \(2, 0\)"),
+        ([[0.1, 0.2], [0.1]], r"audio: found no array of numbers \(.*\); expected .* all of the same length\."),
+        ([["a.wav"]], "audio: found no array of numbers"),
         (np.array([[0.1, 0.2], [np.nan, 0.1]]), "values in row 1 that are no finite numbers"),
         (np.array([[0, 1], [9, -32768]], np.int16), r"values up to 32768 in row 1; expected .* \(16 bits: 32768\)"),
     ],
