@@ -93,11 +93,10 @@ def _find_empty(words: Sequence[str]) -> str:
     """Returns which argument is empty, which as a path would be the current folder; "" where none is."""
     for number, word in enumerate(words):
         option, sign, value = word.partition("=")
-        if option.startswith("--") and sign and not value:
+        if sign and not value and option.startswith("--") and "--" not in words[:number]:
             return option
         if not word:
-            before = words[number - 1] if number else ""
-            return before if before.startswith("--") and before != "--" else f"argument {number + 1}"
+            return f"argument {number + 1}" + (f", behind {words[number - 1]}" if number else "")
     return ""
 
 

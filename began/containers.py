@@ -56,7 +56,7 @@ def open_sound(path: Path) -> soundfile.SoundFile:
             """Goes to a sample; in a lossy stream by reading what lies before it, for a jump ends beside it.
 
             libsndfile is late by up to a block in Vorbis' last page, and decodes MPEG without the bits that its frames keep in
-            earlier ones. What lies LEAD_SECONDS back is before both.
+            earlier ones, Opus without its state. What lies LEAD_SECONDS back is before all three.
             """
             if not self.subtype.startswith(("VORBIS", "OPUS", "MPEG_LAYER")) or whence != os.SEEK_SET:
                 return super().seek(frame, whence)

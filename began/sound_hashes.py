@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from began.audio import hash_sound
+from began.containers import LEAD_SECONDS
 from began.errors import raise_resource_error
 from began.files import StrPath, lock_folder, write_text
 from began.media_fragments import split_part
@@ -62,14 +63,14 @@ class SoundHashes:
 
 @functools.cache
 def name_decoders() -> str:
-    """Returns the versions of what decodes sound: libsndfile, and PyAV where it is installed."""
+    """Returns the versions of what decodes sound, libsndfile and PyAV, where it is installed, and how parts are gone to."""
     import soundfile
 
     try:
         av = importlib.metadata.version("av")
     except importlib.metadata.PackageNotFoundError:
         av = "none"
-    return f"libsndfile {soundfile.__libsndfile_version__}, av {av}"
+    return f"libsndfile {soundfile.__libsndfile_version__}, av {av}, parts from {LEAD_SECONDS} s before"
 
 
 def read_file_state(path: StrPath) -> State:

@@ -25,7 +25,7 @@ from experiments.evaluation.conditions import ENCODERS, EXPERIMENTS
 from experiments.evaluation.evaluation_loop import evaluate
 from experiments.evaluation.functionals import find_missing_package
 from experiments.evaluation.methods import check_conditions
-from experiments.evaluation.options import Settings, add_training_options, make_base_parser, read_settings
+from experiments.evaluation.options import RESULTS, Settings, add_training_options, make_base_parser, read_settings
 from experiments.evaluation.runs import find_runs
 from experiments.reporting.render import render
 
@@ -74,8 +74,10 @@ def _find_missing(condition: Condition, settings: Settings) -> str | None:
     encoder = settings.find_encoder(condition)
     if encoder is None or (is_file(encoder) and (condition.method not in ON_UTTERANCES or has_components(encoder))):
         return None
-    what = f"{components_path(encoder) if is_file(encoder) else encoder}, which is missing"
-    return f"copy {what}, from a clone that has it (docs/ablations.md), or run {_how_to_make(condition.encoder)}"
+    missing = components_path(encoder) if is_file(encoder) else encoder
+    published = RESULTS / encoder.relative_to(settings.results_dir).parent
+    copied = f"copy the folder {published}, or " if is_file(published / "encoder.keras") else ""
+    return f"{copied}run {_how_to_make(condition.encoder)}: there is no {missing}"
 
 
 def _how_to_make(encoder: str) -> str:

@@ -153,16 +153,17 @@ def _open(arguments: argparse.Namespace) -> Corpus:
 def _name(arguments: argparse.Namespace, description: dict[str, Any], corpus: Corpus, renamed: Mapping[str, str]) -> str:
     """Returns the name of a folder: what the model is called, the corpus, its part, and which label is which class.
 
-    Letters of any script are kept. Where nothing of the corpus' name is, or other signs of a script are lost, such as marks for
-    vowels, a hash tells corpora apart.
+    Letters of any script are kept. Where the name is cut, nothing of the corpus' name is left, or marks of a script are lost
+    (those for vowels, for one), a hash tells corpora apart.
     """
     parts = [*(str(description.get(name, "")) for name in ("experiment", "condition")), arguments.model.stem]
     words = [*(part for part in parts if part and part != "model"), "on", corpus.name, arguments.split or ""]
     words += [f"{label}_as_{renamed[label]}" for label in sorted(renamed)]
     text = unicodedata.normalize("NFC", "_".join(words))
-    plain = re.sub(r"(?:[^\w.]|_)+", "_", text).encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip("_.")
-    is_told = re.search(r"[^\W_]", corpus.name) and not re.search(r"[^\w\x00-\x7f]", text)
-    return plain if is_told else f"{plain}_{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
+    whole = re.sub(r"(?:[^\w.]|_)+", "_", text).strip("_.")
+    plain = whole.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip("_.")
+    has_lost = not re.search(r"[^\W_]", corpus.name) or any(unicodedata.category(sign)[0] == "M" for sign in text)
+    return plain if plain == whole and not has_lost else f"{plain}_{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
 
 
 def _describe(

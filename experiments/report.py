@@ -24,13 +24,13 @@ from experiments.reporting.render import render
 from experiments.reporting.summary import Results
 from experiments.reporting.tables_markdown import list_findings
 
-_USERS = {
+_READ_BY = {
     "readme": ("tables",),
     "data_dir": ("notebooks", "html"),
     "notebooks_dir": ("notebooks", "html"),
     "out_dir": ("html",),
 }
-"""Options that not all of them read."""
+"""Option -> what reads it: tables, notebooks or html."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -54,11 +54,11 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Renders what the command line asks for."""
     results_dir = arguments.results_dir
-    for name, users in _USERS.items():
-        if getattr(arguments, name) is not None and arguments.what not in users:
+    for name, readers in _READ_BY.items():
+        if getattr(arguments, name) is not None and arguments.what not in readers:
             option = f"--{name.replace('_', '-')}"
             raise InputError.about(
-                option, f"it with {arguments.what}", f"it with {' or '.join(users)} alone", f"leave out {option}"
+                option, f"it with {arguments.what}", f"it with {' or '.join(readers)} alone", f"leave out {option}"
             )
     if not is_folder(results_dir):
         action = "give --results-dir the folder that the experiments wrote"

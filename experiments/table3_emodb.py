@@ -43,6 +43,9 @@ def main(arguments: argparse.Namespace) -> None:
             raise InputError.about(
                 f"--condition {arguments.condition}", found, f"{condition.name}, or a name of your own", action
             )
+        if known and known.encoder not in ("", settings.encoder.resolve().parent.name):
+            expected = f"…/{known.encoder}/encoder.keras"
+            raise InputError.about(f"--condition {arguments.condition}", settings.encoder, expected, "choose another name")
         condition = replace(condition, name=arguments.condition)
     check_conditions([condition], settings)
     folder = RunFolder(settings.results_dir, EXPERIMENT.name, condition.name).path

@@ -936,13 +936,13 @@ RESULTS = [
         "table 3: results folder is a file",
         TABLE3,
         lambda b: _with_results(b, lambda r: r.write_text("x"), b.table3()),
-        ("results", "cannot be written", "choose another folder"),
+        ("results", "found a file; expected a folder", "[Cc]hoose another folder"),
     ),
     Case(
         "pre-training: results folder is a file",
         PRETRAIN,
         lambda b: _with_results(b, lambda r: r.write_text("x"), b.pretrain()),
-        ("results", "cannot be written"),
+        ("results", "found a file; expected a folder"),
     ),
     Case(
         "table 3: results folder is read-only",
@@ -1037,7 +1037,7 @@ RESULTS = [
         "demo: output folder is a file",
         "experiments.demo",
         lambda b: ["--output-dir", b.file("mine", "")],
-        ("mine: found that it cannot be written", "[Cc]hoose another folder"),
+        ("mine: found a file; expected a folder", "[Cc]hoose another folder"),
     ),
     Case(
         "report: a damaged metrics.csv",

@@ -703,16 +703,31 @@ def test_utterance_heads_learn_arousal_and_valence(tiny_corpora, tiny_encoder, t
     assert (tmp_path / "table2_omg" / "official_utterance_head" / "model-dimensional.keras").is_file()
 
 
-@pytest.mark.parametrize("name", ["utterance_head", "utterance_head_16_filters", "mine"])
-def test_a_condition_of_table_3_runs_on_the_encoder_that_the_user_names(name, tmp_path, monkeypatch):
-    """Also where the record names one: it is for reports."""
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("utterance_head", "any"),
+        ("mine", "any"),
+        ("utterance_head_16_filters", "began-16-filters"),
+        ("utterance_head_16_filters", "any"),
+    ],
+)
+def test_a_condition_of_table_3_runs_on_the_encoder_that_the_user_names(name, encoder, tmp_path, monkeypatch):
+    """It must be the one of the record, where that has one."""
     ran = []
     monkeypatch.setattr(table3_emodb, "open_corpus", lambda *_: None)
     monkeypatch.setattr(table3_emodb, "evaluate", lambda conditions, *_: ran.extend(conditions))
     for step in ("check_conditions", "render"):
         monkeypatch.setattr(table3_emodb, step, lambda *_: None)
-    arguments = ["--data-dir", "EmoDB", "--encoder", "mine.keras", "--results-dir", str(tmp_path), "--condition", name]
+    path = tmp_path / encoder / "encoder.keras"
+    arguments = ["--data-dir", "EmoDB", "--encoder", str(path), "--results-dir", str(tmp_path), "--condition", name]
     parsed = table3_emodb.make_parser().parse_args(arguments)
+    if name.endswith("16_filters") and encoder == "any":
+        with pytest.raises(
+            InputError, match=r"any/encoder\.keras; expected …/began-16-filters/encoder\.keras\. Choose another"
+        ):
+            table3_emodb.main(parsed)
+        return
     table3_emodb.main(parsed)
     assert [condition.name for condition in ran] == [name]
-    assert read_settings(parsed).find_encoder(ran[0]) == Path("mine.keras")
+    assert read_settings(parsed).find_encoder(ran[0]) == path

@@ -264,7 +264,8 @@ def test_names_that_are_not_utf_8(tiny_encoder, sounds, tmp_path, capsys, monkey
     """A CSV file holds their bytes, and it is said how it is read; Parquet has text alone, which is said before the work."""
     path = tmp_path / "caf\udce9.wav"
     shutil.copy(sounds[0], path)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: name == "pyarrow" or find_spec(name, *more))
     for suffix, code in ((".csv", 0), (".npz", 0), (".parquet", 2)):
         assert run(path, "--output", tmp_path / f"a{suffix}", "--encoder", tiny_encoder) == code
         said = capsys.readouterr().err

@@ -106,4 +106,8 @@ def test_an_encoder_that_is_missing_is_named(tmp_path, capsys):
     words = ["--data-dir", str(tmp_path), "--results-dir", str(tmp_path), "--conditions", "began"]
     path = tmp_path / "pretrain_librispeech" / "began" / "encoder.keras"
     assert run_script(ablations.main, ablations.make_parser(), words) == 2
-    assert f"First copy {path}, which is missing, from a clone that has it (docs/ablations.md), or " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert (
+        "First copy the folder results/pretrain_librispeech/began, or run python -m experiments.pretrain_librispeech" in error
+    )
+    assert f": there is no {path}." in error

@@ -77,7 +77,10 @@ PARSED_ONLY = ("experiments.benchmarks",)
 COMMITTED = (
     "results/pretrain_librispeech/began/encoder.keras",
     "results/pretrain_librispeech/began/components.npz",
+    "results/pretrain_librispeech/began-16-filters/encoder.keras",
+    "results/pretrain_librispeech/began-16-filters/components.npz",
     "results/table3_emodb/utterance_head/model.keras",
+    "results/table3_emodb/utterance_head_16_filters/model.keras",
 )
 """What a clone holds and commands of the documents take."""
 

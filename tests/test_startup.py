@@ -234,14 +234,14 @@ def test_an_error_without_a_message_is_named_after_its_kind():
 @pytest.mark.parametrize(
     ("module", "words", "about"),
     [
-        ("classifiers.predict", ["--plot", "p", ""], "argument 3"),
+        ("classifiers.predict", ["--plot", "p", ""], "argument 3, behind p"),
         ("classifiers.predict", [""], "argument 1"),
-        ("classifiers.predict", ["--export", "onnx", "--export-to", ""], "--export-to"),
+        ("classifiers.predict", ["--export", "onnx", "--export-to", ""], "argument 4, behind --export-to"),
         ("classifiers.predict", ["a.wav", "--model="], "--model"),
-        ("classifiers.predict", ["--", "", "a.wav"], "argument 2"),
+        ("classifiers.predict", ["--", "", "a.wav"], "argument 2, behind --"),
         ("experiments.embed", ["", "--output", "a.npz"], "argument 1"),
-        ("experiments.evaluate", ["--manifest", "a.csv", "--name", ""], "--name"),
-        ("experiments.report", ["--results-dir", ""], "--results-dir"),
+        ("experiments.evaluate", ["--manifest", "a.csv", "--name", ""], "argument 4, behind --name"),
+        ("experiments.report", ["--results-dir", ""], "argument 2, behind --results-dir"),
     ],
 )
 def test_empty_arguments_are_refused(module, words, about, tmp_path, monkeypatch, capsys):

@@ -57,7 +57,7 @@ def _git_state() -> tuple[str | None, bool | None]:
         # A copy of the project unpacked inside some other repository has no commit of its own.
         if Path(git("rev-parse", "--show-toplevel")).resolve() != _PROJECT:
             return None, None
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *_CODE))
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=normal", "--", *_CODE))
     except (OSError, subprocess.SubprocessError):
         return None, None
 

@@ -73,7 +73,7 @@ class RunFolder:
     def __init__(self, results_dir: StrPath, experiment: str, condition: str, run: int | None = None) -> None:
         for what, name in (("experiment", experiment), ("condition", condition)):
             if not _NAME.fullmatch(str(name)):
-                expected = "letters, digits, '.', '_' and '-'"
+                expected = "letters, digits, '.', '_' and '-', the first one a letter or a digit"
                 raise InputError.about(f"name of the {what}", repr(name), expected, "choose another name")
         self.results_dir = Path(results_dir)
         self.experiment, self.condition, self.run = str(experiment), str(condition), run
@@ -186,11 +186,14 @@ def find_runs(
 def list_left_out(results_dir: StrPath) -> list[str]:
     """Returns which folders of runs no table reads, under the results folder, and why."""
     root, complete = Path(results_dir), {run.path for run in find_runs(results_dir)}
-    others = sorted(path for path in root.glob("*/*/run*") if path.is_dir() and path not in complete)
-    return [
-        f"{path.relative_to(root)} ({'no metrics.csv' if _RUN_FOLDER.fullmatch(path.name) else 'not named run1, run2, …'})"
-        for path in others
-    ]
+    others = sorted(path for path in root.glob("*/*/run[0-9]*") if path.is_dir() and path not in complete)
+    return [f"{path.relative_to(root)} ({_say_why(path)})" for path in others]
+
+
+def _say_why(left_out: Path) -> str:
+    if not _RUN_FOLDER.fullmatch(left_out.name):
+        return "not named run1, run2, …"
+    return "another name than commands give" if (left_out / "metrics.csv").is_file() else "no metrics.csv"
 
 
 def read_metrics(results_dir: StrPath, experiment: str | None = None, condition: str | None = None) -> pd.DataFrame:
