@@ -89,8 +89,8 @@ def represent_corpus(
     """Returns the features of all chunks of some files, from the cache where they have been computed before.
 
     The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, the sound of every file, and
-    version and constants of the code: whatever changes, the features are computed afresh. What the cache holds is compared with
-    its checksums. Memory stays flat however many files there are.
+    version and constants of the code: whatever of these changes, the features are computed afresh. What the cache holds is
+    compared with its checksums. Memory stays flat however many files there are.
 
     Args:
         paths: sound files, or one.

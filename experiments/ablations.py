@@ -76,7 +76,7 @@ def _find_missing(condition: Condition, settings: Settings) -> str | None:
         return None
     missing = components_path(encoder) if is_file(encoder) else encoder
     published = RESULTS / encoder.relative_to(settings.results_dir).parent
-    copied = f"copy the folder {published}, or " if is_file(published / "encoder.keras") else ""
+    copied = f"copy the folder {published}, or " if has_components(published / "encoder.keras") else ""
     return f"{copied}run {_how_to_make(condition.encoder)}: there is no {missing}"
 
 

@@ -6,7 +6,7 @@
 # libsndfile counts its samples back from there as if nothing had been padded: every part that starts in it is late by as many
 # samples as the padding has, without an error. tell() names the sample that was asked for, and a part up to the end has the
 # length that was asked for, its last samples being those of the padding. Read from its beginning, the file is right. Here, the
-# last page holds half of the sound. Of Opus, at the same places, every part is right.
+# last page holds half of the sound.
 # Input: a tone that rises for ten seconds at 16 kHz, and one of 100 samples more; 500 samples are read from each second on.
 # Output, on Linux (x86-64): the lines in `expected` below, by how many samples each part is late.
 set -euo pipefail
