@@ -95,6 +95,15 @@ def test_benchmark_of_many_files_in_miniature(monkeypatch):
     assert all(row["ours"] > 0 and row["alternative"] > 0 for row in rows)
 
 
+def test_benchmark_of_a_long_file_in_miniature():
+    pytest.importorskip("onnxruntime")
+    from experiments.benchmarks.long_file import benchmark
+
+    speed, memory = benchmark(long_minutes=4, short_minutes=1)
+    assert speed["name"] == "predicting a recording of 4 minutes vs 1, time" and "goal 4" in speed["note"]
+    assert speed["ours"] > 0 and memory["ours"] > 0
+
+
 def test_benchmark_of_predicting_in_miniature(one_round):
     pytest.importorskip("onnxruntime")
     from experiments.benchmarks.predicting import benchmark

@@ -22,6 +22,7 @@ PARTS = (
     "preparation",
     "memory",
     "many_files",
+    "long_file",
     "predicting",
     "embedding",
     "checksums",
