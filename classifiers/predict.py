@@ -149,6 +149,10 @@ def check_export(arguments: argparse.Namespace) -> None:
         if arguments.export and getattr(arguments, option):
             name = f"--{option.replace('_', '-')}"
             raise InputError.about(name, "it with --export", f"one of both: {reason}", f"leave out {name}")
+    for option in ("timeline", "plot", "speakers_from_folders"):
+        if arguments.export and not arguments.sounds and getattr(arguments, option):
+            name = f"--{option.replace('_', '-')}"
+            raise InputError.about(name, "--export without recordings", "recordings", f"name them, or leave out {name}")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -630,6 +630,13 @@ def test_what_an_export_would_ignore_is_refused(tmp_path, capsys, option):
     assert f"{option[0]}: found it with --export" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", [("--timeline",), ("--plot", "pictures"), ("--speakers-from-folders",)], ids=lambda o: o[0])
+def test_what_an_export_without_recordings_would_ignore_is_refused(tmp_path, monkeypatch, capsys, option):
+    monkeypatch.chdir(tmp_path)
+    assert run("--export", "saved_model", *option) == 2
+    assert f"{option[0]}: found --export without recordings" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_an_export_with_other_numbers_is_not_kept(made, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_run_saved_model", lambda folder, spectrograms: [np.zeros((3, 3))])
     with pytest.raises(InputError, match="differ by"):
