@@ -335,7 +335,7 @@ def test_the_count_on_savee_of_the_readme(shared_data, capsys):
 
 def test_the_scores_of_the_choices():
     """Binary accuracy of utterances and of chunks, then accuracy of both."""
-    section = (ROOT / "docs" / "choices.md").read_text(encoding="utf-8").split("## Beside the paper's numbers")[1]
+    section = (ROOT / "docs" / "choices.md").read_text(encoding="utf-8").split("## Which reading comes closest")[1]
     said = re.search(
         r"binary accuracy of (\S+) % over utterances and (\S+) % over chunks,\s+where accuracy is (\S+) % and (\S+) %", section
     )
