@@ -40,7 +40,6 @@ def _train(folder: Path, n_utterances: int) -> tuple[float, float]:
     import tensorflow as tf
 
     from began.utterance_encoder import name_statistics
-    from classifiers.head_parameters import resolve_parameters
     from classifiers.training import HeadJob, train_head
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -48,18 +47,8 @@ def _train(folder: Path, n_utterances: int) -> tuple[float, float]:
     features = np.lib.format.open_memmap(folder / f"{n_utterances}.npy", "w+", "<f2", shape)
     features[: 4 * COPIES] = np.random.default_rng(0).standard_normal((4 * COPIES, *shape[1:]))
     utterance = np.arange(shape[0]) // COPIES
-    parameters = resolve_parameters("categorical", kind="utterance")
     job = HeadJob(
-        features,
-        utterance % CLASSES,
-        utterance,
-        "categorical",
-        parameters,
-        1,
-        0,
-        CLASSES,
-        np.arange(shape[0]),
-        statistics=names,
+        features, utterance % CLASSES, utterance, "categorical", {}, 1, 0, CLASSES, np.arange(shape[0]), statistics=names
     )
     train_head(job)  # builds the graphs
     held, is_done = [], threading.Event()

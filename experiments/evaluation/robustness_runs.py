@@ -153,11 +153,9 @@ def _train_classifiers(method: str, own: Data, splits: Sequence[Split], settings
         return [make_classifier(PENALTY).fit(own.features[part], targets[part]) for part in parts]
     from tqdm import tqdm
 
-    from classifiers.head_parameters import resolve_parameters
     from classifiers.training import train_head
 
     job = head_job(own, CATEGORICAL, settings)
-    job = replace(job, parameters=resolve_parameters(CATEGORICAL, kind=job.kind))
     jobs = [
         replace(job, seed=draw_seed(settings.seed, 1, number), rows=own.chunks_of(split.fitting, augmented=True))
         for number, split in enumerate(splits)

@@ -116,7 +116,7 @@ def train_ensembles(
 
 
 def head_job(data: Data, task: str, settings: Settings) -> HeadJob:
-    """Returns the `HeadJob` of all heads of a task: everything but rows and parameters."""
+    """Returns the `HeadJob` of all heads of a task, with default parameters: everything but rows."""
     from classifiers.training import HeadJob
 
     reads_seconds = data.statistics is None

@@ -289,13 +289,11 @@ def train_classifiers(jobs: Sequence[Job], settings: Settings, run: int) -> list
 def train_heads(jobs: Sequence[Job], settings: Settings, run: int) -> list[list[np.ndarray]]:
     """Trains heads with default parameters; returns what `train_classifiers` does."""
     from classifiers import workers
-    from classifiers.head_parameters import resolve_parameters
 
     seed, head_jobs = draw_seed(settings.seed, run, 0), []
     for data, rows, _, scored in jobs:
         job = head_job(data, CATEGORICAL, settings)
-        parameters = resolve_parameters(CATEGORICAL, kind=job.kind)
-        head_jobs.append(replace(job, parameters=parameters, seed=seed, rows=rows, test_rows=np.concatenate(scored)))
+        head_jobs.append(replace(job, seed=seed, rows=rows, test_rows=np.concatenate(scored)))
     trained = workers.train_heads(head_jobs, settings.workers, progress=f"run {run}, heads")
     ends = [np.cumsum([len(some) for some in job.scored])[:-1] for job in jobs]
     return [np.split(head.scores, end) for head, end in zip(trained, ends, strict=True)]
