@@ -91,7 +91,7 @@ def fetch(name: str, archive: Archive, final: Path) -> None:
     free, needed = shutil.disk_usage(dest).free / 1e9, 2.1 * archive.gigabytes
     if free < needed:
         found, expected = f"{free:.1f} GB of free disk", f"{needed:.1f} GB for {name}, archive and content"
-        raise InputError.about(printable(dest), found, expected, MORE_SPACE)
+        raise InputError.about(dest, found, expected, MORE_SPACE)
     try:
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=dest, ignore_cleanup_errors=True) as folder:
             packed, content = retrieve(archive, Path(folder)), Path(folder) / "content"
@@ -106,7 +106,7 @@ def fetch(name: str, archive: Archive, final: Path) -> None:
         if not is_full(error):
             raise_resource_error(error)
         found = "a full disk" if is_full(error) else f"an error ({error.strerror or error})"
-        raise InputError.about(printable(dest), found, "a writable folder with space for the archive", MORE_SPACE) from error
+        raise InputError.about(dest, found, "a writable folder with space for the archive", MORE_SPACE) from error
 
 
 def _max_bytes(archive: Archive, times: float) -> int:

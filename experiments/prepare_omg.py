@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
         found = f"no utterance of the parts {', '.join(arguments.splits)}"
         expected = ", ".join(omg.FILES[split] for split in arguments.splits)
         action = "take these files from the challenge's repository"
-        raise InputError.about(printable(arguments.annotations_dir), found, expected, action)
+        raise InputError.about(arguments.annotations_dir, found, expected, action)
     todo = [row for row in rows if not (arguments.dest / f"{row['utterance']}.wav").is_file()]
     videos = index_videos(videos_dir)
     jobs = [(row, videos.get(row["video"]) or videos.get(row["clip"])) for row in todo]
@@ -64,7 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
     if absent.total() == len(rows):
         expected = f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4"
         found, action = f"none of the {len(absent)} videos", "download them into that folder"
-        raise InputError.about(printable(videos_dir), found, expected, action)
+        raise InputError.about(videos_dir, found, expected, action)
     with lock_folder(arguments.dest):
         failures = cut_all(jobs, arguments.dest, arguments.workers)
     n_cut, n_there = len(jobs) - len(failures), len(rows) - len(todo)

@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     corpus = open_corpus("omg", arguments.data_dir, annotations_dir=arguments.annotations_dir)
     if any(name.endswith(TEST_PART) for name in arguments.conditions) and "test" not in set(corpus.utterances["split"]):
         expected = f"{omg.TEST_WITH_LABELS} and the sound of its utterances"
-        raise InputError.about(str(arguments.data_dir), "no labelled test part", expected, "leave the conditions …_test out")
+        raise InputError.about(arguments.data_dir, "no labelled test part", expected, "leave the conditions …_test out")
     evaluate(conditions, corpus, settings)
     render(settings.results_dir)
     print(printable(f"wrote {settings.results_dir / EXPERIMENT.name} and {settings.results_dir / 'tables'}"))

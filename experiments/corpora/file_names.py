@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from began.errors import InputError, counted, printable
+from began.errors import InputError, counted
 from began.find_sounds import SUFFIXES
 from experiments.corpora import emodb, savee
 from experiments.corpora.folders import LOSSLESS, find_files, open_folder, refuse_duplicates
@@ -212,7 +212,7 @@ def list_recordings(naming: Naming, data_dir: Path) -> tuple[list[dict[str, str]
     if not rows:
         found = f"{counted(len(others), 'sound file')}, none with such a name" if others else "no sound file"
         expected = f"names such as {naming.example}"
-        raise InputError.about(printable(folder), found, f"{naming.title}: {expected}", "check the path and the corpus")
+        raise InputError.about(folder, found, f"{naming.title}: {expected}", "check the path and the corpus")
     lossless = {name for file, name in names.items() if _is_lossless(file)}
     if copies := [file for file, name in names.items() if name in lossless and not _is_lossless(file)]:
         left_out["in a lossless format there, too"] = [Path(file).name for file in copies]
@@ -249,7 +249,7 @@ def _read_annotations(naming: Naming, folder: Path) -> dict[str, str]:
     files = [path for path in find_files(folder, (".txt",), math.inf) if path.absolute().match(naming.annotations)]
     if not files:
         found, action = f"no file {naming.annotations} in it", "give the folder that holds them"
-        raise InputError.about(printable(folder), found, f"the labels of {naming.title}", action)
+        raise InputError.about(folder, found, f"the labels of {naming.title}", action)
     pairs = [(file, match) for file in files for match in _ANNOTATION.finditer(file.read_text(encoding="latin-1"))]
     refuse_duplicates(folder, [(match["utterance"], file) for file, match in pairs], "annotations")
     return {match["utterance"]: match["label"].lower() for _, match in pairs}

@@ -48,13 +48,13 @@ def open_folder(data_dir: StrPath, title: str, how_to_obtain: str = "") -> Path:
     except OSError as error:
         raise _unreadable(folder, error) from error
     action = "; ".join(["give the folder" if found == "a file" else "check the path", *how_to_obtain.splitlines()[:1]])
-    raise InputError.about(printable(folder), found, f"the folder of {title}", action)
+    raise InputError.about(folder, found, f"the folder of {title}", action)
 
 
 def _unreadable(folder: object, error: OSError) -> InputError:
     raise_resource_error(error)
     found = f"a folder that cannot be read ({error.strerror or error})"
-    return InputError.about(printable(folder), found, "a readable folder", "check its permissions")
+    return InputError.about(folder, found, "a readable folder", "check its permissions")
 
 
 def find_corpus(data_dir: StrPath, title: str, layout: str, how_to_obtain: str, find: Callable[[Path], Found]) -> Found:
@@ -78,7 +78,7 @@ def find_corpus(data_dir: StrPath, title: str, layout: str, how_to_obtain: str, 
         except (InputError, OSError):
             continue  # one that cannot be read
     names = sorted(printable(path.name) + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    raise InputError.about(printable(folder), shorten(names, 3), f"{title}: {layout}", action)
+    raise InputError.about(folder, shorten(names, 3), f"{title}: {layout}", action)
 
 
 def _neighbours(folder: Path) -> Iterator[Path]:
@@ -142,7 +142,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     expected = "a comma-separated UTF-8 file with " + (f"the columns {', '.join(required)}" if required else "a header")
 
     def refuse(found: str, action: str) -> InputError:
-        return InputError.about(printable(path), found, expected, action)
+        return InputError.about(path, found, expected, action)
 
     try:
         if not is_file(path):
@@ -185,7 +185,7 @@ def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str)
     if separator := _find_separator(header):
         action = f"separate the columns by commas instead of {separator!r}"
     found = shorten([printable(column)[:60] for column in header], 12)
-    return InputError.about(printable(path), f"the columns {found}", expected, action)
+    return InputError.about(path, f"the columns {found}", expected, action)
 
 
 def _find_separator(header: Sequence[str]) -> str | None:

@@ -58,7 +58,7 @@ def load(data_dir: StrPath, subsets: Sequence[str] | None = None) -> Corpus:
     if subsets is not None:
         if not subsets or not set(subsets) <= set(folders):
             found, expected = (f"the subsets {', '.join(names)}" for names in (folders, subsets))
-            raise InputError.about(printable(data_dir), found, expected, "choose among those there, or download the other")
+            raise InputError.about(data_dir, found, expected, "choose among those there, or download the other")
         folders = {subset: folders[subset] for subset in subsets}
     sexes = _read_sexes(data_dir)
     paths = {path: subset for subset, folder in folders.items() for path in find_files(folder, LOSSLESS)}

@@ -73,7 +73,7 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     if is_folder(path):
         tables = ", ".join(sorted(printable(file.name) for file in path.glob("*.csv"))[:5])
         found = f"a folder with {tables}" if tables else "a folder"
-        raise InputError.about(printable(path), found, expected, "give the CSV file")
+        raise InputError.about(path, found, expected, "give the CSV file")
     lines = _read_parquet(path, expected) if path.suffix.lower() == ".parquet" else read_table(path)
     header = list(lines[0][1])
     meanings, renamed = _find_meanings(header)
@@ -83,7 +83,7 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
         raise wrong_columns(path, header, expected, "add the column file" if unlabelled else "add the missing columns")
     if twice := [column for column, name in names.items() if name and meanings.count(name) > 1]:
         found = f"the columns {', '.join(twice)}, which mean the same"
-        raise InputError.about(printable(path), found, expected, "keep one of them")
+        raise InputError.about(path, found, expected, "keep one of them")
     rows, faults_of = [], {}
     for number, cells in lines:
         row, faults_of[number] = _parse_row(path.parent, {names[column]: cell for column, cell in cells.items()})
@@ -216,7 +216,7 @@ def _refuse_spellings(path: Path, column: str, names: list[str]) -> None:
     if several := [", ".join(sorted(alike)) for alike in spellings.values() if len(alike) > 1]:
         found = f"names in the column {column} that differ in upper and lower case, in spaces, in leading zeros or in .0 only: "
         found += "; ".join(several)
-        raise InputError.about(printable(path), found, "one spelling of each", "write them alike")
+        raise InputError.about(path, found, "one spelling of each", "write them alike")
 
 
 def find_meaning(name: str) -> str:
@@ -313,7 +313,7 @@ def _find_part(path: str, cells: Mapping[str, str]) -> tuple[float, float] | Non
     if not 0 <= first < last <= seconds + ROUNDING_SECONDS:
         found = f"start {printable(start)!r} and {length} {printable(end)!r}"
         action = "write decimals with a point" if "," in start + end else "correct them, in seconds"
-        raise InputError.about(printable(path), found, f"a part of its {seconds:g} s", action)
+        raise InputError.about(path, found, f"a part of its {seconds:g} s", action)
     last = min(last, seconds)
     return (first, last) if first > ROUNDING_SECONDS or last < seconds - ROUNDING_SECONDS else None
 

@@ -70,7 +70,7 @@ def load(data_dir: StrPath, annotations_dir: StrPath | None = None, unlabelled: 
         found = "sound files of the test part only" if audio else f"no sound file of the {len(table)} utterances"
         found = f"{found}, but {n_videos} video files" if n_videos else found
         action = "cut the audio from the videos with `python -m experiments.prepare_omg`"
-        raise InputError.about(printable(data_dir), found, LAYOUT.split(": ", 1)[1], action)
+        raise InputError.about(data_dir, found, LAYOUT.split(": ", 1)[1], action)
     missing = [row | {"expected": f"{row['utterance']}.wav"} for row in table if row["utterance"] not in audio]
     annotated, absent = (Counter(row["split"] for row in part) for part in (table, missing))
     counts = [(split, annotated[split], published) for split, published in PUBLISHED.items()]

@@ -124,7 +124,7 @@ def refuse_other_encodings(names: Iterable[str]) -> None:
     """
     if wrong := list_other_encodings(names):
         found, action = f"{counted(len(wrong), 'name')} in another encoding", "rename, for instance with convmv"
-        raise InputError.about(printable(shorten(wrong)), found, "names in UTF-8", action)
+        raise InputError.about(shorten(wrong), found, "names in UTF-8", action)
 
 
 def build_corpus(
