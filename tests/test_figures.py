@@ -82,16 +82,17 @@ def test_nothing_is_cut_off(draw):
 
 
 def test_spectrogram_grid_and_pictures_of_a_pre_training(tmp_path):
-    rows = {"real": np.random.default_rng(0).random((3, 512, 32)), "generated": np.zeros((2, 512, 32, 1))}
-    drawn = figures.draw_pretraining(rows, HISTORY, tmp_path)
+    rows = {"real": np.random.default_rng(0).random((3, 512, 32)), "generated": np.zeros((2, 512, 32))}
+    figures.draw_pretraining(rows, HISTORY, tmp_path)
+    drawn = sorted(tmp_path.rglob("*.png"))
     assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
+        "convergence.png",
         "pictures/latest.png",
         "pictures/step_0000010.png",
-        "convergence.png",
     ]
     assert all(path.stat().st_size > 5000 for path in drawn)
-    drawn = figures.draw_pretraining(rows, pd.concat([HISTORY] * 3), tmp_path)
-    assert [path.name for path in drawn] == ["latest.png", "convergence.png"]
+    figures.draw_pretraining(rows, pd.concat([HISTORY] * 3).assign(step=30), tmp_path)
+    assert sorted(tmp_path.rglob("*.png")) == drawn
 
 
 @pytest.mark.filterwarnings("error")

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from began.audio import SAMPLE_RATE
-from began.files import StrPath
 from experiments.figures.style import BLACK, BLUE, GREEN, MARKERS, PURPLE, RED, make_figure
 
 # Tol's muted palette: ten colours that stay apart with every common colour blindness.
@@ -78,19 +77,18 @@ def plot_spectrograms(rows: Mapping[str, np.ndarray], columns: Sequence[str] = (
     """Draws spectrograms of one-second chunks on one colour scale, one row for each name.
 
     Args:
-        rows: name -> float, shape (n, n_bins, n_frames) or (n, n_bins, n_frames, 1), in the network's normalised units.
+        rows: name -> float, shape (n, n_bins, n_frames), in the network's normalised units.
         columns: a heading for each column.
     """
-    arrays = {name: np.asarray(values, dtype=float) for name, values in rows.items()}
-    n = max(len(values) for values in arrays.values())
+    rows = {name: np.asarray(values, dtype=float) for name, values in rows.items()}
+    n = max(map(len, rows.values()))
     # The extreme half per mille would darken everything else.
-    low, high = np.nanquantile(np.concatenate([values.ravel() for values in arrays.values()]), [0.0005, 0.9995])
+    low, high = np.nanquantile(np.concatenate([*rows.values()]), [0.0005, 0.9995])
     highest_khz = SAMPLE_RATE / 2000
-    shape: dict[str, Any] = {"nrows": len(arrays), "ncols": n, "squeeze": False, "sharex": True, "sharey": True}
-    with make_figure((1.5 + 1.12 * n, 0.9 + 2.0 * len(arrays)), **shape, **options) as (figure, grid):
-        for line, (name, values) in zip(grid, arrays.items(), strict=True):
+    shape: dict[str, Any] = {"nrows": len(rows), "ncols": n, "squeeze": False, "sharex": True, "sharey": True}
+    with make_figure((1.5 + 1.12 * n, 0.9 + 2.0 * len(rows)), **shape, **options) as (figure, grid):
+        for line, (name, values) in zip(grid, rows.items(), strict=True):
             for axes, value in zip(line, values, strict=False):
-                value = value.reshape(value.shape[:2])
                 place = {"origin": "lower", "aspect": "auto", "extent": (0, 1, 0, highest_khz)}
                 image = axes.imshow(value, cmap="magma", vmin=low, vmax=high, **place)
                 axes.set(xticks=[0, 1], yticks=np.linspace(0, highest_khz, 5))
@@ -132,27 +130,18 @@ def plot_map(points: np.ndarray, colourings: Mapping[str, pd.Series], **options:
     return figure
 
 
-def draw_pretraining(
-    pictured: Mapping[str, np.ndarray], history: pd.DataFrame | Sequence[Mapping[str, float]], folder: StrPath
-) -> list[Path]:
-    """Draws how far a pre-training has come into its run folder, and returns the paths.
+def draw_pretraining(pictured: Mapping[str, np.ndarray], history: pd.DataFrame, folder: Path) -> None:
+    """Draws how far a pre-training has come into its run folder.
 
     ``convergence.png`` and ``pictures/latest.png`` are drawn anew each time; ``pictures/step_<N>.png`` stays, after 1,
     2, 4, 8, ... calls, so that a long training leaves a handful of them.
 
     Args:
-        pictured: rows of spectrograms, as `plot_spectrograms` takes them; may be empty.
-        history: rows of history.csv so far; may be none.
+        pictured: rows of spectrograms, as `plot_spectrograms` takes them.
+        history: rows of history.csv so far, at least one.
     """
-    folder, history = Path(folder), pd.DataFrame(history)
-    step = int(history["step"].iloc[-1]) if len(history) else 0
-    drawn = []
-    if pictured:
-        is_power_of_two = len(history) & (len(history) - 1) == 0
-        for name in ("latest", f"step_{step:07d}") if is_power_of_two else ("latest",):
-            drawn.append(folder / "pictures" / f"{name}.png")
-            plot_spectrograms(pictured, path=drawn[-1], title=f"after {_with_thin_spaces(step)} steps")
-    if len(history):
-        drawn.append(folder / "convergence.png")
-        plot_convergence(history, title="Pre-training: convergence", path=drawn[-1])
-    return drawn
+    step, is_power_of_two = int(history["step"].iloc[-1]), len(history) & (len(history) - 1) == 0
+    for name in ("latest", f"step_{step:07d}") if is_power_of_two else ("latest",):
+        path = folder / "pictures" / f"{name}.png"
+        plot_spectrograms(pictured, path=path, title=f"after {_with_thin_spaces(step)} steps")
+    plot_convergence(history, title="Pre-training: convergence", path=folder / "convergence.png")
