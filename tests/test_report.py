@@ -386,8 +386,8 @@ def test_conditions_on_other_encoders_say_so(results):
         emodb(results, condition, experiment, config={"encoder_sha256": str(digit) * 64})
     emodb(results, "functionals", "table3_emodb")
     found = Results(results)
-    notes = {key: [note for note in list_notes(found, *key[:2]) if "on the encoder" in note] for key in found.configs}
-    assert {key[:2]: note for key, (note,) in ((key, note) for key, note in notes.items() if note)} == {
+    notes = {key: [note for note in list_notes(found, *key) if "on the encoder" in note] for key in found.configs}
+    assert {key: note for key, (note,) in ((key, note) for key, note in notes.items() if note)} == {
         ("table3_emodb", "head_per_second"): "on the encoder 11111111, others of this table on another one",
         ("table3_emodb", "utterance_head"): "on the encoder 22222222, others of this table on another one",
     }

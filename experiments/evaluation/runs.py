@@ -211,11 +211,6 @@ def read_predictions(results_dir: StrPath, experiment: str | None = None, condit
     return _read_all("predictions", find_runs(results_dir, experiment, condition))
 
 
-def read_configs(results_dir: StrPath) -> dict[tuple[str, str, int], dict]:
-    """Returns the settings of all complete runs: (experiment, condition, run) -> the content of config.json."""
-    return {(run.experiment, run.condition, run.run): run.read_config() for run in find_runs(results_dir)}
-
-
 def _read_all(name: str, runs: Iterable[RunFolder]) -> pd.DataFrame:
     tables = []
     for run in runs:

@@ -32,14 +32,13 @@ def make_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for condition, base in PAIRS_OVER_SEEDS:
-        by_seed, sounds = {}, set()
+        by_seed, names = {}, []
         for seed in ENCODER_SEEDS:
-            names = at_encoder_seed(condition, seed), at_encoder_seed(base, seed)
-            if (differences := results.subtract(_EXPERIMENT.name, *names)) is not None:
+            names += [at_encoder_seed(condition, seed), at_encoder_seed(base, seed)]
+            if (differences := results.subtract(_EXPERIMENT.name, *names[-2:])) is not None:
                 by_seed[seed] = differences
-                sounds |= {one.get("sounds_sha256") for name in names for one in results.settings(_EXPERIMENT.name, name)}
                 rows.append((condition, base, str(seed), *t_interval(differences, -1.0, 1.0)))
-        if len(by_seed) == len(ENCODER_SEEDS) and len(sounds - {None}) <= 1:
+        if len(by_seed) == len(ENCODER_SEEDS) and not results.are_on_other_sounds(_EXPERIMENT.name, *names):
             rows.append((condition, base, OVER_BOTH, *crossed_interval(pd.DataFrame(by_seed), -1.0, 1.0)))
     table = pd.DataFrame(rows, columns=["condition", "base", "seed", "difference", "ci_low", "ci_high", "n_speakers"])
     scores = ["difference", "ci_low", "ci_high"]

@@ -6,7 +6,6 @@ Student's t over speakers, and tells how a score, or a difference between two co
 
 import functools
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,11 +62,17 @@ class TestPart(NamedTuple):
 
 
 class Results:
-    """The complete runs under a results folder; each file is read when it is first needed. An absent folder holds none."""
+    """The complete runs under a results folder; each file is read when it is first needed. An absent folder holds none.
+
+    Attributes:
+        predictions, trials: return, for an experiment and a condition, the predictions of its runs
+            (`experiments.evaluation.runs.read_predictions`), and the trials of its searches (`read_trials`).
+    """
 
     def __init__(self, results_dir: StrPath) -> None:
         self.results_dir = Path(results_dir)
-        self._tables: dict[tuple[str, ...], pd.DataFrame] = {}
+        self.predictions = functools.cache(functools.partial(runs.read_predictions, self.results_dir))
+        self.trials = functools.cache(functools.partial(read_trials, self.results_dir))
 
     @functools.cached_property
     def metrics(self) -> pd.DataFrame:
@@ -75,16 +80,11 @@ class Results:
         return runs.read_metrics(self.results_dir)
 
     @functools.cached_property
-    def configs(self) -> dict[tuple[str, str, int], dict]:
-        """(experiment, condition, run) -> the content of config.json."""
-        return runs.read_configs(self.results_dir)
-
-    @functools.cached_property
-    def _of_condition(self) -> dict[tuple[str, str], dict[int, dict]]:
+    def configs(self) -> dict[tuple[str, str], dict[int, dict]]:
         """(experiment, condition) -> run -> the content of config.json."""
         found: dict[tuple[str, str], dict[int, dict]] = {}
-        for (experiment, condition, run), config in self.configs.items():
-            found.setdefault((experiment, condition), {})[run] = config
+        for run in runs.find_runs(self.results_dir):
+            found.setdefault((run.experiment, run.condition), {})[run.run] = run.read_config()
         return found
 
     @functools.cached_property
@@ -124,29 +124,15 @@ class Results:
             means += [row] if len(folds) > 1 else []
         return pd.concat([each.set_axis(_AVERAGES, axis=1), pd.DataFrame(means)]).reindex(columns=_SUMMARY)
 
-    def predictions(self, experiment: str, condition: str) -> pd.DataFrame:
-        """Returns the predictions of a condition's complete runs."""
-        return self._read_once(runs.read_predictions, experiment, condition)
-
-    def trials(self, experiment: str, condition: str) -> pd.DataFrame:
-        """Returns the trials of a condition's searches."""
-        return self._read_once(read_trials, experiment, condition)
-
-    def _read_once(self, read: Callable[..., pd.DataFrame], *names: str) -> pd.DataFrame:
-        key = read.__name__, *names
-        if key not in self._tables:
-            self._tables[key] = read(self.results_dir, *names)
-        return self._tables[key]
-
     def conditions(self, experiment: str) -> list[str]:
         """Returns the conditions of an experiment with complete runs, those with a record first, in their order."""
-        present = [condition for name, condition in self._of_condition if name == experiment]
+        present = [condition for name, condition in self.configs if name == experiment]
         known = RECORDS[experiment].conditions
         return [name for name in known if name in present] + [name for name in present if name not in known]
 
     def settings(self, experiment: str, condition: str) -> list[dict]:
         """Returns config.json of each run of a condition."""
-        return [*self._of_condition.get((experiment, condition), {}).values()]
+        return [*self.configs.get((experiment, condition), {}).values()]
 
     def is_synthetic(self, experiment: str, condition: str | None = None) -> bool:
         """True when any run of the condition (or of the experiment) is on synthetic speech."""
@@ -211,12 +197,12 @@ class Results:
         """Returns the runs that two conditions have both done, with the same seed; None where all runs have one test part."""
         if not any(draws_test_part_per_run(config.get("protocol")) for config in self.settings(experiment, condition)):
             return None
-        ours, others = (self._of_condition.get((experiment, name), {}) for name in (condition, base))
+        ours, others = (self.configs.get((experiment, name), {}) for name in (condition, base))
         return [run for run in ours if run in others and ours[run].get("seed") == others[run].get("seed")]
 
-    def are_on_other_sounds(self, experiment: str, condition: str, base: str) -> bool:
-        """True where the runs of two conditions name different recordings; runs of an earlier version name none."""
-        settings = [*self.settings(experiment, condition), *self.settings(experiment, base)]
+    def are_on_other_sounds(self, experiment: str, *conditions: str) -> bool:
+        """True where the runs of some conditions name different recordings; runs of an earlier version name none."""
+        settings = [config for name in conditions for config in self.settings(experiment, name)]
         return len({config["sounds_sha256"] for config in settings if "sounds_sha256" in config}) > 1
 
     def has_speakers_as_folds(self, experiment: str, condition: str) -> bool:
