@@ -3,10 +3,7 @@
 Accuracies, recalls and F-scores are fractions, as everywhere in this project; tables show them in the paper's units.
 """
 
-import math
 from dataclasses import dataclass
-
-from experiments.evaluation.conditions import EXPERIMENTS
 
 PAPER = "Pereira et al. 2018 (the paper)"
 
@@ -91,20 +88,3 @@ def paper_value(experiment: str, column: str) -> float | None:
     """Returns the paper's own number in a column of an experiment's table, or None where it gives none."""
     scores = published(experiment, PAPER, column)
     return scores[0].value if scores else None
-
-
-def marks_and_lines(experiment: str) -> tuple[dict[str, dict[str, tuple[float, float]]], dict[str, float]]:
-    """Returns what a picture of scores per speaker shows of the published ones, in percent.
-
-    Returns:
-        System -> speaker -> (accuracy, standard deviation or NaN), and name -> one accuracy for all speakers.
-    """
-    marks: dict[str, dict[str, tuple[float, float]]] = {}
-    lines: dict[str, float] = {}
-    for score in published(experiment):
-        if experiment == "table1_savee" and score.column in EXPERIMENTS[experiment].columns:
-            deviation = math.nan if score.sd is None else 100 * score.sd
-            marks.setdefault(score.system, {})[score.column] = 100 * score.value, deviation
-        elif experiment == "table3_emodb" and score.system == PAPER:
-            lines["the paper, all speakers"] = 100 * score.value
-    return marks, lines
