@@ -8,11 +8,8 @@ sound, and which hold the same sound, is for `python -m experiments.check manife
 """
 
 import argparse
-import csv
-import io
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
@@ -75,18 +72,15 @@ def to_csv(rows: Sequence[dict[str, str]], folder: Path) -> str:
     Raises:
         InputError: a path that is not UTF-8.
     """
-    known = Counter(name for row in rows for name in row)
+    import pandas as pd
+
     # A split of some recordings alone is none, which `main` says.
-    columns = [name for name in COLUMNS if known[name] == len(rows)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    columns = [name for name in COLUMNS if all(name in row for row in rows)]
     paths = [Path(row["file"]) for row in rows]
     # Of real folders: behind a link, ".." leads elsewhere.
     relative = [Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix() for path in paths]
     refuse_other_encodings(relative)
-    writer.writerows({**row, "file": path} for row, path in zip(rows, relative, strict=True))
-    return text.getvalue()
+    return pd.DataFrame(rows, columns=columns).assign(file=relative).to_csv(index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":
