@@ -6,7 +6,7 @@ import io
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
@@ -84,8 +84,14 @@ def check_npy(path: StrPath, rows: np.memmap, checksums: np.ndarray) -> None:
                     raise ValueError(f"row {number} has another checksum than when it was written")
 
 
+def write_arrays(path: StrPath, arrays: Mapping[str, Any]) -> None:
+    """Writes arrays by name into an .npz archive, whole or absent."""
+    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+
+
 def read_arrays(content: bytes) -> dict[str, np.ndarray]:
-    """Returns the arrays of an .npz archive that `numpy.savez` wrote, by name.
+    """Returns the arrays of an .npz archive that `write_arrays` wrote, by name.
 
     Raises:
         ValueError: it is damaged, or its arrays take more memory than it has bytes, being compressed or said to.

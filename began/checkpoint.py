@@ -7,9 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from began.arrays import read_arrays
+from began.arrays import read_arrays, write_arrays
 from began.errors import InputError, raise_resource_error
-from began.files import write_atomically
 
 
 def write_checkpoint(path: Path, model: keras.Model, state: dict[str, Any]) -> None:
@@ -18,8 +17,7 @@ def write_checkpoint(path: Path, model: keras.Model, state: dict[str, Any]) -> N
     The model's variables include k and the noise generator's state; the optimiser's include moments, step and rate.
     """
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in name_variables(model).items()}
-    with write_atomically(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, state=np.array(json.dumps(state)), **arrays)
+    write_arrays(path, {"state": np.array(json.dumps(state)), **arrays})
 
 
 def read_checkpoint(path: Path, model: keras.Model, content: bytes | None = None) -> dict[str, Any]:

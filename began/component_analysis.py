@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from began.arrays import write_arrays
 from began.components import N_COMPONENTS, ORIGINS, components_path
 from began.encoder import N_MEL_BANDS, load_frozen_encoder, load_initial_encoder, read_seed
 from began.errors import InputError
-from began.files import StrPath, sha256_of, write_atomically
+from began.files import StrPath, sha256_of
 from began.front_end import search_speech, stream_speech
 from began.spectrogram import stream_spectrogram
 from began.utterance_encoder import Moments, UtteranceEncoder
@@ -73,11 +73,10 @@ def write_components(
         progress: wraps the iteration over them, once for the trained encoder and once for the one with initial weights.
     """
     chosen = [paths[number] for number in np.unique(np.linspace(0, len(paths) - 1, N_RECORDINGS).astype(int))]
-    content: dict[str, Any] = {"encoder_sha256": np.array(sha256_of(encoder)), "initial_seed": np.array(read_seed(encoder))}
+    content = {"encoder_sha256": np.array(sha256_of(encoder)), "initial_seed": np.array(read_seed(encoder))}
     for origin, load in zip(ORIGINS, (load_frozen_encoder, load_initial_encoder), strict=True):
         blocks = measure_components(UtteranceEncoder.of(load(encoder), "normalized"), progress(chosen))
         content |= {f"{origin}_block{number}": block for number, block in enumerate(blocks, start=1)}
     path = components_path(encoder)
-    with write_atomically(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **content)
+    write_arrays(path, content)
     return path
