@@ -80,10 +80,10 @@ def stream_speech(path: StrPath, front_end: str = "literal", speed: float = 1.0)
 
 
 def stream_chunks(
-    path: StrPath, front_end: str = "literal", *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap", speed: float = 1.0
+    path: StrPath, front_end: str = "literal", *, hop_samples: int = CHUNK_SAMPLES, tail: str = "overlap"
 ) -> Iterator[np.ndarray]:
     """Yields the 1-s chunks of what `stream_speech` yields, block by block, as `began.chunks.cut_chunks` cuts them."""
-    return chunk_blocks(stream_speech(path, front_end, speed), hop_samples, tail)
+    return chunk_blocks(stream_speech(path, front_end), hop_samples, tail)
 
 
 def search_speech(path: StrPath, speed: float = 1.0) -> Speech | None:
