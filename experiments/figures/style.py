@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def make_figure(
         title, note: above the picture, and below it in small print.
         grid: how ``Figure.subplots`` divides it.
     """
-    with mpl.rc_context({**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **STYLE}):
+    with matplotlib.style.context(STYLE, after_reset=True):
         figure = Figure(figsize=size)
         yield figure, figure.subplots(**grid)
         if title:
