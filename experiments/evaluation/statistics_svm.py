@@ -104,7 +104,7 @@ def list_grid(families: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
 
 
 class _Fold:
-    """The machines of one fold. Kernels are computed once for all inner folds and values of C: a row has 25,600 features."""
+    """The machines of one fold. Kernels are computed once for all inner folds and values of C: a row has 19,200 features."""
 
     def __init__(self, data: Data, task: str, class_weight: str | None, split: Split) -> None:
         self.data, self.task, self.class_weight, self.split = data, task, class_weight, split
