@@ -159,9 +159,8 @@ def _calibrate(
         folds = []
         of_folds, _ = train_ensembles(jobs, condition.ensemble_size, settings.workers, "calibration")
         for fold, scores in zip(jobs, of_folds, strict=True):
-            n_utterances = len(np.unique(data.utterance[fold.test_rows]))
-            folds.append((scores.reshape(n_utterances, -1, job.n_outputs), job.targets[fold.test_rows]))
-        folds = [(scores, targets[:: scores.shape[1]]) for scores, targets in folds]  # rows of an utterance follow one another
+            n_copies = len(scores) // len(np.unique(data.utterance[fold.test_rows]))  # which follow one another
+            folds.append((scores.reshape(-1, n_copies, job.n_outputs), job.targets[fold.test_rows[::n_copies]]))
         found |= calibrate(folds, data.corpus.labels)
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
 

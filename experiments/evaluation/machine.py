@@ -58,8 +58,8 @@ def advise(devices: list[str], cores: int, n_cores: int, load: float, environmen
         advice.append(f"this process may use {cores} of {n_cores} cores: a container, a job's limits or taskset hold it back")
     if load > cores:
         advice.append(f"other programs are running: {load:.1f} processes share {cores} cores")
-    limits = [f"{name}={environment[name]}" for name in THREADS if environment.get(name, "0") not in ("", "0")]
-    if limits := [limit for limit in limits if limit.split("=")[1].isdecimal() and int(limit.split("=")[1]) < cores]:
+    given = {name: environment.get(name, "") for name in THREADS}
+    if limits := [f"{name}={value}" for name, value in given.items() if value.isdecimal() and 0 < int(value) < cores]:
         advice.append(f"{', '.join(limits)} leaves cores idle: unset it")
     if environment.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         advice.append("TF_ENABLE_ONEDNN_OPTS=0 turns off TensorFlow's fast kernels: unset it")

@@ -58,16 +58,16 @@ def make_table(results: Results) -> pd.DataFrame:
 
 def to_markdown(results: Results, table: pd.DataFrame) -> str:
     """Returns the table as Markdown: one row per alteration, two columns per method."""
-    found = table.set_index(["alteration", "method"])
-    measured = [method for method in ROBUST_METHODS if method in set(table["method"])]
-    methods = [method for method in measured if not on_altered(method, UNALTERED).adapted_to]
+    accuracies, changed = (table.pivot(index="alteration", columns="method", values=name) for name in ("accuracy", "changed"))
+    methods, adapted = [], []
+    for method in [name for name in ROBUST_METHODS if name in accuracies]:
+        (adapted if on_altered(method, UNALTERED).adapted_to else methods).append(method)
     rows = []
-    for alteration in [name for name in ALTERATIONS if name in set(table["alteration"])]:
+    for alteration in [name for name in ALTERATIONS if name in accuracies.index]:
         cells = [ALTERATIONS[alteration].title]
         for method in methods:
-            row = found.loc[(alteration, method)] if (alteration, method) in found.index else None
-            values = ["", ""] if row is None else [row["accuracy"], row["changed"] if alteration != UNALTERED else float("nan")]
-            cells += [value if isinstance(value, str) else md.number(value) for value in values]
+            share = "" if alteration == UNALTERED else md.number(changed.at[alteration, method])
+            cells += [md.number(accuracies.at[alteration, method]), share]
         rows.append(cells)
     heads = ["", *(head for method in methods for head in (f"`{method}`", "changed"))]
     footnotes = md.Footnotes()
@@ -76,19 +76,14 @@ def to_markdown(results: Results, table: pd.DataFrame) -> str:
         heads[1 + 2 * methods.index(method)] += footnotes.marks(join_notes(results, ROBUSTNESS.name, names))
     lines = [f"# {ROBUSTNESS.title} (%)", "", md.MADE, "", _ABOUT, "", md.markdown_table(heads, rows), ""]
     lines += footnotes.lines()
-    if len(measured) > len(methods):
-        lines += ["", "## Adapted, without labels", "", _ABOUT_ADAPTED, "", _compare_adapted(found, measured), ""]
+    if adapted:
+        lines += ["", "## Adapted, without labels", "", _ABOUT_ADAPTED, "", _compare_adapted(accuracies, adapted), ""]
     return "\n".join(lines)
 
 
-def _compare_adapted(found: pd.DataFrame, measured: Sequence[str]) -> str:
+def _compare_adapted(accuracies: pd.DataFrame, adapted: Sequence[str]) -> str:
     """Returns the accuracies of one head, adapted to more and more recordings; one row per alteration."""
-    adapted = [method for method in measured if on_altered(method, UNALTERED).adapted_to]
     numbers = [on_altered(method, UNALTERED).adapted_to for method in adapted]
-    accuracies = (
-        found["accuracy"].unstack("method").reindex(columns=["utterance_head", *adapted]).dropna(subset=adapted, how="all")
-    )
-    rows = [
-        [ALTERATIONS[name].title, *map(md.number, accuracies.loc[name])] for name in ALTERATIONS if name in accuracies.index
-    ]
+    shown = accuracies.reindex(columns=["utterance_head", *adapted]).dropna(subset=adapted, how="all")
+    rows = [[ALTERATIONS[name].title, *map(md.number, shown.loc[name])] for name in ALTERATIONS if name in shown.index]
     return md.markdown_table(["", "`utterance_head`", *(f"adapted to {number}" for number in numbers)], rows)
