@@ -104,6 +104,17 @@ def test_benchmark_of_a_long_file_in_miniature():
     assert speed["ours"] > 0 and memory["ours"] > 0
 
 
+def test_benchmark_of_growth_in_miniature():
+    from experiments.benchmarks.growth import benchmark
+
+    rows = benchmark(n_many=8, n_few=4)
+    assert [row["name"] for row in rows] == [
+        "training a head, 8 utterances vs 4",
+        "training a head, 8 utterances vs 4, peak memory",
+    ]
+    assert all(row["ours"] > 0 and row["alternative"] > 0 for row in rows)
+
+
 def test_benchmark_of_predicting_in_miniature(one_round):
     pytest.importorskip("onnxruntime")
     from experiments.benchmarks.predicting import benchmark
