@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from began.errors import InputError
 from began.flac import complete_flac
 from began.mpeg import complete_mpeg, measure_mpeg_frame, skip_id3
-from began.riff import LAYOUTS, MAX_HEADER_BYTES, complete_chunks, is_complete
+from began.riff import LAYOUTS, MAX_HEADER_BYTES, complete_chunks, is_complete, name_unread_codec
 from began.sound_errors import AGAIN, SPLIT, UNDAMAGED, truncated
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ LEAD_SECONDS = 60
 
 CHECKED = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "NIST")
 """libsndfile's names of the containers that tell how much they should hold: of others, such as VOC, half passes as whole."""
+
+
+_OGG_CODECS = {b"\x7fFLAC": "FLAC", b"Speex   ": "Speex", b"\x80theora": "Theora"}
+"""How the first packet of an Ogg stream begins that libsndfile does not read -> what its users call it."""
 
 
 def open_sound(path: Path) -> soundfile.SoundFile:
@@ -100,6 +104,23 @@ def has_header(beginning: bytes) -> bool:
     return is_mp3 or beginning.startswith((*LAYOUTS, b"OggS", b".snd", b"fLaC", b"NIST", b"ID3"))
 
 
+def find_unread_codec(path: Path) -> str:
+    """Returns what users call the codec of a file that libsndfile refuses, if it is one that libsndfile lacks, or "".
+
+    The header tells: the message of libsndfile is often the one for a damaged file.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        magic = content[:4]
+        if magic in LAYOUTS:
+            return name_unread_codec(content, LAYOUTS[magic])
+        if magic == b"OggS" and len(content) > 26:
+            packet = content[27 + content[26] :][:8]
+            return next((name for beginning, name in _OGG_CODECS.items() if packet.startswith(beginning)), "")
+        if magic == b".snd":
+            return "G.722" if content[12:16] == b"\0\0\0\x18" else ""
+        return "Shorten" if magic == b"NIST" and _is_shortened(content) else ""
+
+
 def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
     """Returns a header with the length that the file's own lacks, and where the rest of the file starts; or nothing."""
     magic, behind_tags = content[:4], skip_id3(content, 0)
@@ -121,8 +142,15 @@ def _complete_header(path: Path, content: mmap.mmap) -> tuple[bytes, int]:
     return b"", 0
 
 
+def _is_shortened(content: mmap.mmap) -> bool:
+    """Tells whether a NIST SPHERE file is compressed, as many corpora are published."""
+    return re.search(rb"sample_coding -s\d+ \S*shorten", content[:4096]) is not None
+
+
 def _check_sphere(path: Path, content: mmap.mmap) -> None:
-    """Compares a NIST SPHERE file with the samples that the text of its header counts."""
+    """Compares a NIST SPHERE file with the samples that the text of its header counts, unless it is compressed."""
+    if _is_shortened(content):
+        return
     start = int(text[0]) if (text := re.findall(rb"^NIST_1A\s+(\d{1,7})\s", content[:32])) else 0
     named = {name: int(value) for name, value in re.findall(rb"(\w+) -i (\d{1,18})\s", content[:start])}
     declared = named.get(b"sample_count", 0) * named.get(b"channel_count", 1) * named.get(b"sample_n_bytes", 1)

@@ -21,6 +21,20 @@ MAX_HEADER_BYTES = 1 << 24
 _PCM, _FLOAT, _EXTENSIBLE, _MPEG = 1, 3, 0xFFFE, (0x50, 0x55)
 """Format tags of WAV: "extensible" says that another one follows, MPEG is layers I and II, and layer III."""
 
+_READ_TAGS = (0, _PCM, 2, _FLOAT, 6, 7, 0x11, 0x31, 0x38, 0x40, 0x55)
+"""Format tags of codecs that are read, or of none."""
+
+_TAG_NAMES = {0x20: "Yamaha ADPCM", 0x42: "G.723.1", 0x45: "G.726", 0x50: "MP2", 0x64: "G.726", 0x65: "G.722"}
+_TAG_NAMES |= {0xFF: "AAC", 0x160: "WMA", 0x161: "WMA", 0x162: "WMA", 0x28F: "G.722", 0x1600: "AAC", 0x1602: "AAC"}
+_TAG_NAMES |= {0x2000: "AC-3", 0x2001: "DTS", 0x5346: "Flash ADPCM", 0x566F: "Vorbis", 0xA109: "Speex", 0xF1AC: "FLAC"}
+"""Format tags of others -> what their users call them."""
+
+_READ_CODECS = {
+    b"caff": b"lpcm alaw ulaw".split(),
+    b"FORM": b"none sowt twos raw in24 42n1 42ni in32 23ni fl32 fl64 alaw ulaw dwvw gsm ima4".split(),
+}
+"""Codes of codecs, in lower case, that libsndfile reads in CAF and AIFF."""
+
 MAX_TAIL_BYTES = 1 << 20
 """How far from the end of a file chunks are looked for behind sound of unknown length."""
 
@@ -107,6 +121,39 @@ def complete_chunks(path: Path, content: mmap.mmap, layout: _Layout) -> tuple[by
         write(16, 8, len(content))
     write(size_at, layout.size, size + overhead * layout.counts_itself)
     return bytes(head), start
+
+
+def name_unread_codec(content: mmap.mmap, layout: _Layout) -> str:
+    """Returns what users call the codec of a sound, if its header names one that libsndfile does not read, or ""."""
+    magic = content[:4]
+    start = _find_chunk(content, layout, {b"caff": b"desc", b"FORM": b"COMM"}.get(magic, b"fmt "))
+    if not start:
+        return ""
+    if magic in _READ_CODECS:
+        code = content[start + 8 : start + 12] if magic == b"caff" else content[start + 18 : start + 22]
+        is_read = code.lower().strip() in _READ_CODECS[magic] or content[8:12] == b"AIFF"  # which has no other than PCM
+        is_read |= code == b"alac" and any(content[start + 12 : start + 16])  # the depth of its samples; FFmpeg leaves it 0
+        return "" if is_read or not re.fullmatch(rb"[ -~]{4}", code) else code.decode().strip(" .").upper()
+    form = content[start : start + 26]
+    tag, channels, rate, bits, extended = (
+        int.from_bytes(form[at : at + size], layout.order) for at, size in ((0, 2), (2, 2), (4, 4), (14, 2), (24, 2))
+    )
+    tag = extended if tag == _EXTENSIBLE else tag
+    if not channels or not 0 < rate <= 1_000_000:  # of a damaged header, no codec is told
+        return ""
+    if tag in (_PCM, _FLOAT):
+        return {(_PCM, 64): "PCM of 64 bits", (_FLOAT, 16): "float of 16 bits"}.get((tag, bits), "")
+    return "" if tag in _READ_TAGS else _TAG_NAMES.get(tag, f"0x{tag:04x}")
+
+
+def _find_chunk(content: mmap.mmap, layout: _Layout, name: bytes) -> int:
+    """Returns where the content of the first chunk of a name starts, or 0 where there is none."""
+    at, overhead = layout.first, layout.identifier + layout.size
+    while (size := _chunk_size(content, at, layout)) is not None:
+        if content[at : at + 4] == name:
+            return at + overhead
+        at += overhead + max(size, 0) + -size % layout.align
+    return 0
 
 
 def _is_padded(path: Path, form: bytes, layout: _Layout) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from began.containers import MAX_RATE_HZ, MIN_RATE_HZ, UNKNOWN, has_header, open_sound
+from began.containers import MAX_RATE_HZ, MIN_RATE_HZ, UNKNOWN, find_unread_codec, has_header, open_sound
 from began.errors import InputError, counted, raise_resource_error
 from began.files import StrPath, describe_no_file, is_file
 from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
@@ -114,6 +114,10 @@ def open_audio(path: StrPath) -> Iterator[SoundFile]:
             chosen: SoundFile = file if end_seconds is None else _Part(file, named, start_seconds, end_seconds)
             yield _Channel(chosen, whole, channel) if channel else chosen
     except soundfile.LibsndfileError as error:
+        if codec := find_unread_codec(path):
+            found = f"a sound in the codec {codec}, which is not read in such a file"
+            expected = "one that is (PCM in WAV, Vorbis or Opus in Ogg, FLAC, MP3, …)"
+            raise InputError.about(path, found, expected, say_how_to_convert(path)) from error
         found = f"a file that cannot be decoded ({error.error_string.rstrip('.')})"
         action = f"{AGAIN}; another format can be converted" if error.code == _UNRECOGNISED else AGAIN
         raise InputError.about(path, found, UNDAMAGED, action) from error

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from began import audio
 from began.audio import hash_sound, load_recording, measure_seconds, read_audio, stream_audio
 from began.chunks import CHUNK_SAMPLES, TAILS, chunk_blocks, cut_chunks
+from began.containers import find_unread_codec
 from began.errors import InputError
 from began.front_end import stream_chunks
 from began.media_fragments import name_part
@@ -531,6 +532,81 @@ def test_sphere_cut_short_and_containers_that_cannot_tell(tmp_path):
         soundfile.write(path, SOUND, 16_000, format=container)
         with pytest.raises(InputError, match=f"a {container} file, which does not tell whether all of it is there"):
             read_audio(path)
+
+
+def first_page(packet: bytes) -> bytes:
+    """Returns an Ogg stream of a single page."""
+    return b"OggS\0\6" + bytes(20) + bytes([1, len(packet)]) + packet
+
+
+SPHERE = b"NIST_1A\n   1024\nsample_count -i 48000\nsample_n_bytes -i 2\nsample_coding -s%d %b\nend_head\n"
+SHORTEN = b"pcm,embedded-shorten-v2.00"
+UNREAD_CODECS = {
+    "AAC": ("wav", lambda sound: wave_file(0xFF, 16, 2)),
+    "WMA": ("wav", lambda sound: wave_file(0xFFFE, 16, 2, 1, struct.pack("<HHIH", 22, 16, 0, 0x161) + bytes(14))),
+    "MP2": ("wav", lambda sound: wave_file(0x50, 0, 1)),
+    "0x0270": ("wav", lambda sound: wave_file(0x270, 0, 1)),
+    "PCM of 64 bits": ("wav", lambda sound: wave_file(1, 64, 8)),
+    "float of 16 bits": ("wav", lambda sound: wave_file(3, 16, 2)),
+    "Speex": ("ogg", lambda sound: first_page(b"Speex   1.2.1".ljust(80, b"\0"))),
+    "FLAC": ("oga", lambda sound: first_page(b"\x7fFLAC\1\0\0\1fLaC\0\0\0\x22" + bytes(34))),
+    "Theora": ("ogg", lambda sound: first_page(b"\x80theora\3\2\1" + bytes(32))),
+    "ALAC": ("caf", lambda sound: edited(sound, {28: b"alac" + bytes(4)})),
+    "IMA4": ("caf", lambda sound: sound.replace(b"lpcm", b"ima4", 1)),
+    "MAC6": ("aifc", lambda sound: sound.replace(b"ulaw", b"MAC6", 1)),
+    "Yamaha ADPCM": ("w64", lambda sound: sound[:64] + b"\x20\0" + sound[66:]),
+    "DTS": ("rf64", lambda sound: sound.replace(b"\1\0\0\0\0\0\x10\0", b"\1\x20\0\0\0\0\x10\0", 1)),
+    "G.722": ("au", lambda sound: edited(sound, {15: b"\x18"})),
+    "Shorten": ("sph", lambda sound: (SPHERE % (len(SHORTEN), SHORTEN)).ljust(1024) + b"ajkg" + bytes(9_000)),
+}
+
+
+@pytest.mark.parametrize("codec", UNREAD_CODECS)
+def test_a_codec_that_libsndfile_lacks_is_no_damage(tmp_path, codec):
+    suffix, change = UNREAD_CODECS[codec]
+    path = tmp_path / f"a.{suffix}"
+    options = {"aifc": {"format": "AIFF", "subtype": "ULAW"}, "sph": {"format": "NIST"}, "oga": {"format": "OGG"}}
+    soundfile.write(path, SOUND, 16_000, **options.get(suffix, {}))
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(InputError, match=rf"a\.{suffix}: found a sound in the codec {codec}, which is not read") as raised:
+        read_audio(path)
+    target = "a-converted.wav" if suffix == "wav" else "a.wav"
+    assert str(raised.value).endswith(f". Convert it, for example: ffmpeg -i a.{suffix} {target}.")
+    if suffix in ("wav", "ogg", "oga"):
+        path.write_bytes(path.read_bytes()[:-3])
+        with pytest.raises(InputError, match=r"found a truncated file: .* again"):
+            read_audio(path)
+
+
+@pytest.mark.parametrize("container", ["WAV", "WAVEX", "RF64", "W64", "CAF", "AIFF", "AU", "NIST", "OGG"])
+def test_no_codec_of_libsndfile_counts_as_unread(tmp_path, container):
+    for subtype in soundfile.available_subtypes(container):
+        for endian in ("FILE", "LITTLE", "BIG"):
+            # These two it does not write.
+            if soundfile.check_format(container, subtype, endian) and not subtype.startswith(("MPEG", "DWVW")):
+                soundfile.write(tmp_path / "a", sine(440, 0.5, 8_000), 8_000, subtype, endian, container)
+                assert find_unread_codec(tmp_path / "a") == "", (subtype, endian)
+
+
+DAMAGED_HEADERS = {
+    "no format": ("wav", {20: bytes(16)}),
+    "no codec": ("wav", {20: bytes(2)}),
+    "no channels": ("wav", {20: b"\xff\0\0\0"}),
+    "a rate of gigahertz": ("wav", {20: b"\xff\0\1\0\xff\xff\xff\xff"}),
+    "no bits": ("wav", {34: bytes(2)}),
+    "codec not in letters": ("caf", {28: b"\xff\0\1\2"}),
+    "no name of a codec": ("ogg", {28: bytes(7)}),
+    "no encoding": ("au", {12: bytes(4)}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_HEADERS)
+def test_a_damaged_header_is_not_taken_for_a_codec(tmp_path, damage):
+    suffix, edits = DAMAGED_HEADERS[damage]
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(edited(write_sound(path), edits))
+    with pytest.raises(InputError, match=r"found a file that cannot be decoded .* Copy, download or export it again"):
+        read_audio(path)
 
 
 def test_one_flac_file_holds_one_sound(tmp_path):
