@@ -63,6 +63,9 @@ class _Part:
         self.samplerate, self.channels, self.subtype = file.samplerate, file.channels, file.subtype
         self._file, self._name, self._first = file, name, round(start_seconds * file.samplerate)
         self.frames = round(end_seconds * file.samplerate) - self._first
+        if self.frames < 1:
+            found = f"a part that ends {'where' if self.frames == 0 else 'before'} it starts, at {file.samplerate} Hz"
+            raise InputError.about(self._name, found, "at least one sample", "correct the part's start and end")
         if not 0 <= self._first < self._first + self.frames <= file.frames:
             raise self._behind_end(f"a file of {file.frames / file.samplerate:g} s")
         self.seek(0)

@@ -122,6 +122,14 @@ def test_what_is_no_part_of_a_file(part, tmp_path):
         read_audio(f"{tmp_path / 'a.wav'}#t={part}")
 
 
+@pytest.mark.parametrize(("part", "ends"), [("1,1", "where"), ("1,1.00001", "where"), ("1.5,1", "before"), ("3,3", "where")])
+def test_a_part_without_samples_is_not_called_one_that_the_file_lacks(part, ends, tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine(440, 2.0, 8_000), 8_000)
+    said = rf"a\.wav#t={part}: found a part that ends {ends} it starts, at 8000 Hz; expected at least one sample\. Correct"
+    with pytest.raises(InputError, match=said):
+        read_audio(f"{tmp_path / 'a.wav'}#t={part}")
+
+
 def test_a_part_behind_the_end_of_a_file_of_unknown_length(tmp_path):
     path = tmp_path / "a.flac"
     soundfile.write(path, sine(440, 2.0, 8_000), 8_000)

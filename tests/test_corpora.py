@@ -878,6 +878,13 @@ def test_onset_and_duration_mark_a_part_and_an_actor_beside_a_speaker_is_not_use
     assert list(corpus.utterances["utterance"]) == ["a.wav#t=0.5,1.5"]
 
 
+def test_a_part_without_samples_is_refused_with_its_line(recordings, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)
+    with pytest.raises(InputError, match=r"line 3: .*a\.wav#t=1\.5,1\.50001: found a part that ends where it starts") as raised:
+        recordings("file,label,start,end\na.wav,x,0.5,0.5009\na.wav,y,1.5,1.50001\n")
+    assert "line 2" not in str(raised.value)
+
+
 @pytest.mark.parametrize("pair", [("begin", "end"), ("start", "stop"), ("Onset", "Offset"), ("Start Time", "end_time")])
 def test_other_names_of_start_and_end(recordings, tmp_path, pair):
     soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 16_000), 16_000)

@@ -315,7 +315,11 @@ def _find_part(path: str, cells: Mapping[str, str]) -> tuple[float, float] | Non
         action = "write decimals with a point" if "," in start + end else "correct them, in seconds"
         raise InputError.about(path, found, f"a part of its {seconds:g} s", action)
     last = min(last, seconds)
-    return (first, last) if first > ROUNDING_SECONDS or last < seconds - ROUNDING_SECONDS else None
+    if first <= ROUNDING_SECONDS and last >= seconds - ROUNDING_SECONDS:
+        return None
+    if last - first < ROUNDING_SECONDS:
+        measure_seconds(name_part(path, first, last))  # which refuses a part without samples
+    return first, last
 
 
 def _name_length(columns: Collection[str]) -> str:
