@@ -19,6 +19,13 @@ from began.sound_errors import AGAIN, UNDAMAGED
 _UNRECOGNISED = 1
 """libsndfile's error for a format that it does not know."""
 
+_STAND_INS = {
+    b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer in place of the file", "fetch the file: git lfs pull"),
+    b"/annex/objects/": ("a git-annex pointer in place of the file", "fetch the file: git annex get"),
+    **dict.fromkeys((b"<!doctype", b"<html", b"<?xml"), ("a web page", "download the file itself, not the page about it")),
+}
+"""How text begins, in lower case, that is saved under the name of a sound -> what it is, and what to do."""
+
 BLOCK_SECONDS, BLOCK_VALUES = 60, 5_760_000
 """How much of a file is in memory at a time: at most a minute, and as many values as one of stereo at 48 kHz has."""
 
@@ -104,6 +111,10 @@ def open_audio(path: StrPath) -> Iterator[SoundFile]:
             raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)
         with open(path, "rb") as beginning:
             container = find_container(path, head := beginning.read(HEAD_BYTES))
+        text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        for words, (found, action) in _STAND_INS.items():
+            if text.startswith(words):
+                raise InputError.about(path, found, UNDAMAGED, action)
         if path.suffix.lower() == ".raw" and not container and not has_header(head):
             action = say_how_to_convert(path, "-f s16le -ar 16000 -ac 1 ")  # which only its maker knows
             raise InputError.about(path, "samples without a header, which no reader understands", UNDAMAGED, action)

@@ -289,6 +289,25 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
         assert name in str(error.value)
 
 
+STAND_INS = {
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 96044\n": ("a Git LFS pointer", "git lfs pull"),
+    b"/annex/objects/MD5E-s96044--4d7a.wav\n": ("a git-annex pointer", "git annex get"),
+    b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><body>Sign in</body></html>": ("a web page", "Download the file itself"),
+    b"<html><body>404</body></html>": ("a web page", "Download the file itself"),
+    b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>": ("a web page", "Download the file itself"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".raw", ".m4a"])
+@pytest.mark.parametrize("content", STAND_INS)
+def test_text_in_the_place_of_a_sound_is_named(tmp_path, content, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    found, action = STAND_INS[content]
+    with pytest.raises(InputError, match=f"found {found}.*; expected an undamaged sound file .*{action}"):
+        read_audio(path)
+
+
 @pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.au", "a.caf", "a.w64", "a.rf64", "a.ogg", "a.opus", "a.mp3"])
 def test_samples_far_beyond_full_scale_are_found_in_every_format_that_can_hold_them(name, tmp_path):
     """Lossy formats keep them, too; and every command asks `try_each` before long work, which also looks quickly."""
