@@ -143,7 +143,8 @@ def _read_mono(path: Path, file: SoundFile, on_block: Callable[[int, np.ndarray]
         if on_block is not None:
             on_block(file.samplerate, block)
         if file.subtype in UNBOUNDED:
-            _check_samples(name, block)
+            is_beyond = file.subtype == "DOUBLE" and not np.isfinite(block).all()
+            _check_samples(name, _read_double(file, n_read, len(block)) if is_beyond else block)
         if n_read == 0 and file.channels > 1:
             channel = _find_channel(path, file, block)
         n_read += len(block)
@@ -169,6 +170,12 @@ def _resample_blocks(blocks: Iterable[np.ndarray], sample_rate: int, n_frames: i
             yield resampled
     if n_frames >= UNKNOWN and len(resampled := resample(np.zeros(0, np.float32), True)):
         yield resampled
+
+
+def _read_double(file: SoundFile, start: int, n_samples: int) -> np.ndarray:
+    """Returns samples as a file of float64 has them: some that are finite there are infinite in float32."""
+    file.seek(start)
+    return file.read(n_samples, dtype="float64", always_2d=True)
 
 
 def _check_samples(name: str, block: np.ndarray) -> None:

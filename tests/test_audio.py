@@ -18,7 +18,7 @@ from began.chunks import CHUNK_SAMPLES, TAILS, chunk_blocks, cut_chunks
 from began.containers import find_unread_codec
 from began.errors import InputError
 from began.front_end import stream_chunks
-from began.media_fragments import name_part
+from began.media_fragments import name_channel, name_part
 from began.mpeg import measure_mpeg_frame
 from experiments.corpora.folders import probe, try_each
 
@@ -319,6 +319,18 @@ def test_samples_far_beyond_full_scale_are_found_in_every_format_that_can_hold_t
         assert re.search(r"found samples up to \d{3}.*; expected samples from -1 to 1\.", problem)
     soundfile.write(tmp_path / name, noise, 16_000, **options)
     assert try_each([str(tmp_path / name)], probe)[1] == []
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".au", ".caf", ".w64"])
+@pytest.mark.parametrize("value", [1e200, -1e39, np.inf, np.nan])
+def test_samples_beyond_what_float32_holds_are_not_called_infinite(tmp_path, value, suffix):
+    path, samples = tmp_path / f"a{suffix}", np.full((32_000, 2), 0.1)
+    samples[20_000, 1] = value
+    soundfile.write(path, samples, 16_000, subtype="DOUBLE")
+    found = rf"samples up to {abs(value):g}; .* Divide integers" if np.isfinite(value) else "samples that are not finite"
+    for name in (path, name_part(path, 1, 2), name_channel(path, "right")):
+        with pytest.raises(InputError, match=found.replace("+", r"\+")):
+            read_audio(name)
 
 
 def test_librispeech_file(shared_data):
