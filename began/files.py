@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +138,54 @@ def describe_no_file(path: Path) -> str:
     except OSError as error:
         raise_resource_error(error)
         return f"a path that cannot be looked at ({error.strerror})"
+
+
+def say_why_not_there(name: StrPath, folder: StrPath = "") -> str:
+    """Returns what to do about a name under which nothing is there, or "" where the name does not tell.
+
+    Args:
+        name: as the user has written it.
+        folder: that it is relative to.
+    """
+    name, folder = os.fspath(name), Path(folder)
+    if is_there(folder / name):
+        return ""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
+        return "URLs are not read: give the path of a file on this machine"
+    if name.startswith("~"):
+        return "~ is not read: write the path in full"
+    if is_there(folder / (slashes := name.replace("\\", "/"))):
+        return f"write / between folders, not \\: {printable(slashes)}"
+    for form in ("NFC", "NFD"):
+        if is_there(folder / unicodedata.normalize(form, name)):
+            return f"a file of that name is there, its letters composed in another way ({form}): write its name so"
+    if spelled := _find_spelling(folder / name):
+        spelled = spelled.relative_to(folder) if spelled.is_relative_to(folder) else spelled
+        return f"upper and lower case count: write {printable(spelled)}"
+    return ""
+
+
+def _find_spelling(path: Path) -> Path | None:
+    """Returns the path of what is there under a name that differs in upper and lower case only, or None."""
+    if is_there(path):
+        return path
+    if path.parent == path or (parent := _find_spelling(path.parent)) is None:
+        return None
+    spelled = parent / _list_spellings(parent).get(_fold(path.name), path.name)
+    return spelled if is_there(spelled) else None
+
+
+@functools.lru_cache(maxsize=16)
+def _list_spellings(folder: Path) -> dict[str, str]:
+    """Returns the names in a folder by what those that look alike have in common; read once for many that are missing."""
+    try:
+        return {_fold(path.name): path.name for path in sorted(folder.iterdir())}
+    except OSError:
+        return {}
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
 
 
 def sha256_of(path: StrPath) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from began.errors import InputError, counted, printable, shorten
-from began.files import StrPath, describe_no_file, is_folder, is_there
+from began.files import StrPath, describe_no_file, is_folder, is_there, say_why_not_there
 
 AUDIO_SUFFIXES = tuple(".wav .wave .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .caf .w64 .rf64 .sph .nist".split())
 """File name endings under which folders are searched for sound."""
@@ -75,7 +75,7 @@ def find_sounds(sounds: Sequence[Path]) -> list[Path]:
             problems.append(f"{printable(sound)}: a folder without sound files ({', '.join(SUFFIXES)})")
         elif inside and not is_there(sound):
             found_there = describe_no_file(sound).replace("no such file", "no such file or folder")
-            problems.append(f"{printable(sound)}: {found_there}")
+            problems.append("; ".join(filter(None, [f"{printable(sound)}: {found_there}", say_why_not_there(sound)])))
         found += inside
     if problems:
         raise InputError.listing("recordings that cannot be found", problems)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from began.errors import ARCHIVE_ERRORS, InputError, printable, raise_resource_error
-from began.files import StrPath, describe_no_file, is_file
+from began.files import StrPath, describe_no_file, is_file, say_why_not_there
 
 WEIGHTS = "model.weights.h5"
 """The member of a .keras file that holds the weights; all others are JSON, and small."""
@@ -92,7 +92,7 @@ def read_attached_json(keras_file: StrPath, name: str, default: dict[str, Any] |
     path = Path(keras_file)
     expected = f"a .keras file of this project, with {name}.json inside"
     if not is_file(path):
-        raise InputError.about(path, describe_no_file(path), expected, "check the path")
+        raise InputError.about(path, describe_no_file(path), expected, say_why_not_there(path) or "check the path")
     try:
         with open_keras_file(path) as archive:
             content = json.loads(archive.read(f"{name}.json"))

@@ -11,7 +11,7 @@ import numpy as np
 
 from began.containers import MAX_RATE_HZ, MIN_RATE_HZ, UNKNOWN, find_unread_codec, has_header, open_sound
 from began.errors import InputError, counted, raise_resource_error
-from began.files import StrPath, describe_no_file, is_file
+from began.files import StrPath, describe_no_file, is_file, say_why_not_there
 from began.media import HEAD_BYTES, MediaFile, find_container, find_unread_container, say_how_to_convert
 from began.media_fragments import CHANNELS, describe_path, split_channel, split_part
 from began.sound_errors import AGAIN, UNDAMAGED
@@ -105,7 +105,8 @@ def open_audio(path: StrPath) -> Iterator[SoundFile]:
     named, (whole, channel) = describe_path(path), split_channel(path)
     path, start_seconds, end_seconds = split_part(whole)
     if not is_file(path):
-        raise InputError.about(path, describe_no_file(path), "a sound file", "check the path")
+        action = say_why_not_there(path) or "check the path"
+        raise InputError.about(path, describe_no_file(path), "a sound file", action)
     try:
         if path.stat().st_size == 0:
             raise InputError.about(path, "an empty file (0 bytes)", UNDAMAGED, AGAIN)

@@ -17,10 +17,11 @@ from began.audio import hash_sound, load_recording, measure_seconds, read_audio,
 from began.chunks import CHUNK_SAMPLES, TAILS, chunk_blocks, cut_chunks
 from began.containers import find_unread_codec
 from began.errors import InputError
+from began.find_sounds import find_sounds
 from began.front_end import stream_chunks
 from began.media_fragments import name_channel, name_part
 from began.mpeg import measure_mpeg_frame
-from experiments.corpora.folders import probe, try_each
+from experiments.corpora.folders import probe, read_table, try_each
 
 
 def sine(frequency_hz: float, seconds: float, rate_hz: int) -> np.ndarray:
@@ -287,6 +288,34 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
         with pytest.raises(InputError, match=words) as error:
             read_audio(tmp_path / name)
         assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("Sounds/A.WAV", "upper and lower case count: write {folder}/sounds/a\\.wav"),
+        ("sounds\\a.wav", r"write / between folders, not \\: {folder}/sounds/a\.wav"),
+        (
+            "sounds/cafe\u0301.wav",
+            r"a file of that name is there, its letters composed in another way \(NFC\): write its name so",
+        ),
+        ("~/a.wav", "~ is not read: write the path in full"),
+        ("file:///tmp/a.wav", "URLs are not read: give the path of a file on this machine"),
+        ("sounds/b.wav", ""),
+    ],
+)
+def test_names_that_are_not_there_get_a_hint_everywhere(tmp_path, name, action):
+    (tmp_path / "sounds").mkdir()
+    for there in ("a.wav", "caf\u00e9.wav"):
+        soundfile.write(tmp_path / "sounds" / there, sine(440, 1.0, 8_000), 8_000)
+    path = Path(name) if ":" in name or "~" in name else tmp_path / name
+    action = action.format(folder=re.escape(str(tmp_path)))
+    with pytest.raises(InputError, match=f"no such file or folder{'; ' * bool(action)}{action}$"):
+        find_sounds([path])
+    action = action or "check the path"
+    for read in (read_audio, read_table):
+        with pytest.raises(InputError, match=rf"found no such file; expected .*\. (?i:{action})\.$"):
+            read(path)
 
 
 STAND_INS = {

@@ -911,6 +911,24 @@ def test_letters_composed_in_another_way_are_told(recordings, tmp_path):
         recordings("file,label\ncaf\u00e9.wav,x\n")
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("a.WAV", r"/a\.WAV: no such file; upper and lower case count: write a\.wav$"),
+        ("Sub/C.Flac", r"/Sub/C\.Flac: no such file; upper and lower case count: write sub/c\.flac$"),
+        ("{folder}/A.wav", r"/A\.wav: no such file; upper and lower case count: write a\.wav$"),
+        ("file://{folder}/a.wav", "line 2: file:///.*a\\.wav: no such file; URLs are not read: give the path of a file"),
+        ("https://x.org/a.wav", r"line 2: https://x\.org/a\.wav: no such file; URLs are not read: give the path of a file"),
+        ("~/a.wav", r"line 2: ~/a\.wav: no such file; ~ is not read: write the path in full$"),
+        ("b/a.wav", r"/b/a\.wav: no such file$"),
+        ("sub", r"/sub: a folder$"),
+    ],
+)
+def test_names_of_files_that_are_not_there_get_the_right_hint(recordings, tmp_path, cell, said):
+    with pytest.raises(InputError, match=said):
+        recordings(f"file,label\n{cell.format(folder=tmp_path)},x\n")
+
+
 def test_paths_of_windows_get_the_right_hint(recordings):
     with pytest.raises(InputError, match=r"no such file; write / between folders, not \\: sub/c\.flac"):
         recordings("file,label\nsub\\c.flac,x\n")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from began.audio import UNBOUNDED, hash_sound, is_silent
 from began.containers import UNKNOWN
 from began.errors import InputError, counted, printable, raise_resource_error, shorten
-from began.files import StrPath, describe_no_file, is_file
+from began.files import StrPath, describe_no_file, is_file, say_why_not_there
 from began.find_sounds import walk_files
 from began.sound_file import open_audio, read_blocks
 from experiments.corpora.record import Corpus
@@ -146,7 +146,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
 
     try:
         if not is_file(path):
-            raise refuse(describe_no_file(path), "check the path")
+            raise refuse(describe_no_file(path), say_why_not_there(path) or "check the path")
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", "save it as UTF-8 CSV") from error

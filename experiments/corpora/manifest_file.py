@@ -12,7 +12,7 @@ from typing import Any
 
 from began.audio import measure_seconds
 from began.errors import InputError, counted, name_cause, printable, raise_resource_error, shorten
-from began.files import StrPath, describe_no_file, is_file, is_folder
+from began.files import StrPath, describe_no_file, is_file, is_folder, say_why_not_there
 from began.media_fragments import name_part, split_part
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
@@ -232,12 +232,10 @@ def normalize_name(name: str) -> str:
 
 def _say_no_file(folder: Path, file: str) -> str:
     """Returns what is wrong with the name of a file that is not there, as far as can be told."""
-    found = f"{printable(folder / file)}: {describe_no_file(folder / file)}"
-    if "\\" in file and (folder / file.replace("\\", "/")).is_file():
-        return f"{found}; write / between folders, not \\: {printable(file.replace(chr(92), '/'))}"
-    for form in ("NFC", "NFD"):
-        if is_file(folder / unicodedata.normalize(form, file)):
-            return f"{found}; a file of that name is there, its letters composed in another way ({form}): write its name so"
+    named = file if file.startswith("~") or ":/" in file else folder / file
+    found = f"{printable(named)}: {describe_no_file(folder / file)}"
+    if action := say_why_not_there(file, folder):
+        return f"{found}; {action}"
     if "\\" in file:
         return f"{found}; expected a path of this machine, relative to the CSV file, with / between folders"
     return found
