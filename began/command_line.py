@@ -15,7 +15,8 @@ from began.errors import InputError, is_full, is_resource_error, name_cause, pri
 from began.startup import set_environment
 
 GOES_ON = "What was finished is kept: the same command goes on from there."
-INTERRUPTED = f"\nInterrupted. {GOES_ON}"
+"""Of commands that do so, for `run_script`."""
+INTERRUPTED = "\nInterrupted."
 
 
 def _keep_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -31,11 +32,17 @@ codecs.register_error(KEEP_BYTES, _keep_bytes)
 
 
 def run_script(
-    main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
+    main: Callable[[argparse.Namespace], int | None],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+    kept: str = "",
 ) -> int:
     """Runs `main` with the arguments, and returns the exit code.
 
     It is what `main` returns; 2 after an InputError; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP, which all end alike.
+
+    Args:
+        kept: a sentence on what there is after the command was cut off, such as GOES_ON.
     """
     if argv is None:
         _open_closed_streams()
@@ -78,11 +85,11 @@ def run_script(
     except Exception as error:
         if not is_resource_error(error):
             raise
-        _say(f"error: {_describe_passing(error)}")
+        _say(f"error: {_describe_passing(error, arguments, kept)}".rstrip())
         _discard_output()
         return 2
     except KeyboardInterrupt:
-        _say(INTERRUPTED)
+        _say(f"{INTERRUPTED} {kept}".rstrip(" "))
         code = 128 + (_interrupted_by or signal.SIGINT)  # as a shell names it
         if argv is None:
             _leave(code)
@@ -100,7 +107,7 @@ def _find_empty(words: Sequence[str]) -> str:
     return ""
 
 
-def _describe_passing(error: Exception) -> str:
+def _describe_passing(error: Exception, arguments: argparse.Namespace, kept: str) -> str:
     """Returns what this machine has too little of, and what to do."""
     if isinstance(error, OSError) and is_full(error):
         # Results have an InputError of their own: this is a temporary file, or what the shell redirects the output to.
@@ -108,9 +115,11 @@ def _describe_passing(error: Exception) -> str:
         return f"{printable(where)}: {found}; expected free space. Free some, or use another disk."
     if isinstance(error, OSError) and error.errno != errno.ENOMEM:
         found, action = f"{error.strerror} (limit: ulimit -n)", "Close other programs, or raise the limit"
-        return f"{printable(error.filename or 'files')}: found {found}; expected room for more. {action}. {GOES_ON}"
+        return f"{printable(error.filename or 'files')}: found {found}; expected room for more. {action}. {kept}"
     found = f"too little memory ({name_cause(error)[:200]})"
-    return f"memory: found {found}; expected more. Close other programs, or run fewer processes (--workers N). {GOES_ON}"
+    has_workers = isinstance(getattr(arguments, "workers", None), int)  # those of the pre-training are machines
+    action = "Close other programs" + ", or run fewer processes (--workers N)" * has_workers
+    return f"memory: found {found}; expected more. {action}. {kept}"
 
 
 _interrupted_by = 0

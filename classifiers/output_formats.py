@@ -104,7 +104,10 @@ def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeli
 
 
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
-    """Yields a list with one object per file (and channel); with `timeline` it holds a list with one per window."""
+    """Yields a list with one object per file (and channel); with `timeline` it holds a list with one per window.
+
+    Where the predictions are cut off, as by Ctrl-C, the list is closed, so that it can be parsed, before the error goes on.
+    """
 
     def describe(scores: np.ndarray | None) -> dict[str, Any]:
         label, numbers = _cells(predictor, scores)
@@ -112,23 +115,29 @@ def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: b
         return {"prediction": label[0] or None, "probabilities": named} if predictor.is_categorical else named
 
     separator = "[\n"
-    for prediction in predictions:
-        source = dict(zip(("file", "channel"), filter(None, name_source(prediction.path, channels)), strict=False))
-        entry = {**source, "seconds": round(prediction.seconds, 3), **describe(prediction.scores)}
-        entry["notes"] = predictor.notes_on(prediction)
-        if timeline:
-            entry["timeline"] = [
-                {
-                    "start_seconds": round(float(start), 3),
-                    "end_seconds": round(float(end), 3),
-                    **describe(scores),
-                    "notes": notes,
-                }
-                for start, end, scores, notes in _windows(prediction, predictor)
-            ]
-        yield separator + json.dumps(entry)
-        separator = ",\n"
+    cut_off: BaseException | None = None
+    try:
+        for prediction in predictions:
+            source = dict(zip(("file", "channel"), filter(None, name_source(prediction.path, channels)), strict=False))
+            entry = {**source, "seconds": round(prediction.seconds, 3), **describe(prediction.scores)}
+            entry["notes"] = predictor.notes_on(prediction)
+            if timeline:
+                entry["timeline"] = [
+                    {
+                        "start_seconds": round(float(start), 3),
+                        "end_seconds": round(float(end), 3),
+                        **describe(scores),
+                        "notes": notes,
+                    }
+                    for start, end, scores, notes in _windows(prediction, predictor)
+                ]
+            yield separator + json.dumps(entry)
+            separator = ",\n"
+    except (Exception, KeyboardInterrupt) as error:
+        cut_off = error
     yield "[]\n" if separator == "[\n" else "\n]\n"
+    if cut_off is not None:
+        raise cut_off
 
 
 FORMATS: dict[str, Callable[..., Iterator[str]]] = {"text": as_text, "csv": as_csv, "json": as_json, "audformat": as_audformat}

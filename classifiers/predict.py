@@ -347,7 +347,7 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
 
 def run() -> int:
     """Runs the command as the program `began-predict`."""
-    return run_script(main, make_parser())
+    return run_script(main, make_parser(), kept="What was printed is complete; the rest is missing.")
 
 
 if __name__ == "__main__":

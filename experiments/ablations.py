@@ -15,7 +15,7 @@ runs are complete.
 import argparse
 import sys
 
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.components import components_path, has_components
 from began.errors import InputError, printable
 from began.files import is_file
@@ -85,4 +85,4 @@ def _how_to_make(encoder: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept=GOES_ON))

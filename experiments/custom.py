@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.errors import InputError, counted, printable
 from classifiers.metrics import CATEGORICAL, DIMENSIONAL
 from experiments.corpora import introduce, load
@@ -101,4 +101,4 @@ def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Conditi
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept=GOES_ON))

@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 
 from began import published_networks
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.errors import printable
 from began.files import lock_folder
 
@@ -74,4 +74,4 @@ def _run(module: str, *words: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept=GOES_ON))

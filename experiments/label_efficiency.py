@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.errors import InputError, printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import LABEL_EFFICIENCY, PERCENTS, at_share
@@ -60,4 +60,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept=GOES_ON))

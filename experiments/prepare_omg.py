@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from began.audio import SAMPLE_RATE
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.errors import InputError, printable, raise_resource_error
 from began.files import lock_folder, write_atomically
 from experiments.corpora import omg
@@ -150,4 +150,4 @@ def cut(video: Path, path: Path, start: float, end: float) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_script(main, make_parser()))
+    raise SystemExit(run_script(main, make_parser(), kept=GOES_ON))

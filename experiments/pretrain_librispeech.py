@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from began.audio import measure_seconds
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.distributed import Cluster
 from began.encoder import read_training
 from began.errors import InputError, counted, printable
@@ -228,4 +228,4 @@ def _is_complete(run: RunFolder, settings: PretrainingSettings) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept=GOES_ON))

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.errors import printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.alterations import ALTERATIONS, UNALTERED
@@ -45,4 +45,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept=GOES_ON))

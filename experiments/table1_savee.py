@@ -11,7 +11,7 @@ chunk_split_leaking shows how much of a score that explains, and is no result.
 import argparse
 import sys
 
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.errors import printable
 from experiments.corpora import open_corpus
 from experiments.evaluation.conditions import EXPERIMENTS
@@ -43,4 +43,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept=GOES_ON))

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from began.audio import hash_sound
-from began.command_line import run_script
+from began.command_line import GOES_ON, run_script
 from began.errors import InputError
 from began.find_sounds import find_sounds
 from began.keras_file import read_attached_json
@@ -130,8 +130,8 @@ def test_too_many_open_files_are_no_damage(do, tmp_path, capsys):
     """Nothing advises to remove a file that is whole."""
     assert run_script(lambda arguments: do(tmp_path), argparse.ArgumentParser(), []) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("error: ") and "Too many open files (limit: ulimit -n)" in said
-    assert said.endswith("What was finished is kept: the same command goes on from there.")
+    assert said.startswith("error: ") and said.endswith("Close other programs, or raise the limit.")
+    assert "Too many open files (limit: ulimit -n)" in said
     assert "damaged" not in said and "emove" not in said
 
 
@@ -180,6 +180,11 @@ def test_too_little_memory_gives_one_line(error, capsys):
     assert run_script(fail, argparse.ArgumentParser(), []) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: memory: found too little memory (") and "allocate" in said and said.count("\n") == 1
+    assert said.endswith("expected more. Close other programs.\n")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--workers", type=int, default=2)
+    assert run_script(fail, parser, [], kept=GOES_ON) == 2
+    assert capsys.readouterr().err.endswith(f"Close other programs, or run fewer processes (--workers N). {GOES_ON}\n")
 
 
 def test_a_limit_of_a_files_size_is_named(tmp_path):

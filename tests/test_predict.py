@@ -308,6 +308,19 @@ def test_json_is_one_list(made, sounds, capsys, task):
         assert 0 <= second["arousal"] <= 1 and -1 <= second["timeline"][0]["valence"] <= 1
 
 
+@pytest.mark.parametrize("n_done", [0, 1])
+def test_json_that_is_interrupted_can_be_parsed(made, sounds, capsys, monkeypatch, n_done):
+    predict_files = predictor.Predictor.predict_files
+
+    def press(self, paths, *options):
+        yield from predict_files(self, paths[:n_done], *options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predictor.Predictor, "predict_files", press)
+    assert run("--model", made["categorical"][2], sounds / "a.wav", sounds / "c.wav", "--output", "json") == 130
+    assert [entry["file"] for entry in json.loads(capsys.readouterr().out)] == [str(sounds / "a.wav")][:n_done]
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("timeline", [False, True])
 def test_audformat_has_one_segment_per_row(made, loaded, sounds, capsys, task, timeline):

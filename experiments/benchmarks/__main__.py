@@ -71,4 +71,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, make_parser()))
+    sys.exit(run_script(main, make_parser(), kept="Finished parts are kept: --only PART … measures the others."))
