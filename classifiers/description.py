@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from began.chunks import TAILS
@@ -55,3 +57,16 @@ def _are_names(labels: Any) -> bool:
     if not isinstance(labels, list) or not all(isinstance(x, str) and x and x.isprintable() for x in labels):
         return False
     return 1 < len(labels) == len(set(labels))
+
+
+def match_labels(names: Iterable[str], labels: Sequence[str]) -> dict[str, str]:
+    """Returns which names mean which class of a model, of those that are written in another case or with other spaces."""
+    normalized = [normalize_name(label) for label in labels]
+    alike = {name: label for name, label in zip(normalized, labels, strict=True) if normalized.count(name) == 1}
+    others = sorted(set(names) - set(labels))
+    return {name: alike[normal] for name in others if (normal := normalize_name(name)) in alike}
+
+
+def normalize_name(name: str) -> str:
+    """Returns a name without upper case and repeated spaces, its letters composed in one way."""
+    return " ".join(unicodedata.normalize("NFC", name.casefold()).split())

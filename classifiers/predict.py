@@ -35,7 +35,7 @@ from began.network_file import UnknownLayer
 from began.onnx_network import load_onnx_network
 from began.startup import BACKENDS, start_backend
 from began.utterance_features import add_window_options, choose_windows
-from classifiers.description import read_description
+from classifiers.description import match_labels, read_description
 from classifiers.grouping import (
     BOTH,
     CHOICES,
@@ -114,7 +114,7 @@ def main(arguments: argparse.Namespace) -> int:
         expected = "at least one sound file or folder"
         raise InputError.about("FILE_OR_FOLDER", "nothing", expected, "name your recordings, or use --export")
     description = read_description(arguments.model)
-    check_labels(arguments.labels, description)
+    labels = choose_labels(arguments.labels, description)
     check_options(arguments, description)
     files = find_sounds(arguments.sounds)
     paths = choose_channels(files, arguments.channel)
@@ -124,8 +124,8 @@ def main(arguments: argparse.Namespace) -> int:
         if not paths:
             return 0
     predictor = open_predictor(arguments.model, arguments.runtime)
-    if arguments.labels:
-        predictor = predictor.restrict(arguments.labels)
+    if labels:
+        predictor = predictor.restrict(labels)
     adapt_to = _find_adapting(arguments) if arguments.adapt else None
     n_bad = _predict(predictor, paths, pictures, adapt_to, arguments)
     sys.stdout.flush()
@@ -265,19 +265,28 @@ def _list_labels(labels: Sequence[str]) -> str:
     return ("; " if any("," in label for label in labels) else ", ").join(labels)
 
 
-def check_labels(labels: list[str] | None, description: dict[str, Any]) -> None:
-    """Checks that answers can be restricted to some labels.
+def choose_labels(named: list[str] | None, description: dict[str, Any]) -> list[str]:
+    """Returns the classes of the model that answers are restricted to; none: all can occur.
+
+    Labels that are written in another case than the model's are taken for them, with a note.
 
     Raises:
-        InputError: the model has no classes or not these, or fewer than two are left.
+        InputError: the model has no classes or not these, a label is empty, or fewer than two are left.
     """
     known = description.get("labels", [])
-    if labels and (len(set(labels)) < 2 or not set(labels) <= set(known)):
+    by_case = match_labels(named or [], known)
+    labels = list(dict.fromkeys(by_case.get(label, label) for label in named or []))
+    if labels and (len(labels) < 2 or not set(labels) <= set(known)):
         expected = f"at least two of {_list_labels(known)}" if known else "a model of emotion classes"
         action = "correct or leave it out"
         if any("," in label for label in known):
             action = f"{action}; labels with a comma stand in quotes: --labels 'one,\"two, or more\"'"
-        raise InputError.about("--labels", printable(_list_labels(labels)), expected, action)
+        found = _list_labels([label or "an empty label" for label in labels])
+        raise InputError.about("--labels", printable(found), expected, action)
+    if by_case:
+        taken = ", ".join(f"{label} for {by_case[label]}" for label in by_case)
+        print(printable(f"note: taken for classes of the model: {taken}"), file=sys.stderr)
+    return labels
 
 
 def check_options(arguments: argparse.Namespace, description: dict[str, Any]) -> None:

@@ -595,10 +595,21 @@ def test_labels_are_split_as_csv_is(text, labels):
     assert predict.make_parser().parse_args(["x.wav", "--labels", text]).labels == labels
     known = {"labels": ["joy", "fear, mild", "anger"]}
     if labels == ["joy", "fear, mild"]:
-        predict.check_labels(labels, known)
+        assert predict.choose_labels(labels, known) == labels
     else:
-        with pytest.raises(InputError, match="at least two of joy; fear, mild; anger.*in quotes: --labels 'one,"):
-            predict.check_labels(labels, known)
+        found = "found .*an empty label" if "" in labels else "found a, b"
+        with pytest.raises(InputError, match=f"{found}.*at least two of joy; fear, mild; anger.*in quotes: --labels 'one,"):
+            predict.choose_labels(labels, known)
+
+
+def test_labels_in_another_case_are_taken_for_the_models_with_a_note(capsys):
+    known = {"labels": ["anger", "sadness", "Joy", "joy"]}
+    assert predict.choose_labels(["anger", "Sadness"], known) == ["anger", "sadness"]
+    assert capsys.readouterr().err == "note: taken for classes of the model: Sadness for sadness\n"
+    assert predict.choose_labels(["Joy", "anger"], known) == ["Joy", "anger"] and not capsys.readouterr().err
+    for labels in (["anger", "JOY"], ["anger", "Anger"], ["", ""]):  # either of two; one alone; none
+        with pytest.raises(InputError, match="expected at least two of anger, sadness, Joy, joy"):
+            predict.choose_labels(labels, known)
 
 
 def test_the_envelope_holds_every_sample_and_the_spectrogram_every_level(tmp_path):

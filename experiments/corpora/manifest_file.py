@@ -14,6 +14,7 @@ from began.audio import measure_seconds
 from began.errors import InputError, counted, name_cause, printable, raise_resource_error, shorten
 from began.files import StrPath, describe_no_file, is_file, is_folder, say_why_not_there
 from began.media_fragments import name_part, split_part
+from classifiers.description import normalize_name
 from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
 
@@ -223,11 +224,6 @@ def find_meaning(name: str) -> str:
     """Returns what names that look alike have in common: of a whole number the number, else the normalised name."""
     number = re.fullmatch(r"0*([0-9]+?)(?:\.0+)?", name)  # spreadsheets make 1 of 01, and pandas 1.0 of 1
     return number[1] if number else normalize_name(name)
-
-
-def normalize_name(name: str) -> str:
-    """Returns a name without upper case and repeated spaces, its letters composed in one way."""
-    return " ".join(unicodedata.normalize("NFC", name.casefold()).split())
 
 
 def _say_no_file(folder: Path, file: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from began.errors import InputError, counted, printable
+from classifiers.description import match_labels
 from classifiers.metrics import (
     CATEGORICAL,
     DIMENSIONAL,
@@ -20,7 +21,6 @@ from classifiers.metrics import (
     expected_calibration_error,
 )
 from experiments.corpora.folders import refuse_problems
-from experiments.corpora.manifest_file import normalize_name
 from experiments.corpora.record import POOLED, SHORT_HASH, UNKNOWN_SPEAKER, Corpus
 from experiments.evaluation.condition import CORPUS_TITLES
 from experiments.evaluation.predictions import OF_DIMENSIONS, list_predictions
@@ -57,10 +57,7 @@ def match_classes(
             owner = "the corpus" if what == "label" else "the model"
             expected = f"a {what} of {owner}: {', '.join(sorted(known))}"
             raise InputError.about("--map", ", ".join(other), expected, "write --map CORPUS_LABEL=MODEL_CLASS")
-    normalized = [normalize_name(label) for label in labels]
-    alike = {name: label for name, label in zip(normalized, labels, strict=True) if normalized.count(name) == 1}
-    others = sorted(set(found) - {*labels, *renamed})
-    by_case = {label: alike[name] for label in others if (name := normalize_name(label)) in alike}
+    by_case = match_labels(set(found) - {*renamed}, labels)
     meant = {**by_case, **renamed}
     named = found.map(lambda label: meant.get(label, label))
     shared = tuple(label for label in labels if label in set(named))
