@@ -416,7 +416,9 @@ TABLES = [
         lambda b: _edit_csv(b, _set_cell(5, "3")),
         (LINE_4, "arousal is 3; expected 0 to 1"),
     ),
-    Case("omg: arousal NaN", TABLE2, lambda b: _edit_csv(b, _set_cell(5, "nan")), (LINE_4, "arousal is nan")),
+    Case(
+        "omg: arousal NaN", TABLE2, lambda b: _edit_csv(b, _set_cell(5, "nan")), (LINE_4, "arousal is .nan.; expected a number")
+    ),
     Case(
         "omg: no such emotion",
         TABLE2,
@@ -437,13 +439,13 @@ TABLES = [
     ),
     Case("omg: a row twice", TABLE2, lambda b: _edit_csv(b, lambda lines: [*lines, lines[3]]), ("is already in .* line 4",)),
     Case(
-        "omg: rows cut short", TABLE2, lambda b: _edit_csv(b, lambda lines: [*lines[:5], lines[5][:20]]), ("line 6: 1 cells",)
+        "omg: rows cut short", TABLE2, lambda b: _edit_csv(b, lambda lines: [*lines[:5], lines[5][:20]]), ("line 6: 1 cell$",)
     ),
     Case(
         "omg: not UTF-8",
         TABLE2,
         lambda b: b.table2(b.damaged("OMG", lambda p: p.write_bytes("Überschrift".encode("utf-16")), "omg_Train*")),
-        ("not UTF-8", "[Ss]ave it as UTF-8"),
+        ("UTF-16 text", "[Ss]ave it as UTF-8"),
     ),
     Case(
         "manifest: no column label", CUSTOM, lambda b: b.custom("file\na.wav\n"), ("mine.csv: found the columns file", "label")

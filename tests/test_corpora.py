@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import sys
 import time
@@ -465,9 +466,10 @@ def edit_line(path: Path, line: int, **cells: str) -> None:
     [
         ({"arousal": "1.01"}, "line 3: arousal is 1.01; expected 0 to 1"),
         ({"arousal": "much"}, "line 3: arousal is 'much'; expected a number"),
-        ({"arousal": "nan"}, "line 3: arousal is nan; expected 0 to 1"),
+        ({"arousal": "nan"}, "line 3: arousal is 'nan'; expected a number"),
         ({"valence": "-1.5"}, "line 3: valence is -1.5; expected -1 to 1"),
         ({"valence": ""}, "line 3: valence is ''; expected a number"),
+        ({"arousal": "0,5"}, "line 3: arousal is '0,5'; expected a number; write decimals with a point"),
         ({"EmotionMaxVote": "7"}, "line 3: EmotionMaxVote is 7; expected 0 to 6"),
         ({"EmotionMaxVote": "1.5"}, "line 3: EmotionMaxVote is 1.5; expected a whole number"),
         ({"EmotionMaxVote": "happy"}, "line 3: EmotionMaxVote is 'happy'; expected a number"),
@@ -512,7 +514,7 @@ def test_annotations_that_are_no_tables(copy):
             load("omg", folder)
         assert message in str(error.value)
     train.write_bytes(text.encode("utf-16"))
-    with pytest.raises(InputError, match="not UTF-8 text"):
+    with pytest.raises(InputError, match="found UTF-16 text, .* Save it as UTF-8 CSV"):
         load("omg", folder)
     train.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())  # as spreadsheets save it
     assert len(load("omg", folder).missing) == 0
@@ -671,6 +673,7 @@ def test_manifest_takes_parts_of_files(recordings, tmp_path):
         ("1,1", "found start '1' and end '1'"),
         ("-1,1", "found start '-1' and end '1'"),
         ("x,1", "found start 'x' and end '1'"),
+        ("0,0_1", "found start '0' and end '0_1'; expected a part of its 2 s"),
         ('"0,100000","1,400000"', "end '1,400000'; expected a part of its 2 s. Write decimals with a point"),
         ("0,1\na.wav,x,0.5,2", r"line 3: a\.wav#t=0\.5,2\.0 is already in line 2, wholly or in part"),
         (",\na.wav,x,0.5,1", "line 3: a.wav#t=0.5,1.0 is already in line 2"),
@@ -733,6 +736,21 @@ def test_many_parts_of_a_file_take_no_square_of_time():
         ("file,label,split\na.wav,x,\n", "line 2: split is ''"),
         ("file,arousal,valence\na.wav,-0.1,0\nb.wav,x,1.1\n", "(2):"),
         ("file,arousal,valence\na.wav,nan,0\n", "line 2: arousal is 'nan'; expected a number"),
+        ('file,arousal,valence\na.wav,"0,5",0\n', "arousal is '0,5'; expected a number; write decimals with a point"),
+        *(  # which Python takes for numbers
+            (f"file,arousal,valence\na.wav,0,{cell}\n", f"line 2: valence is '{cell}'; expected a number")
+            for cell in ("0_1", "\uff10.\uff15")
+        ),
+        ("sep=,\nfile,label\na.wav,x\n", "found 'sep=,' in line 1, which Excel alone understands; expected"),
+        ('\r\n"SEP=;"\r\nfile;label\r\na.wav;x\r\n', "in line 2, which Excel alone understands; expected"),
+        ("sep=;\nfile;label\na.wav;x\n", "Remove that line, and separate the columns by commas instead of ';'."),
+        ("# mine, of May\n# too\nfile,label\na.wav,x\n", "found the comment '# mine, of May' in line 1; expected"),
+        ("\n# mine\nfile,label\na.wav,x\n", "found the comment '# mine' in line 2; expected"),
+        (
+            "file,label,speaker\na.wav,x\nb.wav,x\n",
+            "found the columns file, label, speaker in line 1, and 2 cells in each of 2 rows; expected",
+        ),
+        ("file,label\na.wav,x\nb.wav\n", "line 3: 1 cell"),
         (
             "file,arousal,valence\na.wav,5,3\nb.wav,0,-2\nd.wav,0,inf\n",
             "my.csv: lines that cannot be used (1):\n  - 3 lines beyond the limits: line 2 (arousal 5, valence 3), "
@@ -934,6 +952,27 @@ def test_paths_of_windows_get_the_right_hint(recordings):
         recordings("file,label\nsub\\c.flac,x\n")
     with pytest.raises(InputError, match="no such file; expected a path of this machine, relative to the CSV file"):
         recordings("file,label\nC:\\Users\\me\\a.wav,x\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("file\tlabel\na.wav\tx\n".encode("utf-16-le"), "null characters"),
+        ("\ufefffile\tlabel\n".encode("utf-16-le"), "UTF-16 text"),
+        ("\ufefffile\tlabel\n".encode("utf-16-be"), "UTF-16 text"),
+        (b"PK\x03\x04\x14\0", "an Excel workbook, or another zip archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an Excel workbook of before 2007"),
+        ("file,gef\xfchl\n".encode("latin-1"), "bytes that are not UTF-8 text (at byte 8)"),
+    ],
+)
+def test_what_a_spreadsheet_saves_beside_csv_is_named(tmp_path, content, found):
+    (tmp_path / "my.csv").write_bytes(content)
+    with pytest.raises(InputError, match=rf"my.csv: found {re.escape(found)}.*; expected a comma-.* Save it as UTF-8 CSV"):
+        load("manifest", tmp_path / "my.csv")
+
+
+def test_a_column_may_be_called_by_a_number_sign(recordings):
+    assert recordings("#,file,label\n1,a.wav,x\n2,b.wav,y\n").notes == ("columns that are not used: #",)
 
 
 @pytest.mark.parametrize(

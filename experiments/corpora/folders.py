@@ -2,6 +2,8 @@
 
 import csv
 import io
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -26,6 +28,17 @@ PROBED_SECONDS = 0.1
 
 MAX_NEIGHBOURS = 400
 """Folders around a wrong one that are looked at for a hint."""
+
+AS_CSV = "save it as UTF-8 CSV"
+POINT = "write decimals with a point"
+
+OTHER_FILES = {
+    b"\xff\xfe": "UTF-16 text, as Excel's 'Unicode Text'",
+    b"\xfe\xff": "UTF-16 text, as Excel's 'Unicode Text'",
+    b"PK\x03\x04": "an Excel workbook, or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook of before 2007",
+}
+"""How files begin that spreadsheets save, and that are no CSV -> what they are."""
 
 
 def refuse_problems(headline: str, problems: Sequence[str]) -> None:
@@ -136,8 +149,8 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     """Returns the rows of a CSV file as text with their line numbers; cells are stripped, blank lines left out.
 
     Raises:
-        InputError: missing, unreadable, not UTF-8 text, without a header or rows, columns missing or named twice, rows
-            that are too long or too short (all of them are listed).
+        InputError: missing, unreadable, not UTF-8 text, without a header or rows, a line before the header, columns missing
+            or named twice, rows that are too long or too short (all of them are listed).
     """
     expected = "a comma-separated UTF-8 file with " + (f"the columns {', '.join(required)}" if required else "a header")
 
@@ -147,14 +160,21 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     try:
         if not is_file(path):
             raise refuse(describe_no_file(path), say_why_not_there(path) or "check the path")
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        if other := next((what for start, what in OTHER_FILES.items() if content.startswith(start)), ""):
+            raise refuse(other, f"{AS_CSV}; Excel calls it 'CSV UTF-8'")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", "save it as UTF-8 CSV") from error
+        raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", AS_CSV) from error
     except OSError as error:
         raise_resource_error(error)
         raise refuse(f"a file that cannot be read ({error.strerror})", "check its permissions") from error
     if "\0" in text:
-        raise refuse("null characters, so not a text file", "save it as UTF-8 CSV")
+        raise refuse("null characters, so not a text file", AS_CSV)
+    if match := re.match(r'\s*("?sep=(.)"?)[,;\t]*\r?(?:\n|$)', text, re.IGNORECASE):
+        number = text[: match.start(1)].count("\n") + 1
+        action = "remove that line" + f", and separate the columns by commas instead of {match[2]!r}" * (match[2] != ",")
+        raise refuse(f"{match[1]!r} in line {number}, which Excel alone understands", action)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
@@ -166,16 +186,23 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     lines = [(number, cells) for number, cells in lines if any(cells)]
     if not lines:
         raise refuse("an empty file", "write the header and one row per utterance")
-    header = lines.pop(0)[1]
+    first_line, header = lines.pop(0)
+    if header[0].startswith("#") and (len(header) == 1 or (lines and len(lines[0][1]) != len(header))):
+        raise refuse(f"the comment {printable(', '.join(header))[:60]!r} in line {first_line}", "remove that line")
     if absent := [column for column in required if column not in header]:
         raise wrong_columns(path, header, expected, f"add {', '.join(absent)}")
     if twice := sorted(column for column, count in Counter(header).items() if count > 1 and column):
         raise refuse(f"more than one column {', '.join(twice)}", "keep one of them")
     if not lines:
         raise refuse("a header without rows", "write one row per utterance")
-    problems = [f"line {number}: {len(cells)} cells" for number, cells in lines if len(cells) != len(header)]
+    problems = [f"line {number}: {counted(len(cells), 'cell')}" for number, cells in lines if len(cells) != len(header)]
     if problems and _find_separator(header):
         raise wrong_columns(path, header, expected, "")
+    if len(problems) == len(lines) > 1 and len(lengths := {len(cells) for _, cells in lines}) == 1:
+        n_cells = counted(lengths.pop(), "cell")
+        found = f"the columns {_list_columns(header)} in line {first_line}, and {n_cells} in each of {len(lines)} rows"
+        action = "correct the header or the rows; a cell with a comma stands in double quotes"
+        raise refuse(found, action)
     refuse_problems(f"{printable(path)}: rows with another number of cells than the header's {len(header)}", problems)
     return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
 
@@ -184,8 +211,11 @@ def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str)
     """Returns the error for a header without the right columns; where it has another separator, that is what to change."""
     if separator := _find_separator(header):
         action = f"separate the columns by commas instead of {separator!r}"
-    found = shorten([printable(column)[:60] for column in header], 12)
-    return InputError.about(path, f"the columns {found}", expected, action)
+    return InputError.about(path, f"the columns {_list_columns(header)}", expected, action)
+
+
+def _list_columns(header: Sequence[str]) -> str:
+    return shorten([printable(column)[:60] for column in header], 12)
 
 
 def _find_separator(header: Sequence[str]) -> str | None:
@@ -195,13 +225,21 @@ def _find_separator(header: Sequence[str]) -> str | None:
 
 def parse_number(row: Mapping[str, str], column: str, low: float, high: float) -> float | str:
     """Returns a cell as a number in [low, high], or else the problem with it as text."""
-    try:
-        value = float(row[column])
-    except ValueError:
-        return f"{column} is {printable(row[column])[:40]!r}; expected a number"
-    if not low <= value <= high:  # also catches NaN
+    value = to_number(row[column])
+    if math.isnan(value):
+        hint = f"; {POINT}" if "," in row[column] else ""
+        return f"{column} is {printable(row[column])[:40]!r}; expected a number{hint}"
+    if not low <= value <= high:
         return f"{column} is {row[column]}; expected {low:g} to {high:g}"
     return value
+
+
+def to_number(text: str) -> float:
+    """Returns text as a number; NaN for what is none, or what Python alone takes for one, such as 1_0."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
 
 
 def check_audio(corpus: Corpus) -> None:

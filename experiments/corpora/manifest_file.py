@@ -15,7 +15,7 @@ from began.errors import InputError, counted, name_cause, printable, raise_resou
 from began.files import StrPath, describe_no_file, is_file, is_folder, say_why_not_there
 from began.media_fragments import name_part, split_part
 from classifiers.description import normalize_name
-from experiments.corpora.folders import parse_number, read_table, refuse_problems, wrong_columns
+from experiments.corpora.folders import POINT, parse_number, read_table, refuse_problems, to_number, wrong_columns
 from experiments.corpora.record import RESERVED_LABELS, SCOPES, UNKNOWN_SPEAKER, Corpus, build_corpus
 
 NAME = "manifest"
@@ -269,7 +269,7 @@ def _parse_row(folder: Path, cells: dict[str, str]) -> tuple[dict[str, Any], lis
             if isinstance(value := parse_number(cells, name, -math.inf, math.inf), float):
                 row[name] = value
             else:
-                faults.append(f"{name} is {printable(cells[name])[:40]!r}; expected a number")
+                faults.append(value)
     if "split" in cells:
         row["split"] = SPLITS.get(cells["split"].lower())
         if row["split"] is None:
@@ -306,7 +306,7 @@ def _find_part(path: str, cells: Mapping[str, str]) -> tuple[float, float] | Non
     last = seconds if last is None else last
     if not 0 <= first < last <= seconds + ROUNDING_SECONDS:
         found = f"start {printable(start)!r} and {length} {printable(end)!r}"
-        action = "write decimals with a point" if "," in start + end else "correct them, in seconds"
+        action = POINT if "," in start + end else "correct them, in seconds"
         raise InputError.about(path, found, f"a part of its {seconds:g} s", action)
     last = min(last, seconds)
     if first <= ROUNDING_SECONDS and last >= seconds - ROUNDING_SECONDS:
@@ -327,7 +327,7 @@ def _parse_time(text: str) -> float | None:
 
     if text.lower() in NO_TIME:
         return None
-    try:
-        return float(text)
-    except ValueError:  # without a colon or a unit, pandas would take "0,5" for nanoseconds
-        return pd.to_timedelta(text, errors="coerce").total_seconds() if re.search("[:a-zA-Z]", text) else math.nan
+    seconds = to_number(text)
+    if math.isnan(seconds) and re.search("[:a-zA-Z]", text):  # without a colon or a unit, pandas would take nanoseconds
+        return pd.to_timedelta(text, errors="coerce").total_seconds()
+    return seconds
