@@ -578,6 +578,23 @@ def test_other_names_of_the_column_speaker(recordings, column):
     assert corpus.notes == (f"columns that are not used: {column}",)
 
 
+@pytest.mark.parametrize("name", ["unk", "UNK", "nan", "N/A"])
+def test_speakers_that_programs_call_unknown(recordings, name):
+    corpus = recordings(f"file,label,speaker\na.wav,x,ann\nb.wav,unk,{name}\n")
+    assert list(corpus.utterances["speaker"]) == ["ann", "unknown"]
+    assert corpus.notes == (f"1 recording of the speaker {name}: taken for unknown",)
+
+
+def test_manifest_takes_the_columns_of_msp_podcast(recordings):
+    header = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"
+    corpus = recordings(f"{header}\na.wav,A,3.2,4.4,5.0,127,Male,Train\nb.wav,H,5.2,5.8,5.0,Unknown,Female,Test1\n")
+    assert list(corpus.utterances["label"]) == ["A", "H"] and list(corpus.utterances["speaker"]) == ["127", "unknown"]
+    taken = ("the column EmoClass is taken for label", "the column SpkrID is taken for speaker")
+    assert corpus.notes == (*taken, "columns that are not used: EmoAct, EmoVal, EmoDom, Split_Set")
+    corpus = recordings("file,EmoClass,label\na.wav,A,anger\nb.wav,H,joy\n")
+    assert corpus.labels == ("anger", "joy") and corpus.notes == ("columns that are not used: EmoClass",)
+
+
 def test_manifest_takes_the_columns_of_audformat_tables(recordings):
     corpus = recordings(
         "file,start,end,emotion,gender,duration\na.wav,0 days 00:00:00,NaT,anger,female,1\nb.wav,0 days,,joy,male,2\n"
@@ -716,6 +733,8 @@ def test_many_parts_of_a_file_take_no_square_of_time():
     [
         ("file\na.wav\n", "found the columns file; expected a CSV file: file,label"),
         ("name,label\na.wav,x\n", "found the columns name, label"),
+        ("FileName,EmoAct,SpkrID\na.wav,1,1\n", "Add label (or arousal and valence); FileName is taken for file; SpkrID is"),
+        ("EmoClass\nx\n", "Add file; EmoClass is taken for label."),
         ("file;label\na.wav;x\n", "Separate the columns by commas"),
         ("file,arousal\na.wav,1\n", "found the columns file, arousal"),
         ("file,label,emotion\na.wav,x,x\n", "label, emotion, which mean the same"),

@@ -31,6 +31,8 @@ tables that audformat saves are such files, as CSV or as Parquet"""
 ALIASES = {"filename": "file", "path": "file", "emotion": "label", "category": "label", "activation": "arousal"}
 ALIASES |= {"subset": "split", "gender": "sex", "transcription": "text", "transcript": "text"}
 """Names that audformat and its neighbours use for the same columns."""
+LABEL_ALIAS = "emoclass"
+"""MSP-Podcast's name, as `_simplify` gives it, of a column that is taken for `label` where there is none."""
 SPEAKER_ALIASES = {"speaker_id", "speakerid", "spkrid", "spkr_id"}
 """Names, as `_simplify` gives them, of a column that is taken for `speaker` where there is none."""
 TIME_ALIASES = {"begin": "start", "onset": "start", "start_time": "start"}
@@ -40,9 +42,10 @@ _VALIDATION = ("validation", "valid", "val", "dev", "devel", "development")
 SPLITS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(_VALIDATION, "validation")
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 NO_TIME = {"", "nat", "nan", "none"}
-NO_SPEAKER = {"nan", "none", "null", "n/a"}
+_NO_NAME = {"nan", "none", "null", "n/a"}
+NO_SPEAKER = {*_NO_NAME, "unk"}
 """What programs write in place of a speaker who is not known, in any case. NA may be somebody's initials."""
-NO_LABEL = {*NO_SPEAKER, "na"}
+NO_LABEL = {*_NO_NAME, "na"}
 """What they write in place of a label."""
 LIMITS = {"arousal": (0.0, 1.0), "valence": (-1.0, 1.0)}
 """Lowest and highest value of each dimension."""
@@ -58,8 +61,8 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     """Returns the recordings that a CSV file names, or a Parquet file of the same columns.
 
     Without a column `speaker` every row's speaker is "unknown", and protocols that split by speaker refuse it; a column of
-    SPEAKER_ALIASES is taken in its place, and columns of TIME_ALIASES for `start` and `end`; both are noted. Columns of other
-    names are left out and noted.
+    SPEAKER_ALIASES is taken in its place, LABEL_ALIAS for `label`, and columns of TIME_ALIASES for `start` and `end`; these are
+    noted. Columns of other names are left out and noted.
     Columns of audformat tables are taken where they mean the same: `emotion`, `gender`, `transcription`, and `start` and
     `end`, which may mark a part of the file. The corpus is called as the file is; manifest.csv, as its folder is.
 
@@ -81,7 +84,11 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
     names = dict(zip(header, meanings, strict=True))
     needed = [{"file", "label"}, {"file", "arousal", "valence"}, *([{"file"}] if unlabelled else [])]
     if not any(columns <= set(meanings) for columns in needed):
-        raise wrong_columns(path, header, expected, "add the column file" if unlabelled else "add the missing columns")
+        understood = {printable(column): name for column, name in names.items() if name in _COLUMNS}
+        taken = [f"{column} is taken for {name}" for column, name in understood.items() if column.lower() != name]
+        lacking = ["file"] if "file" not in meanings else []
+        lacking += ["label (or arousal and valence)"] if "label" not in meanings and not unlabelled else []
+        raise wrong_columns(path, header, expected, "; ".join([f"add {' and '.join(lacking)}", *taken]))
     if twice := [column for column, name in names.items() if name and meanings.count(name) > 1]:
         found = f"the columns {', '.join(twice)}, which mean the same"
         raise InputError.about(path, found, expected, "keep one of them")
@@ -128,14 +135,16 @@ def _find_meanings(header: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     is_known = "start" in meanings and ("end" in meanings or "duration" in meanings)
     if not is_known and of_times.count("start") == (of_times.count("end") or of_times.count("duration")) == 1:
         meanings = of_times
+    if "label" not in meanings:
+        meanings = ["label" if name == LABEL_ALIAS else meaning for name, meaning in zip(simple, meanings, strict=True)]
     if "speaker" not in meanings:
         aliases = SPEAKER_ALIASES if SPEAKER_ALIASES & {*simple} else {"actor"}
         meanings = ["speaker" if name in aliases else meaning for name, meaning in zip(simple, meanings, strict=True)]
-    noted = {"speaker", "start", "end"}
+    noted = {"speaker", "start", "end", "label"}
     renamed = {
         column: meaning
         for column, meaning in zip(header, meanings, strict=True)
-        if meaning in noted and column.lower() != meaning
+        if meaning in noted and ALIASES.get(column.lower(), column.lower()) != meaning
     }
     return meanings, renamed
 
