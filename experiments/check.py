@@ -91,8 +91,8 @@ def _count(corpus: Corpus) -> list[str]:
     lines = [f"found {counted(len(table), 'utterance')}; {count_speakers(table['speaker'])}"]
     for column in ("label", "split", "subset", "sex"):
         if column in table and table[column].astype(bool).any():
-            counts = table[column].value_counts().sort_index()
-            lines.append(f"  {column}: " + ", ".join(f"{printable(name)} {count}" for name, count in counts.items()))
+            counts = sorted(table[column].value_counts().items(), key=lambda pair: (pair[0] == "", pair[0]))  # "": not known
+            lines.append(f"  {column}: " + ", ".join(f"{printable(name) or 'unknown'} {count}" for name, count in counts))
     return lines
 
 

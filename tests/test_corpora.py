@@ -1041,6 +1041,12 @@ def test_corpora_may_be_compressed_without_loss(copy, tmp_path, name):
     assert (after.sha256, after.sounds_sha256) == (before.sha256, before.sounds_sha256)
 
 
+def test_check_counts_speakers_of_unknown_sex_last(recordings, tmp_path, capsys):
+    recordings("file,label,sex\na.wav,x,M\nb.wav,y,\nsub/c.flac,y,F\n")
+    run_check("manifest", tmp_path / "my.csv", "--quick")
+    assert "  sex: F 1, M 1, unknown 1\n" in capsys.readouterr().out
+
+
 def test_check_names_recordings_that_are_there_twice(copy, recordings, tmp_path, capsys):
     paths = sorted((copy("EmoDB") / "wav").glob("*.wav"))
     (tmp_path / "copy").mkdir()
