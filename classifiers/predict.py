@@ -141,9 +141,13 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def check_export(arguments: argparse.Namespace) -> None:
-    """Raises an InputError where options do not go with --export, or without it."""
+    """Raises an InputError where options do not go with --export, or without it, or --export-to names another kind of file."""
     if arguments.export_to and not arguments.export:
         raise InputError.about("--export-to", "it without --export", "both", "add --export onnx or --export saved_model")
+    if arguments.export == "onnx" and arguments.export_to and arguments.export_to.suffix.lower() != ".onnx":
+        raise InputError.about(
+            "--export-to", printable(arguments.export_to), "a name that ends in .onnx", "choose another name"
+        )
     whole, nothing = "the whole model is exported", "it prints what the model is, and stops"
     for option, reason in {"labels": whole, "adapt": whole, "single_pass": whole, "about": nothing}.items():
         if arguments.export and getattr(arguments, option):

@@ -654,6 +654,14 @@ def test_what_an_export_would_ignore_is_refused(tmp_path, capsys, option):
     assert f"{option[0]}: found it with --export" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+def test_an_onnx_file_ends_in_onnx(tmp_path, capsys, monkeypatch):
+    assert run("--export", "onnx", "--export-to", tmp_path / "x.txt") == 2
+    assert "x.txt; expected a name that ends in .onnx. Choose another name." in capsys.readouterr().err
+    monkeypatch.setattr(export, "export_model", lambda model, form, to: to)
+    for form, name in (("onnx", "x.ONNX"), ("saved_model", "folder")):
+        assert run("--export", form, "--export-to", tmp_path / name) == 0
+
+
 @pytest.mark.parametrize("option", [("--timeline",), ("--plot", "pictures"), ("--speakers-from-folders",)], ids=lambda o: o[0])
 def test_what_an_export_without_recordings_would_ignore_is_refused(tmp_path, monkeypatch, capsys, option):
     monkeypatch.chdir(tmp_path)
