@@ -67,7 +67,8 @@ def main(arguments: argparse.Namespace) -> None:
     if condition.method not in HEADS:
         print("no model is left behind: --method utterance or head makes one for classifiers.predict")
     if pictures := [path for path in written if path.name.startswith(f"{EXPERIMENT}_{arguments.name}_")]:
-        print(printable(f"{len(pictures)} pictures: {pictures[0].parent / f'{EXPERIMENT}_{arguments.name}_*.png'}"))
+        where = pictures[0].parent / f"{EXPERIMENT}_{arguments.name}_*.png"
+        print(printable(f"{counted(len(pictures), 'picture')}: {where}"))
 
 
 def describe_condition(arguments: argparse.Namespace, corpus: Corpus) -> Condition:

@@ -88,7 +88,7 @@ def main(arguments: argparse.Namespace) -> int:
     if rows:
         with write_atomically(arguments.output) as temporary:
             write(temporary, rows, features.names)
-        found = f"{counted(len(rows), 'row')} of {len(features.names)} features of {len(paths) - n_bad} files"
+        found = f"{counted(len(rows), 'row')} of {len(features.names)} features of {counted(len(paths) - n_bad, 'file')}"
         print(f"wrote {found} to {printable(arguments.output)}", file=sys.stderr)
         if write is write_csv and (note := describe_other_encodings(dict.fromkeys(name for name, *_ in rows))):
             print(f"note: {note}", file=sys.stderr)

@@ -20,7 +20,7 @@ from typing import Any
 
 from began.audio import SAMPLE_RATE
 from began.command_line import GOES_ON, run_script
-from began.errors import InputError, printable, raise_resource_error
+from began.errors import InputError, counted, printable, raise_resource_error
 from began.files import lock_folder, write_atomically
 from experiments.corpora import omg
 from experiments.corpora.folders import find_files, open_folder, refuse_duplicates
@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
     jobs = [(row, video) for row, video in jobs if video is not None]
     if absent.total() == len(rows):
         expected = f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4"
-        found, action = f"none of the {len(absent)} videos", "download them into that folder"
+        found, action = f"none of {counted(len(absent), 'video')}", "download them into that folder"
         raise InputError.about(videos_dir, found, expected, action)
     with lock_folder(arguments.dest):
         failures = cut_all(jobs, arguments.dest, arguments.workers)
@@ -71,7 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
     print(f"utterances cut: {n_cut}; there already: {n_there}; without a video: {absent.total()}; failed: {len(failures)}")
     if absent:
         print(f"Videos that are not in {printable(videos_dir)} ({len(absent)}):")
-        print("\n".join(f"  {link} ({count} utterances)" for link, count in sorted(absent.items())))
+        print("\n".join(f"  {link} ({counted(count, 'utterance')})" for link, count in sorted(absent.items())))
     if failures:
         print("\n  ".join([f"Utterances that ffmpeg did not cut ({len(failures)}):", *failures]))
     print(f"Wrote {printable(arguments.dest)}")

@@ -86,7 +86,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.what == "notebooks":
         for path, notebook in executed.items():
             save_notebook(notebook, path)
-        print(printable(f"Wrote {len(executed)} notebooks: {notebooks_dir}"))
+        print(printable(f"Wrote {counted(len(executed), 'notebook')}: {notebooks_dir}"))
     else:
         out_dir = arguments.out_dir or results_dir / "html"
         print(printable(f"Wrote {render_html(executed, out_dir, list_findings(Results(results_dir)))}"))

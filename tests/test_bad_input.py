@@ -334,7 +334,7 @@ CONTENTS = [
         "check: sound that no annotation names",
         CHECK,
         lambda b: ["omg", b.damaged("OMG", lambda path: shutil.copy(path, path.with_name("utterance_99.wav")))],
-        ("1 sound files are named in no annotation", "utterance_99"),
+        ("1 sound file named in no annotation", "utterance_99"),
         code=1,
     ),
     Case(

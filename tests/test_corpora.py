@@ -210,7 +210,7 @@ def test_omg_lists_what_is_missing_and_drops_nothing_silently(copy):
 def test_omg_test_part_has_no_labels_until_its_labels_are_there(copy):
     folder = copy("OMG")
     assert set(load("omg", folder).utterances["split"]) == {"train", "validation"}
-    assert any("3 test utterances have no labels" in note for note in load("omg", folder).notes)
+    assert any("3 test utterances left out, without labels" in note for note in load("omg", folder).notes)
     with_test = load("omg", folder, unlabelled=True).utterances
     assert with_test.loc[with_test["split"] == "test", "label"].isna().all()
     assert with_test.loc[with_test["split"] == "test", "arousal"].isna().all()
@@ -224,7 +224,7 @@ def test_omg_test_part_has_no_labels_until_its_labels_are_there(copy):
 
 def test_omg_notes_sound_that_no_annotation_names(copy):
     folder = touch(copy("OMG"), "other/utterance_1.wav")
-    assert any("1 sound files are named in no annotation: other/utterance_1.wav" in note for note in load("omg", folder).notes)
+    assert any("1 sound file named in no annotation: other/utterance_1.wav" in note for note in load("omg", folder).notes)
 
 
 def test_librispeech_subsets_and_splits(copy):

@@ -79,7 +79,7 @@ def load(data_dir: StrPath, subsets: Sequence[str] | None = None) -> Corpus:
             notes.append("{}: {} utterances of {} speakers, published {} of {}".format(subset, *counts, *published))
     if elsewhere := [row["path"] for row in rows if Path(row["path"]).parent.parent.name != row["speaker"]]:
         where = f"in a folder not named after their speaker, such as {printable(elsewhere[0])}"
-        notes.append(f"{len(elsewhere)} files lie {where}; the speaker in the file name is used")
+        notes.append(f"{counted(len(elsewhere), 'file')} {where}; the speaker in the file name is used")
     searched = folders.values() if subsets else [data_dir]
     if left_out := [path for folder in searched for path in find_files(folder, SUFFIXES, math.inf) if path not in paths]:
         where = f"not a subset's FLAC or WAV files: {shorten([str(path.relative_to(data_dir)) for path in left_out])}"

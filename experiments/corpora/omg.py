@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
-from began.errors import InputError, printable, shorten
+from began.errors import InputError, counted, printable, shorten
 from began.files import StrPath
 from experiments.corpora import folders
 from experiments.corpora.record import Corpus, build_corpus
@@ -68,7 +68,7 @@ def load(data_dir: StrPath, annotations_dir: StrPath | None = None, unlabelled: 
     if not rows:
         n_videos = len(folders.find_files(data_dir, [".mp4", ".mkv", ".webm", ".m4a"]))
         found = "sound files of the test part only" if audio else f"no sound file of the {len(table)} utterances"
-        found = f"{found}, but {n_videos} video files" if n_videos else found
+        found = f"{found}, but {counted(n_videos, 'video file')}" if n_videos else found
         action = "cut the audio from the videos with `python -m experiments.prepare_omg`"
         raise InputError.about(data_dir, found, LAYOUT.split(": ", 1)[1], action)
     missing = [row | {"expected": f"{row['utterance']}.wav"} for row in table if row["utterance"] not in audio]
@@ -79,9 +79,9 @@ def load(data_dir: StrPath, annotations_dir: StrPath | None = None, unlabelled: 
         listed = ", ".join(f"{split} {absent[split]}" for split in FILES if absent[split])
         notes.append(f"{len(missing)} of {len(table)} utterances have no audio: {listed}")
     if len(there) > len(rows):
-        notes.append(f"{len(there) - len(rows)} test utterances have no labels and are left out")
+        notes.append(f"{counted(len(there) - len(rows), 'test utterance')} left out, without labels")
     if surplus:
-        notes.append(f"{len(surplus)} sound files are named in no annotation: {shorten(surplus)}")
+        notes.append(f"{counted(len(surplus), 'sound file')} named in no annotation: {shorten(surplus)}")
     return build_corpus(NAME, rows, LABELS, missing, notes)
 
 

@@ -166,7 +166,7 @@ def k_fold(utterances: pd.DataFrame, n_folds: int, seed: int) -> list[Split]:
     rows, speakers = np.arange(len(utterances)), utterances["speaker"].to_numpy()
     firsts = first_of_each(rows, utterances)
     if n_folds > len(firsts):
-        found = f"{n_folds} for {len(firsts)} recordings"
+        found = f"{n_folds} for {counted(len(firsts), 'recording')}"
         raise InputError.about("--folds", found, "at most as many as recordings", "choose fewer")
     labels = find_strata(utterances, firsts)
     by_speaker, at_random = len({*speakers} - {UNKNOWN_SPEAKER}) >= n_folds, {"shuffle": True, "random_state": seed}
