@@ -152,7 +152,7 @@ def say_why_not_there(name: StrPath, folder: StrPath = "") -> str:
         return ""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
         return "URLs are not read: give the path of a file on this machine"
-    if name.startswith("~"):
+    if re.match(r"~\w*(/|$)", name):
         return "~ is not read: write the path in full"
     if is_there(folder / (slashes := name.replace("\\", "/"))):
         return f"write / between folders, not \\: {printable(slashes)}"
@@ -167,15 +167,20 @@ def say_why_not_there(name: StrPath, folder: StrPath = "") -> str:
 
 def _find_spelling(path: Path) -> Path | None:
     """Returns the path of what is there under a name that differs in upper and lower case only, or None."""
-    if is_there(path):
-        return path
-    if path.parent == path or (parent := _find_spelling(path.parent)) is None:
-        return None
-    spelled = parent / _list_spellings(parent).get(_fold(path.name), path.name)
-    return spelled if is_there(spelled) else None
+    missing: list[str] = []
+    while not is_there(path):
+        if path.parent == path:
+            return None
+        missing.append(path.name)
+        path = path.parent
+    for name in reversed(missing):
+        path /= _list_spellings(path).get(_fold(name), name)
+        if not is_there(path):
+            return None
+    return path
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=4096)
 def _list_spellings(folder: Path) -> dict[str, str]:
     """Returns the names in a folder by what those that look alike have in common; read once for many that are missing."""
     try:

@@ -21,13 +21,17 @@ MAX_HEADER_BYTES = 1 << 24
 _PCM, _FLOAT, _EXTENSIBLE, _MPEG = 1, 3, 0xFFFE, (0x50, 0x55)
 """Format tags of WAV: "extensible" says that another one follows, MPEG is layers I and II, and layer III."""
 
-_READ_TAGS = (0, _PCM, 2, _FLOAT, 6, 7, 0x11, 0x31, 0x38, 0x40, 0x55)
-"""Format tags of codecs that are read, or of none."""
+_READ_TAGS = {0, _PCM, _FLOAT, 6, 7}
+"""Format tags of codecs that are read wherever WAV's tags stand, or of none."""
+
+_READ_TAGS_IN = {**dict.fromkeys((b"RIFF", b"RIFX"), {2, 0x11, 0x31, 0x38, 0x40, 0x55}), b"riff": {2, 0x11, 0x31}}
+"""A container's first bytes -> further ones that are read there."""
 
 _TAG_NAMES = {0x20: "Yamaha ADPCM", 0x42: "G.723.1", 0x45: "G.726", 0x50: "MP2", 0x64: "G.726", 0x65: "G.722"}
+_TAG_NAMES |= {2: "Microsoft ADPCM", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x38: "NMS ADPCM", 0x40: "G.721", 0x55: "MP3"}
 _TAG_NAMES |= {0xFF: "AAC", 0x160: "WMA", 0x161: "WMA", 0x162: "WMA", 0x28F: "G.722", 0x1600: "AAC", 0x1602: "AAC"}
 _TAG_NAMES |= {0x2000: "AC-3", 0x2001: "DTS", 0x5346: "Flash ADPCM", 0x566F: "Vorbis", 0xA109: "Speex", 0xF1AC: "FLAC"}
-"""Format tags of others -> what their users call them."""
+"""Format tags of codecs that are not read, or not everywhere -> what their users call them."""
 
 _READ_CODECS = {
     b"caff": b"lpcm alaw ulaw".split(),
@@ -143,7 +147,7 @@ def name_unread_codec(content: mmap.mmap, layout: _Layout) -> str:
         return ""
     if tag in (_PCM, _FLOAT):
         return {(_PCM, 64): "PCM of 64 bits", (_FLOAT, 16): "float of 16 bits"}.get((tag, bits), "")
-    return "" if tag in _READ_TAGS else _TAG_NAMES.get(tag, f"0x{tag:04x}")
+    return "" if tag in _READ_TAGS | _READ_TAGS_IN.get(magic, set()) else _TAG_NAMES.get(tag, f"0x{tag:04x}")
 
 
 def _find_chunk(content: mmap.mmap, layout: _Layout, name: bytes) -> int:

@@ -22,7 +22,7 @@ _UNRECOGNISED = 1
 _STAND_INS = {
     b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer in place of the file", "fetch the file: git lfs pull"),
     b"/annex/objects/": ("a git-annex pointer in place of the file", "fetch the file: git annex get"),
-    **dict.fromkeys((b"<!doctype", b"<html", b"<?xml"), ("a web page", "download the file itself, not the page about it")),
+    **dict.fromkeys((b"<!doctype", b"<html", b"<?xml"), ("a web page or other XML", "download the sound itself")),
 }
 """How text begins, in lower case, that is saved under the name of a sound -> what it is, and what to do."""
 

@@ -106,7 +106,7 @@ def as_audformat(predictions: Iterator[Prediction], predictor: Predictor, timeli
 def as_json(predictions: Iterator[Prediction], predictor: Predictor, timeline: bool, channels: str = MIX) -> Iterator[str]:
     """Yields a list with one object per file (and channel); with `timeline` it holds a list with one per window.
 
-    Where the predictions are cut off, as by Ctrl-C, the list is closed, so that it can be parsed, before the error goes on.
+    Where a prediction is cut off, as by Ctrl-C, the list is closed, so that it can be parsed, before the error goes on.
     """
 
     def describe(scores: np.ndarray | None) -> dict[str, Any]:

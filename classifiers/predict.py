@@ -47,6 +47,7 @@ from classifiers.grouping import (
     group_by_speaker,
 )
 from classifiers.head_parameters import UTTERANCE
+from classifiers.metrics import CATEGORICAL
 from classifiers.output_formats import FORMATS
 from classifiers.prediction import Prediction
 from classifiers.predictor import Predictor, load_predictor
@@ -277,7 +278,8 @@ def choose_labels(named: list[str] | None, description: dict[str, Any]) -> list[
     Raises:
         InputError: the model has no classes or not these, a label is empty, or fewer than two are left.
     """
-    known = description.get("labels", [])
+    is_categorical = description.get("task", CATEGORICAL) == CATEGORICAL
+    known = description.get("labels", []) if is_categorical else []
     by_case = match_labels(named or [], known)
     labels = list(dict.fromkeys(by_case.get(label, label) for label in named or []))
     if labels and (len(labels) < 2 or not set(labels) <= set(known)):
@@ -285,10 +287,10 @@ def choose_labels(named: list[str] | None, description: dict[str, Any]) -> list[
         action = "correct or leave it out"
         if any("," in label for label in known):
             action = f"{action}; labels with a comma stand in quotes: --labels 'one,\"two, or more\"'"
-        found = _list_labels([label or "an empty label" for label in labels])
+        found = _list_labels([label or "an empty label" for label in named or []])
         raise InputError.about("--labels", printable(found), expected, action)
     if by_case:
-        taken = ", ".join(f"{label} for {by_case[label]}" for label in by_case)
+        taken = ", ".join(f"{label} for {meant}" for label, meant in by_case.items())
         print(printable(f"note: taken for classes of the model: {taken}"), file=sys.stderr)
     return labels
 
@@ -360,7 +362,7 @@ def name_pictures(paths: list[Path], folder: Path) -> dict[Path, Path]:
 
 def run() -> int:
     """Runs the command as the program `began-predict`."""
-    return run_script(main, make_parser(), kept="What was printed is complete; the rest is missing.")
+    return run_script(main, make_parser(), kept="Predictions that were printed are complete; others are missing.")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
     jobs = [(row, video) for row, video in jobs if video is not None]
     if absent.total() == len(rows):
         expected = f"files named by the identifier in the CSV's links, such as {rows[0]['video']}.mp4"
-        found, action = f"none of {counted(len(absent), 'video')}", "download them into that folder"
+        found, action = f"none of the {counted(len(absent), 'video')}", "download them into that folder"
         raise InputError.about(videos_dir, found, expected, action)
     with lock_folder(arguments.dest):
         failures = cut_all(jobs, arguments.dest, arguments.workers)

@@ -302,6 +302,7 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
         ("~/a.wav", "~ is not read: write the path in full"),
         ("file:///tmp/a.wav", "URLs are not read: give the path of a file on this machine"),
         ("sounds/b.wav", ""),
+        ("a/" * 1_500 + "b.wav", ""),
     ],
 )
 def test_names_that_are_not_there_get_a_hint_everywhere(tmp_path, name, action):
@@ -321,9 +322,9 @@ def test_names_that_are_not_there_get_a_hint_everywhere(tmp_path, name, action):
 STAND_INS = {
     b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 96044\n": ("a Git LFS pointer", "git lfs pull"),
     b"/annex/objects/MD5E-s96044--4d7a.wav\n": ("a git-annex pointer", "git annex get"),
-    b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><body>Sign in</body></html>": ("a web page", "Download the file itself"),
-    b"<html><body>404</body></html>": ("a web page", "Download the file itself"),
-    b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>": ("a web page", "Download the file itself"),
+    b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><body>Sign in</body></html>": ("a web page", "Download the sound itself"),
+    b"<html><body>404</body></html>": ("a web page", "Download the sound itself"),
+    b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>": ("a web page or other XML", "Download the sound itself"),
 }
 
 
@@ -623,6 +624,8 @@ UNREAD_CODECS = {
     "IMA4": ("caf", lambda sound: sound.replace(b"lpcm", b"ima4", 1)),
     "MAC6": ("aifc", lambda sound: sound.replace(b"ulaw", b"MAC6", 1)),
     "Yamaha ADPCM": ("w64", lambda sound: sound[:64] + b"\x20\0" + sound[66:]),
+    "IMA ADPCM": ("rf64", lambda sound: sound.replace(b"\1\0\0\0\0\0\x10\0", b"\x11\0\0\0\0\0\x10\0", 1)),
+    "G.721": ("w64", lambda sound: sound[:64] + b"\x40\0" + sound[66:]),
     "DTS": ("rf64", lambda sound: sound.replace(b"\1\0\0\0\0\0\x10\0", b"\1\x20\0\0\0\0\x10\0", 1)),
     "G.722": ("au", lambda sound: edited(sound, {15: b"\x18"})),
     "Shorten": ("sph", lambda sound: (SPHERE % (len(SHORTEN), SHORTEN)).ljust(1024) + b"ajkg" + bytes(9_000)),

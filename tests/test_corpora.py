@@ -593,6 +593,14 @@ def test_manifest_takes_the_columns_of_msp_podcast(recordings):
     assert corpus.notes == (*taken, "columns that are not used: EmoAct, EmoVal, EmoDom, Split_Set")
     corpus = recordings("file,EmoClass,label\na.wav,A,anger\nb.wav,H,joy\n")
     assert corpus.labels == ("anger", "joy") and corpus.notes == ("columns that are not used: EmoClass",)
+    corpus = recordings("file,arousal,valence,EmoClass\na.wav,0.5,-0.1,X\nb.wav,0.2,0.1,\n")
+    assert corpus.labels == () and corpus.notes == ("columns that are not used: EmoClass",)
+
+
+def test_a_manifest_without_labels_takes_none_from_another_column(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(8_000, 0.1), 16_000)
+    (tmp_path / "my.csv").write_text("file,EmoClass\na.wav,\n", encoding="utf-8")
+    assert manifest_file.load(tmp_path / "my.csv", unlabelled=True).notes == ("columns that are not used: EmoClass",)
 
 
 def test_manifest_takes_the_columns_of_audformat_tables(recordings):
@@ -764,6 +772,8 @@ def test_many_parts_of_a_file_take_no_square_of_time():
         ('\r\n"SEP=;"\r\nfile;label\r\na.wav;x\r\n', "in line 2, which Excel alone understands; expected"),
         ("sep=;\nfile;label\na.wav;x\n", "Remove that line, and separate the columns by commas instead of ';'."),
         ("# mine, of May\n# too\nfile,label\na.wav,x\n", "found the comment '# mine, of May' in line 1; expected"),
+        ("#,file,label\n1,a.wav,x,y\n2,b.wav,x\n", "line 2: 4 cells"),
+        ("#id,file,label\n1,a.wav,x,y\n2,b.wav,x\n", "line 2: 4 cells"),
         ("\n# mine\nfile,label\na.wav,x\n", "found the comment '# mine' in line 2; expected"),
         (
             "file,label,speaker\na.wav,x\nb.wav,x\n",

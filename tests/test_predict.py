@@ -607,6 +607,7 @@ def test_labels_in_another_case_are_taken_for_the_models_with_a_note(capsys):
     assert predict.choose_labels(["anger", "Sadness"], known) == ["anger", "sadness"]
     assert capsys.readouterr().err == "note: taken for classes of the model: Sadness for sadness\n"
     assert predict.choose_labels(["Joy", "anger"], known) == ["Joy", "anger"] and not capsys.readouterr().err
+    assert predict.choose_labels(None, {"task": "dimensional", "labels": None}) == []
     for labels in (["anger", "JOY"], ["anger", "Anger"], ["", ""]):  # either of two; one alone; none
         with pytest.raises(InputError, match="expected at least two of anger, sadness, Joy, joy"):
             predict.choose_labels(labels, known)

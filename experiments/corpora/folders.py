@@ -187,7 +187,9 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     if not lines:
         raise refuse("an empty file", "write the header and one row per utterance")
     first_line, header = lines.pop(0)
-    if header[0].startswith("#") and (len(header) == 1 or (lines and len(lines[0][1]) != len(header))):
+    widths = {len(cells) for _, cells in lines}
+    is_text = " " in header[0] and len(widths) > 1  # a column may be called "#", or "#id"
+    if header[0].startswith("#") and (len(header) == 1 or is_text or (lines and len(header) not in widths)):
         raise refuse(f"the comment {printable(', '.join(header))[:60]!r} in line {first_line}", "remove that line")
     if absent := [column for column in required if column not in header]:
         raise wrong_columns(path, header, expected, f"add {', '.join(absent)}")
@@ -198,8 +200,8 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     problems = [f"line {number}: {counted(len(cells), 'cell')}" for number, cells in lines if len(cells) != len(header)]
     if problems and _find_separator(header):
         raise wrong_columns(path, header, expected, "")
-    if len(problems) == len(lines) > 1 and len(lengths := {len(cells) for _, cells in lines}) == 1:
-        n_cells = counted(lengths.pop(), "cell")
+    if len(problems) == len(lines) > 1 and len(widths) == 1:
+        n_cells = counted(widths.pop(), "cell")
         found = f"the columns {_list_columns(header)} in line {first_line}, and {n_cells} in each of {len(lines)} rows"
         action = "correct the header or the rows; a cell with a comma stands in double quotes"
         raise refuse(found, action)

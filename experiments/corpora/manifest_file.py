@@ -79,7 +79,7 @@ def load(data_dir: StrPath, *, unlabelled: bool = False) -> Corpus:
         raise InputError.about(path, found, expected, "give the CSV file")
     lines = _read_parquet(path, expected) if path.suffix.lower() == ".parquet" else read_table(path)
     header = list(lines[0][1])
-    meanings, renamed = _find_meanings(header)
+    meanings, renamed = _find_meanings(header, not unlabelled)
     names = dict(zip(header, meanings, strict=True))
     needed = [{"file", "label"}, {"file", "arousal", "valence"}, *([{"file"}] if unlabelled else [])]
     if not any(columns <= set(meanings) for columns in needed):
@@ -126,7 +126,7 @@ def _simplify(column: str) -> str:
     return "_".join(column.lower().replace("-", " ").split())
 
 
-def _find_meanings(header: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def _find_meanings(header: Sequence[str], is_labelled: bool) -> tuple[list[str], dict[str, str]]:
     """Returns the meaning of each column, and those that are taken for another, which a note should say, with their meaning."""
     meanings = [ALIASES.get(column.lower(), column.lower()) for column in header]
     simple = [_simplify(column) for column in header]
@@ -134,7 +134,7 @@ def _find_meanings(header: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     is_known = "start" in meanings and ("end" in meanings or "duration" in meanings)
     if not is_known and of_times.count("start") == (of_times.count("end") or of_times.count("duration")) == 1:
         meanings = of_times
-    if "label" not in meanings:
+    if is_labelled and "label" not in meanings and not {"arousal", "valence"} <= {*meanings}:
         meanings = ["label" if name == LABEL_ALIAS else meaning for name, meaning in zip(simple, meanings, strict=True)]
     if "speaker" not in meanings:
         aliases = SPEAKER_ALIASES if SPEAKER_ALIASES & {*simple} else {"actor"}
