@@ -300,7 +300,7 @@ def test_refuses_what_is_no_usable_sound(tmp_path):
             r"a file of that name is there, its letters composed in another way \(NFC\): write its name so",
         ),
         ("~/a.wav", "~ is not read: write the path in full"),
-        ("file:///tmp/a.wav", "URLs are not read: give the path of a file on this machine"),
+        ("file:///sounds/a.wav", "URLs are not read: give the path of a file on this machine"),
         ("sounds/b.wav", ""),
         ("a/" * 1_500 + "b.wav", ""),
     ],

@@ -157,24 +157,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
     def refuse(found: str, action: str) -> InputError:
         return InputError.about(path, found, expected, action)
 
-    try:
-        if not is_file(path):
-            raise refuse(describe_no_file(path), say_why_not_there(path) or "check the path")
-        content = path.read_bytes()
-        if other := next((what for start, what in OTHER_FILES.items() if content.startswith(start)), ""):
-            raise refuse(other, f"{AS_CSV}; Excel calls it 'CSV UTF-8'")
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", AS_CSV) from error
-    except OSError as error:
-        raise_resource_error(error)
-        raise refuse(f"a file that cannot be read ({error.strerror})", "check its permissions") from error
-    if "\0" in text:
-        raise refuse("null characters, so not a text file", AS_CSV)
-    if match := re.match(r'\s*("?sep=(.)"?)[,;\t]*\r?(?:\n|$)', text, re.IGNORECASE):
-        number = text[: match.start(1)].count("\n") + 1
-        action = "remove that line" + f", and separate the columns by commas instead of {match[2]!r}" * (match[2] != ",")
-        raise refuse(f"{match[1]!r} in line {number}, which Excel alone understands", action)
+    text = _read_text(path, refuse)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
@@ -207,6 +190,29 @@ def read_table(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict
         raise refuse(found, action)
     refuse_problems(f"{printable(path)}: rows with another number of cells than the header's {len(header)}", problems)
     return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
+
+
+def _read_text(path: Path, refuse: Callable[[str, str], InputError]) -> str:
+    """Returns the text of a CSV file; raises what `refuse` returns where it is another kind of file."""
+    try:
+        if not is_file(path):
+            raise refuse(describe_no_file(path), say_why_not_there(path) or "check the path")
+        content = path.read_bytes()
+        if other := next((what for start, what in OTHER_FILES.items() if content.startswith(start)), ""):
+            raise refuse(other, f"{AS_CSV}; Excel calls it 'CSV UTF-8'")
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise refuse(f"bytes that are not UTF-8 text (at byte {error.start})", AS_CSV) from error
+    except OSError as error:
+        raise_resource_error(error)
+        raise refuse(f"a file that cannot be read ({error.strerror})", "check its permissions") from error
+    if "\0" in text:
+        raise refuse("null characters, so not a text file", AS_CSV)
+    if match := re.match(r'\s*("?sep=(.)"?)[,;\t]*\r?(?:\n|$)', text, re.IGNORECASE):
+        number = text[: match.start(1)].count("\n") + 1
+        action = "remove that line" + f", and separate the columns by commas instead of {match[2]!r}" * (match[2] != ",")
+        raise refuse(f"{match[1]!r} in line {number}, which Excel alone understands", action)
+    return text
 
 
 def wrong_columns(path: Path, header: Sequence[str], expected: str, action: str) -> InputError:
