@@ -178,7 +178,7 @@ def test_bad_input(annotations, videos, fake_ffmpeg, tmp_path, capsys, monkeypat
         ({"--annotations-dir": tmp_path / "empty"}, "found an empty folder"),
         ({"--annotations-dir": tmp_path / "other"}, "holiday.mp4"),
         ({"--videos-dir": tmp_path / "absent"}, "found no such folder"),
-        ({"--videos-dir": tmp_path / "other"}, "none of 4 videos"),
+        ({"--videos-dir": tmp_path / "other"}, "none of the 4 videos"),
         ({"--workers": 0}, "--workers: found 0; expected 1 or more"),
     ):
         options = {"--annotations-dir": annotations, "--videos-dir": videos, "--dest": tmp_path / "audio"} | changed
