@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
+import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from began.errors import ARCHIVE_ERRORS, raise_resource_error
+from began.errors import ARCHIVE_ERRORS, InputError, raise_resource_error
 from began.files import StrPath, write_atomically
 
 CHECKSUM = "<u4"
@@ -31,18 +33,83 @@ def write_npy(path: StrPath, dtype: Any, shape: tuple[int, ...]) -> Iterator[Cal
     Behind the rows, where readers of .npy files do not look, stands the CRC-32 of each, which `open_npy` finds.
     """
     checksums: list[int] = []
-
-    def append(rows: np.ndarray) -> None:
-        rows = np.ascontiguousarray(rows, dtype)
-        file.write(rows.data)
-        checksums.extend(map(zlib.crc32, rows))
-
     with write_atomically(path) as temporary, open(temporary, "wb") as file:
         file.write(_npy_header(dtype, (0, *shape)))
-        yield append
-        file.write(np.array(checksums, CHECKSUM).data)
-        file.seek(0)
-        file.write(_npy_header(dtype, (len(checksums), *shape)))
+        yield lambda rows: checksums.extend(_append_rows(file, rows, dtype))
+        _complete_npy(file, dtype, shape, checksums)
+
+
+@contextmanager
+def resume_npy(path: StrPath, dtype: Any, shape: tuple[int, ...]) -> Iterator[tuple[int, Callable[[np.ndarray], None]]]:
+    """Writes a file as `write_npy` does, and goes on where an interrupted call stopped.
+
+    Until it is whole, its rows lie in a file of the same name with .unfinished behind it, and their checksums in .checksums.
+    An InputError in the block removes both: it is about the files that are read, and the rows will be others.
+
+    Yields:
+        (number of rows that are there already, function that appends rows)
+    """
+    path = Path(path)
+    unfinished, checked = (path.with_name(f"{path.name}.{kind}") for kind in ("unfinished", "checksums"))
+    with write_atomically(path) as temporary:
+        for beginning in (unfinished, checked):
+            beginning.touch()
+        try:
+            with open(unfinished, "r+b") as file, open(checked, "r+b") as sums:
+                file.write(_npy_header(dtype, (0, *shape)))
+                checksums = _find_whole_rows(file, sums.read(), np.dtype(dtype).itemsize * math.prod(shape))
+                file.truncate()
+                sums.truncate(sums.seek(len(checksums) * np.dtype(CHECKSUM).itemsize))
+
+                def append(rows: np.ndarray) -> None:
+                    added = _append_rows(file, rows, dtype)
+                    file.flush()
+                    sums.write(np.array(added, CHECKSUM).data)
+                    sums.flush()
+                    checksums.extend(added)
+
+                yield len(checksums), append
+                _complete_npy(file, dtype, shape, checksums)
+                file.flush()
+                os.fsync(file.fileno())  # takes long; what comes after it does not
+        except InputError:
+            unfinished.unlink()
+            checked.unlink()
+            raise
+        unfinished.replace(temporary)
+    checked.unlink()
+
+
+def _find_whole_rows(file: IO[bytes], stored: bytes, row_bytes: int) -> list[int]:
+    """Returns the checksums of rows that are as they were written, and leaves the file behind them.
+
+    Args:
+        file: at its first row.
+        stored: the checksums when they were written; the last one may be cut short.
+    """
+    checksums: list[int] = []
+    start, size = file.tell(), np.dtype(CHECKSUM).itemsize
+    for checksum in np.frombuffer(stored, CHECKSUM, len(stored) // size).tolist():
+        row = file.read(row_bytes)
+        if len(row) < row_bytes or zlib.crc32(row) != checksum:
+            break
+        checksums.append(checksum)
+    file.seek(start + len(checksums) * row_bytes)
+    return checksums
+
+
+def _append_rows(file: IO[bytes], rows: np.ndarray, dtype: Any) -> list[int]:
+    """Writes rows, and returns the checksum of each."""
+    rows = np.ascontiguousarray(rows, dtype)
+    file.write(rows.data)
+    return [zlib.crc32(row) for row in rows]
+
+
+def _complete_npy(file: IO[bytes], dtype: Any, shape: tuple[int, ...], checksums: Sequence[int]) -> None:
+    """Writes the checksums behind the rows, and their number before them."""
+    file.write(np.array(checksums, CHECKSUM).data)
+    file.seek(0)
+    file.write(_npy_header(dtype, (len(checksums), *shape)))
 
 
 def _npy_header(dtype: Any, shape: tuple[int, ...]) -> bytes:
@@ -82,6 +149,28 @@ def check_npy(path: StrPath, rows: np.memmap, checksums: np.ndarray) -> None:
             for number, row in enumerate(block, first):
                 if zlib.crc32(row) != checksums[number]:
                     raise ValueError(f"row {number} has another checksum than when it was written")
+
+
+def read_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns `array[rows]`, rows in any order; from a mapped file larger than memory many times as fast as that.
+
+    Linux takes a row that is not in memory for the start of a longer reading, and reads up to megabytes of others with it.
+    Which ones are wanted, it is told here.
+
+    Args:
+        array: any, mapped or not, or a view of one, whose rows are contiguous.
+        rows: int, shape (n,).
+    """
+    mapped: Any = array
+    while isinstance(mapped, np.ndarray):
+        mapped = mapped.base
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
+        first = array.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+        for row in rows.tolist():
+            start = first + row * array.strides[0]
+            page = start - start % mmap.PAGESIZE
+            mapped.madvise(mmap.MADV_WILLNEED, page, start + array.strides[0] - page)
+    return array[rows]
 
 
 def write_arrays(path: StrPath, arrays: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from began.arrays import check_npy, open_npy, write_npy
+from began.arrays import check_npy, open_npy, resume_npy, write_npy
 from began.audio import hash_sound, load_recording
 from began.chunks import CHUNK_SAMPLES
 from began.dataset import start_ahead
@@ -141,6 +141,8 @@ def represent_utterances(
 ) -> np.ndarray:
     """Returns the statistics of whole utterances, from the cache where they have been computed before, see `represent_corpus`.
 
+    After an interruption, the next call with the same files goes on with the first that is missing.
+
     Args:
         paths: sound files, or one.
         speeds: of the copies of every file, see `began.audio.stream_audio`.
@@ -174,10 +176,12 @@ def represent_utterances(
             # While one file goes through the network, another is heard: no thread has enough to do for all cores.
             pool = ThreadPoolExecutor(count_cores())
             try:
-                jobs = start_ahead(map(partial(pool.submit, embed), count(), paths, sound_hashes), 2 * count_cores())
-                with write_npy(folder / "features.npy", np.dtype("<f2"), shape) as append:
-                    for _, job in zip(progress(paths), jobs, strict=True):
-                        append(job.result()[np.newaxis])
+                with resume_npy(folder / "features.npy", np.dtype("<f2"), shape) as (n_done, append):
+                    missing = zip(count(n_done), paths[n_done:], sound_hashes[n_done:], strict=False)
+                    jobs = start_ahead((pool.submit(embed, *file) for file in missing), 2 * count_cores())
+                    for number, _ in enumerate(progress(paths)):
+                        if number >= n_done:
+                            append(next(jobs).result()[np.newaxis])
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
     return _read_cached(folder / "features.npy", len(paths), np.dtype("<f2"), shape)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from began.arrays import read_rows
 from classifiers import heads
 
 BLOCK = 512
@@ -27,7 +28,7 @@ class ChosenColumns:
         return len(self.features)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        of_rows = self.features[rows]
+        of_rows = read_rows(self.features, rows)
         return np.concatenate([of_rows[..., start:end] for start, end in self.ranges], axis=-1).astype(np.float32)
 
     def measure_normalization(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

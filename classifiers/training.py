@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from began.arrays import read_rows
 from began.errors import InputError
 from classifiers import heads, metrics
 from classifiers.head_parameters import SECOND, UTTERANCE, choose_statistics, resolve_parameters
@@ -220,7 +221,7 @@ def _fit_trunk(model: keras.Model, job: HeadJob) -> tuple[list[dict[str, float]]
             part = order[start : start + n_together]
             done = (epoch - 1) * n_steps + start // batch_size
             steps = tf.constant([done, job.epochs * n_steps], tf.float32)
-            losses.append(graphs.train(*map(tf.constant, (inputs[rows[part]], targets[part], weights[part])), steps))
+            losses.append(graphs.train(*map(tf.constant, (read_rows(inputs, rows[part]), targets[part], weights[part])), steps))
         loss = sum(map(float, losses)) / len(rows)
         if not np.isfinite(loss):
             break

@@ -107,7 +107,7 @@ def test_benchmark_of_a_long_file_in_miniature():
 def test_benchmark_of_growth_in_miniature():
     from experiments.benchmarks.growth import benchmark
 
-    rows = benchmark(n_many=8, n_few=4)
+    rows = benchmark(n_many=(8,), n_few=4)
     assert [row["name"] for row in rows] == [
         "training a head, 8 utterances vs 4",
         "training a head, 8 utterances vs 4, peak memory",

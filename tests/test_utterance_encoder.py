@@ -184,7 +184,29 @@ def test_an_utterance_that_changes_meanwhile_leaves_no_statistics(encoder, noise
 
     with pytest.raises(InputError, match=r"b\.wav: found a recording that was changed since the start"):
         represent_utterances(encoder, noises, tmp_path / "cache", progress=change)
-    assert not list((tmp_path / "cache").rglob("*.npy"))
+    assert not list((tmp_path / "cache").rglob("features.*"))
+
+
+def test_an_interrupted_embedding_goes_on_where_it_was(encoder, noises, tmp_path, monkeypatch):
+    def interrupt(paths):
+        for number, path in enumerate(paths):
+            if number == 1:
+                raise KeyboardInterrupt
+            yield path
+
+    options = {"speeds": (1.0, 0.9), "noisy_speeds": (1.1,)}
+    with pytest.raises(KeyboardInterrupt):
+        represent_utterances(encoder, noises, tmp_path / "cache", progress=interrupt, **options)
+    embedded, seen = [], []
+    embed_file = UtteranceEncoder.embed_file
+    with monkeypatch.context() as patch:
+        patch.setattr(UtteranceEncoder, "embed_file", lambda *arguments: embedded.append(1) or embed_file(*arguments))
+        progress = lambda paths: (seen.append(path) or path for path in paths)  # noqa: E731
+        resumed = represent_utterances(encoder, noises, tmp_path / "cache", progress=progress, **options)
+    assert len(embedded) == 3 and seen == noises  # the copies of the second file; progress is shown of all
+    np.testing.assert_array_equal(resumed, represent_utterances(encoder, noises, tmp_path / "other", **options))
+    (folder,) = (path.parent for path in (tmp_path / "cache").rglob("features.npy"))
+    assert {path.name for path in folder.iterdir()} == {"features.npy", ".lock"}
 
 
 def test_a_flipped_bit_among_the_statistics_is_found(encoder, noises, tmp_path):
