@@ -172,15 +172,16 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
     x = layers.Concatenate(name="mean_max")(pooled) if len(pooled) > 1 else pooled[0]
     x = dropout(layers.Flatten(name="flat")(x), p["dropout"])
 
-    def dense(x: Any, n_units: int, activation: str, name: str) -> Any:
-        return layers.Dense(n_units, activation=activation, kernel_initializer=initializer(), name=name)(x)
+    def dense(x: Any, n_units: int, activation: str, name: str, kernel: Any = None) -> Any:
+        return layers.Dense(n_units, activation=activation, kernel_initializer=kernel or initializer(), name=name)(x)
 
     if p["dense_units"]:
         x = dropout(dense(x, p["dense_units"], "elu", "dense"), p["dense_dropout"])
     if task == CATEGORICAL:
         outputs = dense(x, n_outputs, "softmax", "classes")
     else:
-        arousal, valence = dense(x, 1, "tanh", "arousal_tanh"), dense(x, 1, "tanh", "valence_tanh")
+        # From random weights, hundreds of inputs drive these units to ±1, from where no gradient leads back.
+        arousal, valence = (dense(x, 1, "tanh", f"{name}_tanh", "zeros") for name in ("arousal", "valence"))
         outputs = [layers.Rescaling(0.5, 0.5, name="arousal")(arousal), layers.Identity(name="valence")(valence)]
     return keras.Model(inputs, outputs, name="trunk")
 

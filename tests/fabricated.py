@@ -1,4 +1,4 @@
-"""Run folders with invented scores, for the tests of tables, figures and notebooks; and components of no speech."""
+"""Run folders with invented scores, for the tests of tables, figures and notebooks; components and weights of no training."""
 
 import math
 
@@ -120,3 +120,14 @@ def draw_components(base_filters: int) -> list[np.ndarray]:
     """Stand-ins for the principal components of an encoder's blocks (`began.components`)."""
     generator = np.random.default_rng(0)
     return [generator.normal(0, 0.1, (40, number * base_filters, 40)).astype(np.float32) for number in (1, 2, 3, 4)]
+
+
+def fill_with_noise(model):
+    """Gives every weight of a Keras model a value, also those that start as 0: none can be forgotten without a trace."""
+    generator = np.random.default_rng(0)
+    for layer in model._flatten_layers():
+        if type(layer).__name__ in ("Conv2D", "Dense"):
+            for weights in layer.weights:
+                if not np.any(weights):
+                    weights.assign(generator.normal(0, 0.1, weights.shape))
+    return model

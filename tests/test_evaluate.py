@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from fabricated import fill_with_noise
 
 from began.command_line import run_script
 from began.errors import InputError
@@ -47,7 +48,7 @@ def models(tiny_encoder, tmp_path_factory):
             shape = (40, 1, len(columns))
         n_outputs = len(LABELS) if task == "categorical" else 2
         normalization = np.zeros((shape[0], shape[-1]), np.float32), np.ones((shape[0], shape[-1]), np.float32)
-        head = heads.build_head(task, shape, n_outputs, parameters, 3, normalization, kind)
+        head = fill_with_noise(heads.build_head(task, shape, n_outputs, parameters, 3, normalization, kind))
         metadata = {**common, "task": task, "kind": kind, "parameters": parameters, "speeds": [1.0, 0.9], "n_utterances": 5}
         metadata |= {"labels": LABELS} if task == "categorical" else {}
         path = folder / f"{kind}-{task}" / "model.keras"

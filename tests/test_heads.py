@@ -26,11 +26,12 @@ def test_softmax_head(features):
 
 def test_arousal_valence_head_has_two_one_unit_outputs_in_their_ranges(features):
     head = heads.build_head("dimensional", SHAPE, 2, seed=1)
-    arousal, valence = (np.asarray(output) for output in head(100 * features))
-    assert arousal.shape == valence.shape == (30, 1)
-    assert arousal.min() >= 0 and arousal.max() <= 1
-    assert valence.min() >= -1 and valence.min() < 0 and valence.max() <= 1
     trunk = head.get_layer("trunk")
+    for bias, expected in ((-100.0, (0, -1)), (0.0, (0.5, 0)), (100.0, (1, 1))):
+        for name in ("arousal", "valence"):
+            trunk.get_layer(f"{name}_tanh").bias.assign([bias])
+        for output, value in zip(head(features), expected, strict=True):
+            assert output.shape == (30, 1) and np.asarray(output) == pytest.approx(value)
     assert [trunk.get_layer(f"{name}_tanh").units for name in ("arousal", "valence")] == [1, 1]
 
 

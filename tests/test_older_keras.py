@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from fabricated import fill_with_noise
 
 from began.encoder import load_frozen_encoder
 from began.files import sha256_of
@@ -42,7 +43,7 @@ def saved(tmp_path_factory, tiny_encoder) -> list[Path]:
         task = "dimensional" if name == "dimensional" else "categorical"
         n_channels = encoder.feature_shape[-1]
         statistics = np.zeros((encoder.feature_shape[0], n_channels)), np.ones((encoder.feature_shape[0], n_channels))
-        head = build_head(task, encoder.feature_shape, 2, parameters, 3, statistics)
+        head = fill_with_noise(build_head(task, encoder.feature_shape, 2, parameters, 3, statistics))
         metadata = {"task": task, "labels": ["a", "b"], "tail": "overlap", "aggregation": "mean"}
         save_predictor(folder / f"{name}.keras", build_predictor(encoder, head, metadata))
     return [*PUBLISHED, tiny_encoder, *sorted(folder.glob("*.keras"))]

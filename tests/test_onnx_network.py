@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 from documents import ROOT, find_blocks
-from fabricated import draw_components
+from fabricated import draw_components, fill_with_noise
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-
-import keras  # noqa: E402
 
 from began.command_line import run_script  # noqa: E402
 from began.encoder import load_frozen_encoder, run_network  # noqa: E402
@@ -50,15 +48,6 @@ HEADS = {
 }
 CASES = [(kind, "categorical", parameters) for kind in KINDS for parameters in HEADS[kind]]
 CASES += [(kind, "dimensional", {}) for kind in KINDS]  # they differ in their outputs alone
-
-
-def fill_with_noise(model: keras.Model) -> keras.Model:
-    """Gives every weight a value, so that none of them can be forgotten without a trace."""
-    generator = np.random.default_rng(0)
-    for layer in model._flatten_layers():
-        if type(layer).__name__ in ("Conv2D", "Dense"):
-            layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
-    return model
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from fabricated import fill_with_noise
 
 from began import published_networks
 from began.audio import read_audio
@@ -43,7 +44,7 @@ TASKS = {"categorical": 3, "dimensional": 2}
 def make_head(task, feature_shape):
     generator = np.random.default_rng(4)
     statistics = generator.normal(size=(64, 8)), generator.uniform(0.01, 0.1, (64, 8))
-    return build_head(task, feature_shape, TASKS[task], {}, 3, statistics)
+    return fill_with_noise(build_head(task, feature_shape, TASKS[task], {}, 3, statistics))
 
 
 def as_columns(outputs):

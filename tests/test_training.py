@@ -96,6 +96,19 @@ def test_arousal_valence_head_learns(corpus, loss_function):
     assert head.history[column].max() > 0.5
 
 
+@pytest.mark.parametrize("loss_function", ["mae", "mse", "ccc"])
+def test_arousal_valence_head_on_utterances_fits_what_it_is_trained_on(loss_function):
+    """Hundreds of statistics would drive a tanh unit whose weights start at random to its ends, where no gradient is left."""
+    names, draw = name_statistics((8, 16, 24, 32)), np.random.default_rng(0)
+    features = draw.standard_normal((48, 40, 1, len(names))).astype("<f2")
+    targets = draw.uniform((0.1, -0.8), (0.9, 0.8), (48, 2)).astype(np.float32)
+    parameters, every = {"loss_function": loss_function, "n_steps": 200}, np.arange(48)
+    job = HeadJob(features, targets, every, "dimensional", parameters, 1, 0, 2, every, test_rows=every, statistics=names)
+    scores = train_head(job).scores
+    assert (np.mean((scores - targets) ** 2, axis=0) < 0.2 * targets.var(axis=0)).all()
+    assert np.mean(np.abs(scores * [2, 1] - [1, 0]) > 0.99) < 0.05
+
+
 def equal_results(first, second) -> bool:
     return np.array_equal(first.scores, second.scores) and first.history.equals(second.history)
 

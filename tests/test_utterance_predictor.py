@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from fabricated import draw_components
+from fabricated import draw_components, fill_with_noise
 
 keras = pytest.importorskip("keras")
 
@@ -46,7 +46,7 @@ def save_model(encoder, path, task="categorical", **parameters):
     generator = np.random.default_rng(0)
     normalization = generator.normal(size=(40, shape[2])), generator.uniform(0.01, 0.1, (40, shape[2]))
     n_outputs = 3 if task == "categorical" else 2
-    head = build_head(task, shape, n_outputs, parameters, 1, normalization, UTTERANCE)
+    head = fill_with_noise(build_head(task, shape, n_outputs, parameters, 1, normalization, UTTERANCE))
     metadata = {"task": task, "kind": UTTERANCE, "parameters": resolved, "speeds": [1.0, 0.9], "tail": "overlap"}
     metadata |= {"aggregation": "mean", "corpus": "toy"} | ({"labels": LABELS} if task == "categorical" else {})
     save_predictor(path, build_predictor(encoder, head, metadata))
