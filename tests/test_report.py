@@ -704,6 +704,8 @@ def test_own_data_sets_stand_beside_guessing(results):
     # A class that the test part lacks can be answered all the same.
     emodb(results, "four", "custom", predictions=table.assign(anger=0.4, fear=0.1, neutral=0.3, sadness=0.2))
     assert Results(results).test_part("custom", "four").lines["chance, 4 classes"] == 25
+    emodb(results, "tie", "custom", predictions=table.assign(target=["neutral", "anger"] * 17))
+    assert "always “anger”" in Results(results).test_part("custom", "tie").lines  # as `experiments.evaluate` has it
 
 
 def test_searches_of_heads_alone_are_drawn(results):

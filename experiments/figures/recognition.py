@@ -66,7 +66,7 @@ def plot_arousal_valence(predictions: pd.DataFrame, **options: Any) -> Figure:
                 ]
                 axes.set_title(f"{name}: CCC {pd.Series(correlations).mean():.2f}")
             axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
-            axes.legend(loc="upper left")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)  # no place inside is sure to be free
     return figure
 
 
@@ -158,7 +158,7 @@ def plot_reliability(table: pd.DataFrame, **options: Any) -> Figure:
         axes.set(
             xlabel="probability of the prediction (%)", ylabel="accuracy (%)", xlim=(0, 102), ylim=(0, 102), aspect="equal"
         )
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)  # no place inside is sure to be free
     return figure
 
 

@@ -163,7 +163,7 @@ class Results:
         sizes = first["fold"].value_counts(sort=False).to_dict()
         if "target" not in first:
             return TestPart(sizes, pd.Series(dtype=float), 0)
-        shares = first["target"].value_counts(normalize=True)
+        shares = first["target"].value_counts(normalize=True).sort_index().sort_values(ascending=False, kind="stable")
         return TestPart(sizes, shares, len(class_columns(predictions)) or len(shares))
 
     def compare(
