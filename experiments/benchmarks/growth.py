@@ -1,8 +1,8 @@
 """One head on the statistics of whole utterances: many of them beside few, in time and memory.
 
-The many are as large as what the training reads, 40 GB, not as what the disk holds: most of their file is a hole, so that what a
-disk takes to find its rows is not measured. A head of few is trained on as many steps as its parameters say, one of many on one
-pass.
+The many are as large as what the training reads, up to 40 GB, not as what the disk holds: most of their file is a hole, so that
+what a disk takes to find its rows is not measured. A head of few is trained on as many steps as its parameters say, one of many
+on one pass.
 """
 
 import re
