@@ -25,6 +25,8 @@ ENCODERS = {
     "began-seed-1": "--epochs 16 --seed 1",
     "began-seed-2": "--epochs 16 --seed 2",
     "began-16-filters": "--epochs 16 --base-filters 16",
+    "began-16-filters-seed-1": "--epochs 16 --base-filters 16 --seed 1",
+    "began-16-filters-seed-2": "--epochs 16 --base-filters 16 --seed 2",
     "began-32-filters": "--epochs 16 --base-filters 32",
     "began-latent-256": "--epochs 16 --latent-size 256",
     "began-gamma-0.5": "--epochs 16 --gamma 0.5",
@@ -123,22 +125,24 @@ BASE_ENCODER = "began-16-epochs"
 """The encoder of the ablations: every encoder that is compared with it has trained for 16 epochs, too."""
 
 _UTTERANCE = {"method": "utterance", "front_end": "normalized"}
+_UTTERANCE_16 = {**_UTTERANCE, "encoder": "began-16-filters"}
 _STATISTICS = {"method": "statistics", "front_end": "normalized"}
 _NORMALIZED = {**_STATISTICS, "normalize_speakers": True}
 _FUNCTIONALS = {"method": "functionals", "front_end": "normalized"}
 
 
 ENCODER_SEEDS = (0, 1, 2)
-"""Of the encoders of 16 epochs: `began-16-epochs` and `autoencoder`, and those whose names end in their seed."""
+"""Of the encoders of 16 epochs: `began-16-epochs`, `began-16-filters` and `autoencoder`, and those named after their seed."""
 
-_COUNTERPARTS: dict[str, tuple[str, str, dict]] = {
-    "initial_weights": ("began", "initial weights drawn", {"initial_weights": True}),
-    "autoencoder": ("autoencoder", "an autoencoder trained", {}),
+_COUNTERPARTS: dict[str, tuple[str, dict]] = {
+    "initial_weights": ("initial weights drawn", {"initial_weights": True}),
+    "autoencoder": ("an autoencoder trained", {"encoder": "autoencoder"}),
 }
-"""What pre-trained encoders are compared with -> how the encoders' names begin, words, differences of the settings."""
+"""What pre-trained encoders are compared with -> words, differences of the settings."""
 
 _COMPARED_WITH = {
     "utterance_head": ("initial_weights", "autoencoder"),
+    "utterance_head_16_filters": ("initial_weights",),
     "utterance_statistics": ("initial_weights", "autoencoder"),
     "savee_utterance_head": ("initial_weights",),
     "savee_utterance_statistics": ("initial_weights",),
@@ -146,14 +150,11 @@ _COMPARED_WITH = {
 """Ablation on a pre-trained encoder -> keys of _COUNTERPARTS."""
 
 _BOTH_OF_ALL_SEEDS = tuple((name, f"{name}_{other}") for name, others in _COMPARED_WITH.items() for other in others)
-_ONE_AGAINST_ALL_SEEDS = {
-    "utterance_head_100_epochs": "utterance_head_initial_weights",
-    "utterance_head_16_filters": "utterance_head",
-    "utterance_head_16_filters_initial_weights": "utterance_head_initial_weights",
-}
+_ONE_AGAINST_ALL_SEEDS = {"utterance_head_100_epochs": "utterance_head_initial_weights"}
 """Ablation on an encoder of which there is one -> what it is compared with, on encoders of all ENCODER_SEEDS."""
 
-PAIRS_OVER_SEEDS = (*_BOTH_OF_ALL_SEEDS, *_ONE_AGAINST_ALL_SEEDS.items())
+_WIDER = {name: name.replace("_16_filters", "") for pair in _BOTH_OF_ALL_SEEDS for name in pair if "16_filters" in name}
+PAIRS_OVER_SEEDS = (*_BOTH_OF_ALL_SEEDS, *_WIDER.items(), *_ONE_AGAINST_ALL_SEEDS.items())
 """Ablation, and what it is compared with over encoders of all ENCODER_SEEDS."""
 
 
@@ -167,16 +168,11 @@ def at_encoder_seed(condition: str, seed: int) -> str:
 
 def _at_other_seeds(name: str, settings: dict) -> dict[str, tuple[str, dict]]:
     """Returns a key of _COMPARED_WITH, and its counterparts, with the encoders of the other seeds."""
-    of_name = {
-        name: ("began", "pre-trained", {}),
-        **{f"{name}_{other}": _COUNTERPARTS[other] for other in _COMPARED_WITH[name]},
-    }
+    of_name = {name: ("pre-trained", {}), **{f"{name}_{other}": _COUNTERPARTS[other] for other in _COMPARED_WITH[name]}}
+    at_seed_0 = {one: (words, {"encoder": "began", **settings, **other}) for one, (words, other) in of_name.items()}
     return {
-        at_encoder_seed(one, seed): (
-            f"… {words} with seed {seed}",
-            {**settings, **differences, "encoder": f"{kind}-seed-{seed}"},
-        )
-        for one, (kind, words, differences) in of_name.items()
+        at_encoder_seed(one, seed): (f"… {words} with seed {seed}", {**merged, "encoder": f"{merged['encoder']}-seed-{seed}"})
+        for one, (words, merged) in at_seed_0.items()
         for seed in ENCODER_SEEDS[1:]
     }
 
@@ -193,11 +189,12 @@ _DIFFERENCES: dict[str, tuple[str, dict]] = {
     ),
     **_at_other_seeds("utterance_head", _UTTERANCE),
     "utterance_head_100_epochs": ("… trained for 100 epochs (the published encoder)", {**_UTTERANCE, "encoder": "began"}),
-    "utterance_head_16_filters": ("… of 16 base filters in place of 8", {**_UTTERANCE, "encoder": "began-16-filters"}),
+    "utterance_head_16_filters": ("… of 16 base filters in place of 8", _UTTERANCE_16),
     "utterance_head_16_filters_initial_weights": (
         "… of 16 base filters, initial weights",
-        {**_UTTERANCE, "encoder": "began-16-filters", "initial_weights": True},
+        {**_UTTERANCE_16, "initial_weights": True},
     ),
+    **_at_other_seeds("utterance_head_16_filters", _UTTERANCE_16),
     "utterance_head_32_filters": ("… of 32 base filters", {**_UTTERANCE, "encoder": "began-32-filters"}),
     "utterance_head_32_filters_initial_weights": (
         "… of 32 base filters, initial weights",

@@ -16,11 +16,11 @@ _EXPERIMENT = EXPERIMENTS["ablations"]
 _ABOUT = (
     "By how many points a classifier is more accurate on one encoder than on another, averaged over the speakers. First, a "
     "BEGAN pre-trained for 16 epochs is compared with a network of the same seed: one with random weights, or an "
-    "autoencoder, trained for as long without a generator. In the last rows, one encoder is compared with those of all "
-    "seeds. The intervals of one seed are Student's t over speakers. The interval of all seeds is over speakers and seeds: "
-    "it says whether the gain would hold for other speakers and other seeds (two-way random effects, Satterthwaite; or, "
-    "where it is wider, Student's t over the means of seeds or speakers). Of an encoder of which there is one, it says "
-    "nothing about other seeds."
+    "autoencoder, trained for as long without a generator. Then, networks of 16 base filters are compared with those of 8, "
+    "and in the last row one encoder with networks of all seeds. The intervals of one seed are Student's t over speakers. "
+    "The interval of all seeds is over speakers and seeds: it says whether the gain would hold for other speakers and other "
+    "seeds (two-way random effects, Satterthwaite; or, where it is wider, Student's t over the means of seeds or speakers). "
+    "Of an encoder of which there is one, it says nothing about other seeds."
 )
 
 
