@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 
 from began.command_line import run_script
+from classifiers.metrics import evaluate_dimensions
 from experiments import report
+from experiments.evaluation.predictions import list_predictions
 from experiments.evaluation.result_files import read_table, write_table
+from experiments.reporting import consistency
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADS, STATISTICS = "table3_emodb/head_per_second", "table3_emodb/utterance_statistics"
@@ -231,3 +234,17 @@ def test_folds_are_named_once(results, capsys):
     rewrite(METRICS, without(fold="08", level="utterance"))(results)
     assert render(results) == 2
     assert "of fold 08 at utterance level" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spread", [1.0, 2e-3, 1e-4, 0.0])
+def test_answers_that_hardly_differ_belong_to_their_correlation(spread):
+    """As of a head that was trained for a few steps: predictions.csv rounds what the correlations were computed from."""
+    draw = np.random.default_rng(0)
+    targets = draw.uniform(0, 1, (20, 2))
+    scores = 0.5 + spread * (targets + draw.normal(0, 0.3, targets.shape) - 0.5) / 2
+    table = pd.DataFrame({"utterance": range(20), "speaker": "a", "arousal": targets[:, 0], "valence": targets[:, 1]})
+    measured = consistency._measure(list_predictions(table, "a", {"dimensional": scores}, ()))
+    before_rounding = evaluate_dimensions(targets[:, 0], scores[:, 0], targets[:, 1], scores[:, 1])
+    for name, (value, tolerance) in measured.items():
+        assert abs(value - before_rounding[name]) <= tolerance, name
+    assert spread < 1 or {tolerance for _, tolerance in measured.values()} == {1e-4}

@@ -162,8 +162,9 @@ def _measure(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
         values |= {name: (value, 1e-9 + 2 * (name in by_scores) * n_doubtful / len(scores)) for name, value in measured.items()}
     if {*OF_DIMENSIONS} <= {*predictions}:
         columns = [predictions[name].to_numpy(float) for name in OF_DIMENSIONS]
-        # Correlations of what hardly varies are correlations of its rounding.
-        tolerance = 1e-4 if min(map(np.ptp, columns)) > 1000 * ROUNDING else 2.0
+        # The less the values vary, the more their correlation is that of their rounding.
+        spread = max(ROUNDING, min(map(np.ptp, columns)))
+        tolerance = max(1e-4, 20 * ROUNDING / spread)
         values |= {name: (value, tolerance) for name, value in evaluate_dimensions(*columns).items()}
     return values
 
