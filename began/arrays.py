@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import mmap
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from began.errors import ARCHIVE_ERRORS, InputError, raise_resource_error
-from began.files import StrPath, write_atomically
+from began.errors import ARCHIVE_ERRORS, raise_resource_error
+from began.files import StrPath, name_write_errors, put_in_place, write_atomically
 
 CHECKSUM = "<u4"
 """How a CRC-32 is stored."""
@@ -41,43 +41,38 @@ def write_npy(path: StrPath, dtype: Any, shape: tuple[int, ...]) -> Iterator[Cal
 
 @contextmanager
 def resume_npy(path: StrPath, dtype: Any, shape: tuple[int, ...]) -> Iterator[tuple[int, Callable[[np.ndarray], None]]]:
-    """Writes a file as `write_npy` does, and goes on where an interrupted call stopped.
+    """Writes a file as `write_npy` does, and goes on where an interrupted call stopped, for whatever reason.
 
     Until it is whole, its rows lie in a file of the same name with .unfinished behind it, and their checksums in .checksums.
-    An InputError in the block removes both: it is about the files that are read, and the rows will be others.
+    Whoever writes it holds the folder (`began.files.lock_folder`).
 
     Yields:
         (number of rows that are there already, function that appends rows)
+    Raises:
+        InputError: the files cannot be written, or the disk is full.
     """
     path = Path(path)
-    unfinished, checked = (path.with_name(f"{path.name}.{kind}") for kind in ("unfinished", "checksums"))
-    with write_atomically(path) as temporary:
-        for beginning in (unfinished, checked):
+    unfinished, checksums_path = (path.with_name(f"{path.name}.{kind}") for kind in ("unfinished", "checksums"))
+    with name_write_errors(path, unfinished, checksums_path):
+        for beginning in (unfinished, checksums_path):
             beginning.touch()
-        try:
-            with open(unfinished, "r+b") as file, open(checked, "r+b") as sums:
-                file.write(_npy_header(dtype, (0, *shape)))
-                checksums = _find_whole_rows(file, sums.read(), np.dtype(dtype).itemsize * math.prod(shape))
-                file.truncate()
-                sums.truncate(sums.seek(len(checksums) * np.dtype(CHECKSUM).itemsize))
+        with open(unfinished, "r+b") as file, open(checksums_path, "r+b") as checksums_file:
+            file.write(_npy_header(dtype, (0, *shape)))
+            checksums = _find_whole_rows(file, checksums_file.read(), np.dtype(dtype).itemsize * math.prod(shape))
+            file.truncate()
+            checksums_file.truncate(checksums_file.seek(len(checksums) * np.dtype(CHECKSUM).itemsize))
 
-                def append(rows: np.ndarray) -> None:
-                    added = _append_rows(file, rows, dtype)
-                    file.flush()
-                    sums.write(np.array(added, CHECKSUM).data)
-                    sums.flush()
-                    checksums.extend(added)
-
-                yield len(checksums), append
-                _complete_npy(file, dtype, shape, checksums)
+            def append(rows: np.ndarray) -> None:
+                added = _append_rows(file, rows, dtype)
                 file.flush()
-                os.fsync(file.fileno())  # takes long; what comes after it does not
-        except InputError:
-            unfinished.unlink()
-            checked.unlink()
-            raise
-        unfinished.replace(temporary)
-    checked.unlink()
+                checksums_file.write(np.array(added, CHECKSUM).data)
+                checksums_file.flush()
+                checksums.extend(added)
+
+            yield len(checksums), append
+            _complete_npy(file, dtype, shape, checksums)
+        put_in_place(unfinished, path)
+        checksums_path.unlink()
 
 
 def _find_whole_rows(file: IO[bytes], stored: bytes, row_bytes: int) -> list[int]:
@@ -151,25 +146,27 @@ def check_npy(path: StrPath, rows: np.memmap, checksums: np.ndarray) -> None:
                     raise ValueError(f"row {number} has another checksum than when it was written")
 
 
-def read_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Returns `array[rows]`, rows in any order; from a mapped file larger than memory many times as fast as that.
+def read_rows(array: Any, rows: np.ndarray) -> np.ndarray:
+    """Returns `array[rows]`; from a mapped file that is not in memory many times as fast.
 
-    Linux takes a row that is not in memory for the start of a longer reading, and reads up to megabytes of others with it.
-    Which ones are wanted, it is told here.
+    The system takes a row that is read for the start of a longer reading, and reads up to megabytes of others with it. Here, it
+    is told which rows are wanted.
 
     Args:
-        array: any, mapped or not, or a view of one, whose rows are contiguous.
-        rows: int, shape (n,).
+        array: mapped or not, or a view of such a one; anything else that has rows.
+        rows: int, shape (n,), in any order.
     """
-    mapped: Any = array
+    mapped = array
     while isinstance(mapped, np.ndarray):
         mapped = mapped.base
     if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
         first = array.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
-        for row in rows.tolist():
-            start = first + row * array.strides[0]
-            page = start - start % mmap.PAGESIZE
-            mapped.madvise(mmap.MADV_WILLNEED, page, start + array.strides[0] - page)
+        row_bytes = array.itemsize * math.prod(array.shape[1:])
+        with contextlib.suppress(OSError, ValueError):  # advice may be refused; the rows are read all the same
+            for row in rows.tolist():
+                start = first + row * array.strides[0]
+                page = start - start % mmap.PAGESIZE
+                mapped.madvise(mmap.MADV_WILLNEED, page, start + row_bytes - page)
     return array[rows]
 
 

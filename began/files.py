@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,23 +37,36 @@ def write_atomically(path: StrPath) -> Iterator[Path]:
     path = Path(path)
     folder = path.parent / f"{UNFINISHED}{secrets.token_hex(4)}"  # named before it is made: Ctrl-C may come right after
     try:
-        folder.mkdir(parents=True)
-        temporary = folder / path.name
-        yield temporary
-        if temporary.is_file():
-            _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        if isinstance(error.filename, (str, bytes)) and not _is_part_of_writing(error.filename, path, folder):
-            raise  # about another file, such as a recording that the block reads
-        raise _cannot_write(path, error) from error
+        with name_write_errors(path, folder):
+            folder.mkdir(parents=True)
+            temporary = folder / path.name
+            yield temporary
+            put_in_place(temporary, path)
     finally:
         try:
             shutil.rmtree(folder, ignore_errors=True)
         except BaseException:  # Ctrl-C, in the midst of it
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+@contextmanager
+def name_write_errors(path: StrPath, *beginnings: Path) -> Iterator[None]:
+    """Makes an InputError about `path` of what goes wrong while it is written, by way of files or folders of other names."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, (str, bytes)) and not _is_part_of_writing(error.filename, Path(path), beginnings):
+            raise  # about another file, such as a recording that is read meanwhile
+        raise _cannot_write(Path(path), error) from error
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Flushes what was written to disk, and gives it its name, whole or not at all."""
+    if temporary.is_file():
+        _sync(temporary)
+    os.replace(temporary, path)
+    _sync(path.parent)
 
 
 def check_writable(folder: StrPath, subject: str) -> None:
@@ -77,10 +90,10 @@ def check_writable(folder: StrPath, subject: str) -> None:
         raise InputError.about(subject, found, "a writable folder", "choose another one") from error
 
 
-def _is_part_of_writing(name: str | bytes, path: Path, unfinished: Path) -> bool:
-    """Tells whether a name is that of a file that is written, of what lies in the folder of its beginnings, or above it."""
-    named, path, unfinished = (Path(os.path.abspath(file)) for file in (os.fsdecode(name), path, unfinished))  # noqa: PTH100
-    return named in (path, *path.parents) or named.is_relative_to(unfinished)
+def _is_part_of_writing(name: str | bytes, path: Path, beginnings: Sequence[Path]) -> bool:
+    """Tells whether a name is that of a file that is written, of a folder above it, or of one of its beginnings or in it."""
+    named, path, *folders = (Path(os.path.abspath(file)) for file in (Path(os.fsdecode(name)), path, *beginnings))  # noqa: PTH100
+    return named in (path, *path.parents) or any(map(named.is_relative_to, folders))
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:

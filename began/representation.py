@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,7 +89,8 @@ def represent_corpus(
 
     The cache's key is a hash of the encoder, its output and spectrogram settings, the chunking, the sound of every file, and
     version and constants of the code: whatever of these changes, the features are computed afresh. What the cache holds is
-    compared with its checksums. Memory stays flat however many files there are.
+    compared with its checksums. Memory stays flat however many files there are. What an interrupted call has computed is lost:
+    unlike statistics of utterances with all their copies, this is the work of minutes.
 
     Args:
         paths: sound files, or one.
@@ -177,8 +177,9 @@ def represent_utterances(
             pool = ThreadPoolExecutor(count_cores())
             try:
                 with resume_npy(folder / "features.npy", np.dtype("<f2"), shape) as (n_done, append):
-                    missing = zip(count(n_done), paths[n_done:], sound_hashes[n_done:], strict=False)
-                    jobs = start_ahead((pool.submit(embed, *file) for file in missing), 2 * count_cores())
+                    missing = list(zip(paths, sound_hashes, strict=True))[n_done:]
+                    submitted = (pool.submit(embed, number, *file) for number, file in enumerate(missing, n_done))
+                    jobs = start_ahead(submitted, 2 * count_cores())
                     for number, _ in enumerate(progress(paths)):
                         if number >= n_done:
                             append(next(jobs).result()[np.newaxis])

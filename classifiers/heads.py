@@ -172,8 +172,9 @@ def build_trunk(task: str, shape: tuple[int, ...], n_outputs: int, p: dict[str, 
     x = layers.Concatenate(name="mean_max")(pooled) if len(pooled) > 1 else pooled[0]
     x = dropout(layers.Flatten(name="flat")(x), p["dropout"])
 
-    def dense(x: Any, n_units: int, activation: str, name: str, kernel: Any = None) -> Any:
-        return layers.Dense(n_units, activation=activation, kernel_initializer=kernel or initializer(), name=name)(x)
+    def dense(x: Any, n_units: int, activation: str, name: str, kernel_initializer: Any = None) -> Any:
+        kernel_initializer = kernel_initializer or initializer()
+        return layers.Dense(n_units, activation=activation, kernel_initializer=kernel_initializer, name=name)(x)
 
     if p["dense_units"]:
         x = dropout(dense(x, p["dense_units"], "elu", "dense"), p["dense_dropout"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class ChosenColumns:
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         of_rows = read_rows(self.features, rows)
         return np.concatenate([of_rows[..., start:end] for start, end in self.ranges], axis=-1).astype(np.float32)
 
@@ -57,7 +56,7 @@ def _measure_all_columns(some: _Rows) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and variance of every band and column over rows, float32, shape (40, n_statistics) each."""
     sums, squares = np.zeros((2, *some.features.shape[1:]))
     for start in range(0, len(some.rows), BLOCK):
-        part = some.features[some.rows[start : start + BLOCK]].astype(np.float32)
+        part = read_rows(some.features, some.rows[start : start + BLOCK]).astype(np.float32)
         sums += part.sum(axis=0, dtype=np.float64)
         squares += np.einsum("n...,n...->...", part, part)
     mean = sums / len(some.rows)

@@ -181,7 +181,7 @@ def _apply(network: Callable, inputs: Any, rows: np.ndarray) -> np.ndarray:
     """A network's outputs for the inputs of some chunks, float32 (len(rows), ...)."""
     import tensorflow as tf
 
-    parts = (inputs[rows[start : start + BLOCK]] for start in range(0, max(len(rows), 1), BLOCK))
+    parts = (read_rows(inputs, rows[start : start + BLOCK]) for start in range(0, max(len(rows), 1), BLOCK))
     return np.concatenate([heads.as_columns(network(tf.constant(part))) for part in parts])
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
 
 import numpy as np
 import pytest
 
 from began.arrays import check_npy, open_npy, read_rows, resume_npy, write_npy
 from began.errors import InputError
+from began.files import lock_folder
 
 ROWS = np.random.default_rng(0).standard_normal((6, 3, 4)).astype("<f2")
 
@@ -72,12 +75,40 @@ def test_a_damaged_row_and_those_behind_it_are_written_again(tmp_path, whole):
     assert path.read_bytes() == whole
 
 
-def test_bad_input_leaves_no_beginning_of_a_file(tmp_path):
-    interrupt(tmp_path / "rows.npy", 4)
-    with pytest.raises(InputError), resume_npy(tmp_path / "rows.npy", "<f2", (3, 4)) as (n_done, _):
-        assert n_done == 4
-        raise InputError.about("a.wav", "another sound", "the same", "start again")
-    assert not list(tmp_path.iterdir())
+def test_a_file_that_cannot_be_read_meanwhile_costs_nothing(tmp_path, whole):
+    path = tmp_path / "rows.npy"
+    with pytest.raises(InputError), resume_npy(path, "<f2", (3, 4)) as (_, append):
+        append(ROWS[:4])
+        raise InputError.about("a.wav", "no such file", "a sound file", "check the path")
+    assert write_rest(path) == 4 and path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_interrupted_at_the_very_end_nothing_is_lost(tmp_path, whole, monkeypatch, is_before):
+    path, replace = tmp_path / "rows.npy", os.replace
+
+    def interrupt(*names):
+        if not is_before:
+            replace(*names)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupt)
+        write_rest(path)
+    with lock_folder(tmp_path):  # clears away what killed runs leave half-written
+        assert path.exists() if not is_before else write_rest(path) == 6
+    assert path.read_bytes() == whole
+
+
+def test_a_full_disk_and_a_foreign_beginning_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"rows\.npy: found that it cannot be written \(No space left"):  # noqa: SIM117
+        with resume_npy(tmp_path / "rows.npy", "<f2", (3, 4)) as (_, append):
+            append(ROWS[:4])
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert write_rest(tmp_path / "rows.npy") == 4
+    (tmp_path / "other.npy.unfinished").mkdir()
+    with pytest.raises(InputError, match=r"other\.npy: found that it cannot be written"):
+        write_rest(tmp_path / "other.npy")
 
 
 class WatchedMap(mmap.mmap):
@@ -112,5 +143,5 @@ def test_the_system_is_told_which_rows_of_a_mapped_file_are_wanted(tmp_path):
 def test_rows_in_any_order_from_memory_and_from_a_mapped_file(tmp_path, mode):
     np.save(tmp_path / "rows.npy", ROWS)
     rows = np.load(tmp_path / "rows.npy", mmap_mode=mode).reshape(6, 12)
-    for wanted in ([5, 0, 0, 3], []):
+    for wanted in ([5, 0, 0, 3], [-1], []):
         np.testing.assert_array_equal(read_rows(rows, np.array(wanted, int)), ROWS.reshape(6, 12)[wanted])

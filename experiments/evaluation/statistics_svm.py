@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from began.arrays import read_rows
 from began.errors import InputError, shorten
 from classifiers.head_parameters import choose_statistics
 from classifiers.metrics import CATEGORICAL, score_utterances
@@ -154,7 +155,7 @@ class _Fold:
         from sklearn.preprocessing import StandardScaler
 
         def read(some: np.ndarray) -> np.ndarray:
-            return self.data.features[some][..., columns].reshape(len(some), -1).astype(np.float32)
+            return read_rows(self.data.features, some)[..., columns].reshape(len(some), -1).astype(np.float32)
 
         others, scaler = rows[len(self.rows) :], StandardScaler()
         trained = scaler.fit_transform(read(self.rows))
