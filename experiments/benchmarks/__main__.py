@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks --results-dir results
 
-takes about half an hour on two cores that do nothing else, and writes when a part is done; --only measures some of them. With
+takes about forty minutes on two cores that do nothing else, and writes when a part is done; --only measures some of them. With
 other work on the machine the figures are lower, and the ratios less certain.
 """
 
